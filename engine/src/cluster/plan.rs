@@ -1,0 +1,72 @@
+//! One step of one unit as plain data: what an executor is given.
+
+use std::ops::Range;
+
+use crate::units::{RequestId, UnitId};
+
+/// The chained hash of a full KV block: equal hashes mean equal tokens in the block and in everything before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockHash(pub u64);
+
+/// A run of consecutive KV blocks of one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The first block.
+    pub first: u32,
+    /// How many blocks.
+    pub blocks: u32,
+}
+
+/// What a step computes for one sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedSequence {
+    /// The request.
+    pub request: RequestId,
+    /// The first position computed; everything before it is in the KV cache already.
+    pub start: u32,
+    /// How many positions are computed. 1 for a decoding sequence.
+    pub tokens: u32,
+    /// Whether the last position's logits are sampled.
+    pub sample: bool,
+    /// The index, in the answer, of the token that would be sampled.
+    pub output_index: u32,
+    /// Where in [`StepPlan::extents`] the block table lies. It covers positions `0..start + tokens`.
+    pub table: Range<usize>,
+}
+
+/// One step of one unit. The buffers belong to the caller and are reused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepPlan {
+    /// Which unit computes it.
+    pub unit: UnitId,
+    /// How many steps like this one may follow each other before the batch can change: the caller may apply any
+    /// `advance(k)` with `1 <= k <= repeat`. Above 1 only when every sequence decodes.
+    pub repeat: u32,
+    /// The sequences, in the order in which results are reported.
+    pub sequences: Vec<PlannedSequence>,
+    /// The block tables of all sequences, one after another.
+    pub extents: Vec<Extent>,
+}
+
+impl StepPlan {
+    /// An empty plan to be filled by `Cluster::start_step`.
+    pub fn new() -> Self {
+        Self { unit: UnitId(0), repeat: 1, sequences: Vec::new(), extents: Vec::new() }
+    }
+
+    /// Tokens computed by the step.
+    pub fn tokens(&self) -> u32 {
+        self.sequences.iter().map(|s| s.tokens).sum()
+    }
+
+    /// The block table of `sequence`.
+    pub fn table(&self, sequence: &PlannedSequence) -> &[Extent] {
+        self.extents.get(sequence.table.clone()).unwrap_or(&[])
+    }
+}
+
+impl Default for StepPlan {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,66 @@
+//! What computes steps. The boundary is the whole step: plain data in, tokens out.
+
+use std::ops::Range;
+
+use crate::cluster::{StepPlan, Transfer};
+
+/// How a token is chosen from logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sampling {
+    /// The largest logit; the smaller token id on a tie.
+    Greedy,
+    /// Top-p sampling, deterministic in `seed` and the index of the token in the answer.
+    TopP {
+        /// Above 0.
+        temperature: f32,
+        /// In 0..=1.
+        top_p: f32,
+        /// The request's seed.
+        seed: u64,
+    },
+}
+
+/// One step with the token ids that the plan leaves out.
+#[derive(Clone, Copy, Debug)]
+pub struct StepInput<'a> {
+    /// The plan.
+    pub plan: &'a StepPlan,
+    /// The token ids of all planned positions, sequence after sequence.
+    pub tokens: &'a [u32],
+    /// One entry for each planned sequence.
+    pub sampling: &'a [Sampling],
+}
+
+/// What was sampled for one planned sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampled {
+    /// The token.
+    pub token: u32,
+    /// A digest of the logits' bits, equal only when every logit is equal to the bit (0 where the executor has no logits).
+    pub logits_digest: u64,
+}
+
+/// An executor could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {why}")]
+pub struct ExecutorError {
+    /// What was attempted.
+    pub doing: &'static str,
+    /// What went wrong.
+    pub why: String,
+}
+
+/// The computing side of one unit. It decides nothing.
+pub trait Executor: Send {
+    /// Computes one step and appends one [`Sampled`] for every planned sequence with `sample`, in plan order.
+    ///
+    /// # Errors
+    /// When the step could not be computed: the unit has failed.
+    fn step(&mut self, input: StepInput<'_>, sampled: &mut Vec<Sampled>) -> Result<(), ExecutorError>;
+
+    /// Copies blocks `piece` (indices into the transfer's block list) from the source unit into this unit's KV.
+    ///
+    /// # Errors
+    /// When the blocks could not be read or written: the transfer has failed.
+    fn import(&mut self, transfer: &Transfer, piece: Range<u32>) -> Result<(), ExecutorError>;
+}

@@ -1,0 +1,14 @@
+//! The prefill-decode engine: a passive cluster state machine, the executors that run its steps, and the drivers that give it time.
+//!
+//! ```text
+//!   drive::wall ─┐                         ┌─ executor::cpu   (a real transformer)
+//!                ├─► cluster (no IO, no clock) ─ plans ─►
+//!   drive::virtual_time ─┘                 └─ fixed step costs (virtual time)
+//! ```
+//!
+//! `cluster` decides everything about scheduling and knows neither threads nor time; `executor` computes whole steps and
+//! decides nothing; `drive` joins the two.
+
+pub mod cluster;
+pub mod executor;
+pub mod units;

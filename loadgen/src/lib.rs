@@ -1,0 +1,11 @@
+//! Open-loop load, its measurement and its recording.
+//!
+//! ```text
+//!   schedule (pure: seed → due, lengths, content) ─► pace ─► target ─► samples ─┬─► measure ─► snapshot ─► screen
+//!                                                                              └─► recording
+//! ```
+
+pub mod live;
+pub mod schedule;
+pub mod slo;
+pub mod time;

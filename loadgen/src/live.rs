@@ -1,0 +1,258 @@
+//! What a run looks like from outside while it goes on: the one thing the screen draws from, and what it may ask for.
+
+use std::sync::Arc;
+
+use engine::cluster::{How, UnitState};
+use engine::units::{Role, Split, UnitId};
+
+use crate::slo::Slo;
+use crate::time::Micros;
+
+/// What a run is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Sending according to the schedule.
+    Loading,
+    /// The operator paused the load; what is in flight goes on.
+    Paused,
+    /// The schedule is over; waiting for what is in flight.
+    Finishing,
+    /// Everything is over.
+    Done,
+}
+
+/// Requests by outcome since the start. `offered = sent + shed`; `sent = completed + failed + cut + cancelled + in_flight`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Due so far.
+    pub offered: u64,
+    /// Handed to the target.
+    pub sent: u64,
+    /// Ended as asked.
+    pub completed: u64,
+    /// Ended by an error.
+    pub failed: u64,
+    /// Streams that ended without saying so.
+    pub cut: u64,
+    /// Not sent because a stated limit was reached.
+    pub shed: u64,
+    /// Cancelled by us.
+    pub cancelled: u64,
+    /// Sent with a length cut to what the target can serve.
+    pub clamped: u64,
+    /// Completed and within the SLO.
+    pub good: u64,
+    /// Sent and not over.
+    pub in_flight: u64,
+}
+
+/// Percentiles of one latency; all `None` when there was no sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: Option<Micros>,
+    /// 95th percentile.
+    pub p95: Option<Micros>,
+    /// 99th percentile.
+    pub p99: Option<Micros>,
+}
+
+/// One slot of history: what *completed* in it (by completion second), and what was due in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Slot {
+    /// Its start.
+    pub start: Micros,
+    /// Its length: 1 s for recent slots, more for coarsened old ones.
+    pub length: Micros,
+    /// Requests due in it.
+    pub offered: u32,
+    /// Requests completed in it.
+    pub completed: u32,
+    /// Of those, the good ones. `None` without an SLO.
+    pub good: Option<u32>,
+    /// Requests that ended in it without completing.
+    pub errors: u32,
+    /// Prompt tokens of requests whose first token came in it.
+    pub input_tokens: u64,
+    /// Tokens that arrived in it.
+    pub output_tokens: u64,
+    /// TTFT of requests completed in it.
+    pub ttft: Percentiles,
+    /// TPOT of requests completed in it.
+    pub tpot: Percentiles,
+}
+
+/// Figures over the last few seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Recent {
+    /// Length of the window.
+    pub window: Micros,
+    /// Good requests per second by completion; `None` without an SLO.
+    pub goodput_rps: Option<f64>,
+    /// The same over the window before, for the trend.
+    pub goodput_before_rps: Option<f64>,
+    /// Good of completed and otherwise ended; `None` without an SLO or without an end.
+    pub attainment: Option<f64>,
+    /// Requests due per second.
+    pub offered_rps: f64,
+    /// Prompt tokens computed per second.
+    pub input_tps: f64,
+    /// Tokens received per second.
+    pub output_tps: f64,
+    /// TTFT.
+    pub ttft: Percentiles,
+    /// TPOT.
+    pub tpot: Percentiles,
+}
+
+/// One unit as last observed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnitView {
+    /// Which.
+    pub unit: UnitId,
+    /// Its role (the old one until a shift has switched it).
+    pub role: Role,
+    /// What it does about its role.
+    pub state: UnitState,
+    /// How long it has been in that state.
+    pub in_state: Micros,
+    /// Share of the last second spent in steps, 0..=1.
+    pub busy: f64,
+    /// Requests waiting for their first prompt chunk.
+    pub queue: u32,
+    /// Sequences in its batch.
+    pub running: u32,
+    /// Sequences that wait for their hand-off, holding blocks here.
+    pub handing_off: u32,
+    /// Blocks held by sequences, as a share of all, 0..=1.
+    pub kv_used: f64,
+    /// Blocks kept for their prefix and free to be taken, as a share of all, 0..=1.
+    pub kv_cached: f64,
+    /// Prompt tokens computed per second over the last second.
+    pub input_tps: f64,
+    /// Tokens sampled per second over the last second.
+    pub output_tps: f64,
+}
+
+/// Why a vertical mark stands in the charts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkKind {
+    /// A shift began or ended.
+    Shift,
+    /// The rate was changed, or the load paused or resumed.
+    Load,
+    /// The SLO was changed.
+    Slo,
+    /// A unit failed.
+    Failure,
+}
+
+/// A line of the event list; those with a mark also stand in every chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Micros,
+    /// Set when a chart shows it.
+    pub mark: Option<MarkKind>,
+    /// A short label for a chart, at most 12 columns.
+    pub label: String,
+    /// One sentence.
+    pub text: String,
+}
+
+/// A shift that is under way or waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShiftView {
+    /// Where it leads.
+    pub to: Split,
+    /// How.
+    pub how: How,
+    /// Since when; `None` while it waits for another one.
+    pub since: Option<Micros>,
+}
+
+/// Which side limits the cluster, with the figures it was told from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limiting {
+    /// `prefill`, `decode`, `kv`, `hand-off` or `none`.
+    pub side: &'static str,
+    /// One sentence with the figures.
+    pub why: String,
+}
+
+/// The tool's own condition.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// 99th percentile of sent − due.
+    pub lag_p99: Micros,
+    /// CPU seconds of the client's own threads since the start (without the embedded engine's).
+    pub client_cpu_s: f64,
+    /// Share of one core the client used over the last second.
+    pub client_cpu: f64,
+    /// Resident memory in bytes.
+    pub rss_bytes: u64,
+    /// Samples dropped because a queue was full.
+    pub dropped: u64,
+    /// Bytes of the recording so far; `None` when nothing is recorded.
+    pub recorded_bytes: Option<u64>,
+    /// Why the client and not the server limits the figures; `None` while all is well.
+    pub verdict: Option<String>,
+}
+
+/// Everything a screen may show of a run at one instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The instant.
+    pub now: Micros,
+    /// What the run is doing.
+    pub phase: Phase,
+    /// The name of the workload.
+    pub workload: String,
+    /// The target as the user named it.
+    pub target: String,
+    /// The seed.
+    pub seed: u64,
+    /// The end of the schedule, when it has one in time.
+    pub duration: Option<Micros>,
+    /// The end of the schedule, when it has one in requests.
+    pub requests: Option<u64>,
+    /// Requests per second that the schedule offers now.
+    pub rate_rps: f64,
+    /// The SLO.
+    pub slo: Option<Slo>,
+    /// The split by the roles of the units now.
+    pub split: Split,
+    /// Requests by outcome.
+    pub counts: Counts,
+    /// The last few seconds.
+    pub recent: Recent,
+    /// Closed slots, oldest first. Shared, replaced as a whole once a second.
+    pub history: Arc<Vec<Slot>>,
+    /// The units in order of their ids.
+    pub units: Arc<Vec<UnitView>>,
+    /// Events, oldest first, bounded.
+    pub events: Arc<Vec<Event>>,
+    /// Shifts under way and waiting.
+    pub shifts: Vec<ShiftView>,
+    /// Which side limits.
+    pub limiting: Limiting,
+    /// The tool's own condition.
+    pub health: Health,
+}
+
+/// What a screen may ask of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Offer this many requests per second from now on.
+    SetRate(f64),
+    /// Stop sending; what is in flight goes on.
+    Pause,
+    /// Send again.
+    Resume,
+    /// Move to this split.
+    Shift(Split, How),
+    /// End the schedule now and wait for what is in flight.
+    Finish,
+    /// End at once: cancel what is in flight.
+    Abort,
+}
