@@ -6,6 +6,7 @@
 //! ```
 
 pub mod live;
+pub mod sample;
 pub mod schedule;
 pub mod slo;
 pub mod time;
