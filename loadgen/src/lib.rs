@@ -6,6 +6,7 @@
 //! ```
 
 pub mod live;
+pub mod measure;
 pub mod sample;
 pub mod schedule;
 pub mod slo;

@@ -8,6 +8,9 @@ use std::fmt;
 use crate::schedule::Segment;
 use crate::time::Micros;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 /// The time from one arrival of tokens to the next, and how many tokens the later one brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
@@ -226,25 +229,12 @@ mod tests {
     use super::*;
 
     fn answer(first: u64, gaps: &[(u64, u32)]) -> Sample {
-        let last = first + gaps.iter().map(|g| g.0).sum::<u64>();
+        let spans: Vec<u64> = gaps.iter().map(|g| g.0).collect();
         Sample {
-            index: 0,
-            due: Micros(100),
             sent: Some(Micros(130)),
-            first: Some(Micros(first)),
-            last: Some(Micros(last)),
-            ended: Micros(last),
-            first_tokens: 1,
             gaps: gaps.iter().map(|g| Gap { gap: Micros(g.0), tokens: g.1 }).collect(),
-            input_tokens: 8,
-            output_asked: 64,
             output_tokens: 1 + gaps.iter().map(|g| g.1).sum::<u32>(),
-            segments: vec![Segment(1, 8)],
-            clamped: false,
-            outcome: Outcome::Completed,
-            token_hash: TOKEN_HASH_SEED,
-            logits_hash: None,
-            server: None,
+            ..testing::completed(0, 100, first - 100, &spans)
         }
     }
 
@@ -271,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_shed_request_has_no_latency_at_all() {
-        let shed = Sample { sent: None, first: None, last: None, outcome: Outcome::Shed, ..answer(1, &[]) };
+        let shed = Sample { sent: None, first: None, last: None, outcome: Outcome::Shed, ..answer(100, &[]) };
         assert_eq!((shed.lag(), shed.ttft(), shed.ttft_sent(), shed.e2e()), (None, None, None, None));
     }
 
