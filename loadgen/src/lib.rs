@@ -7,6 +7,7 @@
 
 pub mod live;
 pub mod measure;
+pub mod recording;
 pub mod sample;
 pub mod schedule;
 pub mod slo;
