@@ -11,4 +11,5 @@ pub mod recording;
 pub mod sample;
 pub mod schedule;
 pub mod slo;
+pub mod summary;
 pub mod time;
