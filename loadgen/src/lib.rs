@@ -5,11 +5,14 @@
 //!                                                                              └─► recording
 //! ```
 
+pub mod clock;
 pub mod live;
 pub mod measure;
 pub mod recording;
+pub mod run;
 pub mod sample;
 pub mod schedule;
 pub mod slo;
 pub mod summary;
+pub mod target;
 pub mod time;
