@@ -164,7 +164,9 @@ impl<'a> Reader<'a> {
                     self.number += 1;
                     match next_line(&mut self.source, &mut self.line) {
                         Ok(Next::Over(Incomplete::NoEnd)) => self.state = State::Ended(end),
-                        Ok(_) => return Err(self.wrong("it stands after the end record".to_owned())),
+                        // Its frame is cut short, so that its checksum is missing.
+                        Ok(Next::Over(Incomplete::Torn)) => self.state = State::Incomplete(Incomplete::Torn),
+                        Ok(Next::Line) => return Err(self.wrong("it stands after the end record".to_owned())),
                         Err(why) => return Err(self.wrong(why)),
                     }
                 }

@@ -20,9 +20,12 @@ pub(super) struct Req {
     last: Option<Micros>,
     end: Micros,
     outcome: Name,
-    /// Kind and message of the failure.
+    /// The kind of a failure.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    failure: Option<(String, String)>,
+    failure: Option<String>,
+    /// Its message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    why: Option<String>,
     #[serde(rename = "in")]
     input: u32,
     asked: u32,
@@ -82,12 +85,16 @@ struct Server {
 impl From<&Sample> for Req {
     fn from(sample: &Sample) -> Self {
         let bundled = sample.gaps.iter().any(|gap| gap.tokens != 1);
-        let (outcome, failure) = match &sample.outcome {
-            Outcome::Completed => (Name::Completed, None),
-            Outcome::Failed(failure) => (Name::Failed, Some((failure.kind.name().to_owned(), failure.message.clone()))),
-            Outcome::Cut => (Name::Cut, None),
-            Outcome::Cancelled => (Name::Cancelled, None),
-            Outcome::Shed => (Name::Shed, None),
+        let outcome = match &sample.outcome {
+            Outcome::Completed => Name::Completed,
+            Outcome::Failed(_) => Name::Failed,
+            Outcome::Cut => Name::Cut,
+            Outcome::Cancelled => Name::Cancelled,
+            Outcome::Shed => Name::Shed,
+        };
+        let failure = match &sample.outcome {
+            Outcome::Failed(failure) => Some(failure),
+            _ => None,
         };
         Self {
             i: sample.index,
@@ -97,7 +104,8 @@ impl From<&Sample> for Req {
             last: sample.last,
             end: sample.ended,
             outcome,
-            failure,
+            failure: failure.map(|failure| failure.kind.name().to_owned()),
+            why: failure.map(|failure| failure.message.clone()),
             input: sample.input_tokens,
             asked: sample.output_asked,
             out: sample.output_tokens,
@@ -119,12 +127,10 @@ impl TryFrom<Req> for Sample {
     fn try_from(req: Req) -> Result<Self, String> {
         let outcome = match (req.outcome, req.failure) {
             (Name::Completed, None) => Outcome::Completed,
-            (Name::Failed, Some((kind, message))) => {
+            (Name::Failed, Some(kind)) => {
                 let known = FailureKind::ALL.into_iter().find(|known| known.name() == kind);
-                Outcome::Failed(Failure {
-                    kind: known.ok_or_else(|| format!("`{kind}` is not a kind of failure"))?,
-                    message,
-                })
+                let kind = known.ok_or_else(|| format!("`{kind}` is not a kind of failure"))?;
+                Outcome::Failed(Failure { kind, message: req.why.unwrap_or_default() })
             }
             (Name::Cut, None) => Outcome::Cut,
             (Name::Cancelled, None) => Outcome::Cancelled,
