@@ -5,7 +5,12 @@
 //!                                                                              └─► recording
 //! ```
 
+pub mod arrival;
 pub mod live;
+mod random;
 pub mod schedule;
 pub mod slo;
+pub mod text;
 pub mod time;
+pub mod trace;
+pub mod workload;
