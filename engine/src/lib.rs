@@ -10,5 +10,6 @@
 //! decides nothing; `drive` joins the two.
 
 pub mod cluster;
+pub mod drive;
 pub mod executor;
 pub mod units;
