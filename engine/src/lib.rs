@@ -9,6 +9,8 @@
 //! `cluster` decides everything about scheduling and knows neither threads nor time; `executor` computes whole steps and
 //! decides nothing; `drive` joins the two.
 
+pub mod block_hash;
 pub mod cluster;
 pub mod executor;
+pub mod model;
 pub mod units;
