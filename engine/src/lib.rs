@@ -14,4 +14,5 @@ pub mod clock;
 pub mod cluster;
 pub mod drive;
 pub mod executor;
+pub mod model;
 pub mod units;
