@@ -88,3 +88,63 @@ impl Queue {
         self.lock().failed.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const NO_PATIENCE: Duration = Duration::ZERO;
+
+    #[test]
+    fn lines_come_out_in_order_and_never_more_than_the_limit_is_held() {
+        let queue = Queue::new(10);
+        let lines: Vec<String> = (0..500).map(|line| format!("{line}\n")).collect();
+        let mut received = Vec::new();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for line in &lines {
+                    queue.push(line.as_bytes(), 4).expect("nothing fails");
+                }
+                queue.close();
+            });
+            let mut taken = Vec::new();
+            loop {
+                let closed = queue.take(&mut taken, 4, Duration::from_mins(1));
+                assert!(taken.len() <= 10);
+                let held = queue.lock();
+                assert!(held.lines.len() + held.writing <= 10);
+                drop(held);
+                received.append(&mut taken);
+                queue.written();
+                if closed {
+                    break;
+                }
+            }
+        });
+        assert_eq!(received, lines.concat().into_bytes());
+    }
+
+    #[test]
+    fn a_line_above_the_limit_passes_alone() {
+        let queue = Queue::new(4);
+        queue.push(b"longer than four\n", 4).expect("nothing fails");
+        let mut taken = Vec::new();
+        queue.take(&mut taken, 4, NO_PATIENCE);
+        assert_eq!(taken, b"longer than four\n");
+    }
+
+    #[test]
+    fn a_failure_releases_whoever_waits_for_room() {
+        let queue = Queue::new(4);
+        queue.push(b"1234", 4).expect("there is room");
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.push(b"5678", 4));
+            queue.fail(io::Error::other("the disk is full"));
+            let error = waiting.join().expect("no panic").expect_err("the failure");
+            assert_eq!(error.to_string(), "the disk is full");
+        });
+        assert!(queue.push(b"9", 4).is_err(), "and everybody after that");
+    }
+}

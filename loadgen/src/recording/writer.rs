@@ -210,3 +210,83 @@ fn frame_length(lines: &[u8]) -> usize {
     let last = fitting.or_else(|| lines.iter().position(|byte| *byte == b'\n'));
     last.map_or(lines.len(), |at| at + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Counts what is asked of a file, and refuses writes once `room` bytes are in it.
+    #[derive(Default)]
+    struct Disk {
+        room: usize,
+        frames: Vec<Vec<u8>>,
+        syncs: usize,
+    }
+
+    impl Write for &mut Disk {
+        fn write(&mut self, frame: &[u8]) -> io::Result<usize> {
+            self.room = self.room.checked_sub(frame.len()).ok_or(io::ErrorKind::StorageFull)?;
+            self.frames.push(zstd::decode_all(frame)?);
+            Ok(frame.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink for &mut Disk {
+        fn sync(&mut self) -> io::Result<()> {
+            self.syncs += 1;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_recording_with_the_reason() {
+        let queue = Queue::new(QUEUE_BYTES);
+        queue.push(b"a line\n", FRAME_BYTES).expect("there is room");
+        queue.close();
+        let error = drain(&queue, &mut Disk::default(), &AtomicU64::new(0), || Micros::ZERO).expect_err("no room");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn frames_hold_whole_lines_and_a_long_line_has_its_own() {
+        let queue = Queue::new(QUEUE_BYTES);
+        let mut short = vec![b's'; 100_000];
+        short.push(b'\n');
+        let mut long = vec![b'l'; 2 * FRAME_BYTES];
+        long.push(b'\n');
+        for line in [&short, &short, &short, &long, &short] {
+            queue.push(line, usize::MAX).expect("there is room");
+        }
+        queue.close();
+        let mut disk = Disk { room: QUEUE_BYTES, ..Disk::default() };
+        drain(&queue, &mut disk, &AtomicU64::new(0), || Micros::ZERO).expect("room");
+        let lengths: Vec<usize> = disk.frames.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [2 * short.len(), short.len(), long.len(), short.len()]);
+    }
+
+    #[test]
+    fn the_file_is_forced_to_disk_every_five_seconds_and_at_the_end() {
+        let queue = Queue::new(QUEUE_BYTES);
+        let time = Cell::new(0);
+        let mut disk = Disk { room: QUEUE_BYTES, ..Disk::default() };
+        // The clock is asked once at the start, then once after every round, and once more after forcing.
+        let clock = || {
+            let now = time.get();
+            time.set(now + 2);
+            if now >= 14 {
+                queue.close();
+            } else {
+                queue.push(&vec![b'\n'; FRAME_BYTES], FRAME_BYTES).expect("there is room");
+            }
+            Micros(now * 1_000_000)
+        };
+        drain(&queue, &mut disk, &AtomicU64::new(0), clock).expect("room");
+        assert_eq!(disk.syncs, 3, "at 6 s, at 14 s and at the end");
+    }
+}

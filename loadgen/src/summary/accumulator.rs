@@ -210,3 +210,6 @@ impl Accumulator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
