@@ -10,7 +10,7 @@ use crate::text::{DurationText, Malformed, parse_duration, serde_as_text};
 use crate::time::Micros;
 
 /// A shift asked for at an instant of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptedShift {
     /// When it is asked for; it starts when those before it have converged.
     pub at: Micros,
