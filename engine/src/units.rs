@@ -146,10 +146,10 @@ impl Split {
     /// # Errors
     /// When no unit can prefill or none can decode.
     pub fn check(self) -> Result<Self, SplitError> {
-        if self.prefill + self.aggregated == 0 {
+        if self.prefill == 0 && self.aggregated == 0 {
             return Err(SplitError::NoPrefill(self));
         }
-        if self.decode + self.aggregated == 0 {
+        if self.decode == 0 && self.aggregated == 0 {
             return Err(SplitError::NoDecode(self));
         }
         Ok(self)
