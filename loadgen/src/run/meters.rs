@@ -35,5 +35,6 @@ impl CpuMeters {
 }
 
 fn store(meter: &AtomicU64) {
-    meter.store(kernels::thread::cpu_time().as_micros() as u64, Ordering::Relaxed);
+    // Where the system does not tell, nothing is counted.
+    meter.store(kernels::thread::cpu_time_ns().unwrap_or(0) / 1000, Ordering::Relaxed);
 }

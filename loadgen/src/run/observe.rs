@@ -72,6 +72,7 @@ pub(super) struct Observer {
     recording_lost: Option<WriteError>,
     client_cpu: snapshot::CpuShare,
     rss_bytes: u64,
+    cores: u32,
     next_snapshot: Micros,
     next_observation: Micros,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -94,6 +95,7 @@ impl Observer {
             recording_lost: None,
             client_cpu: snapshot::CpuShare::default(),
             rss_bytes: resident_bytes(),
+            cores: kernels::thread::usable_cores().len() as u32,
             next_snapshot: SNAPSHOT_EVERY,
             next_observation: Micros::ZERO,
             snapshots: watch::channel(Arc::new(snapshot::empty())).0,
@@ -263,7 +265,7 @@ impl Observer {
     fn client_use(&self) -> ClientUse {
         ClientUse {
             cpu: self.parts.meters.total(),
-            cores: kernels::thread::cores() as u32,
+            cores: self.cores,
             rss_bytes: self.rss_bytes,
             dropped: self.parts.dropped.load(Ordering::Relaxed),
         }

@@ -11,7 +11,6 @@ use crate::time::Micros;
 #[derive(Clone, Copy, Debug)]
 struct Running {
     at: Micros,
-    from: Split,
     to: Split,
     how: How,
     /// Requests that had failed before it began.
@@ -53,7 +52,7 @@ impl Shifting {
     /// A shift began.
     pub(super) fn started(&mut self, at: Micros, from: Split, to: Split, how: How, failed: u64) -> ShiftRecord {
         self.waiting.retain(|waits| *waits != (to, how));
-        self.running = Some(Running { at, from, to, how, failed_before: failed });
+        self.running = Some(Running { at, to, how, failed_before: failed });
         ShiftRecord { at, from, to, how, ended: None }
     }
 
@@ -78,11 +77,6 @@ impl Shifting {
         let running = self.running.iter().map(|r| ShiftView { to: r.to, how: r.how, since: Some(r.at) });
         let waiting = self.waiting.iter().map(|(to, how)| ShiftView { to: *to, how: *how, since: None });
         running.chain(waiting).collect()
-    }
-
-    /// Where the shift under way leads, from where.
-    pub(super) fn running(&self) -> Option<(Split, Split)> {
-        self.running.map(|running| (running.from, running.to))
     }
 
     /// Everything that went wrong, one line each.

@@ -51,7 +51,7 @@ pub enum OpenError {
 
 /// The split of an engine that is not told one: as many units as cores, at least four, half of them prefill.
 pub fn default_split() -> Split {
-    let units = kernels::thread::cores().clamp(4, 64) as u16;
+    let units = kernels::thread::usable_cores().len().clamp(4, 64) as u16;
     Split { prefill: units / 2, decode: units - units / 2, aggregated: 0 }
 }
 
@@ -88,7 +88,7 @@ pub fn open(target: &CpuTarget) -> Result<Connection, OpenError> {
             drain_timeout: None,
         },
         split: target.split,
-        pace: Pace::Shared { cores: kernels::thread::cores() as u16 },
+        pace: Pace::Shared { cores: kernels::thread::usable_cores().len() as u16 },
         inbox_limit: INBOX,
         event_limit: EVENTS,
     };

@@ -165,7 +165,7 @@ fn view(now: &UnitObservation, before: &UnitObservation, at: Nanos, last: Nanos)
     let seconds = at.since(last).as_secs_f64().max(1e-3);
     let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
     let figures = &now.figures;
-    let share = |blocks: u32| f64::from(blocks) / f64::from(figures.blocks_total.max(1));
+    let share = |blocks: u32| f64::from(blocks) / f64::from(figures.blocks.max(1));
     UnitView {
         unit: UnitId(now.unit.0),
         role: figures.role,
@@ -175,8 +175,8 @@ fn view(now: &UnitObservation, before: &UnitObservation, at: Nanos, last: Nanos)
         queue: figures.queue,
         running: figures.running,
         handing_off: figures.handing_off,
-        kv_used: share(figures.blocks_held),
-        kv_cached: share(figures.blocks_cached),
+        kv_used: share(figures.held),
+        kv_cached: share(figures.cached),
         input_tps: rate(now.input_tokens, before.input_tokens),
         output_tps: rate(now.output_tokens, before.output_tokens),
     }

@@ -41,7 +41,7 @@ pub(super) fn run(shared: &Shared, messages: &Receiver<Message>) {
 
 fn submit(shared: &Shared, submission: Submission) {
     let Submission { request, prompt, output_tokens, sampling, stop } = submission;
-    let hashes = block_hash::hashes(&prompt, shared.block_tokens as usize);
+    let hashes = block_hash::hashes(&prompt, shared.block_tokens);
     let tokens = RequestTokens::new(&prompt, output_tokens, sampling, stop, hashes.clone());
     let arrival =
         Arrival { request, prompt_tokens: prompt.len() as u32, output_tokens, prompt_hashes: hashes.into() };

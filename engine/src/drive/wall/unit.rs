@@ -45,9 +45,13 @@ impl Seat {
     pub(super) fn run(mut self) {
         // Everything that would like to run in parallel inside a step stays on this thread: one unit is one core.
         let _inline = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-        kernels::thread::lower_priority();
-        if usize::from(self.units) <= kernels::thread::cores() {
-            kernels::thread::pin_to_core(self.unit.index());
+        // Both only make things better; a system that refuses is no reason not to serve.
+        let _ = kernels::thread::lower_priority();
+        let cores = kernels::thread::usable_cores();
+        if usize::from(self.units) <= cores.len()
+            && let Some(core) = cores.get(self.unit.index())
+        {
+            let _ = kernels::thread::pin_to_core(*core);
         }
         while self.exchange() {
             if let Err(error) = self.compute() {
@@ -177,7 +181,7 @@ impl Seat {
     /// Computes outside the lock, then holds the result until a unit of this speed would have it.
     fn compute(&mut self) -> Result<(), ExecutorError> {
         let started = self.shared.clock.now();
-        let cpu_before = kernels::thread::cpu_time();
+        let cpu_before = kernels::thread::cpu_time_ns();
         let (work, executor) = (&mut self.work, &mut self.executor);
         work.sampled.clear();
         let computed = catch_unwind(AssertUnwindSafe(|| {
@@ -193,9 +197,10 @@ impl Seat {
         computed.unwrap_or_else(|_| {
             Err(ExecutorError { doing: "computing a step", why: "the executor panicked".to_owned() })
         })?;
-        if let Some(stretch) = self.pace.stretch(self.units) {
-            let cpu = kernels::thread::cpu_time().saturating_sub(cpu_before);
-            self.shared.clock.sleep_until(started + Nanos(cpu.mul_f64(stretch).as_nanos() as u64));
+        // Without a CPU clock the step took what it took.
+        let cpu = cpu_before.zip(kernels::thread::cpu_time_ns()).map(|(before, after)| after.saturating_sub(before));
+        if let Some((stretch, cpu)) = self.pace.stretch(self.units).zip(cpu) {
+            self.shared.clock.sleep_until(started + Nanos((cpu as f64 * stretch) as u64));
         }
         Ok(())
     }
