@@ -7,6 +7,7 @@
 
 pub mod arrival;
 pub mod live;
+pub mod profile;
 mod random;
 pub mod schedule;
 pub mod slo;
