@@ -72,13 +72,11 @@ impl Library {
             Entry { kind, name, origin: Origin::File(as_path.to_owned()) }
         } else {
             let mut entries = self.list(kind)?;
-            match entries.iter().position(|entry| entry.name == name_or_file) {
-                Some(found) => entries.swap_remove(found),
-                None => {
-                    let known: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-                    return Err(ProfileError::Unknown { kind, name: name_or_file.to_owned(), known: known.join(", ") });
-                }
-            }
+            let Some(found) = entries.iter().position(|entry| entry.name == name_or_file) else {
+                let known: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
+                return Err(ProfileError::Unknown { kind, name: name_or_file.to_owned(), known: known.join(", ") });
+            };
+            entries.swap_remove(found)
         };
         let text = match &entry.origin {
             Origin::File(path) => {
