@@ -9,6 +9,7 @@ pub mod arrival;
 pub mod clock;
 pub mod live;
 pub mod measure;
+pub mod profile;
 mod random;
 pub mod recording;
 pub mod run;
