@@ -201,7 +201,7 @@ pub const TABLE: &[Binding] = &[
         chords: &[Chord::char('k')],
         keys: "k",
         hint: "drain/migrate",
-        help: "in the shift dialog: finish what the unit holds, or move its KV to peers",
+        help: "in the shift dialog: drain the unit, or move its KV to peers",
     },
     Binding {
         action: Action::ConfirmShift,

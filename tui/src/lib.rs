@@ -18,7 +18,6 @@ pub mod chart;
 pub mod format;
 pub mod model;
 pub mod shell;
-
 pub mod symbols;
 pub mod theme;
 pub mod tier;

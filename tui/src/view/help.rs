@@ -10,10 +10,10 @@ use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
 
 const LEGEND: [&str; 4] = [
-    "lag: sent − due; a late client blames the server for its own delay",
-    "TTFT counts from due; goodput: requests per second that met every bound of the SLO",
-    "q waiting requests, b sequences in the batch, kv blocks held, busy: share of the last second in steps",
-    "charts: bright p95, other p50, ┄ SLO or offered, ┊ event; an empty second is a gap",
+    "lag: sent − due, the delay that is the client's own; TTFT counts from due",
+    "goodput: requests per second that completed and met every bound of the SLO",
+    "lanes: % of the last second in steps, q waiting, b in the batch, kv held",
+    "charts: p95 above p50, ┄ SLO or offered, ┊ event, a gap: nothing completed",
 ];
 
 /// Draws the overlay.

@@ -111,13 +111,19 @@ fn lane(unit: &UnitView, theme: &Theme, width: u16) -> Line<'static> {
     if unit.role.can_decode() {
         spans.push(span(theme, Paint::Text, format!("b{:<2}{gap}", unit.running)));
     }
-    spans.push(span(theme, Paint::Dim, "kv "));
-    if wide && unit.role == Role::Decode && moving.is_none() {
-        spans.extend(bar(theme, unit.kv_used, 6, Paint::Text));
+    if moving.is_none() {
+        spans.push(span(theme, Paint::Dim, "kv "));
+        if wide && unit.role == Role::Decode {
+            spans.extend(bar(theme, unit.kv_used, 6, Paint::Text));
+        }
+        spans.push(span(theme, Paint::Text, format!("{:>3}%{gap}", format::percent(unit.kv_used))));
     }
-    spans.push(span(theme, Paint::Text, format!("{:>3}%{gap}", format::percent(unit.kv_used))));
     let tps = if unit.role == Role::Prefill { unit.input_tps } else { unit.output_tps };
-    spans.push(moving.unwrap_or_else(|| span(theme, Paint::Dim, format!("{:>5} t/s", format::number(tps)))));
+    let last = moving.unwrap_or_else(|| span(theme, Paint::Dim, format!("{:>5} t/s", format::number(tps))));
+    // Half a number would be a wrong number.
+    if spans.iter().map(Span::width).sum::<usize>() + last.width() <= usize::from(width) {
+        spans.push(last);
+    }
     Line::from(spans)
 }
 
