@@ -1,6 +1,9 @@
 //! Paged attention of one layer in Qwen3-0.6B's shape (16 query heads, 8 key-value heads of 128), half precision:
 //! `cargo bench -p pdtune-kernels --bench attention -- --quick`. Throughput is in multiply-adds that a causal mask leaves.
 
+#[path = "support/cpu_time.rs"]
+mod cpu_time;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kernels::KernelError;
 use kernels::arena::{KvArena, KvDtype, KvLayout, Run};
@@ -43,7 +46,7 @@ fn step(
     let mut group = criterion.benchmark_group("attention");
     group.throughput(Throughput::Elements((batch * visible * HEADS * LAYOUT.head_dim * 2) as u64));
     group.bench_function(name, |bench| {
-        bench.iter(|| attend(&arena, 1, queries, &sequences, &mut out, &mut scratch));
+        cpu_time::iter(bench, || attend(&arena, 1, queries, &sequences, &mut out, &mut scratch));
     });
     group.finish();
     Ok(())

@@ -3,6 +3,9 @@
 //!
 //! `1024x3072` is a projection of Qwen3-0.6B, `576x1536` one of SmolLM2-135M, whose width candle's packed path refuses.
 
+#[path = "support/cpu_time.rs"]
+mod cpu_time;
+
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{Device, Error, Module, Result, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -29,11 +32,16 @@ fn products(criterion: &mut Criterion, inputs: usize, columns: usize) -> Result<
         let (mut packed, mut out) = (QuantizedRows::new(), vec![0.0; rows * columns]);
         group.throughput(Throughput::Elements((rows * inputs * columns) as u64));
         group.bench_function(BenchmarkId::new("q8", rows), |bench| {
-            bench.iter(|| packed.quantize(&x, inputs).and_then(|()| q8.forward(&packed, &mut out)));
+            cpu_time::iter(bench, || packed.quantize(&x, inputs).and_then(|()| q8.forward(&packed, &mut out)));
         });
-        group.bench_function(BenchmarkId::new("q8-candle", rows), |bench| bench.iter(|| candle_q8.forward(&tensor)));
-        group.bench_function(BenchmarkId::new("f32", rows), |bench| bench.iter(|| f32.forward(&x, &mut out)));
-        group.bench_function(BenchmarkId::new("f32-candle", rows), |bench| bench.iter(|| tensor.matmul(&candle_f32)));
+        group.bench_function(BenchmarkId::new("q8-candle", rows), |bench| {
+            cpu_time::iter(bench, || candle_q8.forward(&tensor))
+        });
+        group
+            .bench_function(BenchmarkId::new("f32", rows), |bench| cpu_time::iter(bench, || f32.forward(&x, &mut out)));
+        group.bench_function(BenchmarkId::new("f32-candle", rows), |bench| {
+            cpu_time::iter(bench, || tensor.matmul(&candle_f32))
+        });
     }
     group.finish();
     Ok(())
