@@ -35,12 +35,12 @@ fn products(criterion: &mut Criterion, inputs: usize, columns: usize) -> Result<
             cpu_time::iter(bench, || packed.quantize(&x, inputs).and_then(|()| q8.forward(&packed, &mut out)));
         });
         group.bench_function(BenchmarkId::new("q8-candle", rows), |bench| {
-            cpu_time::iter(bench, || candle_q8.forward(&tensor))
+            cpu_time::iter(bench, || candle_q8.forward(&tensor));
         });
         group
             .bench_function(BenchmarkId::new("f32", rows), |bench| cpu_time::iter(bench, || f32.forward(&x, &mut out)));
         group.bench_function(BenchmarkId::new("f32-candle", rows), |bench| {
-            cpu_time::iter(bench, || tensor.matmul(&candle_f32))
+            cpu_time::iter(bench, || tensor.matmul(&candle_f32));
         });
     }
     group.finish();
