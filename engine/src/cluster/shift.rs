@@ -163,6 +163,9 @@ impl Cluster {
                 self.route(slot, out);
             }
         }
+        if self.units[unit.index()].can_decode() {
+            self.adopt_handoffs(unit, out);
+        }
         self.stir(unit, out);
         self.settle(now, out);
         self.end_shift_if_over(now, out);

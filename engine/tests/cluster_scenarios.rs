@@ -1,0 +1,12 @@
+//! The cluster in virtual time: scenarios with exact outcomes, and what holds for any traffic.
+
+#[path = "scenarios/properties.rs"]
+mod properties;
+#[path = "scenarios/requests.rs"]
+mod requests;
+#[path = "scenarios/shifts.rs"]
+mod shifts;
+#[path = "scenarios/turmoil.rs"]
+mod turmoil;
+#[path = "scenarios/world.rs"]
+mod world;
