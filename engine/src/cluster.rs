@@ -152,6 +152,7 @@ impl Cluster {
         out.notices.append(&mut self.deferred);
         self.migrate(now, out);
         self.dispatch(now, out);
+        self.untangle(out);
         self.proceed_with_drains(now, out);
         self.lift_barrier(out);
     }

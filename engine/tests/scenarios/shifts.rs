@@ -6,13 +6,14 @@ use engine::units::{Nanos, Role, UnitId};
 
 use crate::world::{config, driver, request, run, split};
 
-/// Forty requests over 4000 ns, with something happening meanwhile.
-fn busy(from: &str, events: impl IntoIterator<Item = (u64, Input)>) -> (Log, Cluster) {
-    busy_with(config(), from, events)
+/// Units with blocks for everybody: whoever is computed anew was lost, not short of room.
+fn roomy() -> ClusterConfig {
+    ClusterConfig { blocks_per_unit: 1000, ..config() }
 }
 
-fn busy_with(config: ClusterConfig, from: &str, events: impl IntoIterator<Item = (u64, Input)>) -> (Log, Cluster) {
-    let mut driver = driver(config, from, Pace::Bulk);
+/// Forty requests over 4000 ns, with something happening meanwhile.
+fn busy(from: &str, events: impl IntoIterator<Item = (u64, Input)>) -> (Log, Cluster) {
+    let mut driver = driver(roomy(), from, Pace::Bulk);
     let arrivals =
         (0..40).map(|n| (n * 100, Input::Arrive(request(n, 10 + (n * 7 % 30) as u32, 5 + (n * 5 % 40) as u32))));
     let log = run(&mut driver, arrivals.chain(events));
@@ -88,7 +89,7 @@ fn a_unit_passes_through_its_states_in_order() {
 #[test]
 fn migration_empties_a_decode_unit_sooner_than_draining_it() {
     let [drain, migrate] = [How::Drain, How::Migrate].map(|how| {
-        let mut driver = driver(config(), "1P2D", Pace::Bulk);
+        let mut driver = driver(roomy(), "1P2D", Pace::Bulk);
         let arrivals = (0..4).map(|number| (0, Input::Arrive(request(number, 12, 120))));
         let log = run(&mut driver, arrivals.chain([shift(2000, "2P1D", how)]));
         assert!(log.finished.iter().all(|(_, f)| f.output_tokens == 120 && f.preemptions == 0));
@@ -100,7 +101,7 @@ fn migration_empties_a_decode_unit_sooner_than_draining_it() {
 
 #[test]
 fn migrating_sequences_without_room_elsewhere_go_on_where_they_are() {
-    let mut small = config();
+    let mut small = roomy();
     small.decode.sequences = 2;
     let mut driver = driver(small, "1P2D", Pace::Bulk);
     let arrivals = (0..4).map(|number| (0, Input::Arrive(request(number, 12, 60))));
@@ -111,7 +112,7 @@ fn migrating_sequences_without_room_elsewhere_go_on_where_they_are() {
 
 #[test]
 fn a_drain_that_takes_too_long_is_abandoned() {
-    let patient = ClusterConfig { drain_timeout: Some(Nanos(500)), ..config() };
+    let patient = ClusterConfig { drain_timeout: Some(Nanos(500)), ..roomy() };
     let mut driver = driver(patient, "1P2D", Pace::Bulk);
     let arrivals = (0..4).map(|number| (0, Input::Arrive(request(number, 12, 120))));
     let log = run(&mut driver, arrivals.chain([shift(2000, "2P1D", How::Drain), shift(2600, "1P1D1A", How::Drain)]));
