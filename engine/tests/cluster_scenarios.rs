@@ -1,4 +1,5 @@
 //! The cluster in virtual time: scenarios with exact outcomes, and what holds for any traffic.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
 #[path = "scenarios/properties.rs"]
 mod properties;

@@ -1,5 +1,4 @@
 //! Small clusters and traffic for the tests of the cluster.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
 use engine::cluster::{Arrival, BatchLimits, BlockHash, Cluster, ClusterConfig, FirstToken};
 use engine::drive::virtual_time::{Costs, Input, Log, Pace, VirtualDriver};
