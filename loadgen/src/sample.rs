@@ -182,7 +182,7 @@ impl Sample {
     pub fn tpot(&self) -> Option<Micros> {
         let steps = u64::from(self.output_tokens.checked_sub(1)?);
         let span = self.last?.since(self.first?).0;
-        (steps > 0).then(|| Micros((span + steps / 2) / steps))
+        (steps > 0).then(|| Micros(span.saturating_add(steps / 2) / steps))
     }
 
     /// ITL: the gaps between consecutive arrivals, each with its tokens.
@@ -193,8 +193,8 @@ impl Sample {
     /// The mean of the gaps between arrivals.
     pub fn itl_mean(&self) -> Option<Micros> {
         let gaps = self.gaps.len() as u64;
-        let sum: u64 = self.gaps.iter().map(|g| g.gap.0).sum();
-        (gaps > 0).then(|| Micros((sum + gaps / 2) / gaps))
+        let sum = self.gaps.iter().fold(gaps / 2, |sum, g| sum.saturating_add(g.gap.0));
+        sum.checked_div(gaps).map(Micros)
     }
 
     /// The exact `per_mille / 1000` quantile of the gaps between arrivals (nearest rank: the smallest gap that at least

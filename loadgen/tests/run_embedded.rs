@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use engine::model::ModelSource;
 use engine::units::Split;
 use loadgen::arrival::RatePlan;
-use loadgen::run::{self, RunConfig};
 use loadgen::recording::{Reader, Record, UnitPhase, UnitRecord};
+use loadgen::run::{self, RunConfig};
 use loadgen::sample::Sample;
 use loadgen::schedule::{LoadSpec, Traffic};
 use loadgen::target::cpu::{self, CpuTarget};
@@ -52,10 +52,9 @@ fn run(split: &str, shifts: &str) -> Run {
 #[test]
 fn tokens_and_logits_are_the_same_for_every_split_and_under_shifts() {
     let reference = run("1P1D", "");
-    for (split, shifts, converged) in [
-        ("2A", "", &[][..]),
-        ("2P2D", "300ms=1P3D,1200ms=3P1D:migrate,2s=2P2D:migrate", &["1P3D", "3P1D", "2P2D"][..]),
-    ] {
+    for (split, shifts, converged) in
+        [("2A", "", &[][..]), ("2P2D", "300ms=1P3D,1200ms=3P1D:migrate,2s=2P2D:migrate", &["1P3D", "3P1D", "2P2D"][..])]
+    {
         let other = run(split, shifts);
         assert_eq!(other.shifts, converged, "{split}");
         for (index, sample) in &other.requests {

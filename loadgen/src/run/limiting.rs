@@ -57,13 +57,23 @@ pub(super) fn limiting(units: &[UnitView]) -> Limiting {
     if queue_per_unit >= 1.0 && prefill.busy >= decode.busy.min(SATURATED) {
         return Limiting {
             side: "prefill",
-            why: format!("{} prompts queue, prefill {}% busy, decode {}%", prefill.queue, percent(prefill.busy), percent(decode.busy)),
+            why: format!(
+                "{} prompts queue, prefill {}% busy, decode {}%",
+                prefill.queue,
+                percent(prefill.busy),
+                percent(decode.busy)
+            ),
         };
     }
     if decode.busy > SATURATED && decode.busy >= prefill.busy {
         return Limiting {
             side: "decode",
-            why: format!("decode {}% busy with {} sequences, prefill {}%", percent(decode.busy), decode.running, percent(prefill.busy)),
+            why: format!(
+                "decode {}% busy with {} sequences, prefill {}%",
+                percent(decode.busy),
+                decode.running,
+                percent(prefill.busy)
+            ),
         };
     }
     if prefill.busy > SATURATED {
@@ -74,7 +84,12 @@ pub(super) fn limiting(units: &[UnitView]) -> Limiting {
     }
     Limiting {
         side: "none",
-        why: format!("prefill {}% busy, decode {}%, queue {}", percent(prefill.busy), percent(decode.busy), prefill.queue),
+        why: format!(
+            "prefill {}% busy, decode {}%, queue {}",
+            percent(prefill.busy),
+            percent(decode.busy),
+            prefill.queue
+        ),
     }
 }
 

@@ -21,7 +21,9 @@ use super::{RunError, RunResult};
 use crate::clock::RunClock;
 use crate::live::{MarkKind, Phase, Snapshot};
 use crate::measure::{Aggregator, Client};
-use crate::recording::{ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RunRecord, WriteError};
+use crate::recording::{
+    ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RunRecord, WriteError,
+};
 use crate::sample::Sample;
 use crate::schedule::LoadSpec;
 use crate::summary::Accumulator;

@@ -36,17 +36,38 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) enum Note {
     /// Handed over to the target.
-    Sent { planned: Planned, sent: Micros },
+    Sent {
+        planned: Planned,
+        sent: Micros,
+    },
     /// The target would not take it.
-    Shed { planned: Planned, at: Micros, why: Shed },
+    Shed {
+        planned: Planned,
+        at: Micros,
+        why: Shed,
+    },
     /// The rate is now this.
-    Rate { at: Micros, rate_rps: f64 },
-    Paused { at: Micros },
-    Resumed { at: Micros, rate_rps: f64 },
+    Rate {
+        at: Micros,
+        rate_rps: f64,
+    },
+    Paused {
+        at: Micros,
+    },
+    Resumed {
+        at: Micros,
+        rate_rps: f64,
+    },
     /// A shift is due, by the script or by the operator.
-    Shift { at: Micros, to: Split, how: How },
+    Shift {
+        at: Micros,
+        to: Split,
+        how: How,
+    },
     /// Nothing more will be sent.
-    Ended { at: Micros },
+    Ended {
+        at: Micros,
+    },
 }
 
 /// Everything the thread needs.

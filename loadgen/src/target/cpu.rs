@@ -107,7 +107,8 @@ fn describe(source: &ModelSource, parameters: usize) -> String {
     match source {
         ModelSource::Builtin { seed } => format!("built-in {millions:.0}M (seed {seed})"),
         ModelSource::Folder(path) | ModelSource::Gguf(path) => {
-            let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+            let name =
+                path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
             format!("{name} {millions:.0}M")
         }
     }

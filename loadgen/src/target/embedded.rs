@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::cluster::{FinishReason, Finished, How, Notice};
-use engine::drive::wall::{EngineEvent, EngineHandle, EventReader, Observation, Submission, SubmitError, UnitObservation, WallEngine};
+use engine::drive::wall::{
+    EngineEvent, EngineHandle, EventReader, Observation, Submission, SubmitError, UnitObservation, WallEngine,
+};
 use engine::executor::Sampling;
 use engine::units::{Nanos, RequestId, Split, UnitId};
 

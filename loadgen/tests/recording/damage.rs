@@ -74,6 +74,21 @@ proptest! {
     }
 }
 
+/// The seeds of the fuzz target, tried as files and as the lines of one, as it does.
+#[test]
+fn the_corpus_of_the_fuzzer_never_panics() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/recording");
+    let mut records = 0;
+    for seed in std::fs::read_dir(folder).expect("the corpus") {
+        let seed = std::fs::read(seed.expect("a file").path()).expect("a seed");
+        let wrapped = zstd::encode_all(&*[RUN.as_bytes(), &seed].concat(), 1).expect("a frame");
+        for file in [&seed, &wrapped] {
+            records += reader(file).into_iter().flatten().filter(Result::is_ok).count();
+        }
+    }
+    assert!(records > 0, "some seeds hold records");
+}
+
 #[test]
 fn a_file_that_stops_after_a_whole_frame_has_no_end() {
     let bytes = frames(&[RUN, RATE]);

@@ -79,7 +79,8 @@ fn instant() -> impl Strategy<Value = Micros> {
     (0_u64..20_000_000).prop_map(Micros)
 }
 
-fn slo() -> impl Strategy<Value = Slo> {
+/// Any SLO, also one without a bound.
+pub(crate) fn slo() -> impl Strategy<Value = Slo> {
     let bound = || option::of(instant());
     (bound(), bound(), bound(), bound(), bound()).prop_map(|(ttft, tpot, itl_p99, itl_mean, e2e)| Slo {
         ttft,

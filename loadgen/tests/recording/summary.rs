@@ -1,7 +1,9 @@
 //! A run that goes on and its recording are summed up alike.
 
 use loadgen::recording::{Reader, Record};
+use loadgen::sample::{Gap, Outcome};
 use loadgen::summary::Accumulator;
+use loadgen::time::Micros;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -25,6 +27,30 @@ proptest! {
         let name = || Some("run.jsonl.zst".to_owned());
         let json = |summary| serde_json::to_string(&summary).expect("JSON");
         prop_assert_eq!(json(live.finish(Some(&strategy::end()), name())), json(read.finish(reader.end(), name())));
+    }
+
+    #[test]
+    fn instants_that_no_run_ever_has_are_summed_up_without_panic(
+        records in vec(strategy::record(), 1..10),
+        instants in vec(prop_oneof![any::<u64>(), Just(u64::MAX)], 8),
+        slo in strategy::slo(),
+    ) {
+        let mut run = strategy::run();
+        (run.slo, run.warmup) = (Some(slo), Micros(instants[7]));
+        let mut accumulator = Accumulator::new(&run);
+        for record in records {
+            if let Record::Req(mut sample) = record {
+                (sample.due, sample.sent, sample.ended) = (Micros(instants[0]), Some(Micros(instants[1])), Micros(instants[2]));
+                (sample.first, sample.last) = (Some(Micros(instants[3])), Some(Micros(instants[4])));
+                sample.gaps.push(Gap { gap: Micros(instants[5]), tokens: u32::MAX });
+                sample.gaps.push(Gap { gap: Micros(instants[6]), tokens: u32::MAX });
+                sample.outcome = Outcome::Completed;
+                accumulator.record(&Record::Req(sample));
+            }
+        }
+        let summary = accumulator.finish(Some(&strategy::end()), None);
+        prop_assert!(summary.ttft_ms.max >= summary.ttft_ms.p50);
+        prop_assert!(!summary.text(None).is_empty());
     }
 
     #[test]

@@ -98,8 +98,7 @@ impl Observer {
             UnitState::Switching | UnitState::Warming | UnitState::Failed => String::new(),
         };
         let known = self.cluster.units.iter().find(|known| known.unit == unit).map(|known| known.state);
-        let counts_down =
-            matches!((known, state), (Some(UnitState::Draining { .. }), UnitState::Draining { .. }));
+        let counts_down = matches!((known, state), (Some(UnitState::Draining { .. }), UnitState::Draining { .. }));
         if !text.is_empty() && !counts_down {
             self.log.push(at, None, "", text);
         }
