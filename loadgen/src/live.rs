@@ -195,6 +195,8 @@ pub struct Health {
     pub dropped: u64,
     /// Bytes of the recording so far; `None` when nothing is recorded.
     pub recorded_bytes: Option<u64>,
+    /// Why the recording ended before the run, if it did.
+    pub recording_lost: Option<String>,
     /// Why the client and not the server limits the figures; `None` while all is well.
     pub verdict: Option<String>,
 }

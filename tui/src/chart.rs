@@ -1,0 +1,46 @@
+//! A chart as data: axes, series reduced to columns, bounds and marks. Pure; `widget::plot` paints it.
+
+pub mod axis;
+pub mod column;
+
+use loadgen::time::Micros;
+
+pub use axis::{TimeAxis, Unit, ValueAxis};
+pub use column::Column;
+
+use crate::theme::Paint;
+
+/// A line of a chart. A column without a value is a gap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// What it means.
+    pub paint: Paint,
+    /// Its columns, from left to right.
+    pub columns: Vec<Option<Column>>,
+}
+
+/// A vertical mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at: Micros,
+    /// A few words for the reserved row.
+    pub label: String,
+}
+
+/// Everything a chart shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChartSpec {
+    /// The horizontal axis.
+    pub time: TimeAxis,
+    /// The vertical axis, from zero.
+    pub value: ValueAxis,
+    /// A bound of the SLO.
+    pub bound: Option<f64>,
+    /// The offered rate, drawn dashed under the series.
+    pub offered: Option<Vec<Option<Column>>>,
+    /// Lines, the last on top.
+    pub series: Vec<Series>,
+    /// Marks, oldest first.
+    pub marks: Vec<Mark>,
+}

@@ -1,0 +1,163 @@
+//! The one part of the live screen that touches the world: terminal, keys, signals, and the channels to the run.
+
+mod terminal;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind};
+use futures_util::StreamExt;
+use loadgen::live::{Command, Snapshot};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+pub use terminal::Screen;
+
+use crate::model::{Model, Offers};
+use crate::theme::Theme;
+use crate::update::{Effect, Msg, update};
+use crate::view::view;
+
+pub use crate::update::Exit;
+
+/// The shortest time between two frames: 15 a second.
+const FRAME: Duration = Duration::from_millis(67);
+/// Set (and not empty) to let the key `!` panic, so that a test can see the terminal restored.
+const PANIC_KEY: &str = "PDTUNE_TEST_PANIC";
+
+/// What the live screen is connected to.
+#[derive(Debug)]
+pub struct LiveSource {
+    /// The run as it is now. The channel closes when no more will come.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// What the operator asks for. A full queue loses the command, and the operator is told.
+    pub commands: mpsc::Sender<Command>,
+    /// What the target cannot do.
+    pub offers: Offers,
+}
+
+/// Shows the run until the operator leaves, the process is told to go, or the terminal is lost. The terminal is restored
+/// in every case. The run itself is not waited for: whoever called ends it according to the answer.
+///
+/// # Errors
+/// When the terminal cannot be set up or drawn on, or another thread panicked.
+pub async fn run(source: LiveSource) -> anyhow::Result<Exit> {
+    let theme = theme_of_environment();
+    let mut signals = Signals::install()?;
+    let mut screen = Screen::enter().context("cannot set up the terminal")?;
+    let result = drive(source, &theme, &mut signals, &mut screen).await;
+    drop(screen);
+    result
+}
+
+async fn drive(source: LiveSource, theme: &Theme, signals: &mut Signals, screen: &mut Screen) -> anyhow::Result<Exit> {
+    let LiveSource { mut snapshots, commands, offers } = source;
+    let mut model = Model::new(snapshots.borrow_and_update().clone(), offers);
+    let mut events = EventStream::new();
+    let mut frames = interval(FRAME);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let panic_key = std::env::var_os(PANIC_KEY).is_some_and(|value| !value.is_empty());
+    let mut dirty = true;
+    loop {
+        if terminal::panicked() {
+            return Err(anyhow!("a thread of the program panicked; its message is above"));
+        }
+        let msg = tokio::select! {
+            biased;
+            msg = signals.next() => Some(msg),
+            event = events.next() => match event {
+                Some(event) => terminal_event(&event.context("cannot read from the terminal")?, panic_key),
+                None => Some(Msg::Terminate),
+            },
+            changed = snapshots.changed(), if !model.ended => Some(match changed {
+                Ok(()) => Msg::Snapshot(snapshots.borrow_and_update().clone()),
+                Err(_) => Msg::Ended,
+            }),
+            _ = frames.tick(), if dirty => {
+                screen.draw(|frame| view(&model, theme, frame.area(), frame.buffer_mut())).context("cannot draw")?;
+                dirty = false;
+                continue;
+            }
+        };
+        dirty = true;
+        let mut effects = msg.map_or_else(Vec::new, |msg| update(&mut model, msg));
+        while !effects.is_empty() {
+            let mut further = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::Leave(exit) => return Ok(exit),
+                    Effect::Send(command) => {
+                        if let Err(refused) = commands.try_send(command) {
+                            further.extend(update(&mut model, Msg::Undelivered(undelivered(refused))));
+                        }
+                    }
+                }
+            }
+            effects = further;
+        }
+    }
+}
+
+fn undelivered(refused: mpsc::error::TrySendError<Command>) -> Command {
+    match refused {
+        mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,
+    }
+}
+
+/// Keys become messages; a resize only needs another frame.
+fn terminal_event(event: &Event, panic_key: bool) -> Option<Msg> {
+    let Event::Key(key) = event else { return None };
+    if key.kind == KeyEventKind::Release {
+        return None;
+    }
+    if panic_key && key.code == KeyCode::Char('!') {
+        forced_panic();
+    }
+    Some(Msg::Key(*key))
+}
+
+#[expect(clippy::panic, reason = "asked for by a test, which looks at the terminal afterwards")]
+fn forced_panic() {
+    panic!("asked for by {PANIC_KEY}");
+}
+
+fn theme_of_environment() -> Theme {
+    let variable = |name: &str| std::env::var(name).ok();
+    Theme::for_environment(
+        variable("NO_COLOR").as_deref(),
+        variable("TERM").as_deref(),
+        variable("COLORTERM").as_deref(),
+    )
+}
+
+/// The signals that end the screen.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> anyhow::Result<Self> {
+        let listen = |kind| -> io::Result<Signal> { signal(kind) };
+        let all = || -> io::Result<Self> {
+            Ok(Self {
+                interrupt: listen(SignalKind::interrupt())?,
+                terminate: listen(SignalKind::terminate())?,
+                hangup: listen(SignalKind::hangup())?,
+            })
+        };
+        all().context("cannot listen for signals")
+    }
+
+    async fn next(&mut self) -> Msg {
+        tokio::select! {
+            _ = self.interrupt.recv() => Msg::Interrupt,
+            _ = self.terminate.recv() => Msg::Terminate,
+            _ = self.hangup.recv() => Msg::Terminate,
+        }
+    }
+}

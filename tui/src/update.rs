@@ -1,0 +1,89 @@
+//! The only place that changes the model: a message comes in, effects come out.
+
+mod perform;
+
+use std::sync::Arc;
+
+use crossterm::event::KeyEvent;
+use loadgen::live::{Command, Phase, Snapshot};
+
+use crate::action::{self, Place};
+use crate::model::Model;
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// The run looks like this now.
+    Snapshot(Arc<Snapshot>),
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The process got SIGINT: the same as ctrl-c.
+    Interrupt,
+    /// The process got SIGTERM or SIGHUP.
+    Terminate,
+    /// No further snapshot will come.
+    Ended,
+    /// A command did not reach the run, because its queue is full or the run is over.
+    Undelivered(Command),
+}
+
+/// Something for the shell to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask this of the run.
+    Send(Command),
+    /// Leave the screen.
+    Leave(Exit),
+}
+
+/// Why the screen was left. The run may still be going on; ending it is the caller's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The run was over.
+    Done,
+    /// The operator does not want to wait for what is in flight.
+    Stopped,
+    /// The process was told to go.
+    Terminated,
+}
+
+/// Takes a message into the model and says what the shell has to do.
+pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    match msg {
+        Msg::Snapshot(snapshot) => take_snapshot(model, snapshot),
+        Msg::Key(key) => {
+            model.notice = None;
+            action::lookup(Place::of(model), &key).map_or_else(Vec::new, |action| perform::perform(model, action))
+        }
+        Msg::Interrupt => perform::perform(model, action::Action::Interrupt),
+        Msg::Terminate => vec![Effect::Send(Command::Abort), Effect::Leave(Exit::Terminated)],
+        Msg::Ended => {
+            model.ended = true;
+            leave_when_over(model)
+        }
+        Msg::Undelivered(command) => {
+            model.asked_rate = None;
+            let asked = perform::words(&command);
+            model.notify(if model.is_gone() {
+                format!("not done: {asked}; the run is over")
+            } else {
+                format!("not done: {asked}; the run is behind with earlier commands, try again")
+            });
+            Vec::new()
+        }
+    }
+}
+
+fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
+    let now = snapshot.now;
+    model.notice.take_if(|notice| notice.until <= now);
+    let rate = snapshot.rate_rps;
+    model.asked_rate.take_if(|asked| asked.until <= now || (asked.rps - rate).abs() <= asked.rps.abs() * 1e-6);
+    model.latest = snapshot;
+    leave_when_over(model)
+}
+
+fn leave_when_over(model: &Model) -> Vec<Effect> {
+    let over = model.ended || model.latest.phase == Phase::Done;
+    if model.leaving && over { vec![Effect::Leave(Exit::Done)] } else { Vec::new() }
+}

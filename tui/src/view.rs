@@ -1,0 +1,44 @@
+//! Draws the model. Pure: the same model, theme and area give the same cells.
+
+mod compact;
+mod dashboard;
+mod events;
+mod figures;
+mod footer;
+mod goodput;
+mod header;
+mod help;
+mod lanes;
+mod latency;
+mod lines;
+mod quit;
+mod shift;
+mod split;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::model::{Model, Overlay};
+use crate::theme::{Paint, Theme};
+use crate::tier::Tier;
+
+/// Draws the whole screen into `area` of `buf`.
+pub fn view(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let area = area.intersection(buf.area);
+    if area.is_empty() {
+        return;
+    }
+    buf.set_style(area, theme.style(Paint::Text));
+    match Tier::of(area) {
+        Tier::Full => dashboard::full(model, theme, area, buf),
+        Tier::Standard => dashboard::standard(model, theme, area, buf),
+        Tier::Compact => compact::compact(model, theme, area, buf),
+        Tier::Lines => lines::lines(model, theme, area, buf),
+    }
+    match model.overlay {
+        Overlay::None => {}
+        Overlay::Help => help::help(theme, area, buf),
+        Overlay::Quit => quit::quit(model, theme, area, buf),
+        Overlay::Shift(dialog) => shift::shift(model, dialog, theme, area, buf),
+    }
+}

@@ -1,0 +1,90 @@
+//! The layout from 60×14: three lines and the goodput chart.
+
+use loadgen::live::Snapshot;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Span;
+
+use super::figures::{millis, role_paint, roles, span};
+use super::latency::Metric;
+use super::{events, footer, goodput, header, lanes};
+use crate::format;
+use crate::model::Model;
+use crate::theme::{Paint, Theme};
+use crate::widget::fit::{self, Segment};
+
+/// Draws it.
+pub(super) fn compact(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let shown = model.shown();
+    let [headline, latency, units, chart, event, keys] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    top(model, theme, headline, buf);
+    fit::draw(latencies(shown, theme), None, latency, buf);
+    fit::draw(busy(shown, theme), None, units, buf);
+    goodput::goodput(model, theme, chart, buf);
+    events::rows(shown, theme, event, buf);
+    footer::footer(model, theme, keys, buf);
+}
+
+/// `GOODPUT 14.6/s ▲  attain 96%  2P2D  02:31`, and the state when it is not the plain one.
+pub(super) fn top(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let shown = model.shown();
+    let mut left = vec![Segment::new(0, header::headline(shown, theme, "/s"))];
+    if let Some(attainment) = shown.recent.attainment {
+        let text = format!("{}%", format::percent(attainment));
+        left.push(Segment::new(3, [span(theme, header::attainment_paint(attainment), text)]));
+    }
+    left.push(Segment::new(2, [span(theme, Paint::Headline, shown.split.to_string())]));
+    left.push(Segment::new(4, [span(theme, Paint::Text, format::clock(shown.now))]));
+    left.extend(header::frozen(model, theme).map(|segment| Segment { rank: 1, ..segment }));
+    left.push(Segment::new(1, [header::state(model, theme)]));
+    fit::draw(left, None, area, buf);
+}
+
+/// `TTFT p95 318/400`, `TPOT p95 23.6/25.0`, `err 0`.
+pub(super) fn latencies(shown: &Snapshot, theme: &Theme) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = [Metric::Ttft, Metric::Tpot]
+        .into_iter()
+        .map(|metric| {
+            let p95 = metric.recent(shown).p95;
+            let bound = metric.bound(shown);
+            let over = p95.zip(bound).is_some_and(|(p95, bound)| p95 > bound);
+            let mut spans = vec![
+                span(theme, Paint::Dim, format!("{} p95 ", metric.name())),
+                span(theme, if over { Paint::Bad } else { Paint::Text }, millis(theme, p95)),
+            ];
+            if let Some(bound) = bound {
+                spans.push(span(theme, Paint::Dim, format!("/{}", format::millis(bound))));
+            }
+            if over {
+                spans.push(span(theme, Paint::Bad, theme.symbols.bad));
+            }
+            Segment::new(0, spans)
+        })
+        .collect();
+    segments.push(header::errors(shown, theme));
+    let offered = format!("{}/s", format::number(shown.recent.offered_rps));
+    segments.push(Segment::new(4, [span(theme, Paint::Dim, "offered "), span(theme, Paint::Text, offered)]));
+    segments
+}
+
+/// `P 93 88 34⟳` per role: how busy each unit is, in percent.
+pub(super) fn busy(shown: &Snapshot, theme: &Theme) -> Vec<Segment> {
+    let segment = |role| {
+        let mut spans = vec![span(theme, role_paint(role), role.letter().to_string())];
+        for unit in shown.units.iter().filter(|unit| unit.role == role) {
+            spans.push(Span::raw(" "));
+            spans.push(span(theme, Paint::Text, format::percent(unit.busy).to_string()));
+            spans.push(lanes::badge(unit, theme));
+        }
+        Segment::new(0, spans)
+    };
+    roles(&shown.units).into_iter().map(segment).collect()
+}

@@ -1,0 +1,155 @@
+//! Figures that several panels show, as texts and colours.
+
+use engine::cluster::UnitState;
+use engine::units::Role;
+use loadgen::live::{Percentiles, Snapshot, UnitView};
+use loadgen::time::Micros;
+use ratatui::text::Span;
+
+use crate::format;
+use crate::theme::{Paint, Theme};
+
+/// What a screen says when no SLO is set.
+pub(super) const NO_SLO: &str = "set an SLO: --slo ttft=400ms,tpot=25ms";
+
+/// Where a role's units are drawn.
+pub(super) fn role_paint(role: Role) -> Paint {
+    match role {
+        Role::Prefill => Paint::Prefill,
+        Role::Decode => Paint::Decode,
+        Role::Aggregated => Paint::Aggregated,
+    }
+}
+
+/// Whether nothing has ended and no token has come yet.
+pub(super) fn is_waiting(snapshot: &Snapshot) -> bool {
+    let c = &snapshot.counts;
+    c.completed == 0 && c.failed == 0 && c.cut == 0 && snapshot.recent.ttft.p50.is_none()
+}
+
+/// `waiting for the first answer, 3.2s, 12 sent`.
+pub(super) fn waiting(snapshot: &Snapshot) -> String {
+    format!(
+        "waiting for the first answer, {}, {} sent",
+        format::duration(snapshot.now),
+        format::count(snapshot.counts.sent)
+    )
+}
+
+/// A styled text.
+pub(super) fn span(theme: &Theme, paint: Paint, text: impl Into<String>) -> Span<'static> {
+    Span::styled(text.into(), theme.style(paint))
+}
+
+/// `label value`, the label dim.
+pub(super) fn pair(theme: &Theme, label: &str, paint: Paint, value: impl Into<String>) -> [Span<'static>; 2] {
+    [span(theme, Paint::Dim, format!("{label} ")), span(theme, paint, value)]
+}
+
+/// A latency in milliseconds, or a dash.
+pub(super) fn millis(theme: &Theme, value: Option<Micros>) -> String {
+    value.map_or_else(|| theme.symbols.none.to_owned(), format::millis)
+}
+
+/// `p50 212  p95 318 ✗  p99 402`: a 95th percentile above the bound is marked by more than its colour.
+pub(super) fn percentiles(
+    theme: &Theme,
+    of: Percentiles,
+    bound: Option<Micros>,
+    which: &[&'static str],
+) -> Vec<Span<'static>> {
+    let mut spans = Vec::new();
+    for name in which {
+        let value = match *name {
+            "p50" => of.p50,
+            "p95" => of.p95,
+            _ => of.p99,
+        };
+        let over = *name == "p95" && value.zip(bound).is_some_and(|(value, bound)| value > bound);
+        if !spans.is_empty() {
+            spans.push(Span::raw("  "));
+        }
+        spans.push(span(theme, Paint::Dim, format!("{name} ")));
+        let text = millis(theme, value);
+        spans.push(if over {
+            span(theme, Paint::Bad, format!("{text}{}", theme.symbols.bad))
+        } else {
+            span(theme, Paint::Text, text)
+        });
+    }
+    spans
+}
+
+/// The sums of one role.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Side {
+    /// Units.
+    pub(super) units: usize,
+    /// Requests waiting for their first chunk.
+    pub(super) queue: u64,
+    /// Sequences in batches.
+    pub(super) running: u64,
+    /// Sequences waiting for their hand-off.
+    pub(super) handing_off: u64,
+    /// Mean of the busy shares.
+    pub(super) busy: f64,
+    /// Mean of the shares of KV in use.
+    pub(super) kv: f64,
+    /// Prompt tokens per second.
+    pub(super) input_tps: f64,
+    /// Sampled tokens per second.
+    pub(super) output_tps: f64,
+}
+
+/// Sums over the units of `role`; failed ones count for nothing.
+pub(super) fn side(units: &[UnitView], role: Role) -> Side {
+    let mut side = Side::default();
+    for unit in units.iter().filter(|unit| unit.role == role && unit.state != UnitState::Failed) {
+        side.units += 1;
+        side.queue += u64::from(unit.queue);
+        side.running += u64::from(unit.running);
+        side.handing_off += u64::from(unit.handing_off);
+        side.busy += unit.busy;
+        side.kv += unit.kv_used;
+        side.input_tps += unit.input_tps;
+        side.output_tps += unit.output_tps;
+    }
+    if side.units > 0 {
+        side.busy /= side.units as f64;
+        side.kv /= side.units as f64;
+    }
+    side
+}
+
+/// The roles that have units, in the order in which they are drawn.
+pub(super) fn roles(units: &[UnitView]) -> Vec<Role> {
+    let mut roles = vec![Role::Prefill, Role::Decode, Role::Aggregated];
+    roles.retain(|role| units.iter().any(|unit| unit.role == *role));
+    roles
+}
+
+/// What a unit does about its role; `None` while it serves.
+pub(super) fn state(theme: &Theme, unit: &UnitView) -> Option<Span<'static>> {
+    let moving = |text: String| Some(span(theme, Paint::Warn, format!("{} {text}", theme.symbols.moving)));
+    match unit.state {
+        UnitState::Serving => None,
+        UnitState::Draining { left } => moving(format!("draining {left} left")),
+        UnitState::Switching => moving(format!("switching {}", format::duration(unit.in_state))),
+        UnitState::Warming => moving(format!("warming {}", format::duration(unit.in_state))),
+        UnitState::Failed => Some(span(theme, Paint::Bad, format!("{} failed", theme.symbols.bad))),
+    }
+}
+
+/// The trend of goodput: rising, falling or level within a twentieth.
+pub(super) fn trend(theme: &Theme, now: f64, before: Option<f64>) -> Option<Span<'static>> {
+    let before = before?;
+    let margin = before.abs() * 0.05;
+    let (symbol, paint) = if now > before + margin {
+        (theme.symbols.up, Paint::Good)
+    } else if now < before - margin {
+        (theme.symbols.down, Paint::Bad)
+    } else {
+        (theme.symbols.level, Paint::Dim)
+    };
+    Some(span(theme, paint, symbol))
+}

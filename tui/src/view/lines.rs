@@ -1,0 +1,34 @@
+//! Below 60×14: plain lines, the most important first, the keys last.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{compact, events, figures, footer, header};
+use crate::format;
+use crate::model::Model;
+use crate::theme::{Paint, Theme};
+use crate::widget::fit::{self, Segment};
+
+/// Draws as many lines as there are rows.
+pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let shown = model.shown();
+    let mut rows: Vec<Vec<Segment>> = vec![vec![Segment::new(0, header::headline(shown, theme, "/s"))]];
+    rows.extend(compact::latencies(shown, theme).into_iter().take(2).map(|segment| vec![segment]));
+    let mut state = vec![Segment::new(1, [header::state(model, theme)])];
+    state.extend(header::frozen(model, theme));
+    state.push(Segment::new(2, [figures::span(theme, Paint::Text, shown.split.to_string())]));
+    state.push(Segment::new(3, [figures::span(theme, Paint::Text, format::clock(shown.now))]));
+    rows.push(state);
+    rows.push(compact::busy(shown, theme));
+    rows.push(vec![header::errors(shown, theme)]);
+    let with_keys = area.height >= 3;
+    let body = Rect { height: area.height - u16::from(with_keys), ..area };
+    let used = (rows.len() as u16).min(body.height);
+    for (place, segments) in body.rows().zip(rows) {
+        fit::draw(segments, None, place, buf);
+    }
+    events::rows(shown, theme, Rect { y: body.y + used, height: body.height - used, ..body }, buf);
+    if with_keys {
+        footer::footer(model, theme, Rect { y: area.bottom() - 1, height: 1, ..area }, buf);
+    }
+}

@@ -1,0 +1,174 @@
+//! The shift dialog: which move, what is known now, what will happen. Cancel is what enter does.
+
+use engine::cluster::{How, UnitState};
+use engine::units::Role;
+use loadgen::live::{Snapshot, UnitView};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::figures::{percentiles, role_paint, side, span};
+use super::latency::Metric;
+use crate::format;
+use crate::model::Model;
+use crate::model::shift::{self, Bearing, Move, ShiftDialog};
+use crate::theme::{Paint, Theme};
+use crate::widget::popup::{Row, popup};
+use crate::widget::wrap::wrap;
+
+const WIDTH: u16 = 72;
+
+/// Draws the overlay. It always shows the newest snapshot, even over a frozen picture: a decision needs the present.
+pub(super) fn shift(model: &Model, dialog: ShiftDialog, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let now = &*model.latest;
+    let moves = shift::moves(now);
+    let position = dialog.position(&moves);
+    let mut rows = move_rows(now, &moves, position, theme);
+    if let Some(chosen) = moves.get(position) {
+        rows.push(Row::new(6, Line::default()));
+        rows.extend(now_rows(now, chosen, theme, WIDTH.min(area.width)));
+        rows.push(Row::new(6, Line::default()));
+        rows.extend(step_rows(chosen, dialog.how, theme));
+        rows.push(Row::new(6, Line::default()));
+        rows.push(Row::new(1, advice(now, chosen, theme)));
+    }
+    rows.push(Row::new(0, buttons(model, moves.get(position), dialog.how, theme)));
+    let title = Line::from_iter([
+        span(theme, Paint::Title, "SHIFT"),
+        span(theme, Paint::Text, format!(" from {}", shift::base(now))),
+    ]);
+    popup(theme, title, Line::from(span(theme, Paint::Dim, "esc:cancel")), rows, WIDTH, area, buf);
+}
+
+fn move_rows(now: &Snapshot, moves: &[Move], position: usize, theme: &Theme) -> Vec<Row> {
+    let s = &theme.symbols;
+    let mut rows = Vec::new();
+    if let Some(shift) = now.shifts.last() {
+        let text = format!(" {} starts after the shift to {} that is under way", s.moving, shift.to);
+        rows.push(Row::new(2, span(theme, Paint::Warn, text)));
+    }
+    for (index, m) in moves.iter().enumerate() {
+        let selected = index == position;
+        let cursor = if selected { s.cursor } else { " " };
+        let text = format!(" {cursor} one {} {} {}", m.from, s.arrow, m.to);
+        let base = if selected { Paint::Selected } else { Paint::Text };
+        let mut spans = vec![span(theme, base, format!("{text:<34}"))];
+        if let Some(reason) = &m.refused {
+            spans.push(span(theme, Paint::Disabled, format!(" {} {reason}", s.bad)));
+        } else {
+            spans.push(span(theme, Paint::Headline, format!(" {} {}", s.arrow, m.result)));
+            if shift::bearing(now, m) == Bearing::Towards {
+                spans.push(span(theme, Paint::Good, format!("  helps {}", now.limiting.side)));
+            }
+        }
+        rows.push(Row::new(if selected { 0 } else { 3 }, Line::from(spans)));
+    }
+    rows
+}
+
+fn now_rows(now: &Snapshot, chosen: &Move, theme: &Theme, width: u16) -> Vec<Row> {
+    let label = |text: &'static str| span(theme, Paint::Dim, format!(" {text:<10}"));
+    let mut rows = Vec::new();
+    let goodput = now.recent.goodput_rps.map_or_else(|| theme.symbols.none.to_owned(), format::number);
+    let mut spans = vec![
+        label("now"),
+        span(theme, Paint::Text, format!("goodput {goodput}/s of {} offered", format::number(now.recent.offered_rps))),
+    ];
+    rows.push(Row::new(2, Line::from(std::mem::take(&mut spans))));
+    for metric in [Metric::Ttft, Metric::Tpot] {
+        let mut spans = vec![label(""), span(theme, Paint::Text, format!("{} ms  ", metric.name()))];
+        spans.extend(percentiles(theme, metric.recent(now), metric.bound(now), &["p50", "p95"]));
+        if let Some(bound) = metric.bound(now) {
+            spans.push(span(theme, Paint::Slo, format!("  SLO {}", format::millis(bound))));
+        }
+        rows.push(Row::new(4, Line::from(spans)));
+    }
+    let room = usize::from(width.saturating_sub(20));
+    let side = span(theme, Paint::Headline, format!("{} ", now.limiting.side));
+    let mut why = wrap(&now.limiting.why, room, 2).into_iter();
+    let first = Line::from_iter([label("limit"), side, span(theme, Paint::Text, why.next().unwrap_or_default())]);
+    rows.push(Row::new(2, first));
+    rows.extend(why.map(|text| Row::new(4, span(theme, Paint::Text, format!("{:11}{text}", "")))));
+    rows.push(Row::new(
+        1,
+        Line::from_iter([label("in flight"), span(theme, Paint::Text, in_flight(&now.units, chosen.from))]),
+    ));
+    rows
+}
+
+/// What the units that could move hold now: the cluster picks one of them.
+fn in_flight(units: &[UnitView], role: Role) -> String {
+    let held: Vec<String> = units
+        .iter()
+        .filter(|unit| unit.role == role && unit.state == UnitState::Serving)
+        .map(|unit| format!("{} on {}", shift::held(unit), unit.unit))
+        .collect();
+    match held.len() {
+        0 => format!("no {role} unit is serving now"),
+        1 => held.concat(),
+        2..=4 => format!("{}; the cluster picks the unit", held.join(", ")),
+        _ => format!("{}, …; the cluster picks the unit", held.iter().take(3).cloned().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn step_rows(chosen: &Move, how: How, theme: &Theme) -> Vec<Row> {
+    let empty = match how {
+        How::Drain => "drain: it finishes the sequences it holds; none is lost",
+        How::Migrate => "migrate: the KV of its sequences moves to its peers; none is lost",
+    };
+    let step = |number: &'static str, text: String| {
+        Row::new(5, Line::from_iter([span(theme, Paint::Key, format!(" {number} ")), span(theme, Paint::Text, text)]))
+    };
+    let how_row = Row::new(
+        2,
+        Line::from_iter([
+            span(theme, Paint::Key, " 2 "),
+            span(theme, Paint::Text, empty),
+            span(theme, Paint::Dim, "  (k: change)"),
+        ]),
+    );
+    vec![
+        step("1", format!("one {} unit takes no new requests", chosen.from)),
+        how_row,
+        step("3", format!("it becomes a {} unit", chosen.to)),
+        step("4", "it warms up, then takes requests; the charts mark start and end".to_owned()),
+    ]
+}
+
+fn advice(now: &Snapshot, chosen: &Move, theme: &Theme) -> Span<'static> {
+    let s = &theme.symbols;
+    if let Some(reason) = &chosen.refused {
+        return span(theme, Paint::Bad, format!(" {} not possible: it {reason}", s.bad));
+    }
+    let limiting = now.limiting.side;
+    match shift::bearing(now, chosen) {
+        Bearing::Towards => {
+            span(theme, Paint::Good, format!(" this gives a unit to the side that limits ({limiting})"))
+        }
+        Bearing::Away => {
+            span(theme, Paint::Warn, format!(" {} this takes a unit from the side that limits ({limiting})", s.warn))
+        }
+        Bearing::Neutral => {
+            let units = side(&now.units, chosen.from).units;
+            span(theme, Paint::Dim, format!(" no side limits that this would help; {units} {} units now", chosen.from))
+        }
+    }
+}
+
+fn buttons(model: &Model, chosen: Option<&Move>, how: How, theme: &Theme) -> Line<'static> {
+    if let Some(notice) = &model.notice {
+        return span(theme, Paint::Warn, format!(" {}", notice.text)).into();
+    }
+    let possible = chosen.filter(|m| m.refused.is_none());
+    let shift = possible.map_or_else(
+        || span(theme, Paint::Disabled, "y: shift"),
+        |m| span(theme, role_paint(m.to), format!("y: shift to {} ({how})", m.result)),
+    );
+    Line::from_iter([
+        Span::raw(" "),
+        span(theme, Paint::Selected, "[ Cancel ]"),
+        Span::raw("  "),
+        shift,
+        span(theme, Paint::Dim, "   ↑↓: pick"),
+    ])
+}

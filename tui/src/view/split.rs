@@ -1,0 +1,81 @@
+//! What is known now about the split: which side limits, and the figures that say so. No predictions.
+
+use engine::units::Role;
+use loadgen::live::Snapshot;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::figures::{pair, role_paint, roles, side, span};
+use crate::format;
+use crate::model::Model;
+use crate::theme::{Paint, Theme};
+use crate::widget::{panel, wrap::wrap};
+
+/// Draws the panel.
+pub(super) fn split(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let shown = model.shown();
+    let title = Line::from(span(theme, Paint::Title, "SPLIT"));
+    let right = Line::from(span(theme, Paint::Headline, shown.split.to_string()));
+    let inner = panel::panel(theme, title, right, area, buf);
+    let mut lines = shifts(shown, theme);
+    lines.push(limit(shown, theme));
+    let sides = sides(shown, theme);
+    let room = usize::from(inner.height).saturating_sub(lines.len() + sides.len());
+    let why = wrap(&shown.limiting.why, usize::from(inner.width.saturating_sub(2)), room);
+    lines.extend(why.into_iter().map(|text| Line::from(span(theme, Paint::Dim, format!("  {text}")))));
+    lines.extend(sides);
+    for (row, line) in inner.rows().zip(lines) {
+        buf.set_line(row.x, row.y, &line, row.width);
+    }
+}
+
+/// `⟳ → 1P3D by drain, 2.1s`, then the waiting ones.
+fn shifts(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
+    let s = &theme.symbols;
+    let line = |shift: &loadgen::live::ShiftView| {
+        let when = shift.since.map_or_else(|| "waiting".to_owned(), |since| format::duration(shown.now.since(since)));
+        span(theme, Paint::Warn, format!(" {} {} {} by {}, {when}", s.moving, s.arrow, shift.to, shift.how)).into()
+    };
+    let mut lines: Vec<Line<'static>> = shown.shifts.iter().take(1).map(line).collect();
+    if shown.shifts.len() > 1 {
+        lines.push(span(theme, Paint::Dim, format!("   {} more waiting", shown.shifts.len() - 1)).into());
+    }
+    lines
+}
+
+/// `limit prefill`.
+fn limit(shown: &Snapshot, theme: &Theme) -> Line<'static> {
+    let (paint, side) = match shown.limiting.side {
+        "prefill" => (Paint::Prefill, "prefill"),
+        "decode" => (Paint::Decode, "decode"),
+        "none" => (Paint::Good, "none now"),
+        other => (Paint::Warn, other),
+    };
+    let mut line = Line::from(vec![span(theme, Paint::Text, " ")]);
+    line.extend(pair(theme, "limit", paint, side.to_uppercase()));
+    line
+}
+
+/// One line of depths per role.
+fn sides(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for role in roles(&shown.units) {
+        let sums = side(&shown.units, role);
+        let busy = format::percent(sums.busy);
+        let kv = format::percent(sums.kv);
+        let text = match role {
+            Role::Prefill if sums.handing_off > 0 => {
+                format!(" queue {}  busy {busy}%  hand-off {}", sums.queue, sums.handing_off)
+            }
+            Role::Prefill => format!(" queue {}  busy {busy}%", sums.queue),
+            Role::Decode => format!(" batch {}  busy {busy}%  kv {kv}%", sums.running),
+            Role::Aggregated => format!(" q{} b{} busy {busy}% kv {kv}%", sums.queue, sums.running),
+        };
+        lines.push(Line::from_iter([
+            span(theme, role_paint(role), format!(" {}", role.letter())),
+            span(theme, Paint::Text, text),
+        ]));
+    }
+    lines
+}

@@ -1,0 +1,79 @@
+//! A dialog in the middle of the screen, or all of it when the screen is small.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Rect};
+use ratatui::text::Line;
+use ratatui::widgets::{Clear, Widget};
+
+use super::panel;
+use crate::theme::Theme;
+
+/// A line of a dialog; those of the highest rank go first when there are too many.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// 0 is kept the longest.
+    pub rank: u8,
+    /// Its text.
+    pub line: Line<'static>,
+}
+
+impl Row {
+    /// A row of `rank`.
+    pub fn new(rank: u8, line: impl Into<Line<'static>>) -> Self {
+        Self { rank, line: line.into() }
+    }
+}
+
+/// Below this size a frame would take more than it gives.
+const FRAMED: (u16, u16) = (30, 8);
+
+/// Draws a dialog `width` columns wide and as high as its rows.
+pub fn popup(
+    theme: &Theme,
+    title: Line<'static>,
+    right: Line<'static>,
+    rows: Vec<Row>,
+    width: u16,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    if area.is_empty() {
+        return;
+    }
+    let framed = area.width >= FRAMED.0 && area.height >= FRAMED.1;
+    let frame = if framed { 2 } else { 0 };
+    let rows = keep(rows, usize::from(area.height.saturating_sub(frame)));
+    let inside = if framed {
+        let height = (rows.len() as u16).saturating_add(frame).min(area.height);
+        let outer = area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height));
+        Clear.render(outer, buf);
+        panel::panel(theme, title, right, outer, buf)
+    } else {
+        Clear.render(area, buf);
+        area
+    };
+    for (place, row) in inside.rows().zip(rows) {
+        buf.set_line(place.x, place.y, &row.line, place.width);
+    }
+}
+
+/// Drops rows of the highest rank, the last one first, until `height` are left.
+fn keep(mut rows: Vec<Row>, height: usize) -> Vec<Row> {
+    while rows.len() > height {
+        let least = rows.iter().enumerate().max_by_key(|(_, row)| row.rank).map_or(0, |(index, _)| index);
+        rows.remove(least);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_survives_a_low_screen() {
+        let rows = [(0, "move"), (3, "why"), (1, "now"), (0, "keys")].map(|(rank, text)| Row::new(rank, text)).to_vec();
+        let left: Vec<String> = keep(rows, 2).into_iter().map(|row| row.line.to_string()).collect();
+        assert_eq!(left, ["move", "keys"]);
+    }
+}

@@ -1,0 +1,158 @@
+//! A program in a pseudo-terminal, and an emulator that knows what a person would see.
+
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+/// Nothing here takes this long unless it is broken; debug builds on a busy machine are slow.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A running program with its terminal.
+pub(crate) struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    writer: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    output: Receiver<Vec<u8>>,
+    emulator: vt100::Parser,
+    modes_before: String,
+}
+
+/// How a program left its terminal.
+pub(crate) struct End {
+    /// The exit code.
+    pub(crate) code: u32,
+    /// What is on the screen afterwards.
+    pub(crate) text: String,
+    alternate: bool,
+    cursor_hidden: bool,
+    modes_before: String,
+    modes_after: String,
+}
+
+impl End {
+    /// The main screen is back, the cursor shows, and the line discipline is as it was.
+    pub(crate) fn assert_restored(&self) {
+        assert!(!self.alternate, "the alternate screen is still on: {}", self.text);
+        assert!(!self.cursor_hidden, "the cursor is still hidden: {}", self.text);
+        assert_eq!(self.modes_after, self.modes_before, "the terminal is still in another mode");
+    }
+}
+
+impl Terminal {
+    /// Starts the program with `arguments` in a terminal of `size` columns and rows.
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)], size: (u16, u16)) -> Self {
+        let pair = native_pty_system().openpty(pty_size(size)).expect("a pseudo-terminal");
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_pdtune"));
+        command.args(arguments);
+        command.env("TERM", "xterm-256color");
+        // A backtrace would push a panic's message off the screen.
+        command.env("RUST_BACKTRACE", "0");
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        let modes_before = modes(pair.master.as_ref());
+        let child = pair.slave.spawn_command(command).expect("the program starts");
+        // As long as this end is open, the reader would never see the end.
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().expect("its output");
+        let (sender, output) = channel();
+        thread::spawn(move || {
+            let mut chunk = [0; 8192];
+            while let Ok(length @ 1..) = reader.read(&mut chunk) {
+                if sender.send(chunk[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let writer = pair.master.take_writer().expect("its input");
+        let emulator = vt100::Parser::new(cells(size.1), cells(size.0), 0);
+        Self { master: pair.master, writer, child, output, emulator, modes_before }
+    }
+
+    /// Types.
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.writer.write_all(keys.as_bytes()).and_then(|()| self.writer.flush()).expect("the terminal takes input");
+    }
+
+    /// Changes the size of the window.
+    pub(crate) fn resize(&mut self, size: (u16, u16)) {
+        self.emulator.screen_mut().set_size(cells(size.1), cells(size.0));
+        self.master.resize(pty_size(size)).expect("the terminal takes a size");
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.process_id().expect("it runs").to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(status.success());
+    }
+
+    /// Waits until the text on the screen is as `seen` wants it.
+    pub(crate) fn wait(&mut self, what: &str, seen: impl Fn(&str) -> bool) {
+        let deadline = now() + PATIENCE;
+        loop {
+            let text = self.emulator.screen().contents();
+            if seen(&text) {
+                return;
+            }
+            match self.output.recv_timeout(deadline.saturating_duration_since(now())) {
+                Ok(bytes) => self.emulator.process(&bytes),
+                Err(RecvTimeoutError::Timeout) => panic!("still waiting for: {what}\n{text}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended before: {what}\n{text}"),
+            }
+        }
+    }
+
+    /// Waits until the program is gone and says how it left the terminal.
+    pub(crate) fn wait_for_end(mut self) -> End {
+        let deadline = now() + PATIENCE;
+        loop {
+            match self.output.recv_timeout(deadline.saturating_duration_since(now())) {
+                Ok(bytes) => self.emulator.process(&bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end\n{}", self.emulator.screen().contents()),
+            }
+        }
+        let status = self.child.wait().expect("it has ended");
+        let screen = self.emulator.screen();
+        End {
+            code: status.exit_code(),
+            text: screen.contents(),
+            alternate: screen.alternate_screen(),
+            cursor_hidden: screen.hide_cursor(),
+            modes_before: std::mem::take(&mut self.modes_before),
+            modes_after: modes(self.master.as_ref()),
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // A failed test must not leave a load running; a program that is gone already cannot be killed, and need not be.
+        let _ = self.child.kill();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the deadline after which a test fails; no result depends on it")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).expect("a terminal has cells")
+}
+
+fn pty_size((cols, rows): (u16, u16)) -> PtySize {
+    PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }
+}
+
+/// The modes of the line discipline: raw mode changes all three.
+fn modes(master: &(dyn MasterPty + Send)) -> String {
+    let termios = master.get_termios().expect("modes");
+    format!("{:?} {:?} {:?}", termios.input_flags, termios.output_flags, termios.local_flags)
+}

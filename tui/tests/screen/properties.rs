@@ -1,0 +1,293 @@
+//! No size and no snapshot breaks the screen.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent};
+use engine::cluster::{How, UnitState};
+use engine::units::{Role, Split, UnitId};
+use loadgen::live::{
+    Counts, Event, Health, Limiting, MarkKind, Percentiles, Phase, Recent, ShiftView, Slot, Snapshot, UnitView,
+};
+use loadgen::slo::Slo;
+use loadgen::time::Micros;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{BoxedStrategy, Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use tui::model::{Model, Offers};
+use tui::theme::{Depth, Theme};
+use tui::update::{Msg, update};
+use tui::view::view;
+
+fn micros() -> BoxedStrategy<Micros> {
+    prop_oneof![Just(0), 0..600_000_000u64, any::<u64>()].prop_map(Micros).boxed()
+}
+
+/// Any float: ordinary ones, and those that should never come.
+fn float() -> BoxedStrategy<f64> {
+    prop_oneof![-1.0..2.0, 0.0..1e5, any::<f64>(), Just(f64::NAN), Just(f64::INFINITY)].boxed()
+}
+
+fn percentiles() -> BoxedStrategy<Percentiles> {
+    (option::of(micros()), option::of(micros()), option::of(micros()))
+        .prop_map(|(p50, p95, p99)| Percentiles { p50, p95, p99 })
+        .boxed()
+}
+
+fn slot() -> BoxedStrategy<Slot> {
+    (any::<u32>(), any::<u32>(), option::of(any::<u32>()), percentiles(), percentiles())
+        .prop_map(|(offered, completed, good, ttft, tpot)| Slot {
+            offered,
+            completed,
+            good,
+            ttft,
+            tpot,
+            ..Slot::default()
+        })
+        .boxed()
+}
+
+/// Slots in order of time, of one length, from anywhere.
+fn history() -> BoxedStrategy<Vec<Slot>> {
+    (vec(slot(), 0..200), micros(), micros())
+        .prop_map(|(mut slots, start, length)| {
+            let mut at = start;
+            for slot in &mut slots {
+                slot.start = at;
+                slot.length = length;
+                at = at + length;
+            }
+            slots
+        })
+        .boxed()
+}
+
+fn role() -> BoxedStrategy<Role> {
+    prop_oneof![Just(Role::Prefill), Just(Role::Decode), Just(Role::Aggregated)].boxed()
+}
+
+fn unit() -> BoxedStrategy<UnitView> {
+    let state = prop_oneof![
+        Just(UnitState::Serving),
+        any::<u32>().prop_map(|left| UnitState::Draining { left }),
+        Just(UnitState::Switching),
+        Just(UnitState::Warming),
+        Just(UnitState::Failed),
+    ];
+    let counts = (any::<u32>(), any::<u32>(), any::<u32>());
+    (any::<u16>(), role(), state, micros(), counts, [float(), float(), float(), float(), float()])
+        .prop_map(
+            |(
+                id,
+                role,
+                state,
+                in_state,
+                (queue, running, handing_off),
+                [busy, kv_used, kv_cached, input_tps, output_tps],
+            )| {
+                UnitView {
+                    unit: UnitId(id),
+                    role,
+                    state,
+                    in_state,
+                    busy,
+                    queue,
+                    running,
+                    handing_off,
+                    kv_used,
+                    kv_cached,
+                    input_tps,
+                    output_tps,
+                }
+            },
+        )
+        .boxed()
+}
+
+fn split() -> BoxedStrategy<Split> {
+    (any::<u16>(), 0..9u16, any::<u16>())
+        .prop_map(|(prefill, decode, aggregated)| Split { prefill, decode, aggregated })
+        .boxed()
+}
+
+fn shift() -> BoxedStrategy<ShiftView> {
+    let how = prop_oneof![Just(How::Drain), Just(How::Migrate)];
+    (split(), how, option::of(micros())).prop_map(|(to, how, since)| ShiftView { to, how, since }).boxed()
+}
+
+fn event() -> BoxedStrategy<Event> {
+    let mark = prop_oneof![Just(MarkKind::Shift), Just(MarkKind::Load), Just(MarkKind::Slo), Just(MarkKind::Failure)];
+    (micros(), option::of(mark), ".{0,20}", ".{0,200}")
+        .prop_map(|(at, mark, label, text)| Event { at, mark, label, text })
+        .boxed()
+}
+
+fn recent() -> BoxedStrategy<Recent> {
+    let floats = [float(), float(), float()];
+    let options = [option::of(float()), option::of(float()), option::of(float())];
+    (micros(), floats, options, percentiles(), percentiles())
+        .prop_map(
+            |(
+                window,
+                [offered_rps, input_tps, output_tps],
+                [goodput_rps, goodput_before_rps, attainment],
+                ttft,
+                tpot,
+            )| {
+                Recent {
+                    window,
+                    goodput_rps,
+                    goodput_before_rps,
+                    attainment,
+                    offered_rps,
+                    input_tps,
+                    output_tps,
+                    ttft,
+                    tpot,
+                }
+            },
+        )
+        .boxed()
+}
+
+fn slo() -> BoxedStrategy<Slo> {
+    (option::of(micros()), option::of(micros())).prop_map(|(ttft, tpot)| Slo { ttft, tpot, ..Slo::default() }).boxed()
+}
+
+fn health() -> BoxedStrategy<Health> {
+    (micros(), any::<u64>(), option::of(any::<u64>()), option::of(".{0,80}"), option::of(".{0,80}"))
+        .prop_map(|(lag_p99, dropped, recorded_bytes, recording_lost, verdict)| Health {
+            lag_p99,
+            dropped,
+            recorded_bytes,
+            recording_lost,
+            verdict,
+            ..Health::default()
+        })
+        .boxed()
+}
+
+fn counts() -> BoxedStrategy<Counts> {
+    [any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()]
+        .prop_map(|[offered, sent, completed, failed, cut, shed]| Counts {
+            offered,
+            sent,
+            completed,
+            failed,
+            cut,
+            shed,
+            in_flight: sent,
+            ..Counts::default()
+        })
+        .boxed()
+}
+
+fn snapshot() -> BoxedStrategy<Snapshot> {
+    let phase = prop_oneof![Just(Phase::Loading), Just(Phase::Paused), Just(Phase::Finishing), Just(Phase::Done)];
+    let side = prop_oneof![Just("prefill"), Just("decode"), Just("kv"), Just("hand-off"), Just("none")];
+    let run = (micros(), phase, ".{0,40}", ".{0,80}", option::of(micros()), option::of(any::<u64>()), float());
+    let load = (option::of(slo()), counts(), recent(), history());
+    let cluster = (split(), vec(unit(), 0..20), vec(event(), 0..12), vec(shift(), 0..4), side, ".{0,120}");
+    (run, load, cluster, health())
+        .prop_map(
+            |(
+                (now, phase, workload, target, duration, requests, rate_rps),
+                (slo, counts, recent, history),
+                (split, units, events, shifts, side, why),
+                health,
+            )| Snapshot {
+                now,
+                phase,
+                workload,
+                target,
+                seed: 7,
+                duration,
+                requests,
+                rate_rps,
+                slo,
+                split,
+                counts,
+                recent,
+                history: Arc::new(history),
+                units: Arc::new(units),
+                events: Arc::new(events),
+                shifts,
+                limiting: Limiting { side, why },
+                health,
+            },
+        )
+        .boxed()
+}
+
+fn keys() -> BoxedStrategy<Vec<KeyCode>> {
+    let key = prop_oneof![
+        prop_oneof![
+            Just('s'),
+            Just('+'),
+            Just('-'),
+            Just('p'),
+            Just(' '),
+            Just('?'),
+            Just('q'),
+            Just('y'),
+            Just('t'),
+            Just('k')
+        ]
+        .prop_map(KeyCode::Char),
+        prop_oneof![Just(KeyCode::Esc), Just(KeyCode::Enter), Just(KeyCode::Up), Just(KeyCode::Down)],
+    ];
+    vec(key, 0..8).boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_snapshot_renders_at_any_size_after_any_keys(
+        first in snapshot(),
+        second in snapshot(),
+        keys in keys(),
+        (x, y) in (0..20u16, 0..20u16),
+        (width, height) in (0..=250u16, 0..=80u16),
+    ) {
+        let mut model = Model::new(Arc::new(first), Offers::default());
+        for key in keys {
+            update(&mut model, Msg::Key(KeyEvent::from(key)));
+        }
+        update(&mut model, Msg::Snapshot(Arc::new(second)));
+        let area = Rect::new(x, y, width, height);
+        let mut buffer = Buffer::empty(area);
+        view(&model, &Theme::dark(Depth::True), area, &mut buffer);
+    }
+
+    #[test]
+    fn nothing_is_drawn_outside_the_area(
+        snapshot in snapshot(),
+        keys in keys(),
+        (width, height) in (0..=120u16, 0..=40u16),
+    ) {
+        let mut model = Model::new(Arc::new(snapshot), Offers::default());
+        for key in keys {
+            update(&mut model, Msg::Key(KeyEvent::from(key)));
+        }
+        let whole = Rect::new(0, 0, width + 4, height + 4);
+        let area = Rect::new(2, 2, width, height);
+        let mut buffer = Buffer::empty(whole);
+        view(&model, &Theme::mono(), area, &mut buffer);
+        for position in whole.positions().filter(|position| !area.contains(*position)) {
+            assert_eq!(buffer[position].symbol(), " ", "{position:?} of {area:?}");
+        }
+    }
+}
+
+#[test]
+fn every_small_size_renders_with_every_overlay() {
+    for key in [' ', '?', 'q', 's'] {
+        let mut model = crate::fixture::model(crate::fixture::shifting());
+        update(&mut model, Msg::Key(KeyEvent::from(KeyCode::Char(key))));
+        for (width, height) in (1..=64).flat_map(|width| (1..=16).map(move |height| (width, height))) {
+            crate::fixture::render(&model, width, height);
+        }
+    }
+}
