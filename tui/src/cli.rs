@@ -72,7 +72,7 @@ enum Sub {
     /// List, show or check workload and SLO profiles.
     ///
     /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, or the same folders under
-    /// pdtune/profiles in the configuration folder ($XDG_CONFIG_HOME, else ~/.config), and go before shipped ones of the
+    /// pdtune/profiles in the configuration folder (`$XDG_CONFIG_HOME`, else ~/.config), and go before shipped ones of the
     /// same name.
     #[command(subcommand, arg_required_else_help = false)]
     Profiles(ProfilesOptions),

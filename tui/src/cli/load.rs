@@ -105,34 +105,13 @@ fn parse_positive_duration(text: &str) -> Result<Micros, Malformed> {
 impl LoadArgs {
     /// The load, with what was not said taken from the workload profile. Its SLO is taken only where the workload was chosen
     /// for what it is: by name, or as the live screen's own.
-    pub(super) fn resolve(self, library: &Library, live: bool) -> anyhow::Result<LoadSpec> {
-        let (name, traffic, own_slo) = match self.trace {
-            Some(path) => {
-                let Self { trace_format, speed, limit, .. } = self;
-                let format = trace_format.unwrap_or_default();
-                (stem(&path), Traffic::Trace { path, format, speed: speed.unwrap_or(1.0), limit }, None)
-            }
-            None => {
-                let only_traces = [
-                    ("--trace-format", self.trace_format.is_some()),
-                    ("--speed", self.speed.is_some()),
-                    ("--limit", self.limit.is_some()),
-                ];
-                if let Some((option, _)) = only_traces.iter().find(|(_, given)| *given) {
-                    bail!("{option} needs --trace");
-                }
-                let loaded = library.workload(self.workload.as_deref().unwrap_or(DEFAULT_WORKLOAD))?;
-                let changed = self.isl.is_some() || self.osl.is_some();
-                let name = if changed && self.workload.is_none() { "custom".to_owned() } else { loaded.name };
-                let profile = loaded.profile;
-                let traffic = Traffic::Synthetic {
-                    arrival: self.arrival.unwrap_or(profile.arrival),
-                    rate: self.rate.or(self.phases).unwrap_or(profile.rate),
-                    isl: self.isl.unwrap_or(profile.isl),
-                    osl: self.osl.unwrap_or(profile.osl),
-                };
-                (name, traffic, profile.slo.filter(|_| live || self.workload.is_some()))
-            }
+    pub(super) fn resolve(mut self, library: &Library, live: bool) -> anyhow::Result<LoadSpec> {
+        let (name, traffic, own_slo) = if let Some(path) = self.trace.take() {
+            (stem(&path), self.replay(path), None)
+        } else {
+            let named = self.workload.is_some();
+            let (name, traffic, slo) = self.synthetic(library)?;
+            (name, traffic, slo.filter(|_| live || named))
         };
         let slo = match &self.slo {
             None => own_slo,
@@ -150,6 +129,34 @@ impl LoadArgs {
         };
         check_warmup(&load)?;
         Ok(load)
+    }
+
+    fn replay(&self, path: PathBuf) -> Traffic {
+        let format = self.trace_format.unwrap_or_default();
+        Traffic::Trace { path, format, speed: self.speed.unwrap_or(1.0), limit: self.limit }
+    }
+
+    /// The name, the traffic and the SLO of the workload, with what was said on the command line put over it.
+    fn synthetic(&mut self, library: &Library) -> anyhow::Result<(String, Traffic, Option<Slo>)> {
+        let only_traces = [
+            ("--trace-format", self.trace_format.is_some()),
+            ("--speed", self.speed.is_some()),
+            ("--limit", self.limit.is_some()),
+        ];
+        if let Some((option, _)) = only_traces.iter().find(|(_, given)| *given) {
+            bail!("{option} needs --trace");
+        }
+        let loaded = library.workload(self.workload.as_deref().unwrap_or(DEFAULT_WORKLOAD))?;
+        let changed = self.isl.is_some() || self.osl.is_some();
+        let name = if changed && self.workload.is_none() { "custom".to_owned() } else { loaded.name };
+        let profile = loaded.profile;
+        let traffic = Traffic::Synthetic {
+            arrival: self.arrival.unwrap_or(profile.arrival),
+            rate: self.rate.take().or(self.phases.take()).unwrap_or(profile.rate),
+            isl: self.isl.unwrap_or(profile.isl),
+            osl: self.osl.unwrap_or(profile.osl),
+        };
+        Ok((name, traffic, profile.slo))
     }
 }
 
