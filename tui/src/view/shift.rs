@@ -114,9 +114,9 @@ fn in_flight(units: &[UnitView], role: Role) -> String {
 }
 
 fn step_rows(chosen: &Move, how: How, theme: &Theme) -> Vec<Row> {
-    let empty = match how {
-        How::Drain => "drain: it finishes what it holds; nothing is lost",
-        How::Migrate => "migrate: its KV moves to its peers; nothing is lost",
+    let (empty, other) = match how {
+        How::Drain => ("drain: it finishes what it holds; nothing is lost", How::Migrate),
+        How::Migrate => ("migrate: its KV moves to its peers; nothing is lost", How::Drain),
     };
     let step = |number: &'static str, text: String| {
         Row::new(5, Line::from_iter([span(theme, Paint::Key, format!(" {number} ")), span(theme, Paint::Text, text)]))
@@ -126,7 +126,7 @@ fn step_rows(chosen: &Move, how: How, theme: &Theme) -> Vec<Row> {
         Line::from_iter([
             span(theme, Paint::Key, " 2 "),
             span(theme, Paint::Text, empty),
-            span(theme, Paint::Dim, "  (k: the other way)"),
+            span(theme, Paint::Dim, format!("  (k: {other})")),
         ]),
     );
     vec![
