@@ -1,12 +1,161 @@
 //! The passive heart of the engine: every scheduling decision, no time, no threads, no executor.
+//!
+//! [`Cluster`] owns units, queues, KV blocks, prefix caches, transfers and shifts. Whoever drives it owns time: events go in
+//! with the current instant, commands come out in an [`Outbox`]. The same code runs behind real executors and in simulation.
+//!
+//! ```text
+//!   arrive ─► queue of a unit ─► batch ─► first token ─┬─ unit decodes too ───────────► batch ─► finished
+//!                  ▲               │                   └─ hand-off queue ─► transfer ─► batch of a decode unit
+//!                  └── preempted ──┘
+//! ```
+//!
+//! # Driving it
+//! For each unit the driver alternates [`Cluster::start_step`] and [`Cluster::advance`]. When `start_step` finds nothing to do
+//! the unit sleeps until it stands in [`Outbox::wake`]. Commands are acknowledged when they are carried out: transfers with
+//! [`Cluster::transfer_done`], roles with [`Cluster::role_switched`] and [`Cluster::role_warmed`].
+//!
+//! A plan with `repeat = n` promises that n such steps can follow each other before the batch changes, *as long as no event
+//! comes in between*. A driver that runs ahead settles first when one does: at an event at time t it calls `advance(t_j, unit, j)`
+//! for the j steps that ended by then, `start_step` at t_j for the step in flight, and only then delivers the event. The step
+//! in flight then counts once. The events read these units, and only these have to be settled:
+//!
+//! | event | units |
+//! |---|---|
+//! | `arrive` | those that can prefill |
+//! | everything else, `advance` of another unit included | all |
+//!
+//! Settled in this way, `advance(k)` equals k times `start_step` and `advance(1)`, to the block.
+//!
+//! # Who gets what is scarce
+//! The oldest request. Queues are in order of arrival, the youngest sequence of a unit is preempted first, nothing younger
+//! overtakes a waiting hand-off on a unit that could take it, and what could never fit is refused on arrival. So the oldest
+//! request always moves on, and by induction all do.
 
+mod advance;
+mod arrive;
+mod batcher;
+mod blocks;
+mod check;
 pub mod config;
+mod departure;
 pub mod event;
+mod failure;
+mod figures;
+mod growth;
+mod handoff;
 pub mod plan;
+mod pool;
+mod prefix;
+mod queue;
+pub mod router;
+mod sequence;
+mod shift;
+mod table;
+mod unit;
 
-pub use config::{BatchLimits, ClusterConfig, FirstToken};
+use std::collections::BTreeMap;
+
+pub use arrive::Refused;
+pub use config::{BatchLimits, ClusterConfig, ClusterError, FirstToken};
 pub use event::{
     Arrival, Emission, FinishReason, Finished, How, Notice, Outbox, RoleCommand, ShiftId, ShiftRefused, ShiftReport,
     Stages, StepReport, Transfer, TransferId, UnitState,
 };
+pub use figures::UnitFigures;
 pub use plan::{BlockHash, Extent, PlannedSequence, StepPlan};
+pub use router::Router;
+
+use handoff::Flight;
+use pool::Pool;
+use queue::Queue;
+use router::{DecodeCandidate, PrefillCandidate};
+use sequence::Sequences;
+use shift::ShiftRun;
+use unit::Unit;
+
+use crate::units::{Nanos, Split, UnitId};
+
+/// Units, requests and everything that is decided about them.
+#[derive(Debug)]
+pub struct Cluster {
+    config: ClusterConfig,
+    router: Router,
+    units: Vec<Unit>,
+    sequences: Sequences,
+    /// Requests that no unit can prefill until one has changed its role.
+    parked: Queue,
+    /// Sequences whose prompt is computed on a unit that does not decode, and that no unit has room for yet.
+    handoffs: Queue,
+    flights: BTreeMap<TransferId, Flight>,
+    next_transfer: u64,
+    shift: Option<ShiftRun>,
+    next_shift: u64,
+    /// Notices of `start_step`, which has no outbox; the next call passes them on.
+    deferred: Vec<Notice>,
+    prefix_queried: u64,
+    prefix_hit: u64,
+    prefill_candidates: Vec<PrefillCandidate>,
+    decode_candidates: Vec<DecodeCandidate>,
+    growth: Vec<(u32, usize)>,
+}
+
+impl Cluster {
+    /// A cluster whose units serve the roles of `split` from the start, with the default router.
+    ///
+    /// # Errors
+    /// When the configuration or the split could not serve any request.
+    pub fn new(config: ClusterConfig, split: Split) -> Result<Self, ClusterError> {
+        Self::with_router(config, split, Router::default())
+    }
+
+    /// A cluster with a router of the caller's choice.
+    ///
+    /// # Errors
+    /// When the configuration or the split could not serve any request.
+    pub fn with_router(config: ClusterConfig, split: Split, router: Router) -> Result<Self, ClusterError> {
+        config.check()?;
+        split.check()?;
+        let units = (0..)
+            .zip(split.roles())
+            .map(|(id, role)| Unit::new(UnitId(id), role, Pool::new(config.blocks_per_unit, config.prefix_cache)))
+            .collect();
+        Ok(Self {
+            config,
+            router,
+            units,
+            sequences: Sequences::default(),
+            parked: Queue::default(),
+            handoffs: Queue::default(),
+            flights: BTreeMap::new(),
+            next_transfer: 0,
+            shift: None,
+            next_shift: 0,
+            deferred: Vec::new(),
+            prefix_queried: 0,
+            prefix_hit: 0,
+            prefill_candidates: Vec::new(),
+            decode_candidates: Vec::new(),
+            growth: Vec::new(),
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ClusterConfig {
+        &self.config
+    }
+
+    /// What every event ends with: whoever can move on now does.
+    fn settle(&mut self, now: Nanos, out: &mut Outbox) {
+        out.notices.append(&mut self.deferred);
+        self.migrate(now, out);
+        self.dispatch(now, out);
+        self.proceed_with_drains(now, out);
+    }
+
+    /// Tells the driver to ask for a step of `unit`, unless it computes one.
+    fn stir(&self, unit: UnitId, out: &mut Outbox) {
+        if !self.units[unit.index()].step.running && !out.wake.contains(&unit) {
+            out.wake.push(unit);
+        }
+    }
+}

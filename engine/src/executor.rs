@@ -1,5 +1,7 @@
 //! What computes steps. The boundary is the whole step: plain data in, tokens out.
 
+pub mod cpu;
+
 use std::ops::Range;
 
 use crate::cluster::{StepPlan, Transfer};

@@ -9,6 +9,10 @@
 //! `cluster` decides everything about scheduling and knows neither threads nor time; `executor` computes whole steps and
 //! decides nothing; `drive` joins the two.
 
+pub mod block_hash;
+pub mod clock;
 pub mod cluster;
+pub mod drive;
 pub mod executor;
+pub mod model;
 pub mod units;

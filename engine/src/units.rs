@@ -39,7 +39,7 @@ impl Sub for Nanos {
 }
 
 /// A unit of the cluster: the smallest thing that has a role. Numbered from 0, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitId(pub u16);
 
 impl UnitId {
@@ -56,7 +56,7 @@ impl fmt::Display for UnitId {
 }
 
 /// A request, numbered by whoever submits it; unique among the requests in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
 /// What a unit does.

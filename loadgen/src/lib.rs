@@ -5,7 +5,20 @@
 //!                                                                              └─► recording
 //! ```
 
+pub mod arrival;
+pub mod clock;
 pub mod live;
+pub mod measure;
+pub mod profile;
+mod random;
+pub mod recording;
+pub mod run;
+pub mod sample;
 pub mod schedule;
 pub mod slo;
+pub mod summary;
+pub mod target;
+pub mod text;
 pub mod time;
+pub mod trace;
+pub mod workload;

@@ -1,8 +1,27 @@
 //! What will be sent, and when it is due.
+//!
+//! A schedule is a pure function of the load and its seed, and of the rate changes an operator makes: it knows no clock,
+//! and a client that is late changes nothing in it. Reading a trace happens once, in [`Schedule::new`].
 
+pub mod shifts;
+pub mod spec;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+pub use shifts::{ScriptedShift, ShiftScript};
+pub use spec::{LoadSpec, Traffic};
+
+use crate::arrival::phases::MAX_RATE;
+use crate::arrival::{Operational, RateCurve};
+use crate::random::{Purpose, stream};
+use crate::text::Malformed;
 use crate::time::Micros;
+use crate::trace::{ReadOptions, Trace, TraceError};
+use crate::workload::{Content, Draw, LengthsError, Limits};
 
 /// A run of prompt tokens with one identity: two prompts that start with equal segments really share that prefix.
 /// Token `i` of a segment is a pure function of the run's content seed, `id` and `i`.
@@ -29,4 +48,180 @@ pub struct Planned {
     pub segments: Vec<Segment>,
     /// Whether a length was cut to what the target can serve.
     pub clamped: bool,
+}
+
+/// A load that cannot be offered to this target.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The lengths do not fit.
+    #[error(transparent)]
+    Lengths(#[from] LengthsError),
+    /// The trace cannot be used.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
+}
+
+/// The requests of a run in the order of being due.
+///
+/// As an iterator it yields what is planned so far: it may end because the load is paused and go on after a change of the
+/// rate. [`Schedule::is_over`] tells the two apart.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    requests: Requests,
+    curve: RateCurve,
+    /// Requests per second where the curve is at 1.
+    unit_rate: f64,
+    /// Nothing is due at or after it.
+    end: Option<Micros>,
+    /// How many requests there are at most.
+    count: Option<u64>,
+    content_seed: u64,
+    index: u64,
+    /// Λ of the next request; `None` when there is none.
+    lambda: Option<f64>,
+}
+
+/// Where requests come from.
+#[derive(Clone, Debug)]
+enum Requests {
+    Synthetic { operational: Operational, lengths: Box<Draw> },
+    Trace(Arc<Trace>),
+}
+
+impl Schedule {
+    /// The schedule of `spec` at a target with these limits. Reads the trace, if there is one.
+    ///
+    /// # Errors
+    /// When the trace is broken, or lengths are beyond the limits and not to be cut.
+    pub fn new(spec: &LoadSpec, limits: Limits) -> Result<Self, LoadError> {
+        let content_seed = stream(spec.seed, Purpose::Content).next_u64();
+        let (requests, curve, unit_rate, own_end) = match &spec.traffic {
+            Traffic::Synthetic { arrival, rate, isl, osl } => {
+                let operational = Operational::new(*arrival, stream(spec.seed, Purpose::Arrivals));
+                let lengths = Draw::new(*isl, *osl, limits, spec.clamp, stream(spec.seed, Purpose::Lengths))?;
+                let lengths = Box::new(lengths);
+                (Requests::Synthetic { operational, lengths }, rate.curve(), 1.0, rate.length())
+            }
+            Traffic::Trace { path, format, speed, limit } => {
+                let options = ReadOptions { format: *format, limit: *limit, limits, clamp: spec.clamp };
+                let trace = Trace::open(path, options)?;
+                let mean_rate = trace.mean_rate();
+                (Requests::Trace(Arc::new(trace)), RateCurve::constant(*speed), mean_rate, None)
+            }
+        };
+        let end = spec.duration.or(own_end);
+        let mut schedule =
+            Self { requests, curve, unit_rate, end, count: spec.requests, content_seed, index: 0, lambda: None };
+        schedule.look_ahead();
+        Ok(schedule)
+    }
+
+    /// When the next request is due; `None` when none is, as long as the rate does not change.
+    pub fn next_due(&self) -> Option<Micros> {
+        let due = self.curve.time_of(self.lambda?)?;
+        self.end.is_none_or(|end| due < end).then_some(due)
+    }
+
+    /// Whether nothing can become due any more at `now` or later, whatever is done to the rate. With an end in time this
+    /// is that end, even when the last request was due before it.
+    pub fn is_over(&self, now: Micros) -> bool {
+        self.lambda.is_none() || self.end.is_some_and(|end| now >= end)
+    }
+
+    /// The end of the schedule, when it has one in time.
+    pub fn end(&self) -> Option<Micros> {
+        self.end
+    }
+
+    /// The trace it replays, if it does.
+    pub fn trace(&self) -> Option<&Trace> {
+        match &self.requests {
+            Requests::Trace(trace) => Some(trace),
+            Requests::Synthetic { .. } => None,
+        }
+    }
+
+    /// Requests per second offered at `at`; of a trace the mean, which its speed and changes of the rate scale.
+    pub fn rate_at(&self, at: Micros) -> f64 {
+        self.curve.rate_at(at) * self.unit_rate
+    }
+
+    /// From `at` on, offers `rate` requests per second, whatever phases were to come. Of a trace, the mean rate becomes
+    /// `rate`: its pattern stays and is stretched. What is due before `at` stays where it is, nothing is drawn anew.
+    ///
+    /// # Errors
+    /// When the rate is negative, not a number or beyond [`MAX_RATE`].
+    pub fn set_rate(&mut self, at: Micros, rate: f64) -> Result<(), Malformed> {
+        if !(0.0..=MAX_RATE).contains(&rate) {
+            return Err(Malformed::new("a rate", &rate.to_string(), "0 to 1000000 requests per second"));
+        }
+        self.curve.set_rate(at, rate / self.unit_rate);
+        Ok(())
+    }
+
+    /// From `at` on, nothing is due until resumed.
+    pub fn pause(&mut self, at: Micros) {
+        self.curve.pause(at);
+    }
+
+    /// From `at` on, offers again what is planned for that time. The end of the schedule stays where it is.
+    pub fn resume(&mut self, at: Micros) {
+        self.curve.resume(at);
+    }
+
+    /// Whether the load is paused.
+    pub fn is_paused(&self) -> bool {
+        self.curve.is_paused()
+    }
+
+    /// What turns segments into tokens for a target with `vocabulary` token ids.
+    pub fn content(&self, vocabulary: NonZeroU32) -> Content {
+        Content::new(self.content_seed, vocabulary)
+    }
+
+    /// Finds Λ of request `index`.
+    fn look_ahead(&mut self) {
+        let wanted = self.count.is_none_or(|count| self.index < count);
+        self.lambda = match &mut self.requests {
+            _ if !wanted => None,
+            Requests::Synthetic { operational, .. } => Some(operational.draw()),
+            Requests::Trace(trace) => trace.at(self.index as usize).map(Micros::as_secs_f64),
+        };
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Planned;
+
+    fn next(&mut self) -> Option<Planned> {
+        let due = self.next_due()?;
+        let index = self.index;
+        let planned = match &mut self.requests {
+            Requests::Synthetic { lengths, .. } => {
+                let pair = lengths.pair();
+                Planned {
+                    index,
+                    due,
+                    input_tokens: pair.input,
+                    output_tokens: pair.output,
+                    segments: vec![Segment(index, pair.input)],
+                    clamped: pair.clamped,
+                }
+            }
+            Requests::Trace(trace) => {
+                let request = trace.request(index as usize)?;
+                Planned {
+                    index,
+                    due,
+                    input_tokens: request.input_tokens,
+                    output_tokens: request.output_tokens,
+                    segments: request.segments,
+                    clamped: request.clamped,
+                }
+            }
+        };
+        self.index += 1;
+        self.look_ahead();
+        Some(planned)
+    }
 }

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `pdtune`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tui::command::main()
+}

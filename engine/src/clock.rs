@@ -1,0 +1,33 @@
+//! The engine's only clock.
+
+use std::time::{Duration, Instant};
+
+use crate::units::Nanos;
+
+/// Wall time since an origin. Copies share the origin.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    origin: Instant,
+}
+
+impl WallClock {
+    /// A clock that reads zero now.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+
+    /// Time since the origin.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn now(&self) -> Nanos {
+        Nanos(self.origin.elapsed().as_nanos() as u64)
+    }
+
+    /// Sleeps until `instant`; returns at once when it has passed.
+    pub fn sleep_until(&self, instant: Nanos) {
+        let left = instant.since(self.now());
+        if left > Nanos::ZERO {
+            std::thread::sleep(Duration::from_nanos(left.0));
+        }
+    }
+}

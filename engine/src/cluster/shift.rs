@@ -1,0 +1,218 @@
+//! Units change their role while the cluster serves.
+//!
+//! A unit goes through `Serving → Draining → Switching → Warming → Serving`. On the way it goes on serving what its old and
+//! its new role share: prefill on the way between P and A, decode between D and A, nothing between P and D. So every shift
+//! between two splits that can be served has all its units under way at once and always leaves somebody who can prefill
+//! and somebody who can decode.
+
+use super::Cluster;
+use super::event::{How, Notice, Outbox, RoleCommand, ShiftId, ShiftRefused, ShiftReport};
+use super::sequence::{Place, Slot};
+use super::unit::{Phase, Unit};
+use crate::units::{Nanos, Role, Split, UnitId};
+
+/// The shift under way.
+#[derive(Debug)]
+pub(crate) struct ShiftRun {
+    report: ShiftReport,
+    /// Units still on their way.
+    moving: Vec<UnitId>,
+}
+
+impl Cluster {
+    /// Asks for another split. As few units as possible move, of a role those with the least left to do.
+    ///
+    /// # Errors
+    /// When another shift is under way, or `to` does not fit the units that there are; nothing has changed then.
+    pub fn shift(&mut self, now: Nanos, to: Split, how: How, out: &mut Outbox) -> Result<ShiftId, ShiftRefused> {
+        if let Some(run) = &self.shift {
+            return Err(ShiftRefused::Busy { id: run.report.id, to: run.report.to });
+        }
+        let from = self.split();
+        if to.units() != from.units() {
+            return Err(ShiftRefused::WrongUnits { asked: to, live: from.units() });
+        }
+        to.check()?;
+        let id = ShiftId(self.next_shift);
+        self.next_shift += 1;
+        let moves = self.moves(from, to);
+        let in_flight = moves.iter().map(|&(unit, _)| self.units[unit.index()].held()).sum();
+        let (drain, total, abandoned) = (Nanos::ZERO, Nanos::ZERO, None);
+        let report = ShiftReport { id, from, to, how, accepted: now, drain, total, in_flight, abandoned };
+        let moving = moves.iter().map(|&(unit, _)| unit).collect();
+        self.shift = Some(ShiftRun { report, moving });
+        out.notices.push(Notice::ShiftStarted { id, to, how });
+        // All moves are known before the first queue is emptied, so that nothing is routed to a unit about to move.
+        for &(unit, target) in &moves {
+            self.units[unit.index()].target = Some(target);
+        }
+        for &(unit, _) in &moves {
+            self.enter(now, unit, Phase::Draining, out);
+        }
+        for &(unit, _) in &moves {
+            self.empty_queue(unit, out);
+        }
+        self.settle(now, out);
+        self.end_shift_if_over(now, out);
+        Ok(id)
+    }
+
+    /// The executor of `unit` has changed its role.
+    pub fn role_switched(&mut self, now: Nanos, unit: UnitId, out: &mut Outbox) {
+        if self.units.get(unit.index()).is_none_or(|here| here.phase != Phase::Switching) {
+            return;
+        }
+        self.enter(now, unit, Phase::Warming, out);
+        out.roles.push(RoleCommand::Warm { unit });
+        self.settle(now, out);
+    }
+
+    /// The executor of `unit` is ready in its new role.
+    pub fn role_warmed(&mut self, now: Nanos, unit: UnitId, out: &mut Outbox) {
+        if self.units.get(unit.index()).is_none_or(|here| here.phase != Phase::Warming) {
+            return;
+        }
+        let here = &mut self.units[unit.index()];
+        here.role = here.target.take().unwrap_or(here.role);
+        self.arrived_in_role(now, unit, out);
+    }
+
+    /// When `deadline` has to be called at the latest, if nothing else happens.
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        let timeout = self.config.drain_timeout?;
+        let run = self.shift.as_ref().filter(|run| run.report.how == How::Drain)?;
+        let units = run.moving.iter().map(|unit| &self.units[unit.index()]);
+        units.filter(|unit| unit.phase == Phase::Draining).map(|unit| unit.since + timeout).min()
+    }
+
+    /// Units whose drain takes too long serve their old role again.
+    pub fn deadline(&mut self, now: Nanos, out: &mut Outbox) {
+        if self.next_deadline().is_none_or(|due| due > now) {
+            return;
+        }
+        self.abandon_drains(now, |unit, held| format!("{unit} still held {held} sequences at the drain timeout"), out);
+        self.settle(now, out);
+    }
+
+    /// Lets every unit that still drains serve its old role again.
+    pub(super) fn abandon_drains(&mut self, now: Nanos, why: impl Fn(UnitId, u32) -> String, out: &mut Outbox) {
+        let Some(run) = &self.shift else { return };
+        for unit in run.moving.clone() {
+            let here = &mut self.units[unit.index()];
+            if here.phase != Phase::Draining {
+                continue;
+            }
+            here.target = None;
+            let (held, drain) = (here.held(), now.since(here.since));
+            if let Some(run) = &mut self.shift {
+                run.report.drain = run.report.drain.max(drain);
+                run.report.abandoned.get_or_insert_with(|| why(unit, held));
+            }
+            self.arrived_in_role(now, unit, out);
+        }
+    }
+
+    /// Gives up on the part of a shift that a lost unit had.
+    pub(super) fn drop_from_shift(&mut self, now: Nanos, unit: UnitId, out: &mut Outbox) {
+        let Some(run) = self.shift.as_mut().filter(|run| run.moving.contains(&unit)) else { return };
+        run.moving.retain(|&moving| moving != unit);
+        run.report.abandoned.get_or_insert_with(|| format!("{unit} failed"));
+        self.end_shift_if_over(now, out);
+    }
+
+    /// Whether decoding sequences of `unit` are to be moved to peers.
+    pub(super) fn is_migrating(&self, unit: UnitId) -> bool {
+        let here = &self.units[unit.index()];
+        here.phase == Phase::Draining
+            && !here.can_decode()
+            && self.shift.as_ref().is_some_and(|run| run.report.how == How::Migrate)
+    }
+
+    /// Units that are empty enough start to switch.
+    pub(super) fn proceed_with_drains(&mut self, now: Nanos, out: &mut Outbox) {
+        let Some(run) = &self.shift else { return };
+        for at in (0..run.moving.len()).rev() {
+            let Some(&unit) = self.shift.as_ref().and_then(|run| run.moving.get(at)) else { continue };
+            let here = &self.units[unit.index()];
+            if here.phase != Phase::Draining || !self.is_drained(here) {
+                continue;
+            }
+            let (drain, to) = (now.since(here.since), here.target.unwrap_or(here.role));
+            if let Some(run) = &mut self.shift {
+                run.report.drain = run.report.drain.max(drain);
+            }
+            self.enter(now, unit, Phase::Switching, out);
+            out.roles.push(RoleCommand::Switch { unit, to });
+        }
+    }
+
+    /// A unit that shares nothing with its new role must hold no block at all, not even for a transfer that nobody wants.
+    fn is_drained(&self, unit: &Unit) -> bool {
+        let shares = unit.can_prefill() || unit.can_decode();
+        self.left(unit) == 0 && (shares || (unit.pool.held() == 0 && !unit.step.running))
+    }
+
+    /// A unit serves again, be it in its new role or in its old one.
+    fn arrived_in_role(&mut self, now: Nanos, unit: UnitId, out: &mut Outbox) {
+        self.enter(now, unit, Phase::Serving, out);
+        if let Some(run) = &mut self.shift {
+            run.moving.retain(|&moving| moving != unit);
+        }
+        if self.units[unit.index()].can_prefill() {
+            while let Some(slot) = self.parked.pop() {
+                self.route(slot, out);
+            }
+        }
+        self.stir(unit, out);
+        self.settle(now, out);
+        self.end_shift_if_over(now, out);
+    }
+
+    fn end_shift_if_over(&mut self, now: Nanos, out: &mut Outbox) {
+        if let Some(mut run) = self.shift.take_if(|run| run.moving.is_empty()) {
+            run.report.total = now.since(run.report.accepted);
+            out.notices.push(Notice::ShiftEnded(run.report));
+        }
+    }
+
+    pub(super) fn enter(&mut self, now: Nanos, unit: UnitId, phase: Phase, out: &mut Outbox) {
+        let here = &mut self.units[unit.index()];
+        (here.phase, here.since) = (phase, now);
+        let here = &self.units[unit.index()];
+        let state = here.state(self.left(here));
+        out.notices.push(Notice::Unit { unit, role: here.role, state, held: here.held() });
+    }
+
+    /// Routes the requests of a unit that computes no new prompts any more to those that do.
+    fn empty_queue(&mut self, unit: UnitId, out: &mut Outbox) {
+        if self.units[unit.index()].can_prefill() {
+            return;
+        }
+        let waiting: Vec<Slot> = self.units[unit.index()].waiting.iter().collect();
+        for slot in waiting {
+            let sequence = &mut self.sequences[slot];
+            debug_assert_eq!(sequence.place, Place::Waiting);
+            let here = &mut self.units[unit.index()];
+            here.outstanding -= u64::from(std::mem::take(&mut sequence.owed));
+            here.waiting.remove(slot);
+            self.route(slot, out);
+        }
+    }
+
+    /// Which units move, and to which role: surplus roles give, in the order of the role, those with the least left to do.
+    fn moves(&self, from: Split, to: Split) -> Vec<(UnitId, Role)> {
+        let roles = [Role::Prefill, Role::Decode, Role::Aggregated];
+        let mut wanted = roles
+            .into_iter()
+            .flat_map(|role| std::iter::repeat_n(role, usize::from(to.count(role).saturating_sub(from.count(role)))));
+        let mut moves = Vec::new();
+        for role in roles {
+            let mut givers: Vec<&Unit> =
+                self.units.iter().filter(|unit| unit.phase == Phase::Serving && unit.role == role).collect();
+            givers.sort_by_key(|unit| (unit.outstanding, unit.held(), unit.id));
+            let surplus = usize::from(from.count(role).saturating_sub(to.count(role)));
+            moves.extend(givers.iter().take(surplus).map(|unit| unit.id).zip(&mut wanted));
+        }
+        moves
+    }
+}

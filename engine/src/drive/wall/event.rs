@@ -1,0 +1,169 @@
+//! What the engine reports, in the order in which it happened, through one bounded queue.
+//!
+//! Events are pushed under the cluster's lock, so their order is the cluster's. A push never waits there. Instead a unit
+//! thread waits *between* steps while more than `limit` events are unread: a reader that stalls stops the engine rather
+//! than filling memory, and nothing is ever dropped.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::cluster::{Finished, How, Notice};
+use crate::units::{Nanos, RequestId, Split, UnitId};
+
+/// Something that happened in the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EngineEvent {
+    /// A token of an answer reached the client.
+    Token {
+        /// When.
+        at: Nanos,
+        /// Whose.
+        request: RequestId,
+        /// Its index in the answer.
+        index: u32,
+        /// Its id.
+        token: u32,
+        /// Digest of the logits it was chosen from.
+        logits_digest: u64,
+    },
+    /// A request is over; all its tokens came before.
+    Finished {
+        /// When.
+        at: Nanos,
+        /// How it went.
+        finished: Finished,
+    },
+    /// A request was not accepted by the cluster.
+    Refused {
+        /// When.
+        at: Nanos,
+        /// Which.
+        request: RequestId,
+        /// Why, with the numbers.
+        why: String,
+    },
+    /// A unit, a shift or a preemption.
+    Notice {
+        /// When.
+        at: Nanos,
+        /// What.
+        notice: Notice,
+    },
+    /// A queued shift could not be started when its turn came.
+    ShiftDropped {
+        /// When.
+        at: Nanos,
+        /// Where it would have led.
+        to: Split,
+        /// How.
+        how: How,
+        /// Why.
+        why: String,
+    },
+    /// A unit was lost.
+    UnitLost {
+        /// When.
+        at: Nanos,
+        /// Which.
+        unit: UnitId,
+        /// Why.
+        why: String,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    events: VecDeque<EngineEvent>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Queue {
+    inner: Mutex<Inner>,
+    unread: Condvar,
+    room: Condvar,
+    limit: usize,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The engine's end of the queue.
+#[derive(Clone, Debug)]
+pub(super) struct EventQueue(Arc<Queue>);
+
+/// The reader's end of the queue. Dropping it lets the engine go on unread.
+#[derive(Debug)]
+pub struct EventReader(Arc<Queue>);
+
+pub(super) fn queue(limit: usize) -> (EventQueue, EventReader) {
+    let queue = Arc::new(Queue {
+        inner: Mutex::default(),
+        unread: Condvar::new(),
+        room: Condvar::new(),
+        limit,
+    });
+    (EventQueue(Arc::clone(&queue)), EventReader(queue))
+}
+
+impl EventQueue {
+    /// Appends, in order; wakes the reader.
+    pub(super) fn push_all(&self, events: &mut Vec<EngineEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut inner = self.0.lock();
+        if inner.closed {
+            events.clear();
+        } else {
+            inner.events.extend(events.drain(..));
+            drop(inner);
+            self.0.unread.notify_one();
+        }
+    }
+
+    /// Waits while the reader is `limit` events behind. Never called under the cluster's lock.
+    pub(super) fn wait_for_room(&self) {
+        let mut inner = self.0.lock();
+        while inner.events.len() >= self.0.limit && !inner.closed {
+            inner = self.0.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets everyone who waits go.
+    pub(super) fn close(&self) {
+        self.0.lock().closed = true;
+        self.0.room.notify_all();
+        self.0.unread.notify_all();
+    }
+}
+
+impl EventReader {
+    /// Moves everything unread to the end of `into`, waiting up to `wait` for a first event. Returns `false` once the
+    /// engine has stopped and everything was read.
+    pub fn drain(&self, into: &mut Vec<EngineEvent>, wait: Duration) -> bool {
+        let mut inner = self.0.lock();
+        if inner.events.is_empty() && !inner.closed && !wait.is_zero() {
+            inner = self.0.unread.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let open = !inner.closed || !inner.events.is_empty();
+        into.extend(inner.events.drain(..));
+        drop(inner);
+        self.0.room.notify_all();
+        open
+    }
+}
+
+impl Drop for EventReader {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.closed = true;
+        inner.events.clear();
+        drop(inner);
+        self.0.room.notify_all();
+    }
+}

@@ -1,0 +1,174 @@
+//! The engine from outside: submit, cancel, shift, observe.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use super::shared::Shared;
+use crate::clock::WallClock;
+use crate::cluster::{How, ShiftRefused, UnitFigures};
+use crate::executor::Sampling;
+use crate::units::{Nanos, RequestId, Split, UnitId};
+
+/// A request with its token ids.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Its number, unique among the requests in flight.
+    pub request: RequestId,
+    /// Token ids of the prompt, at least one.
+    pub prompt: Arc<[u32]>,
+    /// Tokens after which the answer ends at the latest.
+    pub output_tokens: u32,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Tokens that end the answer; empty to ignore end-of-sequence.
+    pub stop: Arc<[u32]>,
+}
+
+/// Why a submission was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// As many submissions as allowed wait for the intake thread.
+    #[error("the engine's inbox is full")]
+    Full,
+    /// The engine has stopped.
+    #[error("the engine has stopped")]
+    Closed,
+}
+
+/// What the intake thread is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    Submit(Submission),
+    Look,
+    Close,
+}
+
+/// One unit as it is now. Counters run from the start of the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct UnitObservation {
+    /// Which.
+    pub unit: UnitId,
+    /// What the cluster knows of it.
+    pub figures: UnitFigures,
+    /// Time spent in steps and imports, the present one included.
+    pub busy: Nanos,
+    /// Prompt tokens computed.
+    pub input_tokens: u64,
+    /// Tokens sampled.
+    pub output_tokens: u64,
+    /// Steps done.
+    pub steps: u64,
+    /// Hand-offs on their way to it.
+    pub importing: u32,
+}
+
+/// The whole engine as it is now.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// When.
+    pub at: Nanos,
+    /// The roles as they are.
+    pub split: Split,
+    /// The units in order.
+    pub units: Vec<UnitObservation>,
+    /// Shifts that wait for the one under way.
+    pub waiting_shifts: Vec<(Split, How)>,
+    /// Prompt tokens looked up in the prefix caches so far, and those found.
+    pub prefix: (u64, u64),
+    /// Requests in flight.
+    pub in_flight: usize,
+}
+
+/// A handle to a running engine; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct EngineHandle {
+    inbox: SyncSender<Message>,
+    shared: Arc<Shared>,
+    started_as: Split,
+}
+
+impl EngineHandle {
+    pub(super) fn new(inbox: SyncSender<Message>, shared: Arc<Shared>, started_as: Split) -> Self {
+        Self { inbox, shared, started_as }
+    }
+
+    /// The engine's clock: instants in events are read from it.
+    pub fn clock(&self) -> WallClock {
+        self.shared.clock
+    }
+
+    /// The split that the engine was started with.
+    pub fn started_as(&self) -> Split {
+        self.started_as
+    }
+
+    /// Hands a request over without waiting. What becomes of it is reported by events.
+    ///
+    /// # Errors
+    /// When the inbox is full or the engine has stopped; the request is not taken.
+    pub fn submit(&self, submission: Submission) -> Result<(), SubmitError> {
+        self.inbox.try_send(Message::Submit(submission)).map_err(|error| match error {
+            TrySendError::Full(_) => SubmitError::Full,
+            TrySendError::Disconnected(_) => SubmitError::Closed,
+        })
+    }
+
+    /// Cancels a request; unknown and finished ones are ignored. One still in the inbox is not found.
+    pub fn cancel(&self, request: RequestId) {
+        let mut state = self.shared.lock();
+        let now = self.shared.clock.now();
+        let state = &mut *state;
+        state.cluster.cancel(now, request, &mut state.outbox);
+        self.shared.settle(state, now);
+    }
+
+    /// Moves the units to another split, after the shift under way if there is one. Progress is reported by events.
+    ///
+    /// # Errors
+    /// When the split is not for this engine's units or could not serve; nothing has changed then.
+    pub fn shift(&self, to: Split, how: How) -> Result<(), ShiftRefused> {
+        {
+            let mut state = self.shared.lock();
+            let now = self.shared.clock.now();
+            let state = &mut *state;
+            state.shift(now, to, how)?;
+            self.shared.settle(state, now);
+        }
+        // A full inbox wakes the intake thread as well.
+        let _ = self.inbox.try_send(Message::Look);
+        Ok(())
+    }
+
+    /// The state of the engine now.
+    pub fn observe(&self) -> Observation {
+        let state = self.shared.lock();
+        let at = self.shared.clock.now();
+        let units = state.units.iter().enumerate().map(|(index, work)| {
+            let unit = UnitId(index as u16);
+            let running = work.meter.busy_since.map_or(Nanos::ZERO, |since| at.since(since));
+            UnitObservation {
+                unit,
+                figures: state.cluster.unit_figures(unit),
+                busy: work.meter.busy + running,
+                input_tokens: work.meter.input_tokens,
+                output_tokens: work.meter.output_tokens,
+                steps: work.meter.steps,
+                importing: work.imports.len() as u32,
+            }
+        });
+        Observation {
+            at,
+            split: state.cluster.split(),
+            units: units.collect(),
+            waiting_shifts: state.waiting_shifts(),
+            prefix: state.cluster.prefix_totals(),
+            in_flight: state.cluster.in_flight(),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.shared.close();
+        // A full inbox wakes the intake thread as well.
+        let _ = self.inbox.try_send(Message::Close);
+    }
+}

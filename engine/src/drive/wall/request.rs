@@ -1,0 +1,81 @@
+//! The token ids of a request in flight: the part of it that the cluster does not want to know.
+
+use std::sync::Arc;
+
+use crate::block_hash;
+use crate::cluster::{BlockHash, PlannedSequence};
+use crate::executor::{Sampled, Sampling};
+use crate::units::RequestId;
+
+/// Tokens, how to sample more of them, and the hashes of the blocks they fill.
+#[derive(Debug)]
+pub(super) struct RequestTokens {
+    /// Prompt and answer so far.
+    known: Vec<u32>,
+    prompt_tokens: usize,
+    /// One digest for each token of the answer.
+    digests: Vec<u64>,
+    sampling: Sampling,
+    stop: Arc<[u32]>,
+    /// Hashes of the full blocks of `known`, as far as they were needed.
+    chain: Vec<BlockHash>,
+    prompt_blocks: usize,
+}
+
+impl RequestTokens {
+    pub(super) fn new(
+        prompt: &[u32],
+        output_tokens: u32,
+        sampling: Sampling,
+        stop: Arc<[u32]>,
+        chain: Vec<BlockHash>,
+    ) -> Self {
+        let mut known = Vec::with_capacity(prompt.len() + output_tokens as usize);
+        known.extend_from_slice(prompt);
+        let prompt_blocks = chain.len();
+        Self { known, prompt_tokens: prompt.len(), digests: Vec::new(), sampling, stop, chain, prompt_blocks }
+    }
+
+    pub(super) fn sampling(&self) -> Sampling {
+        self.sampling
+    }
+
+    /// Appends the ids of the planned positions to `into`.
+    pub(super) fn read(&self, planned: &PlannedSequence, into: &mut Vec<u32>) {
+        let start = planned.start as usize;
+        into.extend_from_slice(self.known.get(start..start + planned.tokens as usize).unwrap_or(&[]));
+    }
+
+    /// Takes a sampled token; `true` when it ends the answer.
+    pub(super) fn push(&mut self, sampled: Sampled) -> bool {
+        self.known.push(sampled.token);
+        self.digests.push(sampled.logits_digest);
+        self.stop.contains(&sampled.token)
+    }
+
+    /// Token `index` of the answer and its digest.
+    pub(super) fn output(&self, index: u32) -> Option<Sampled> {
+        let index = index as usize;
+        let token = *self.known.get(self.prompt_tokens + index)?;
+        Some(Sampled { token, logits_digest: *self.digests.get(index)? })
+    }
+
+    /// Reports the blocks beyond the prompt's own that `planned` has filled.
+    pub(super) fn filled(
+        &mut self,
+        planned: &PlannedSequence,
+        block_tokens: usize,
+        into: &mut Vec<(RequestId, u32, BlockHash)>,
+    ) {
+        let first = (planned.start as usize / block_tokens).max(self.prompt_blocks);
+        let end = (planned.start + planned.tokens) as usize / block_tokens;
+        for index in first..end {
+            while self.chain.len() <= index {
+                let from = self.chain.len() * block_tokens;
+                let Some(block) = self.known.get(from..from + block_tokens) else { return };
+                self.chain.push(block_hash::chain(self.chain.last().copied(), block));
+            }
+            into.push((planned.request, index as u32, self.chain[index]));
+        }
+    }
+}

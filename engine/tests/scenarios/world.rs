@@ -1,0 +1,79 @@
+//! Small clusters and traffic for the tests of the cluster.
+
+use engine::cluster::{Arrival, BatchLimits, BlockHash, Cluster, ClusterConfig, FirstToken};
+use engine::drive::virtual_time::{Costs, Input, Log, Pace, VirtualDriver};
+use engine::units::{Nanos, RequestId, Split};
+
+/// Blocks of 4 tokens, 64 of them a unit, generous limits.
+pub fn config() -> ClusterConfig {
+    ClusterConfig {
+        block_tokens: 4,
+        blocks_per_unit: 64,
+        max_context: 256,
+        prefill: BatchLimits { tokens: 32, sequences: 8 },
+        decode: BatchLimits { tokens: 16, sequences: 16 },
+        aggregated: BatchLimits { tokens: 24, sequences: 8 },
+        watermark_permille: 50,
+        prefix_cache: true,
+        first_token: FirstToken::AfterHandOff,
+        drain_timeout: None,
+    }
+}
+
+/// A step of n tokens takes 100 + n, a transfer of n blocks 30 + 2n, a role change 50 + 70.
+pub const COSTS: Costs = Costs {
+    step: Nanos(100),
+    token: Nanos(1),
+    transfer: Nanos(30),
+    block: Nanos(2),
+    switch: Nanos(50),
+    warm: Nanos(70),
+};
+
+/// The chained hashes of the first blocks of a prompt: `shared` blocks that all prompts of one `family` have in common, then its own.
+pub fn hashes(request: u64, family: u64, shared: u32, blocks: u32) -> Vec<BlockHash> {
+    (0..blocks)
+        .map(|block| {
+            let owner = if block < shared { family + 1 } else { (request + 1) << 20 };
+            BlockHash((owner << 16 | u64::from(block)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        })
+        .collect()
+}
+
+/// A request whose prompt shares nothing.
+pub fn request(number: u64, prompt: u32, output: u32) -> Arrival {
+    family_request(number, 0, 0, prompt, output)
+}
+
+/// A request whose prompt starts with `shared` blocks of its family.
+pub fn family_request(number: u64, family: u64, shared: u32, prompt: u32, output: u32) -> Arrival {
+    Arrival {
+        request: RequestId(number),
+        prompt_tokens: prompt,
+        output_tokens: output,
+        prompt_hashes: hashes(number, family, shared, prompt / config().block_tokens).into(),
+    }
+}
+
+/// A split, spelled.
+pub fn split(text: &str) -> Split {
+    text.parse().expect("a split")
+}
+
+/// A cluster in virtual time.
+pub fn driver(config: ClusterConfig, split_text: &str, pace: Pace) -> VirtualDriver {
+    VirtualDriver::new(Cluster::new(config, split(split_text)).expect("a cluster"), COSTS, pace)
+}
+
+/// Runs a schedule to its end, with every invariant checked after every event.
+pub fn run(driver: &mut VirtualDriver, schedule: impl IntoIterator<Item = (u64, Input)>) -> Log {
+    for (at, input) in schedule {
+        driver.schedule(Nanos(at), input);
+    }
+    while let Some(now) = driver.step() {
+        if let Err(broken) = driver.cluster().check() {
+            panic!("at {now:?}: {broken}");
+        }
+    }
+    driver.take_log()
+}

@@ -1,0 +1,61 @@
+//! What both matrices share: columns in panels of two vectors, rows in register tiles.
+
+use crate::simd::{LANES, Simd, store_tile, tile_rows};
+
+/// Columns of a panel.
+pub(super) const PANEL: usize = 2 * LANES;
+
+/// A kernel that computes one register tile.
+pub(super) trait Tile {
+    /// The products of rows `row .. row + R` with the columns of `panel`.
+    fn tile<S: Simd, const R: usize>(&self, simd: S, panel: usize, row: usize) -> [[S::F; 2]; R];
+}
+
+/// Computes all rows of `out`, of `columns` numbers each, panel after panel: a panel stays in the cache while the rows,
+/// which are fewer bytes, pass it.
+#[inline(always)]
+pub(super) fn product<S: Simd>(simd: S, tiles: &impl Tile, columns: usize, out: &mut [f32]) {
+    let rows = out.len() / columns;
+    for panel in 0..columns.div_ceil(PANEL) {
+        let mut row = 0;
+        while row < rows {
+            let mut place = Place { out: &mut out[row * columns..], columns, first: panel * PANEL };
+            let count = tile_rows::<S>(rows - row);
+            match count {
+                8 if S::WIDE => place.put(simd, &tiles.tile::<S, 8>(simd, panel, row)),
+                4 if S::WIDE => place.put(simd, &tiles.tile::<S, 4>(simd, panel, row)),
+                2 => place.put(simd, &tiles.tile::<S, 2>(simd, panel, row)),
+                _ => place.put(simd, &tiles.tile::<S, 1>(simd, panel, row)),
+            }
+            row += count;
+        }
+    }
+}
+
+/// Where a register tile goes.
+struct Place<'a> {
+    /// From the tile's first row on.
+    out: &'a mut [f32],
+    columns: usize,
+    first: usize,
+}
+
+impl Place<'_> {
+    #[inline(always)]
+    fn put<S: Simd, const R: usize>(&mut self, simd: S, tile: &[[S::F; 2]; R]) {
+        let width = (self.columns - self.first).min(PANEL);
+        if width == PANEL {
+            let to = self.out[self.first..(R - 1) * self.columns + self.first + PANEL].as_mut_ptr();
+            // SAFETY: the slice above reaches from the first row's first column to the last row's last one.
+            unsafe { store_tile(simd, tile, to, self.columns) };
+            return;
+        }
+        let mut whole = [[0.0; PANEL]; R];
+        // SAFETY: `whole` has `R` rows of `PANEL` numbers.
+        unsafe { store_tile(simd, tile, whole.as_mut_ptr().cast(), PANEL) };
+        for (r, row) in whole.iter().enumerate() {
+            let at = r * self.columns + self.first;
+            self.out[at..at + width].copy_from_slice(&row[..width]);
+        }
+    }
+}

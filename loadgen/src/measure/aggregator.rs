@@ -1,0 +1,347 @@
+//! The one owner of all windows of a run.
+
+use std::sync::Arc;
+
+use super::history::{Cell, History, percentiles, sum};
+use super::{Distribution, SlotHistogram};
+use crate::live::{Counts, Recent, Slot};
+use crate::sample::{Outcome, Sample};
+use crate::slo::Slo;
+use crate::time::Micros;
+
+/// How far an event may lie ahead of the last instant told: targets stamp events before the aggregator is told the time.
+/// What lies further ahead is counted at the end of that span.
+const AHEAD: Micros = Micros(10_000_000);
+
+/// The lag of the requests sent since the last such summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LagSummary {
+    /// Requests sent.
+    pub sent: u64,
+    /// 99th percentile of their lag.
+    pub p99: Option<Micros>,
+    /// The largest lag.
+    pub max: Option<Micros>,
+}
+
+/// Turns events into counts, recent figures and history.
+///
+/// Events may be told a little late or early; each is counted in the slot of its own instant. Live figures count a request
+/// when it *ends*, and say so; the goodput of a whole run, which counts by due time, is the business of
+/// [`summary`](crate::summary).
+#[derive(Debug)]
+pub struct Aggregator {
+    slo: Option<Slo>,
+    now: Micros,
+    counts: Counts,
+    history: History,
+    published: Arc<Vec<Slot>>,
+    published_until: Option<Micros>,
+    lag: Distribution,
+    recent_lag: SlotHistogram,
+    recent_lag_max: Micros,
+}
+
+impl Aggregator {
+    /// At the start of a run.
+    pub fn new(slo: Option<Slo>) -> Self {
+        Self {
+            slo,
+            now: Micros::ZERO,
+            counts: Counts::default(),
+            history: History::new(slo.map(|_| 0)),
+            published: Arc::default(),
+            published_until: None,
+            lag: Distribution::default(),
+            recent_lag: SlotHistogram::default(),
+            recent_lag_max: Micros::ZERO,
+        }
+    }
+
+    /// Judges requests that end from now on by `slo`. Earlier judgements stand.
+    pub fn set_slo(&mut self, slo: Option<Slo>) {
+        self.slo = slo;
+    }
+
+    /// Tells the time. Seconds that are over are closed.
+    pub fn advance(&mut self, now: Micros) {
+        self.now = self.now.max(now);
+        self.history.extend(self.now, self.slo.map(|_| 0));
+        let closed = self.history.closed(self.now);
+        let over = closed.last().map(|cell| cell.end);
+        if over > self.published_until {
+            self.published = Arc::new(closed.iter().map(Cell::slot).collect());
+            self.published_until = over;
+        }
+    }
+
+    /// A request was due.
+    pub fn offered(&mut self, due: Micros) {
+        self.counts.offered += 1;
+        self.with_slot(due, |slot| slot.offered += 1);
+    }
+
+    /// A request was handed to the target, `lag` after it was due.
+    pub fn sent(&mut self, lag: Micros, clamped: bool) {
+        self.counts.sent += 1;
+        self.counts.in_flight += 1;
+        self.counts.clamped += u64::from(clamped);
+        self.lag.record(lag);
+        self.recent_lag.record(lag.0);
+        self.recent_lag_max = self.recent_lag_max.max(lag);
+    }
+
+    /// The first token of a request with a prompt of `input_tokens` arrived.
+    pub fn first_token(&mut self, at: Micros, input_tokens: u32) {
+        self.with_slot(at, |slot| slot.input_tokens += u64::from(input_tokens));
+    }
+
+    /// `count` tokens arrived, the first ones of an answer included.
+    pub fn tokens(&mut self, at: Micros, count: u32) {
+        self.with_slot(at, |slot| slot.output_tokens += u64::from(count));
+    }
+
+    /// A request is over.
+    pub fn sample(&mut self, sample: &Sample) {
+        let counts = &mut self.counts;
+        match sample.outcome {
+            Outcome::Completed => counts.completed += 1,
+            Outcome::Failed(_) => counts.failed += 1,
+            Outcome::Cut => counts.cut += 1,
+            Outcome::Cancelled => counts.cancelled += 1,
+            Outcome::Shed => counts.shed += 1,
+        }
+        if sample.sent.is_some() {
+            counts.in_flight = counts.in_flight.saturating_sub(1);
+        }
+        let good = self.slo.map(|slo| u64::from(slo.judge(sample)));
+        counts.good += good.unwrap_or(0);
+        self.with_slot(sample.ended, |slot| {
+            if let Some(good) = good {
+                *slot.good.get_or_insert(0) += good;
+            }
+            if !sample.outcome.is_completed() {
+                slot.errors += 1;
+                return;
+            }
+            slot.completed += 1;
+            if let Some(ttft) = sample.ttft() {
+                slot.ttft.record(ttft.0);
+            }
+            if let Some(tpot) = sample.tpot() {
+                slot.tpot.record(tpot.0);
+            }
+        });
+    }
+
+    /// Requests by outcome.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Figures over the last closed seconds, at most `window` of them. During the first second of a run there is none, and
+    /// the part of it that has passed stands in.
+    pub fn recent(&self, window: Micros) -> Recent {
+        let closed = self.history.closed(self.now);
+        let to = closed.last().map_or(Micros::ZERO, |cell| cell.end);
+        let from = to.since(window);
+        let (figures, covered) = match sum(closed, from, to) {
+            Some(figures) => {
+                let covered = figures.end.since(figures.start);
+                (figures, covered)
+            }
+            None => (self.history.open(self.now).cloned().unwrap_or_default(), self.now),
+        };
+        let rate = |count: u64| if covered == Micros::ZERO { 0.0 } else { count as f64 / covered.as_secs_f64() };
+        let ended = figures.completed + figures.errors;
+        let before = sum(closed, from.since(window), from);
+        Recent {
+            window: covered,
+            goodput_rps: figures.good.map(rate),
+            goodput_before_rps: before.and_then(|b| Some(b.good? as f64 / b.end.since(b.start).as_secs_f64())),
+            attainment: figures.good.filter(|_| ended > 0).map(|good| good as f64 / ended as f64),
+            offered_rps: rate(figures.offered),
+            input_tps: rate(figures.input_tokens),
+            output_tps: rate(figures.output_tokens),
+            ttft: percentiles(&figures.ttft),
+            tpot: percentiles(&figures.tpot),
+        }
+    }
+
+    /// The closed slots, oldest first; replaced as a whole when a second closes.
+    pub fn history(&self) -> Arc<Vec<Slot>> {
+        Arc::clone(&self.published)
+    }
+
+    /// 99th percentile of the lag of all requests sent so far.
+    pub fn lag_p99(&self) -> Option<Micros> {
+        self.lag.quantile(0.99)
+    }
+
+    /// The lag since this was last asked.
+    pub fn take_lag(&mut self) -> LagSummary {
+        let recent = std::mem::take(&mut self.recent_lag);
+        let max = std::mem::take(&mut self.recent_lag_max);
+        let p99 = recent.quantile(0.99).map(|p99| Micros(p99).min(max));
+        LagSummary { sent: recent.count(), p99, max: p99.map(|_| max) }
+    }
+
+    fn with_slot(&mut self, at: Micros, change: impl FnOnce(&mut Cell)) {
+        let at = at.min(self.now + AHEAD);
+        self.history.extend(at, self.slo.map(|_| 0));
+        if let Some(slot) = self.history.at(at) {
+            change(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::measure::history::MAX_SLOTS;
+    use crate::sample::testing::{completed, failed, unanswered};
+
+    const SECOND: u64 = 1_000_000;
+
+    fn slo() -> Slo {
+        Slo { ttft: Some(Micros(SECOND / 2)), ..Slo::default() }
+    }
+
+    /// Tells an aggregator of a whole request.
+    fn tell(aggregator: &mut Aggregator, sample: &Sample) {
+        aggregator.offered(sample.due);
+        if let Some(lag) = sample.lag() {
+            aggregator.sent(lag, sample.clamped);
+        }
+        if let Some(first) = sample.first {
+            aggregator.first_token(first, sample.input_tokens);
+            aggregator.tokens(first, sample.first_tokens);
+            let mut at = first;
+            for gap in sample.itl() {
+                at = at + gap.gap;
+                aggregator.tokens(at, gap.tokens);
+            }
+        }
+        aggregator.sample(sample);
+    }
+
+    #[test]
+    fn counts_add_up_with_every_outcome() {
+        let mut aggregator = Aggregator::new(Some(slo()));
+        let outcomes = [Outcome::Cut, Outcome::Cancelled, Outcome::Shed, failed()];
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            tell(&mut aggregator, &unanswered(index as u64, 0, 10, outcome));
+        }
+        tell(&mut aggregator, &completed(4, 0, 10, &[10]));
+        tell(&mut aggregator, &completed(5, 0, SECOND, &[10]));
+        aggregator.offered(Micros(20));
+        aggregator.sent(Micros(0), true);
+        let counts = aggregator.counts();
+        assert_eq!(counts.offered, counts.sent + counts.shed);
+        assert_eq!(counts.sent, counts.completed + counts.failed + counts.cut + counts.cancelled + counts.in_flight);
+        assert_eq!((counts.completed, counts.good, counts.shed, counts.in_flight, counts.clamped), (2, 1, 1, 1, 1));
+    }
+
+    #[test]
+    fn a_second_is_published_when_it_is_over_and_counts_by_completion() {
+        let mut aggregator = Aggregator::new(Some(slo()));
+        tell(&mut aggregator, &completed(0, SECOND / 2, SECOND / 4, &[SECOND / 2]));
+        aggregator.advance(Micros(SECOND - 1));
+        assert!(aggregator.history().is_empty(), "what is ahead of now is not over");
+        aggregator.advance(Micros(2 * SECOND));
+        let history = aggregator.history();
+        let figures: Vec<_> =
+            history.iter().map(|s| (s.offered, s.completed, s.good, s.input_tokens, s.output_tokens)).collect();
+        assert_eq!(figures, [(1, 0, Some(0), 100, 1), (0, 1, Some(1), 0, 1)]);
+        assert_eq!(history[0].ttft.p50, None, "an empty second has no latency, not 0");
+        assert!(history[1].ttft.p50.is_some_and(|p50| p50.0.abs_diff(SECOND / 4) <= SECOND / 4 / 100));
+    }
+
+    #[test]
+    fn what_comes_late_is_counted_in_its_own_second() {
+        let mut aggregator = Aggregator::new(None);
+        aggregator.advance(Micros(5 * SECOND));
+        aggregator.tokens(Micros(2 * SECOND + 1), 7);
+        aggregator.advance(Micros(6 * SECOND));
+        assert_eq!(aggregator.history()[2].output_tokens, 7);
+        assert_eq!(aggregator.history()[2].good, None, "no SLO, no goodput");
+    }
+
+    #[test]
+    fn recent_figures_cover_closed_seconds_and_know_the_window_before() {
+        let mut aggregator = Aggregator::new(Some(slo()));
+        for second in 0..20 {
+            let requests = if second < 10 { 1 } else { 3 };
+            for request in 0..requests {
+                tell(&mut aggregator, &completed(request, second * SECOND, 1000, &[1000]));
+            }
+            tell(&mut aggregator, &unanswered(9, second * SECOND, second * SECOND + 5, failed()));
+            aggregator.advance(Micros(second * SECOND + SECOND / 2));
+        }
+        aggregator.advance(Micros(20 * SECOND + 1));
+        let recent = aggregator.recent(Micros(10 * SECOND));
+        assert_eq!(recent.window, Micros(10 * SECOND));
+        assert_eq!((recent.goodput_rps, recent.goodput_before_rps), (Some(3.0), Some(1.0)));
+        assert_eq!((recent.attainment, recent.offered_rps), (Some(0.75), 4.0));
+        assert_eq!((recent.input_tps, recent.output_tps), (300.0, 6.0));
+    }
+
+    #[test]
+    fn the_first_second_is_shown_before_it_is_over() {
+        let mut aggregator = Aggregator::new(None);
+        assert_eq!(aggregator.recent(Micros(10 * SECOND)), Recent { goodput_rps: None, ..Recent::default() });
+        aggregator.offered(Micros(1));
+        aggregator.advance(Micros(SECOND / 2));
+        let recent = aggregator.recent(Micros(10 * SECOND));
+        assert_eq!((recent.window, recent.offered_rps, recent.goodput_rps), (Micros(SECOND / 2), 2.0, None));
+    }
+
+    #[test]
+    fn lag_is_summed_up_anew_each_time_and_kept_for_the_run() {
+        let mut aggregator = Aggregator::new(None);
+        assert_eq!(aggregator.take_lag(), LagSummary::default());
+        aggregator.sent(Micros(40), false);
+        assert_eq!(aggregator.take_lag(), LagSummary { sent: 1, p99: Some(Micros(40)), max: Some(Micros(40)) });
+        aggregator.sent(Micros(10), false);
+        assert_eq!(aggregator.take_lag(), LagSummary { sent: 1, p99: Some(Micros(10)), max: Some(Micros(10)) });
+        assert_eq!(aggregator.lag_p99(), Some(Micros(40)));
+    }
+
+    #[test]
+    fn a_day_of_load_takes_bounded_memory_and_loses_no_request() {
+        const DAY: u64 = 24 * 3600;
+        let mut aggregator = Aggregator::new(Some(slo()));
+        for second in 0..DAY {
+            for request in 0..4 {
+                // Latencies wander over three decades, so that merged slots fill many buckets.
+                let spread = (second * 4 + request) * 7919 % 900_000 + 1000;
+                tell(&mut aggregator, &completed(request, second * SECOND, spread, &[spread / 10]));
+            }
+            if second % 3600 == 0 {
+                aggregator.advance(Micros(second * SECOND));
+            }
+        }
+        aggregator.advance(Micros((DAY + 2) * SECOND));
+        let history = aggregator.history();
+        assert!(history.len() <= MAX_SLOTS);
+        assert_eq!(history.iter().map(|s| u64::from(s.completed)).sum::<u64>(), 4 * DAY);
+        assert_eq!(history.iter().map(|s| s.length.0).sum::<u64>(), (DAY + 2) * SECOND);
+        assert!(aggregator.history.heap_bytes() < 8 << 20, "{} bytes", aggregator.history.heap_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn coarse_slots_hold_the_merged_histogram_of_their_seconds(ttfts in prop::collection::vec(1_u64..900_000, 1..200)) {
+            let mut fine = SlotHistogram::default();
+            let mut aggregator = Aggregator::new(None);
+            for (second, ttft) in ttfts.iter().enumerate() {
+                fine.record(*ttft);
+                tell(&mut aggregator, &completed(0, second as u64 * SECOND, *ttft, &[]));
+            }
+            let all = sum(aggregator.history.closed(Micros(500 * SECOND)), Micros::ZERO, Micros(500 * SECOND));
+            prop_assert_eq!(all.map(|cell| cell.ttft), Some(fine));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Named workloads and SLOs in TOML, so that a load need not be spelt out on every command line.
+//!
+//! The shipped ones are compiled in. A user's own lie in `KIND/NAME.toml` in `./profiles` or in the configuration folder,
+//! and go before the shipped ones of the same name.
+
+mod library;
+mod shipped;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use library::{Entry, Library, Loaded};
+
+use crate::arrival::{Arrival, RatePlan};
+use crate::slo::Slo;
+use crate::workload::Lengths;
+
+/// What a profile is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Arrivals and lengths.
+    Workload,
+    /// Bounds.
+    Slo,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are listed.
+    pub const ALL: [Self; 2] = [Self::Workload, Self::Slo];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Workload => "workload",
+            Self::Slo => "slo",
+        })
+    }
+}
+
+/// A synthetic load.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadProfile {
+    /// One line for lists.
+    pub description: String,
+    /// How gaps are distributed.
+    #[serde(default)]
+    pub arrival: Arrival,
+    /// How fast requests arrive over the run.
+    pub rate: RatePlan,
+    /// Lengths of prompts.
+    pub isl: Lengths,
+    /// Lengths of answers.
+    pub osl: Lengths,
+    /// What makes a request of this workload good.
+    pub slo: Option<Slo>,
+}
+
+/// Bounds with a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SloProfile {
+    /// One line for lists.
+    pub description: String,
+    /// The bounds.
+    pub slo: Slo,
+}
+
+/// Where a profile comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Compiled in.
+    Shipped,
+    /// A user's file.
+    File(PathBuf),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shipped => f.write_str("shipped"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A profile that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// There is none of that name.
+    #[error("no {kind} profile is called `{name}`; there are {known}")]
+    Unknown {
+        /// The kind.
+        kind: Kind,
+        /// What was asked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The file could not be read.
+    #[error("cannot read profile {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is not a profile.
+    #[error("{kind} profile {name} ({origin}) line {line}: {why}")]
+    Invalid {
+        /// The kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Where it comes from.
+        origin: Origin,
+        /// The line, from 1.
+        line: usize,
+        /// What was found and what is allowed.
+        why: String,
+    },
+}

@@ -1,0 +1,140 @@
+//! Finding and reading profiles.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::{Kind, Origin, ProfileError, SloProfile, WorkloadProfile, shipped};
+
+/// Where profiles are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Library {
+    /// Folders that hold a folder for each kind, those that go first first.
+    folders: Vec<PathBuf>,
+}
+
+/// A profile with its name and origin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded<T> {
+    /// Its name: the file's without `.toml`.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What it says.
+    pub profile: T,
+}
+
+/// A profile in a list, not yet read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is of.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Library {
+    /// Looks in `folders`, those that go first first, then among the shipped ones.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        Self { folders }
+    }
+
+    /// The workload of that name, or in that file: a text with a folder or `.toml` in it is a file.
+    ///
+    /// # Errors
+    /// When there is none, or it is not a workload.
+    pub fn workload(&self, name_or_file: &str) -> Result<Loaded<WorkloadProfile>, ProfileError> {
+        self.load(Kind::Workload, name_or_file)
+    }
+
+    /// The SLO of that name, or in that file.
+    ///
+    /// # Errors
+    /// When there is none, or it is not an SLO.
+    pub fn slo(&self, name_or_file: &str) -> Result<Loaded<SloProfile>, ProfileError> {
+        self.load(Kind::Slo, name_or_file)
+    }
+
+    /// The text of a profile as it stands, with its comments.
+    ///
+    /// # Errors
+    /// When there is none, or its file cannot be read.
+    pub fn text(&self, kind: Kind, name_or_file: &str) -> Result<Loaded<String>, ProfileError> {
+        let as_path = Path::new(name_or_file);
+        let is_file = as_path.extension().is_some_and(|e| e == "toml") || name_or_file.contains(['/', '\\']);
+        let entry = if is_file {
+            let name = as_path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+            Entry { kind, name, origin: Origin::File(as_path.to_owned()) }
+        } else {
+            let mut entries = self.list(kind)?;
+            let Some(found) = entries.iter().position(|entry| entry.name == name_or_file) else {
+                let known: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
+                return Err(ProfileError::Unknown { kind, name: name_or_file.to_owned(), known: known.join(", ") });
+            };
+            entries.swap_remove(found)
+        };
+        let text = match &entry.origin {
+            Origin::File(path) => {
+                fs::read_to_string(path).map_err(|source| ProfileError::Io { path: path.clone(), source })?
+            }
+            Origin::Shipped => {
+                let text = shipped::of(kind).iter().find(|(name, _)| *name == entry.name).map_or("", |(_, text)| *text);
+                text.to_owned()
+            }
+        };
+        Ok(Loaded { name: entry.name, origin: entry.origin, profile: text })
+    }
+
+    /// The profiles of a kind that a name can mean, in the order of their names.
+    ///
+    /// # Errors
+    /// When a folder is there but cannot be read.
+    pub fn list(&self, kind: Kind) -> Result<Vec<Entry>, ProfileError> {
+        let shipped = shipped::of(kind).iter().map(|(name, _)| ((*name).to_owned(), Origin::Shipped));
+        let mut origins: BTreeMap<String, Origin> = shipped.collect();
+        // From the last folder to the first, so that what goes first replaces what goes after.
+        for folder in self.folders.iter().rev() {
+            for path in toml_files(&folder.join(kind.to_string()))? {
+                if let Some(name) = path.file_stem() {
+                    origins.insert(name.to_string_lossy().into_owned(), Origin::File(path));
+                }
+            }
+        }
+        Ok(origins.into_iter().map(|(name, origin)| Entry { kind, name, origin }).collect())
+    }
+
+    fn load<T: DeserializeOwned>(&self, kind: Kind, name_or_file: &str) -> Result<Loaded<T>, ProfileError> {
+        let Loaded { name, origin, profile: text } = self.text(kind, name_or_file)?;
+        match toml::from_str(&text) {
+            Ok(profile) => Ok(Loaded { name, origin, profile }),
+            Err(error) => {
+                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                let why = error.message().replace('\n', ", ");
+                Err(ProfileError::Invalid { kind, name, origin, line, why })
+            }
+        }
+    }
+}
+
+/// The `*.toml` in a folder; none when there is no such folder.
+fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, ProfileError> {
+    let io = |source| ProfileError::Io { path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        entries => entries.map_err(io)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,200 @@
+//! What was observed beside requests: units, shifts, changes of the load and of the SLO, the client's lag.
+
+use engine::cluster::{How, ShiftReport, UnitState};
+use engine::units::{Role, Split};
+use serde::{Deserialize, Serialize};
+
+use super::text;
+use crate::live::UnitView;
+use crate::slo::Slo;
+use crate::time::Micros;
+
+/// One unit as observed at an instant. Shares are in thousandths.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// When.
+    pub at: Micros,
+    /// Which.
+    pub unit: u16,
+    /// Its role.
+    #[serde(with = "text::role")]
+    pub role: Role,
+    /// What it did about its role.
+    pub state: UnitPhase,
+    /// Sequences it still had to get rid of while draining.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub left: Option<u32>,
+    /// Share of the last second spent in steps.
+    pub busy: u16,
+    /// Requests waiting for their first prompt chunk.
+    pub queue: u32,
+    /// Sequences in its batch.
+    pub running: u32,
+    /// Sequences waiting for their hand-off.
+    pub handing_off: u32,
+    /// Share of KV blocks held by sequences.
+    pub kv_used: u16,
+    /// Share of KV blocks kept for their prefix.
+    pub kv_cached: u16,
+    /// Prompt tokens computed per second over the last second.
+    pub input_tps: u64,
+    /// Tokens sampled per second over the last second.
+    pub output_tps: u64,
+}
+
+/// The state of a unit as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnitPhase {
+    /// Serving its role.
+    Serving,
+    /// Getting rid of what it holds.
+    Draining,
+    /// Changing its role.
+    Switching,
+    /// Warming up in the new role.
+    Warming,
+    /// Lost.
+    Failed,
+}
+
+impl UnitRecord {
+    /// From what the screen shows.
+    pub fn new(at: Micros, view: &UnitView) -> Self {
+        let (state, left) = match view.state {
+            UnitState::Serving => (UnitPhase::Serving, None),
+            UnitState::Draining { left } => (UnitPhase::Draining, Some(left)),
+            UnitState::Switching => (UnitPhase::Switching, None),
+            UnitState::Warming => (UnitPhase::Warming, None),
+            UnitState::Failed => (UnitPhase::Failed, None),
+        };
+        let thousandths = |share: f64| (share.clamp(0.0, 1.0) * 1000.0).round() as u16;
+        Self {
+            at,
+            unit: view.unit.0,
+            role: view.role,
+            state,
+            left,
+            busy: thousandths(view.busy),
+            queue: view.queue,
+            running: view.running,
+            handing_off: view.handing_off,
+            kv_used: thousandths(view.kv_used),
+            kv_cached: thousandths(view.kv_cached),
+            input_tps: view.input_tps.max(0.0).round() as u64,
+            output_tps: view.output_tps.max(0.0).round() as u64,
+        }
+    }
+}
+
+/// A shift, written when it starts and again when it has ended. Both records name the instant at which it was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftRecord {
+    /// When it was accepted.
+    pub at: Micros,
+    /// The split before.
+    #[serde(with = "text::display")]
+    pub from: Split,
+    /// The split asked for.
+    #[serde(with = "text::display")]
+    pub to: Split,
+    /// How units were emptied.
+    #[serde(with = "text::how")]
+    pub how: How,
+    /// What came of it; absent in the record of its start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<ShiftEnd>,
+}
+
+/// What came of a shift.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftEnd {
+    /// How long the slowest unit was draining.
+    #[serde(rename = "drain_us")]
+    pub drain: Micros,
+    /// From acceptance to the last unit serving its new role.
+    #[serde(rename = "total_us")]
+    pub total: Micros,
+    /// Sequences in flight on the moving units when their draining began.
+    pub in_flight: u32,
+    /// Requests that failed because of it.
+    pub lost: u32,
+    /// Why it was given up, if it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub abandoned: Option<String>,
+}
+
+impl ShiftRecord {
+    /// Of a shift that ended. `at` is `report.accepted` on the run's clock.
+    pub fn ended(at: Micros, report: &ShiftReport, lost: u32) -> Self {
+        let micros = |nanos: engine::units::Nanos| Micros(nanos.0 / 1000);
+        Self {
+            at,
+            from: report.from,
+            to: report.to,
+            how: report.how,
+            ended: Some(ShiftEnd {
+                drain: micros(report.drain),
+                total: micros(report.total),
+                in_flight: report.in_flight,
+                lost,
+                abandoned: report.abandoned.clone(),
+            }),
+        }
+    }
+}
+
+/// What the schedule does from an instant on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadState {
+    /// Offering requests.
+    Loading,
+    /// Paused by the operator.
+    Paused,
+    /// Over.
+    Finishing,
+}
+
+/// The load changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RateRecord {
+    /// From when on.
+    pub at: Micros,
+    /// What the schedule does.
+    pub state: LoadState,
+    /// Requests offered per second.
+    pub rps: f64,
+}
+
+/// The SLO changed: requests that end from now on are judged by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SloRecord {
+    /// From when on.
+    pub at: Micros,
+    /// The new one; none when it was taken away.
+    #[serde(with = "text::slo", default)]
+    pub slo: Option<Slo>,
+}
+
+/// The client's own condition since the record of this kind before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LagRecord {
+    /// When.
+    pub at: Micros,
+    /// Requests sent.
+    pub sent: u64,
+    /// 99th percentile of their lag.
+    #[serde(rename = "p99_us", skip_serializing_if = "Option::is_none", default)]
+    pub p99: Option<Micros>,
+    /// The largest lag.
+    #[serde(rename = "max_us", skip_serializing_if = "Option::is_none", default)]
+    pub max: Option<Micros>,
+    /// CPU time of the client's own threads since the start.
+    #[serde(rename = "cpu_us")]
+    pub cpu: Micros,
+    /// Resident memory.
+    pub rss_bytes: u64,
+    /// Samples dropped since the start because a queue was full.
+    pub dropped: u64,
+}

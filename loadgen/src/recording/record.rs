@@ -1,0 +1,110 @@
+//! The records between the first and the last, and all of them as lines.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::observed::{LagRecord, RateRecord, ShiftRecord, SloRecord, UnitRecord};
+use super::req::Req;
+use super::run::{EndRecord, RunRecord};
+use crate::sample::Sample;
+
+/// One record between the first and the last.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A request that is over.
+    Req(Box<Sample>),
+    /// A unit as observed.
+    Unit(UnitRecord),
+    /// A shift that started or ended.
+    Shift(ShiftRecord),
+    /// A change of the load.
+    Rate(RateRecord),
+    /// A change of the SLO.
+    Slo(SloRecord),
+    /// The client's own condition.
+    Lag(LagRecord),
+}
+
+/// A line of a recording.
+#[derive(Debug)]
+pub(super) enum Line {
+    Run(Box<RunRecord>),
+    Record(Record),
+    End(EndRecord),
+    /// A kind that a later version added.
+    Unknown,
+}
+
+#[derive(Serialize)]
+struct Tagged<'a, T> {
+    k: &'static str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+/// Appends a line to `out`.
+fn write<T: Serialize>(out: &mut Vec<u8>, k: &'static str, body: &T) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *out, &Tagged { k, body })?;
+    out.push(b'\n');
+    Ok(())
+}
+
+impl Record {
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        match self {
+            Self::Req(sample) => write(out, "req", &Req::from(sample.as_ref())),
+            Self::Unit(unit) => write(out, "unit", unit),
+            Self::Shift(shift) => write(out, "shift", shift),
+            Self::Rate(rate) => write(out, "rate", rate),
+            Self::Slo(slo) => write(out, "slo", slo),
+            Self::Lag(lag) => write(out, "lag", lag),
+        }
+    }
+}
+
+impl RunRecord {
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        write(out, "run", self)
+    }
+}
+
+impl EndRecord {
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        write(out, "end", self)
+    }
+}
+
+/// The kind of a line, and in the first one the version of the format.
+#[derive(Deserialize)]
+pub(super) struct Kind {
+    pub(super) k: String,
+    #[serde(default)]
+    pub(super) schema: Option<u32>,
+}
+
+impl Kind {
+    pub(super) fn of(line: &[u8]) -> Result<Self, String> {
+        read(line)
+    }
+}
+
+fn read<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(line).map_err(|error| error.to_string())
+}
+
+impl Line {
+    pub(super) fn read(kind: &Kind, line: &[u8]) -> Result<Self, String> {
+        let record = match kind.k.as_str() {
+            "run" => return read(line).map(|run| Self::Run(Box::new(run))),
+            "end" => return read(line).map(Self::End),
+            "req" => Record::Req(Box::new(Sample::try_from(read::<Req>(line)?)?)),
+            "unit" => Record::Unit(read(line)?),
+            "shift" => Record::Shift(read(line)?),
+            "rate" => Record::Rate(read(line)?),
+            "slo" => Record::Slo(read(line)?),
+            "lag" => Record::Lag(read(line)?),
+            _ => return Ok(Self::Unknown),
+        };
+        Ok(Self::Record(record))
+    }
+}

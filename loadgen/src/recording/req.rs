@@ -1,0 +1,205 @@
+//! A sample as it is written.
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+use crate::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
+use crate::schedule::Segment;
+use crate::time::Micros;
+
+/// The `req` record. Its keys are short because there is one for every request.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Req {
+    i: u64,
+    due: Micros,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    sent: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    first: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    last: Option<Micros>,
+    end: Micros,
+    outcome: Name,
+    /// The kind of a failure.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    failure: Option<String>,
+    /// Its message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    why: Option<String>,
+    #[serde(rename = "in")]
+    input: u32,
+    asked: u32,
+    out: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    clamped: bool,
+    /// Tokens in the first arrival.
+    n1: u32,
+    /// Gaps between arrivals.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    itl: Vec<Micros>,
+    /// Tokens of each of those arrivals, left out when each brought one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    itl_n: Vec<u32>,
+    segments: Vec<Segment>,
+    #[serde(with = "text::hex")]
+    tokens: u64,
+    #[serde(with = "text::hex_option", skip_serializing_if = "Option::is_none", default)]
+    logits: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    server: Option<Server>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Name {
+    Completed,
+    Failed,
+    Cut,
+    Cancelled,
+    Shed,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Server {
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none", default)]
+    prefill_unit: Option<u16>,
+    #[serde(rename = "d", skip_serializing_if = "Option::is_none", default)]
+    decode_unit: Option<u16>,
+    queried: u32,
+    hit: u32,
+    preempted: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    arrived: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    prefill_start: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    prefill_end: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    handoff_start: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    handoff_end: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    decode_start: Option<Micros>,
+}
+
+impl From<&Sample> for Req {
+    fn from(sample: &Sample) -> Self {
+        let bundled = sample.gaps.iter().any(|gap| gap.tokens != 1);
+        let outcome = match &sample.outcome {
+            Outcome::Completed => Name::Completed,
+            Outcome::Failed(_) => Name::Failed,
+            Outcome::Cut => Name::Cut,
+            Outcome::Cancelled => Name::Cancelled,
+            Outcome::Shed => Name::Shed,
+        };
+        let failure = match &sample.outcome {
+            Outcome::Failed(failure) => Some(failure),
+            _ => None,
+        };
+        Self {
+            i: sample.index,
+            due: sample.due,
+            sent: sample.sent,
+            first: sample.first,
+            last: sample.last,
+            end: sample.ended,
+            outcome,
+            failure: failure.map(|failure| failure.kind.name().to_owned()),
+            why: failure.map(|failure| failure.message.clone()),
+            input: sample.input_tokens,
+            asked: sample.output_asked,
+            out: sample.output_tokens,
+            clamped: sample.clamped,
+            n1: sample.first_tokens,
+            itl: sample.gaps.iter().map(|gap| gap.gap).collect(),
+            itl_n: if bundled { sample.gaps.iter().map(|gap| gap.tokens).collect() } else { Vec::new() },
+            segments: sample.segments.clone(),
+            tokens: sample.token_hash,
+            logits: sample.logits_hash,
+            server: sample.server.map(Server::from),
+        }
+    }
+}
+
+impl TryFrom<Req> for Sample {
+    type Error = String;
+
+    fn try_from(req: Req) -> Result<Self, String> {
+        let outcome = match (req.outcome, req.failure) {
+            (Name::Completed, None) => Outcome::Completed,
+            (Name::Failed, Some(kind)) => {
+                let known = FailureKind::ALL.into_iter().find(|known| known.name() == kind);
+                let kind = known.ok_or_else(|| format!("`{kind}` is not a kind of failure"))?;
+                Outcome::Failed(Failure { kind, message: req.why.unwrap_or_default() })
+            }
+            (Name::Cut, None) => Outcome::Cut,
+            (Name::Cancelled, None) => Outcome::Cancelled,
+            (Name::Shed, None) => Outcome::Shed,
+            (_, Some(_)) => return Err("`failure` stands in a request that did not fail".to_owned()),
+            (Name::Failed, None) => return Err("a failed request lacks `failure`".to_owned()),
+        };
+        let gap = |(gap, tokens)| Gap { gap, tokens };
+        let gaps = if req.itl_n.is_empty() {
+            req.itl.into_iter().map(|span| gap((span, 1))).collect()
+        } else if req.itl_n.len() == req.itl.len() {
+            req.itl.into_iter().zip(req.itl_n).map(gap).collect()
+        } else {
+            return Err(format!("`itl` has {} entries, `itl_n` {}", req.itl.len(), req.itl_n.len()));
+        };
+        Ok(Self {
+            index: req.i,
+            due: req.due,
+            sent: req.sent,
+            first: req.first,
+            last: req.last,
+            ended: req.end,
+            first_tokens: req.n1,
+            gaps,
+            input_tokens: req.input,
+            output_asked: req.asked,
+            output_tokens: req.out,
+            segments: req.segments,
+            clamped: req.clamped,
+            outcome,
+            token_hash: req.tokens,
+            logits_hash: req.logits,
+            server: req.server.map(ServerSide::from),
+        })
+    }
+}
+
+impl From<ServerSide> for Server {
+    fn from(side: ServerSide) -> Self {
+        Self {
+            prefill_unit: side.prefill_unit,
+            decode_unit: side.decode_unit,
+            queried: side.prefix_queried,
+            hit: side.prefix_hit,
+            preempted: side.preemptions,
+            arrived: side.arrived,
+            prefill_start: side.prefill_start,
+            prefill_end: side.prefill_end,
+            handoff_start: side.handoff_start,
+            handoff_end: side.handoff_end,
+            decode_start: side.decode_start,
+        }
+    }
+}
+
+impl From<Server> for ServerSide {
+    fn from(server: Server) -> Self {
+        Self {
+            prefill_unit: server.prefill_unit,
+            decode_unit: server.decode_unit,
+            prefix_queried: server.queried,
+            prefix_hit: server.hit,
+            preemptions: server.preempted,
+            arrived: server.arrived,
+            prefill_start: server.prefill_start,
+            prefill_end: server.prefill_end,
+            handoff_start: server.handoff_start,
+            handoff_end: server.handoff_end,
+            decode_start: server.decode_start,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The first and the last record of a run.
+
+use std::collections::BTreeMap;
+
+use engine::units::Split;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::text;
+use crate::live::Counts;
+use crate::slo::Slo;
+use crate::time::Micros;
+
+/// The version of the format that is written. A new kind of record or a new optional key does not change it; a new meaning
+/// of an old key does.
+pub const SCHEMA: u32 = 1;
+
+/// The first record: what the run was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The version of the format.
+    pub schema: u32,
+    /// The name of the run.
+    pub name: String,
+    /// The wall-clock instant of the run's zero, in RFC 3339.
+    pub started: String,
+    /// The seed.
+    pub seed: u64,
+    /// The target as the user named it, without secrets.
+    pub target: String,
+    /// The split at the start, where the target has one.
+    #[serde(with = "text::display_option", skip_serializing_if = "Option::is_none", default)]
+    pub split: Option<Split>,
+    /// The SLO at the start.
+    #[serde(with = "text::slo", default)]
+    pub slo: Option<Slo>,
+    /// The end of the warm-up. Requests due before it count in no figure.
+    #[serde(rename = "warmup_us")]
+    pub warmup: Micros,
+    /// The whole configuration of the load.
+    pub load: Value,
+    /// What is known of the engine and its model.
+    pub engine: Value,
+    /// Versions of the programs that took part, by name.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// Requests by outcome at the end of a run, when none is in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCounts {
+    /// Due.
+    pub offered: u64,
+    /// Handed to the target.
+    pub sent: u64,
+    /// Ended as asked.
+    pub completed: u64,
+    /// Ended by an error.
+    pub failed: u64,
+    /// Streams that ended without saying so.
+    pub cut: u64,
+    /// Not sent because a stated limit was reached.
+    pub shed: u64,
+    /// Cancelled by us.
+    pub cancelled: u64,
+    /// Sent with a length cut to what the target can serve.
+    pub clamped: u64,
+}
+
+impl From<Counts> for RequestCounts {
+    fn from(counts: Counts) -> Self {
+        let Counts { offered, sent, completed, failed, cut, shed, cancelled, clamped, good: _, in_flight: _ } = counts;
+        Self { offered, sent, completed, failed, cut, shed, cancelled, clamped }
+    }
+}
+
+/// What the client itself used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientUse {
+    /// CPU time of the client's own threads.
+    #[serde(rename = "cpu_us")]
+    pub cpu: Micros,
+    /// Cores of its machine, 0 when unknown.
+    pub cores: u32,
+    /// Resident memory.
+    pub rss_bytes: u64,
+    /// Samples dropped because a queue was full.
+    pub dropped: u64,
+}
+
+/// The last record: without it, a recording is incomplete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndRecord {
+    /// When everything was over.
+    pub at: Micros,
+    /// The end of the schedule. Requests in flight then were waited for, or cancelled.
+    pub schedule_end: Micros,
+    /// Requests by outcome.
+    pub requests: RequestCounts,
+    /// What the client itself used.
+    pub client: ClientUse,
+}

@@ -1,0 +1,228 @@
+//! A run: three threads around a target, and a handle to watch and steer them.
+//!
+//! ```text
+//!   pacing thread ──notes──► observing thread ──► snapshots (watch), recorder, summary
+//!        ▲    └──requests──► target ──events──┘
+//!        └──orders── commanding thread ◄── commands from the screen
+//! ```
+//!
+//! The pacing thread waits for nobody. What the others cannot take in time is counted, shown and recorded.
+
+mod events;
+mod in_flight;
+mod limiting;
+mod memory;
+mod meters;
+mod observe;
+mod orders;
+mod pace;
+mod shifting;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, watch};
+
+pub use meters::CpuMeters;
+
+use crate::clock::{RunClock, unix_micros};
+use crate::live::{Command, Snapshot};
+use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
+use crate::schedule::{LoadError, LoadSpec, Schedule};
+use crate::summary::Summary;
+use crate::target::Connection;
+use crate::workload::Limits;
+
+/// Notes of the pacing thread that may wait for the observing thread; one more is dropped and counted.
+const NOTES: usize = 65_536;
+/// Orders that may wait for the pacing thread; whoever sends one more waits.
+const ORDERS: usize = 64;
+/// Commands that may wait for the commanding thread; one more is refused to the screen.
+const COMMANDS: usize = 64;
+
+/// What a run is made of.
+#[derive(Debug)]
+pub struct RunConfig {
+    /// The load.
+    pub load: LoadSpec,
+    /// Where it goes.
+    pub connection: Connection,
+    /// Where it is recorded, if it is.
+    pub record_to: Option<PathBuf>,
+}
+
+/// Why a run could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The load cannot be offered to this target.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A shift is planned, but the target has no control.
+    #[error("shifts are planned, but target {0} offers no control")]
+    NoControl(String),
+    /// A planned shift is not possible.
+    #[error("shift at {at_s} s to {to}: {why}")]
+    Shift {
+        /// When it was planned.
+        at_s: f64,
+        /// Where it would lead.
+        to: String,
+        /// Why not.
+        why: String,
+    },
+    /// The recording could not be made or went wrong.
+    #[error(transparent)]
+    Recording(#[from] WriteError),
+    /// The configuration could not be written down.
+    #[error("cannot write the configuration of the run as JSON")]
+    Configuration(#[from] serde_json::Error),
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+    /// A thread of the run panicked.
+    #[error("the {0} thread of the run panicked")]
+    Panicked(&'static str),
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct RunResult {
+    /// Its figures.
+    pub summary: Summary,
+    /// What ended it before its time.
+    pub error: Option<RunError>,
+    /// Shifts that were refused, dropped or abandoned, one line each.
+    pub failed_shifts: Vec<String>,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct RunHandle {
+    /// The newest snapshot, ten times a second.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Where commands go.
+    pub commands: mpsc::Sender<Command>,
+    /// CPU time of the client's threads; the screen adds its own.
+    pub meters: Arc<CpuMeters>,
+    pacing: JoinHandle<()>,
+    observing: JoinHandle<RunResult>,
+}
+
+/// Checks everything, opens the recording, then starts the load.
+///
+/// # Errors
+/// When the load does not fit the target, a planned shift is impossible or the recording cannot be opened. Nothing has been
+/// sent then.
+pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
+    let RunConfig { load, connection, record_to } = config;
+    let Connection { info, target, mut events, control } = connection;
+    check_shifts(&load, &info, control.is_some())?;
+    let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
+    let schedule = Schedule::new(&load, limits)?;
+    let content = schedule.content(NonZeroU32::new(info.limits.vocabulary).unwrap_or(NonZeroU32::MIN));
+
+    let clock = RunClock::start();
+    let run = run_record(&load, &info)?;
+    let recorder = match record_to {
+        Some(path) => Some(Recorder::create(&path, &run, move || clock.now())?),
+        None => None,
+    };
+    events.align(clock);
+
+    let meters = Arc::new(CpuMeters::default());
+    let dropped = Arc::new(AtomicU64::new(0));
+    let abort = Arc::new(AtomicBool::new(false));
+    let (notes, pacing_notes) = sync_channel(NOTES);
+    let (orders, pacing_orders) = sync_channel(ORDERS);
+    let (commands, commanded) = mpsc::channel(COMMANDS);
+
+    let pacer = pace::Pacer {
+        clock,
+        content,
+        target: Arc::clone(&target),
+        shifts: load.shifts.shifts().iter().cloned().collect(),
+        orders: pacing_orders,
+        notes,
+        dropped: Arc::clone(&dropped),
+        meters: Arc::clone(&meters),
+        schedule: schedule.clone(),
+    };
+    let parts = observe::Parts {
+        clock,
+        load,
+        info,
+        run,
+        target,
+        events,
+        control,
+        notes: pacing_notes,
+        recorder,
+        meters: Arc::clone(&meters),
+        dropped,
+        abort: Arc::clone(&abort),
+        orders: orders.clone(),
+        rate_rps: schedule.rate_at(crate::time::Micros::ZERO),
+    };
+    let (observer, snapshots) = observe::Observer::new(parts);
+    let pacing = std::thread::Builder::new().name("pace".to_owned()).spawn(move || pacer.run())?;
+    let observing = std::thread::Builder::new().name("observe".to_owned()).spawn(move || observer.run())?;
+    std::thread::Builder::new().name("orders".to_owned()).spawn(move || orders::run(commanded, &orders, &abort))?;
+    Ok(RunHandle { snapshots, commands, meters, pacing, observing })
+}
+
+impl RunHandle {
+    /// Waits until everything is over.
+    ///
+    /// # Errors
+    /// When a thread of the run panicked.
+    pub fn wait(self) -> Result<RunResult, RunError> {
+        self.pacing.join().map_err(|_| RunError::Panicked("pacing"))?;
+        self.observing.join().map_err(|_| RunError::Panicked("observing"))
+    }
+}
+
+/// A shift script is wrong before the load is sent, not when its time comes.
+fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: bool) -> Result<(), RunError> {
+    for shift in load.shifts.shifts() {
+        if !controlled {
+            return Err(RunError::NoControl(info.name.clone()));
+        }
+        let why = match shift.to.check() {
+            Err(error) => error.to_string(),
+            Ok(to) if to.units() != info.split.units() => {
+                format!("it has {} units, the target has {} ({})", to.units(), info.split.units(), info.split)
+            }
+            Ok(_) => continue,
+        };
+        return Err(RunError::Shift { at_s: shift.at.as_secs_f64(), to: shift.to.to_string(), why });
+    }
+    Ok(())
+}
+
+fn run_record(load: &LoadSpec, info: &crate::target::TargetInfo) -> Result<RunRecord, RunError> {
+    let started = unix_micros();
+    let engine = serde_json::json!({
+        "model": info.model,
+        "context_tokens": info.limits.context_tokens,
+        "kv_tokens": info.limits.kv_tokens,
+        "vocabulary": info.limits.vocabulary,
+    });
+    Ok(RunRecord {
+        schema: SCHEMA,
+        name: load.name.clone(),
+        started: rfc3339(started / 1_000_000, (started % 1_000_000) as u32),
+        seed: load.seed,
+        target: info.name.clone(),
+        split: Some(info.split),
+        slo: load.slo,
+        warmup: load.warmup,
+        load: serde_json::to_value(load)?,
+        engine,
+        versions: BTreeMap::from([("pdtune".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+    })
+}

@@ -1,0 +1,40 @@
+//! The CPU time of the client's own threads, apart from the engine's that run in the same process.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::time::Micros;
+
+/// One counter for each thread; every thread writes its own.
+#[derive(Debug, Default)]
+pub struct CpuMeters {
+    pacing: AtomicU64,
+    observing: AtomicU64,
+    screen: AtomicU64,
+}
+
+impl CpuMeters {
+    /// Called by the pacing thread.
+    pub(super) fn pacing(&self) {
+        store(&self.pacing);
+    }
+
+    /// Called by the observing thread.
+    pub(super) fn observing(&self) {
+        store(&self.observing);
+    }
+
+    /// Called by the thread that draws.
+    pub fn screen(&self) {
+        store(&self.screen);
+    }
+
+    /// The CPU time of all of them.
+    pub fn total(&self) -> Micros {
+        Micros([&self.pacing, &self.observing, &self.screen].iter().map(|meter| meter.load(Ordering::Relaxed)).sum())
+    }
+}
+
+fn store(meter: &AtomicU64) {
+    // Where the system does not tell, nothing is counted.
+    meter.store(kernels::thread::cpu_time_ns().unwrap_or(0) / 1000, Ordering::Relaxed);
+}

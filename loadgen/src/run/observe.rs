@@ -1,0 +1,313 @@
+//! The observing thread: it joins what was sent with what came back, and feeds figures, recording and screen.
+
+mod cluster;
+mod snapshot;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::events::EventLog;
+use super::in_flight::{self, InFlight};
+use super::memory::resident_bytes;
+use super::meters::CpuMeters;
+use super::pace::{Note, Order};
+use super::shifting::Shifting;
+use super::{RunError, RunResult};
+use crate::clock::RunClock;
+use crate::live::{MarkKind, Phase, Snapshot};
+use crate::measure::{Aggregator, Client};
+use crate::recording::{ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RunRecord, WriteError};
+use crate::sample::Sample;
+use crate::schedule::LoadSpec;
+use crate::summary::Accumulator;
+use crate::target::{Control, Target, TargetEvent, TargetEvents, TargetInfo};
+use crate::time::Micros;
+
+/// The longest the thread waits for events before it looks at notes and time.
+const WAIT: Duration = Duration::from_millis(10);
+/// Between two snapshots.
+const SNAPSHOT_EVERY: Micros = Micros(100_000);
+/// Between two observations of the cluster, and between two records of it.
+const OBSERVE_EVERY: Micros = Micros(1_000_000);
+
+/// What the thread is given.
+pub(super) struct Parts {
+    pub(super) clock: RunClock,
+    pub(super) load: LoadSpec,
+    pub(super) info: TargetInfo,
+    pub(super) run: RunRecord,
+    pub(super) target: Arc<dyn Target>,
+    pub(super) events: Box<dyn TargetEvents>,
+    pub(super) control: Option<Arc<dyn Control>>,
+    pub(super) notes: Receiver<Note>,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) meters: Arc<CpuMeters>,
+    pub(super) dropped: Arc<AtomicU64>,
+    pub(super) abort: Arc<AtomicBool>,
+    pub(super) orders: SyncSender<Order>,
+    pub(super) rate_rps: f64,
+}
+
+/// The thread's state.
+pub(super) struct Observer {
+    parts: Parts,
+    requests: BTreeMap<u64, InFlight>,
+    /// Events that came before the note that their request was sent; they are looked at again after the next notes.
+    early: Vec<TargetEvent>,
+    /// Requests up to this number have been noted.
+    noted: Option<u64>,
+    aggregator: Aggregator,
+    accumulator: Accumulator,
+    cluster: cluster::Cluster,
+    shifting: Shifting,
+    log: EventLog,
+    phase: Phase,
+    schedule_end: Option<Micros>,
+    aborting: bool,
+    recording_lost: Option<WriteError>,
+    client_cpu: snapshot::CpuShare,
+    rss_bytes: u64,
+    cores: u32,
+    next_snapshot: Micros,
+    next_observation: Micros,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Observer {
+    pub(super) fn new(parts: Parts) -> (Self, watch::Receiver<Arc<Snapshot>>) {
+        let mut observer = Self {
+            requests: BTreeMap::new(),
+            early: Vec::new(),
+            noted: None,
+            aggregator: Aggregator::new(parts.load.slo),
+            accumulator: Accumulator::new(&parts.run),
+            cluster: cluster::Cluster::new(parts.info.split),
+            shifting: Shifting::default(),
+            log: EventLog::default(),
+            phase: Phase::Loading,
+            schedule_end: None,
+            aborting: false,
+            recording_lost: None,
+            client_cpu: snapshot::CpuShare::default(),
+            rss_bytes: resident_bytes(),
+            cores: kernels::thread::usable_cores().len() as u32,
+            next_snapshot: SNAPSHOT_EVERY,
+            next_observation: Micros::ZERO,
+            snapshots: watch::channel(Arc::new(snapshot::empty())).0,
+            parts,
+        };
+        observer.observe(Micros::ZERO);
+        let first = observer.snapshot(Micros::ZERO);
+        observer.snapshots.send_replace(Arc::new(first));
+        let receiver = observer.snapshots.subscribe();
+        (observer, receiver)
+    }
+
+    pub(super) fn run(mut self) -> RunResult {
+        let mut fresh = Vec::new();
+        loop {
+            fresh.append(&mut self.early);
+            let open = self.parts.events.drain(&mut fresh, WAIT);
+            while let Ok(note) = self.parts.notes.try_recv() {
+                self.note(note);
+            }
+            for event in fresh.drain(..) {
+                self.event(event);
+            }
+            let now = self.parts.clock.now();
+            self.abort_if_asked();
+            self.aggregator.advance(now);
+            if now >= self.next_observation {
+                self.next_observation = now + OBSERVE_EVERY;
+                self.observe(now);
+                self.record_health(now);
+            }
+            let over = self.schedule_end.is_some() && self.requests.is_empty() && self.shifting.settled();
+            if over || !open {
+                return self.finish(now);
+            }
+            if now >= self.next_snapshot {
+                self.next_snapshot = now + SNAPSHOT_EVERY;
+                let snapshot = self.snapshot(now);
+                self.snapshots.send_replace(Arc::new(snapshot));
+            }
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Sent { planned, sent } => {
+                self.noted = Some(planned.index);
+                self.aggregator.offered(planned.due);
+                self.aggregator.sent(sent.since(planned.due), planned.clamped);
+                self.requests.insert(planned.index, InFlight::new(planned, sent));
+            }
+            Note::Shed { planned, at, why } => {
+                self.noted = Some(planned.index);
+                if self.aggregator.counts().shed == 0 {
+                    self.log.push(at, None, "", format!("requests are shed: {why}"));
+                }
+                self.aggregator.offered(planned.due);
+                self.sample(in_flight::shed(planned, at));
+            }
+            Note::Rate { at, rate_rps } => {
+                self.load_changed(at, LoadState::Loading, rate_rps, &format!("{rate_rps:.3}/s"));
+            }
+            Note::Paused { at } => {
+                self.phase = Phase::Paused;
+                self.load_changed(at, LoadState::Paused, 0.0, "paused");
+            }
+            Note::Resumed { at, rate_rps } => {
+                self.phase = Phase::Loading;
+                self.load_changed(at, LoadState::Loading, rate_rps, "resumed");
+            }
+            Note::Shift { at, to, how } => self.ask_for_shift(at, to, how),
+            Note::Ended { at } => {
+                self.phase = Phase::Finishing;
+                self.schedule_end = Some(at);
+                self.load_changed(at, LoadState::Finishing, 0.0, "");
+            }
+        }
+    }
+
+    fn load_changed(&mut self, at: Micros, state: LoadState, rps: f64, label: &str) {
+        if state == LoadState::Loading {
+            self.parts.rate_rps = rps;
+        }
+        let (mark, text) = match state {
+            LoadState::Loading => (Some(MarkKind::Load), format!("load: {rps:.3} requests/s")),
+            LoadState::Paused => (Some(MarkKind::Load), "load paused".to_owned()),
+            LoadState::Finishing => (None, "schedule over, waiting for what is in flight".to_owned()),
+        };
+        self.log.push(at, mark, label, text);
+        self.record(&Record::Rate(RateRecord { at, state, rps }));
+    }
+
+    fn event(&mut self, event: TargetEvent) {
+        match event {
+            TargetEvent::Token { index, at, token, logits_digest } => match self.requests.get_mut(&index) {
+                Some(request) => {
+                    if request.token(at, token, logits_digest) {
+                        self.aggregator.first_token(at, request.input_tokens());
+                    }
+                    self.aggregator.tokens(at, 1);
+                }
+                None => self.keep_if_early(index, TargetEvent::Token { index, at, token, logits_digest }),
+            },
+            TargetEvent::Ended { index, at, outcome, server } => match self.requests.remove(&index) {
+                Some(request) => self.sample(request.end(at, outcome, server)),
+                None => self.keep_if_early(index, TargetEvent::Ended { index, at, outcome, server }),
+            },
+            other => self.cluster_event(other),
+        }
+    }
+
+    /// An answer can be there before the note of its request; one whose note was dropped never is.
+    fn keep_if_early(&mut self, index: u64, event: TargetEvent) {
+        if self.schedule_end.is_none() && self.noted.is_none_or(|noted| index > noted) {
+            self.early.push(event);
+        }
+    }
+
+    fn sample(&mut self, sample: Sample) {
+        self.aggregator.sample(&sample);
+        self.record(&Record::Req(Box::new(sample)));
+    }
+
+    fn abort_if_asked(&mut self) {
+        if !self.aborting && self.parts.abort.load(Ordering::Acquire) {
+            self.aborting = true;
+        }
+        if self.aborting {
+            for index in self.requests.keys() {
+                self.parts.target.cancel(*index);
+            }
+        }
+    }
+
+    /// To the figures of the run and to its recording. A recording that cannot be written ends the run.
+    fn record(&mut self, record: &Record) {
+        self.accumulator.record(record);
+        let Some(recorder) = &mut self.parts.recorder else { return };
+        if let Err(error) = recorder.push(record) {
+            self.parts.recorder = None;
+            self.log.push(self.parts.clock.now(), Some(MarkKind::Failure), "recording", error.to_string());
+            self.recording_lost = Some(error);
+            self.aborting = true;
+            // Full when the operator is typing faster than anyone can: the order is repeated by the abort.
+            let _ = self.parts.orders.try_send(Order::Finish);
+            self.parts.abort.store(true, Ordering::Release);
+        }
+    }
+
+    fn record_health(&mut self, now: Micros) {
+        self.parts.meters.observing();
+        self.rss_bytes = resident_bytes();
+        let lag = self.aggregator.take_lag();
+        let client = self.client_use();
+        self.client_cpu.update(now, client.cpu);
+        self.record(&Record::Lag(LagRecord {
+            at: now,
+            sent: lag.sent,
+            p99: lag.p99,
+            max: lag.max,
+            cpu: client.cpu,
+            rss_bytes: client.rss_bytes,
+            dropped: client.dropped,
+        }));
+    }
+
+    fn client_use(&self) -> ClientUse {
+        ClientUse {
+            cpu: self.parts.meters.total(),
+            cores: self.cores,
+            rss_bytes: self.rss_bytes,
+            dropped: self.parts.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    fn verdict(&self, now: Micros) -> Option<String> {
+        let client = self.client_use();
+        Client {
+            lag_p99: self.aggregator.lag_p99(),
+            dropped: client.dropped,
+            cpu: client.cpu,
+            elapsed: now,
+            cores: client.cores,
+        }
+        .verdict()
+    }
+
+    fn finish(mut self, now: Micros) -> RunResult {
+        self.observe(now);
+        self.record_health(now);
+        let end = EndRecord {
+            at: now,
+            schedule_end: self.schedule_end.unwrap_or(now),
+            requests: self.aggregator.counts().into(),
+            client: self.client_use(),
+        };
+        let mut error = self.recording_lost.take();
+        let mut recording = None;
+        if let Some(recorder) = self.parts.recorder.take() {
+            match recorder.finish(&end) {
+                Ok(recorded) => recording = Some(recorded.path.display().to_string()),
+                Err(failed) => error = Some(failed),
+            }
+        }
+        self.phase = Phase::Done;
+        self.aggregator.advance(now);
+        let last = self.snapshot(now);
+        self.snapshots.send_replace(Arc::new(last));
+        RunResult {
+            summary: self.accumulator.finish(Some(&end), recording),
+            error: error.map(RunError::from),
+            failed_shifts: self.shifting.into_failed(),
+        }
+    }
+}

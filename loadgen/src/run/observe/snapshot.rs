@@ -1,0 +1,91 @@
+//! The snapshot of a run.
+
+use std::sync::Arc;
+
+use engine::units::Split;
+
+use super::super::limiting::limiting;
+use super::Observer;
+use crate::live::{Counts, Health, Limiting, Phase, Recent, Snapshot};
+use crate::time::Micros;
+
+/// The window of the recent figures.
+const WINDOW: Micros = Micros(10_000_000);
+
+/// The client's share of a core between two readings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CpuShare {
+    at: Micros,
+    cpu: Micros,
+    share: f64,
+}
+
+impl CpuShare {
+    pub(super) fn update(&mut self, now: Micros, cpu: Micros) {
+        let elapsed = now.since(self.at).as_secs_f64();
+        if elapsed > 0.0 {
+            self.share = cpu.since(self.cpu).as_secs_f64() / elapsed;
+        }
+        (self.at, self.cpu) = (now, cpu);
+    }
+}
+
+/// What is shown before anything is known.
+pub(super) fn empty() -> Snapshot {
+    Snapshot {
+        now: Micros::ZERO,
+        phase: Phase::Loading,
+        workload: String::new(),
+        target: String::new(),
+        seed: 0,
+        duration: None,
+        requests: None,
+        rate_rps: 0.0,
+        slo: None,
+        split: Split { prefill: 0, decode: 0, aggregated: 0 },
+        counts: Counts::default(),
+        recent: Recent::default(),
+        history: Arc::default(),
+        units: Arc::default(),
+        events: Arc::default(),
+        shifts: Vec::new(),
+        limiting: Limiting { side: "none", why: String::new() },
+        health: Health::default(),
+    }
+}
+
+impl Observer {
+    pub(super) fn snapshot(&mut self, now: Micros) -> Snapshot {
+        let parts = &self.parts;
+        let load = &parts.load;
+        Snapshot {
+            now,
+            phase: self.phase,
+            workload: load.name.clone(),
+            target: parts.info.name.clone(),
+            seed: load.seed,
+            duration: load.duration,
+            requests: load.requests,
+            rate_rps: parts.rate_rps,
+            slo: load.slo,
+            split: self.cluster.split,
+            counts: self.aggregator.counts(),
+            recent: self.aggregator.recent(WINDOW),
+            history: self.aggregator.history(),
+            units: Arc::clone(&self.cluster.units),
+            events: self.log.shared(),
+            shifts: self.shifting.views(),
+            limiting: limiting(&self.cluster.units),
+            health: Health {
+                lag_p99: self.aggregator.lag_p99().unwrap_or_default(),
+                client_cpu_s: parts.meters.total().as_secs_f64(),
+                client_cpu: self.client_cpu.share,
+                rss_bytes: self.rss_bytes,
+                dropped: parts.dropped.load(std::sync::atomic::Ordering::Relaxed),
+                recorded_bytes: parts.recorder.as_ref().map(crate::recording::Recorder::bytes),
+                recording_lost: self.recording_lost.as_ref().map(ToString::to_string),
+                verdict: self.verdict(now),
+            },
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The whole configuration of a load, as the command line gives it and a recording keeps it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::ShiftScript;
+use crate::arrival::{Arrival, RatePlan};
+use crate::slo::Slo;
+use crate::time::Micros;
+use crate::trace::TraceFormat;
+use crate::workload::Lengths;
+
+/// The load of a run. With the target's limits it determines every request; see [`super::Schedule::new`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadSpec {
+    /// What the workload is called on screen and in file names.
+    pub name: String,
+    /// Where requests come from.
+    pub traffic: Traffic,
+    /// Whether lengths beyond what the target can serve are cut and counted rather than refused.
+    pub clamp: bool,
+    /// Determines arrivals, lengths and content.
+    pub seed: u64,
+    /// Nothing is due at or after this instant.
+    #[serde(rename = "duration_us")]
+    pub duration: Option<Micros>,
+    /// At most so many requests.
+    pub requests: Option<u64>,
+    /// Requests due before this instant count in no result.
+    #[serde(rename = "warmup_us")]
+    pub warmup: Micros,
+    /// What makes a request good; without it there is no goodput.
+    pub slo: Option<Slo>,
+    /// Shifts planned before the run.
+    pub shifts: ShiftScript,
+}
+
+/// Where requests come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Traffic {
+    /// Drawn from distributions.
+    Synthetic {
+        /// How gaps are distributed.
+        arrival: Arrival,
+        /// How fast requests arrive over the run.
+        rate: RatePlan,
+        /// Lengths of prompts.
+        isl: Lengths,
+        /// Lengths of answers.
+        osl: Lengths,
+    },
+    /// Replayed from a file.
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// How it is written.
+        format: TraceFormat,
+        /// Requests arrive so many times as fast as they did; above 0.
+        speed: f64,
+        /// Only so many requests from the start.
+        limit: Option<u64>,
+    },
+}
+
+/// The seed of a run that names none: runs are comparable unless asked to differ.
+pub const DEFAULT_SEED: u64 = 7;
+
+impl LoadSpec {
+    /// A load without an end, an SLO or shifts, with the default seed.
+    pub fn new(name: impl Into<String>, traffic: Traffic) -> Self {
+        Self {
+            name: name.into(),
+            traffic,
+            clamp: false,
+            seed: DEFAULT_SEED,
+            duration: None,
+            requests: None,
+            warmup: Micros::ZERO,
+            slo: None,
+            shifts: ShiftScript::default(),
+        }
+    }
+}

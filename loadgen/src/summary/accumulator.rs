@@ -1,0 +1,215 @@
+//! From records to a summary.
+
+use super::throughput::Throughput;
+use super::{Bounds, ClientSummary, Prefix, Shift, Statistics, Summary, Window};
+use crate::measure::{Client, Distribution};
+use crate::recording::{EndRecord, LagRecord, Record, RequestCounts, RunRecord, SCHEMA, ShiftRecord};
+use crate::sample::{Outcome, Sample};
+use crate::slo::Slo;
+use crate::time::Micros;
+
+/// Takes the records of a run, one after another, and sums them up in constant memory.
+#[derive(Clone, Debug)]
+pub struct Accumulator {
+    target: String,
+    split: Option<String>,
+    seed: u64,
+    warmup: Micros,
+    slo: Option<Slo>,
+    requests: RequestCounts,
+    prefix: Prefix,
+    /// Requests due in the window, and the good ones of them.
+    offered: u64,
+    good: u64,
+    throughput: Throughput,
+    ttft: Distribution,
+    ttft_sent: Distribution,
+    tpot: Distribution,
+    itl: Distribution,
+    e2e: Distribution,
+    lag: Distribution,
+    shifts: Vec<Shift>,
+    last_lag: Option<LagRecord>,
+    /// The latest instant that a record names.
+    latest: Micros,
+}
+
+impl Accumulator {
+    /// At the start of a run.
+    pub fn new(run: &RunRecord) -> Self {
+        Self {
+            target: run.target.clone(),
+            split: run.split.map(|split| split.to_string()),
+            seed: run.seed,
+            warmup: run.warmup,
+            slo: run.slo,
+            requests: RequestCounts::default(),
+            prefix: Prefix::default(),
+            offered: 0,
+            good: 0,
+            throughput: Throughput::default(),
+            ttft: Distribution::default(),
+            ttft_sent: Distribution::default(),
+            tpot: Distribution::default(),
+            itl: Distribution::default(),
+            e2e: Distribution::default(),
+            lag: Distribution::default(),
+            shifts: Vec::new(),
+            last_lag: None,
+            latest: Micros::ZERO,
+        }
+    }
+
+    /// Takes one record.
+    pub fn record(&mut self, record: &Record) {
+        let at = match record {
+            Record::Req(sample) => {
+                self.sample(sample);
+                sample.ended
+            }
+            Record::Unit(unit) => unit.at,
+            Record::Shift(shift) => {
+                self.shift(shift);
+                shift.at
+            }
+            Record::Rate(rate) => rate.at,
+            Record::Slo(slo) => {
+                self.slo = slo.slo;
+                slo.at
+            }
+            Record::Lag(lag) => {
+                self.last_lag = Some(lag.clone());
+                lag.at
+            }
+        };
+        self.latest = self.latest.max(at);
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        let requests = &mut self.requests;
+        requests.offered += 1;
+        requests.sent += u64::from(sample.sent.is_some());
+        requests.clamped += u64::from(sample.clamped && sample.sent.is_some());
+        *match sample.outcome {
+            Outcome::Completed => &mut requests.completed,
+            Outcome::Failed(_) => &mut requests.failed,
+            Outcome::Cut => &mut requests.cut,
+            Outcome::Cancelled => &mut requests.cancelled,
+            Outcome::Shed => &mut requests.shed,
+        } += 1;
+        if let Some(first) = sample.first {
+            self.throughput.add(first, u64::from(sample.input_tokens), u64::from(sample.first_tokens));
+            let mut at = first;
+            for gap in sample.itl() {
+                at = at + gap.gap;
+                self.throughput.add(at, 0, u64::from(gap.tokens));
+            }
+        }
+        if let Some(lag) = sample.lag() {
+            self.lag.record(lag);
+        }
+        if sample.due < self.warmup {
+            return;
+        }
+        self.offered += 1;
+        self.good += u64::from(self.slo.is_some_and(|slo| slo.judge(sample)));
+        if let Some(server) = &sample.server {
+            *self.prefix.queried_tokens.get_or_insert(0) += u64::from(server.prefix_queried);
+            *self.prefix.hit_tokens.get_or_insert(0) += u64::from(server.prefix_hit);
+        }
+        if sample.outcome.is_completed() {
+            let values = [
+                (&mut self.ttft, sample.ttft()),
+                (&mut self.ttft_sent, sample.ttft_sent()),
+                (&mut self.tpot, sample.tpot()),
+                (&mut self.e2e, sample.e2e()),
+            ];
+            for (distribution, value) in values {
+                if let Some(value) = value {
+                    distribution.record(value);
+                }
+            }
+            for gap in sample.itl() {
+                self.itl.record(gap.gap);
+            }
+        }
+    }
+
+    fn shift(&mut self, record: &ShiftRecord) {
+        let ended = record.ended.as_ref();
+        let shift = Shift {
+            at_s: record.at.as_secs_f64(),
+            from: record.from.to_string(),
+            to: record.to.to_string(),
+            how: record.how.to_string(),
+            drain_ms: ended.map(|end| end.drain.as_millis_f64()),
+            total_ms: ended.map(|end| end.total.as_millis_f64()),
+            lost: ended.map(|end| end.lost),
+            abandoned: ended.and_then(|end| end.abandoned.clone()),
+        };
+        // Shifts run one after another: the end of one belongs to the last start.
+        match self.shifts.last_mut().filter(|open| ended.is_some() && open.total_ms.is_none()) {
+            Some(open) => *open = shift,
+            None => self.shifts.push(shift),
+        }
+    }
+
+    /// Sums up. `end` is the last record, `None` when the recording has none; `recording` names the recording as the user
+    /// did.
+    pub fn finish(&self, end: Option<&EndRecord>, recording: Option<String>) -> Summary {
+        let to = end.map_or(self.latest, |end| end.schedule_end);
+        let duration = end.map_or(self.latest, |end| end.at);
+        let length = to.since(self.warmup).as_secs_f64();
+        let per_second = |amount: f64| (length > 0.0).then(|| amount / length);
+        let (input, output) = self.throughput.between(self.warmup, to);
+        Summary {
+            schema: SCHEMA,
+            target: self.target.clone(),
+            split: self.split.clone(),
+            seed: self.seed,
+            duration_s: duration.as_secs_f64(),
+            slo: self.slo.map(Bounds::from),
+            requests: self.requests,
+            prefix: self.prefix,
+            offered_rps: per_second(self.offered as f64),
+            goodput_rps: self.slo.and_then(|_| per_second(self.good as f64)),
+            attainment: self.slo.filter(|_| self.offered > 0).map(|_| self.good as f64 / self.offered as f64),
+            input_tps: per_second(input),
+            output_tps: per_second(output),
+            ttft_ms: Statistics::from(&self.ttft),
+            ttft_sent_ms: Statistics::from(&self.ttft_sent),
+            tpot_ms: Statistics::from(&self.tpot),
+            itl_ms: Statistics::from(&self.itl),
+            e2e_ms: Statistics::from(&self.e2e),
+            lag_ms: Statistics::from(&self.lag),
+            window: Window { from_s: self.warmup.as_secs_f64(), to_s: to.as_secs_f64() },
+            client: self.client(end),
+            shifts: self.shifts.clone(),
+            recording,
+            incomplete: end.is_none(),
+        }
+    }
+
+    fn client(&self, end: Option<&EndRecord>) -> ClientSummary {
+        let lag = self.last_lag.as_ref();
+        let dropped = end.map(|end| end.client.dropped).or(lag.map(|lag| lag.dropped)).unwrap_or(0);
+        let cpu = end.map(|end| end.client.cpu).or(lag.map(|lag| lag.cpu));
+        let rss = end.map(|end| end.client.rss_bytes).or(lag.map(|lag| lag.rss_bytes));
+        let known = Client {
+            lag_p99: self.lag.quantile(0.99),
+            dropped,
+            cpu: cpu.unwrap_or_default(),
+            elapsed: end.map_or(self.latest, |end| end.at),
+            cores: end.map_or(0, |end| end.client.cores),
+        };
+        ClientSummary {
+            verdict: known.verdict().or_else(|| end.map(|_| "ok".to_owned())),
+            cpu_s: cpu.map(Micros::as_secs_f64),
+            rss_mb: rss.map(|bytes| bytes as f64 / 1e6),
+            dropped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

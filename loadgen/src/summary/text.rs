@@ -1,0 +1,156 @@
+//! A summary for people.
+
+use std::fmt::{self, Write};
+
+use super::{Bounds, Shift, Statistics, Summary};
+
+impl Summary {
+    /// Some lines for a terminal, understandable without colour. `recorded_bytes` is the size of the recording.
+    pub fn text(&self, recorded_bytes: Option<u64>) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let written = self.write(&mut text, recorded_bytes);
+        debug_assert!(written.is_ok(), "{written:?}");
+        text
+    }
+
+    fn write(&self, out: &mut String, recorded_bytes: Option<u64>) -> fmt::Result {
+        if self.incomplete {
+            writeln!(out, "incomplete   no end record: requests in flight at the end are missing")?;
+        }
+        let split = self.split.as_deref().map(|split| format!("  {split}")).unwrap_or_default();
+        let (from, to) = (self.window.from_s, self.window.to_s);
+        writeln!(
+            out,
+            "target       {}{split}  seed {}  figures from {from:.1} s to {to:.1} s",
+            self.target, self.seed
+        )?;
+        self.write_requests(out)?;
+        self.write_goodput(out)?;
+        let per_second = |value: Option<f64>| value.map_or("-".to_owned(), figure);
+        let (input, output) = (per_second(self.input_tps), per_second(self.output_tps));
+        writeln!(out, "throughput   {input} prompt tokens/s  {output} output tokens/s")?;
+        writeln!(out, "{}{}", latency("ttft", &self.ttft_ms, 40), latency("tpot", &self.tpot_ms, 0))?;
+        writeln!(out, "{}{}", latency("itl", &self.itl_ms, 40), latency("e2e", &self.e2e_ms, 0))?;
+        if let Some((first, later)) = self.shifts.split_first() {
+            writeln!(out, "shifts       {}  ({})", self.shifts.len(), Line(first))?;
+            for shift in later {
+                writeln!(out, "                ({})", Line(shift))?;
+            }
+        }
+        self.write_client(out)?;
+        if let Some(recording) = &self.recording {
+            let size = recorded_bytes.map(|bytes| format!(", {:.1} MB", bytes as f64 / 1e6)).unwrap_or_default();
+            let state = if self.incomplete { "incomplete" } else { "complete" };
+            writeln!(out, "recording    {recording}  ({} requests{size}, {state})", self.requests.offered)?;
+        }
+        Ok(())
+    }
+
+    fn write_requests(&self, out: &mut String) -> fmt::Result {
+        let counts = &self.requests;
+        write!(out, "requests     {} offered  {} completed", counts.offered, counts.completed)?;
+        let others = [
+            (counts.failed, "failed"),
+            (counts.cut, "cut"),
+            (counts.shed, "shed"),
+            (counts.cancelled, "cancelled"),
+            (counts.clamped, "clamped"),
+        ];
+        for (count, name) in others.iter().filter(|(count, _)| *count > 0) {
+            write!(out, "  {count} {name}")?;
+        }
+        writeln!(out)
+    }
+
+    fn write_goodput(&self, out: &mut String) -> fmt::Result {
+        let offered = self.offered_rps.map_or("-".to_owned(), figure);
+        let Some(slo) = &self.slo else {
+            return writeln!(out, "goodput      set an SLO: --slo ttft=400ms,tpot=25ms  ({offered} req/s offered)");
+        };
+        let goodput = self.goodput_rps.map_or("-".to_owned(), figure);
+        let attainment = self.attainment.map_or("-".to_owned(), |share| format!("{:.1}%", share * 100.0));
+        writeln!(out, "goodput      {goodput} req/s   ({attainment} of {offered} offered; SLO{slo})")
+    }
+
+    fn write_client(&self, out: &mut String) -> fmt::Result {
+        let client = &self.client;
+        write!(out, "client       {}", client.verdict.as_deref().unwrap_or("unknown"))?;
+        if let Some(lag) = self.lag_ms.p99 {
+            write!(out, "  lag p99 {} ms", figure(lag))?;
+        }
+        if let Some(cpu) = client.cpu_s {
+            write!(out, "  cpu {cpu:.1} s")?;
+        }
+        if let Some(rss) = client.rss_mb {
+            write!(out, "  rss {rss:.0} MB")?;
+        }
+        writeln!(out, "  drop {}", client.dropped)
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bounds = [
+            ("ttft", self.ttft_ms),
+            ("tpot", self.tpot_ms),
+            ("itl.p99", self.itl_p99_ms),
+            ("itl.mean", self.itl_mean_ms),
+            ("e2e", self.e2e_ms),
+        ];
+        for (name, bound) in bounds {
+            if let Some(bound) = bound {
+                write!(f, " {name}<={bound}ms")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A shift in one line.
+struct Line<'a>(&'a Shift);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shift { at_s, from, to, how, drain_ms, total_ms, lost, abandoned } = self.0;
+        let at = *at_s as u64;
+        write!(f, "{from} -> {to} at {:02}:{:02} by {how}: ", at / 60, at % 60)?;
+        match (abandoned, drain_ms, total_ms) {
+            (Some(why), ..) => write!(f, "abandoned, {why}")?,
+            (None, Some(drain), Some(total)) => write!(f, "drained {} ms, took {} ms", figure(*drain), figure(*total))?,
+            _ => write!(f, "not ended")?,
+        }
+        match lost {
+            Some(lost) => write!(f, ", lost {lost}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One latency, padded to `width` columns.
+fn latency(name: &str, statistics: &Statistics, width: usize) -> String {
+    let value = |value: Option<f64>| value.map_or("-".to_owned(), figure);
+    let Statistics { p50, p95, p99, .. } = *statistics;
+    let text = format!("{name:<4}  p50 {}  p95 {}  p99 {} ms", value(p50), value(p95), value(p99));
+    format!("{text:<width$}")
+}
+
+/// A value to about three digits.
+fn figure(value: f64) -> String {
+    match value.abs() {
+        size if size >= 99.95 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_about_three_digits() {
+        let figures = [0.0, 0.4, 9.994, 9.996, 18.94, 99.94, 99.96, 1310.4].map(figure);
+        assert_eq!(figures, ["0.00", "0.40", "9.99", "10.0", "18.9", "99.9", "100", "1310"]);
+    }
+}

@@ -1,0 +1,200 @@
+//! The seams to the outside: where requests go, what comes back, and how roles are changed.
+//!
+//! A [`Connection`] is opened once per run. Its three parts are used by three threads: the pacing thread sends, the
+//! observing thread reads events, the commanding thread shifts. All instants are on the run's clock; the conversion
+//! happens here, once.
+
+pub mod cpu;
+pub mod embedded;
+pub mod null;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::cluster::{How, ShiftReport, UnitState};
+use engine::units::{Role, Split, UnitId};
+
+use crate::clock::RunClock;
+use crate::live::UnitView;
+use crate::sample::{Outcome, ServerSide};
+use crate::time::Micros;
+
+/// What a target can take. Requests beyond it are refused or clamped before anything is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetLimits {
+    /// Longest sequence, prompt and answer together.
+    pub context_tokens: u32,
+    /// Longest sequence that one unit's KV can hold.
+    pub kv_tokens: u32,
+    /// Token ids run from 0 to this, exclusive.
+    pub vocabulary: u32,
+}
+
+/// What a target is, as it is shown and recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetInfo {
+    /// As the user names it: `cpu`.
+    pub name: String,
+    /// The model it serves.
+    pub model: String,
+    /// The split at the start of the run.
+    pub split: Split,
+    /// What it can take.
+    pub limits: TargetLimits,
+}
+
+/// A request on its way out.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// Its number in the schedule.
+    pub index: u64,
+    /// Token ids of its prompt.
+    pub prompt: Arc<[u32]>,
+    /// Tokens that its answer shall have.
+    pub output_tokens: u32,
+}
+
+/// A limit was reached; the request was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Shed {
+    /// The target's queue towards the outside is full.
+    #[error("the target's inbox is full")]
+    InboxFull,
+    /// The target has stopped.
+    #[error("the target has stopped")]
+    Stopped,
+}
+
+/// Something the target reported.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TargetEvent {
+    /// A token arrived. Tokens of one request with the same `at` arrived together.
+    Token {
+        /// Whose.
+        index: u64,
+        /// When.
+        at: Micros,
+        /// The token, where the target tells ids.
+        token: u32,
+        /// Digest of the logits behind it, 0 where unknown.
+        logits_digest: u64,
+    },
+    /// A request is over.
+    Ended {
+        /// Which.
+        index: u64,
+        /// When.
+        at: Micros,
+        /// How.
+        outcome: Outcome,
+        /// What the server tells of it.
+        server: Option<ServerSide>,
+    },
+    /// A unit changed its state or role.
+    Unit {
+        /// When.
+        at: Micros,
+        /// Which.
+        unit: UnitId,
+        /// Its role now.
+        role: Role,
+        /// Its state now.
+        state: UnitState,
+        /// Requests it holds now.
+        held: u32,
+    },
+    /// A shift began.
+    ShiftStarted {
+        /// When.
+        at: Micros,
+        /// Where it leads.
+        to: Split,
+        /// How.
+        how: How,
+    },
+    /// A shift ended.
+    ShiftEnded {
+        /// When.
+        at: Micros,
+        /// What it took.
+        report: ShiftReport,
+    },
+    /// A shift that waited could not be started.
+    ShiftDropped {
+        /// When.
+        at: Micros,
+        /// Where it would have led.
+        to: Split,
+        /// How.
+        how: How,
+        /// Why.
+        why: String,
+    },
+    /// A unit was lost.
+    UnitLost {
+        /// When.
+        at: Micros,
+        /// Which.
+        unit: UnitId,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Where requests go. Used by the pacing thread: nothing here may wait.
+pub trait Target: Send + Sync + fmt::Debug {
+    /// Hands a request over.
+    ///
+    /// # Errors
+    /// When a stated limit was reached: the request was not sent.
+    fn submit(&self, dispatch: Dispatch) -> Result<(), Shed>;
+
+    /// Gives a request up. It still ends by an event.
+    fn cancel(&self, index: u64);
+}
+
+/// What comes back. Used by one thread.
+pub trait TargetEvents: Send + fmt::Debug {
+    /// Aligns instants with the run's clock. Called once, before the first request.
+    fn align(&mut self, clock: RunClock);
+
+    /// Appends everything new, waiting up to `wait` for the first of it. `false` once the target has stopped for good.
+    fn drain(&mut self, into: &mut Vec<TargetEvent>, wait: Duration) -> bool;
+}
+
+/// The cluster behind a target, as last observed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterView {
+    /// The split by the roles of the units.
+    pub split: Split,
+    /// The units.
+    pub units: Vec<UnitView>,
+    /// Shifts that wait for the one under way.
+    pub waiting_shifts: Vec<(Split, How)>,
+}
+
+/// How roles are changed and observed.
+pub trait Control: Send + Sync + fmt::Debug {
+    /// The cluster now; rates are over the time since the last call.
+    fn observe(&self) -> ClusterView;
+
+    /// Asks for a shift; what becomes of it is told by events, never by this answer.
+    ///
+    /// # Errors
+    /// One line: why it is refused.
+    fn shift(&self, to: Split, how: How) -> Result<(), String>;
+}
+
+/// An open target.
+#[derive(Debug)]
+pub struct Connection {
+    /// What it is.
+    pub info: TargetInfo,
+    /// Where requests go.
+    pub target: Arc<dyn Target>,
+    /// What comes back.
+    pub events: Box<dyn TargetEvents>,
+    /// How roles are changed; `None` when the target has no control.
+    pub control: Option<Arc<dyn Control>>,
+}

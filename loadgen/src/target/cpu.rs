@@ -1,0 +1,114 @@
+//! The embedded engine on the CPU: a model, one executor for each unit, wall time.
+
+use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
+use engine::drive::wall::{EngineError, Pace, WallConfig, WallEngine};
+use engine::executor::cpu::{self, CpuModel, KvDtype, LoadError};
+use engine::executor::{Executor, ExecutorError};
+use engine::model::ModelSource;
+use engine::units::Split;
+
+use super::{Connection, TargetInfo, TargetLimits, embedded};
+
+/// Positions in a KV block: a multiple of what the kernels work on, and vLLM's default.
+const BLOCK_TOKENS: u32 = 16;
+/// Most memory that the KV of one unit may come to take.
+const KV_BYTES: u64 = 512 << 20;
+/// Bounds on the tokens that the KV of one unit holds, whatever the memory.
+const KV_TOKENS: (u64, u64) = (8_192, 32_768);
+/// Prompt tokens of one prefill step: about a third of a second on one core, which is also how long a cancel waits.
+const PREFILL: BatchLimits = BatchLimits { tokens: 256, sequences: 16 };
+/// Decode steps grow slowly with the batch; the cap keeps one step under a tenth of a second.
+const DECODE: BatchLimits = BatchLimits { tokens: 64, sequences: 64 };
+/// A small chunk, because every decoding sequence waits for it.
+const AGGREGATED: BatchLimits = BatchLimits { tokens: 128, sequences: 64 };
+/// Requests that may wait for the engine's intake thread.
+const INBOX: usize = 16_384;
+/// Events that may wait to be read before units stop between steps.
+const EVENTS: usize = 262_144;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct CpuTarget {
+    /// The model.
+    pub model: ModelSource,
+    /// The roles at the start.
+    pub split: Split,
+}
+
+/// Why the embedded engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The model could not be loaded.
+    #[error(transparent)]
+    Model(#[from] LoadError),
+    /// A unit could not be made.
+    #[error("cannot make a unit for this model: {0}")]
+    Executor(#[from] ExecutorError),
+    /// The engine could not start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// The split of an engine that is not told one: as many units as cores, at least four, half of them prefill.
+pub fn default_split() -> Split {
+    let units = kernels::thread::usable_cores().len().clamp(4, 64) as u16;
+    Split { prefill: units / 2, decode: units - units / 2, aggregated: 0 }
+}
+
+/// Loads the model and starts the engine.
+///
+/// # Errors
+/// When the model cannot be loaded, or its shape or the split cannot be served.
+pub fn open(target: &CpuTarget) -> Result<Connection, OpenError> {
+    let model = CpuModel::load(&target.model)?;
+    let config = model.config();
+    let blocks = kv_blocks(config.layers as u64 * config.kv_width() as u64 * 2 * 2);
+    let kv_tokens = blocks * BLOCK_TOKENS;
+    let context_tokens = (config.context as u64).min(u64::from(kv_tokens)) as u32;
+    let info = TargetInfo {
+        name: "cpu".to_owned(),
+        model: describe(&target.model, config.parameters()),
+        split: target.split,
+        limits: TargetLimits { context_tokens, kv_tokens, vocabulary: config.vocab as u32 },
+    };
+    let units = target.split.units();
+    let executors = cpu::executors(&model, units, blocks, BLOCK_TOKENS, KvDtype::F16)?;
+    let executors = executors.into_iter().map(|executor| Box::new(executor) as Box<dyn Executor>);
+    let config = WallConfig {
+        cluster: ClusterConfig {
+            block_tokens: BLOCK_TOKENS,
+            blocks_per_unit: blocks,
+            max_context: context_tokens,
+            prefill: PREFILL,
+            decode: DECODE,
+            aggregated: AGGREGATED,
+            watermark_permille: 20,
+            prefix_cache: true,
+            first_token: FirstToken::AfterHandOff,
+            drain_timeout: None,
+        },
+        split: target.split,
+        pace: Pace::Shared { cores: kernels::thread::usable_cores().len() as u16 },
+        inbox_limit: INBOX,
+        event_limit: EVENTS,
+    };
+    let (engine, reader) = WallEngine::start(config, executors.collect())?;
+    Ok(embedded::connect(engine, reader, info))
+}
+
+/// Blocks of one unit's KV, where a token takes `token_bytes`.
+fn kv_blocks(token_bytes: u64) -> u32 {
+    let tokens = (KV_BYTES / token_bytes.max(1)).clamp(KV_TOKENS.0, KV_TOKENS.1);
+    (tokens / u64::from(BLOCK_TOKENS)) as u32
+}
+
+fn describe(source: &ModelSource, parameters: usize) -> String {
+    let millions = parameters as f64 / 1e6;
+    match source {
+        ModelSource::Builtin { seed } => format!("built-in {millions:.0}M (seed {seed})"),
+        ModelSource::Folder(path) | ModelSource::Gguf(path) => {
+            let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+            format!("{name} {millions:.0}M")
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Records of every kind, and a file to write them to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use engine::cluster::How;
+use engine::units::{Role, Split};
+use loadgen::recording::{
+    ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RequestCounts, RunRecord, SCHEMA,
+    ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
+};
+use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
+use loadgen::schedule::Segment;
+use loadgen::slo::Slo;
+use loadgen::time::Micros;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use tempfile::TempDir;
+
+/// The first record of every test.
+pub(crate) fn run() -> RunRecord {
+    RunRecord {
+        schema: SCHEMA,
+        name: "chat".to_owned(),
+        started: "2026-11-23T09:01:12.000345Z".to_owned(),
+        seed: u64::MAX,
+        target: "cpu".to_owned(),
+        split: "2P2D".parse().ok(),
+        slo: Some(Slo { ttft: Some(Micros(400_000)), tpot: Some(Micros(25_000)), ..Slo::default() }),
+        warmup: Micros(1_000_000),
+        load: serde_json::json!({ "rate": "4/s 60s", "isl": "lognormal:900,0.7" }),
+        engine: serde_json::json!({ "model": "built-in" }),
+        versions: BTreeMap::from([("pdtune".to_owned(), "0.1.0".to_owned())]),
+    }
+}
+
+/// The last record of every test.
+pub(crate) fn end() -> EndRecord {
+    EndRecord {
+        at: Micros(12_500_000),
+        schedule_end: Micros(11_000_000),
+        requests: RequestCounts { offered: 3, sent: 3, completed: 3, ..RequestCounts::default() },
+        client: ClientUse { cpu: Micros(250_000), cores: 2, rss_bytes: 30_000_000, dropped: 0 },
+    }
+}
+
+/// Writes a recording into a new folder.
+pub(crate) fn written(records: &[Record]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.jsonl.zst");
+    let mut recorder = recorder(&path);
+    for record in records {
+        recorder.push(record).expect("written");
+    }
+    let recorded = recorder.finish(&end()).expect("finished");
+    assert_eq!(recorded.bytes, std::fs::metadata(&path).expect("the file").len());
+    (folder, path)
+}
+
+/// A recorder whose clock stands still.
+pub(crate) fn recorder(path: &Path) -> Recorder {
+    Recorder::create(path, &run(), || Micros::ZERO).expect("created")
+}
+
+/// Any record.
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    prop_oneof![
+        6 => sample().prop_map(|sample| Record::Req(Box::new(sample))),
+        1 => unit().prop_map(Record::Unit),
+        1 => shift().prop_map(Record::Shift),
+        1 => rate().prop_map(Record::Rate),
+        1 => (instant(), option::of(slo())).prop_map(|(at, slo)| Record::Slo(SloRecord { at, slo })),
+        1 => lag().prop_map(Record::Lag),
+    ]
+}
+
+fn instant() -> impl Strategy<Value = Micros> {
+    (0_u64..20_000_000).prop_map(Micros)
+}
+
+fn slo() -> impl Strategy<Value = Slo> {
+    let bound = || option::of(instant());
+    (bound(), bound(), bound(), bound(), bound()).prop_map(|(ttft, tpot, itl_p99, itl_mean, e2e)| Slo {
+        ttft,
+        tpot,
+        itl_p99,
+        itl_mean,
+        e2e,
+    })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let failure = (select(FailureKind::ALL.to_vec()), ".{0,20}")
+        .prop_map(|(kind, message)| Outcome::Failed(Failure { kind, message }));
+    prop_oneof![
+        5 => Just(Outcome::Completed),
+        1 => failure,
+        1 => select(vec![Outcome::Cut, Outcome::Cancelled, Outcome::Shed]),
+    ]
+}
+
+fn server() -> impl Strategy<Value = ServerSide> {
+    let units = (option::of(any::<u16>()), option::of(any::<u16>()));
+    let stages = proptest::array::uniform6(option::of(instant()));
+    (units, any::<[u32; 3]>(), stages).prop_map(|(units, counts, stages)| ServerSide {
+        prefill_unit: units.0,
+        decode_unit: units.1,
+        prefix_queried: counts[0],
+        prefix_hit: counts[1],
+        preemptions: counts[2],
+        arrived: stages[0],
+        prefill_start: stages[1],
+        prefill_end: stages[2],
+        handoff_start: stages[3],
+        handoff_end: stages[4],
+        decode_start: stages[5],
+    })
+}
+
+fn gaps() -> impl Strategy<Value = Vec<Gap>> {
+    let gap = |tokens: std::ops::Range<u32>| {
+        ((0_u64..200_000).prop_map(Micros), tokens).prop_map(|(gap, tokens)| Gap { gap, tokens })
+    };
+    prop_oneof![proptest::collection::vec(gap(1..2), 0..20), proptest::collection::vec(gap(1..5), 0..20)]
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    let instants = (instant(), option::of(instant()), option::of(instant()), instant());
+    let numbers = (any::<[u64; 2]>(), any::<[u32; 2]>(), any::<bool>(), option::of(any::<u64>()));
+    let segments = proptest::collection::vec((any::<u64>(), any::<u32>()), 0..4);
+    (instants, numbers, gaps(), segments, outcome(), option::of(server())).prop_map(
+        |((due, sent, first, ended), (long, short, clamped, logits_hash), gaps, segments, outcome, server)| {
+            let gaps = if first.is_some() { gaps } else { Vec::new() };
+            let first_tokens = u32::from(first.is_some());
+            Sample {
+                index: long[0],
+                due,
+                sent,
+                first,
+                last: first.map(|first| gaps.iter().fold(first, |at, gap| at + gap.gap)),
+                ended,
+                first_tokens,
+                output_tokens: first_tokens + gaps.iter().map(|gap| gap.tokens).sum::<u32>(),
+                gaps,
+                input_tokens: short[0],
+                output_asked: short[1],
+                segments: segments.into_iter().map(|(id, tokens)| Segment(id, tokens)).collect(),
+                clamped,
+                outcome,
+                token_hash: long[1],
+                logits_hash,
+                server,
+            }
+        },
+    )
+}
+
+fn unit() -> impl Strategy<Value = UnitRecord> {
+    let state = prop_oneof![
+        (0_u32..9).prop_map(|left| (UnitPhase::Draining, Some(left))),
+        select(vec![UnitPhase::Serving, UnitPhase::Switching, UnitPhase::Warming, UnitPhase::Failed])
+            .prop_map(|state| (state, None)),
+    ];
+    let role = select(vec![Role::Prefill, Role::Decode, Role::Aggregated]);
+    (instant(), any::<u16>(), role, state, any::<[u16; 3]>(), any::<[u32; 3]>(), any::<[u64; 2]>()).prop_map(
+        |(at, unit, role, (state, left), shares, counts, rates)| UnitRecord {
+            at,
+            unit,
+            role,
+            state,
+            left,
+            busy: shares[0],
+            queue: counts[0],
+            running: counts[1],
+            handing_off: counts[2],
+            kv_used: shares[1],
+            kv_cached: shares[2],
+            input_tps: rates[0],
+            output_tps: rates[1],
+        },
+    )
+}
+
+fn split() -> impl Strategy<Value = Split> {
+    (1_u16..9, 1_u16..9, 0_u16..3).prop_map(|(prefill, decode, aggregated)| Split { prefill, decode, aggregated })
+}
+
+fn shift() -> impl Strategy<Value = ShiftRecord> {
+    let ended = (instant(), instant(), any::<[u32; 2]>(), option::of("[a-z ]{1,20}"))
+        .prop_map(|(drain, total, [in_flight, lost], abandoned)| ShiftEnd { drain, total, in_flight, lost, abandoned });
+    (instant(), split(), split(), select(vec![How::Drain, How::Migrate]), option::of(ended))
+        .prop_map(|(at, from, to, how, ended)| ShiftRecord { at, from, to, how, ended })
+}
+
+fn rate() -> impl Strategy<Value = RateRecord> {
+    let state = select(vec![LoadState::Loading, LoadState::Paused, LoadState::Finishing]);
+    (instant(), state, 0_u32..1_000_000).prop_map(|(at, state, rps)| RateRecord {
+        at,
+        state,
+        rps: f64::from(rps) / 8.0,
+    })
+}
+
+fn lag() -> impl Strategy<Value = LagRecord> {
+    (instant(), any::<[u64; 3]>(), option::of((instant(), instant())), instant()).prop_map(
+        |(at, [sent, rss_bytes, dropped], lag, cpu)| LagRecord {
+            at,
+            sent,
+            p99: lag.map(|lag| lag.0),
+            max: lag.map(|lag| lag.1),
+            cpu,
+            rss_bytes,
+            dropped,
+        },
+    )
+}

@@ -1,0 +1,190 @@
+//! Schedules of synthetic loads: what a seed means, and what live changes of the rate do and do not move.
+#![expect(clippy::expect_used, reason = "a helper of a test may fail it")]
+
+use loadgen::arrival::{Arrival, RatePlan};
+use loadgen::schedule::{LoadSpec, Planned, Schedule, Traffic};
+use loadgen::time::Micros;
+use loadgen::workload::Limits;
+use proptest::prelude::*;
+
+const LIMITS: Limits = Limits { context_tokens: 4_096, kv_tokens: 32_768 };
+
+fn secs(seconds: u64) -> Micros {
+    Micros(seconds * 1_000_000)
+}
+
+fn spec(arrival: Arrival, rate: &str, seed: u64) -> LoadSpec {
+    let traffic = Traffic::Synthetic {
+        arrival,
+        rate: rate.parse().expect("a rate"),
+        isl: "lognormal:300,0.7".parse().expect("isl"),
+        osl: "uniform:10..90".parse().expect("osl"),
+    };
+    LoadSpec { seed, ..LoadSpec::new("test", traffic) }
+}
+
+fn schedule(spec: &LoadSpec) -> Schedule {
+    Schedule::new(spec, LIMITS).expect("a schedule")
+}
+
+fn dues(spec: &LoadSpec) -> Vec<u64> {
+    schedule(spec).map(|planned| planned.due.0).collect()
+}
+
+/// FNV-1a over every field of every request, in order.
+fn digest(requests: impl Iterator<Item = Planned>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut eat = |value: u64| {
+        for byte in value.to_le_bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    };
+    for planned in requests {
+        eat(planned.index);
+        eat(planned.due.0);
+        eat(u64::from(planned.input_tokens));
+        eat(u64::from(planned.output_tokens));
+        eat(u64::from(planned.clamped));
+        for segment in &planned.segments {
+            eat(segment.0);
+            eat(u64::from(segment.1));
+        }
+    }
+    hash
+}
+
+#[test]
+fn a_seed_means_the_same_requests_for_ever() {
+    let spec = LoadSpec { duration: Some(secs(240)), ..spec(Arrival::Poisson, "4/s 60s, 4..12/s 2m, 12/s 60s", 7) };
+    assert_eq!(schedule(&spec).count(), GOLDEN.0);
+    assert_eq!(digest(schedule(&spec)), GOLDEN.1);
+    assert_ne!(digest(schedule(&LoadSpec { seed: 8, ..spec })), GOLDEN.1);
+}
+
+/// Requests and digest of that load under seed 7. When this changes, every seed in every recording has lost its meaning.
+const GOLDEN: (usize, u64) = (1_932, 0xae2b_92ad_9ec9_4318);
+
+#[test]
+fn constant_arrivals_are_exactly_spaced() {
+    let spec = LoadSpec { duration: Some(secs(60)), ..spec(Arrival::Constant, "4", 7) };
+    let dues = dues(&spec);
+    assert_eq!(dues, (0..240).map(|i| i * 250_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_ends_at_its_duration_or_its_requests_whichever_comes_first() {
+    let base = spec(Arrival::Constant, "10", 7);
+    let count = |duration, requests| dues(&LoadSpec { duration, requests, ..base.clone() }).len();
+    assert_eq!(count(Some(secs(2)), None), 20);
+    assert_eq!(count(Some(secs(2)), Some(7)), 7);
+    assert_eq!(count(Some(secs(2)), Some(70)), 20);
+    let mut by_requests = schedule(&LoadSpec { requests: Some(3), ..base.clone() });
+    assert!(!by_requests.is_over(secs(100)));
+    assert_eq!(by_requests.by_ref().count(), 3);
+    assert!(by_requests.is_over(Micros::ZERO));
+    let by_time = schedule(&LoadSpec { duration: Some(secs(2)), ..base });
+    assert!(!by_time.is_over(Micros(1_999_999)) && by_time.is_over(secs(2)));
+}
+
+#[test]
+fn phases_end_the_run_and_a_longer_duration_holds_the_last_rate() {
+    let base = spec(Arrival::Constant, "10/s 2s, 20/s 1s", 7);
+    assert_eq!(schedule(&base).end(), Some(secs(3)));
+    assert_eq!(dues(&base).len(), 40);
+    assert_eq!(dues(&LoadSpec { duration: Some(secs(4)), ..base.clone() }).len(), 60);
+    assert_eq!(dues(&LoadSpec { duration: Some(secs(1)), ..base }).len(), 10);
+}
+
+#[test]
+fn a_pause_sends_nothing_and_is_not_caught_up() {
+    let mut schedule = schedule(&LoadSpec { duration: Some(secs(10)), ..spec(Arrival::Constant, "10", 7) });
+    let before: Vec<_> =
+        std::iter::from_fn(|| schedule.next_due().filter(|d| *d < secs(2)).and_then(|_| schedule.next())).collect();
+    assert_eq!(before.len(), 20);
+    schedule.pause(secs(2));
+    assert!(schedule.is_paused() && !schedule.is_over(secs(3)));
+    assert_eq!((schedule.next_due(), schedule.next(), schedule.rate_at(secs(3)).to_bits()), (None, None, 0));
+    schedule.resume(secs(5));
+    let after: Vec<_> = schedule.map(|planned| planned.due).collect();
+    assert_eq!(after.first(), Some(&secs(5)));
+    assert_eq!(after.len(), 50);
+}
+
+#[test]
+fn a_rate_that_is_none_is_refused() {
+    let mut schedule = schedule(&spec(Arrival::Poisson, "4", 7));
+    for rate in [-1.0, f64::NAN, f64::INFINITY, 1.1e6] {
+        assert!(schedule.set_rate(secs(1), rate).is_err(), "{rate}");
+    }
+    assert!(schedule.set_rate(secs(1), 0.0).is_ok());
+}
+
+#[test]
+fn a_load_reads_back_from_the_json_a_recording_keeps() {
+    let spec = LoadSpec {
+        duration: Some(secs(60)),
+        slo: Some("ttft=400ms,tpot=25ms".parse().expect("an SLO")),
+        shifts: "30s=1P3D:migrate".parse().expect("a script"),
+        ..spec(Arrival::Poisson, "4/s 30s, 8/s 30s", 7)
+    };
+    let json = serde_json::to_string(&spec).expect("JSON");
+    assert_eq!(
+        json,
+        r#"{"name":"test","traffic":{"synthetic":{"arrival":"poisson","rate":"4/s 30s, 8/s 30s","isl":"lognormal:300,0.7","osl":"uniform:10..90"}},"clamp":false,"seed":7,"duration_us":60000000,"requests":null,"warmup_us":0,"slo":"ttft=400ms,tpot=25ms","shifts":"30s=1P3D:migrate"}"#
+    );
+    assert_eq!(serde_json::from_str::<LoadSpec>(&json).expect("a load"), spec);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_of_a_poisson_load_are_within_its_bounds(seed: u64, rate in 1.0..200.0_f64) {
+        let mut spec = spec(Arrival::Poisson, "1", seed);
+        if let Traffic::Synthetic { rate: plan, .. } = &mut spec.traffic {
+            *plan = RatePlan::Constant(rate);
+        }
+        let expected = rate * 60.0;
+        let count = dues(&LoadSpec { duration: Some(secs(60)), ..spec }).len() as f64;
+        prop_assert!((count - expected).abs() < 6.0 * expected.sqrt(), "{count} of {expected}");
+    }
+
+    #[test]
+    fn a_change_of_rate_moves_only_the_future_and_draws_nothing_anew(
+        seed: u64, at in 0..30_000_000_u64, rate in 0.5..50.0_f64, poisson: bool,
+    ) {
+        let arrival = if poisson { Arrival::Poisson } else { Arrival::Constant };
+        let spec = LoadSpec { requests: Some(300), ..spec(arrival, "10", seed) };
+        let plain: Vec<_> = schedule(&spec).collect();
+        let mut changed = schedule(&spec);
+        let at = Micros(at);
+        let mut requests: Vec<_> =
+            std::iter::from_fn(|| changed.next_due().filter(|d| *d < at).and_then(|_| changed.next())).collect();
+        changed.set_rate(at, rate).expect("a rate");
+        prop_assert!((changed.rate_at(at) - rate).abs() < 1e-9);
+        requests.extend(changed);
+        prop_assert_eq!(requests.len(), plain.len());
+        for (plain, changed) in plain.iter().zip(&requests) {
+            if plain.due < at {
+                prop_assert_eq!(plain, changed);
+            } else {
+                // The same request, only its distance from the change is scaled.
+                prop_assert_eq!(&Planned { due: changed.due, ..plain.clone() }, changed);
+                let expected = plain.due.since(at).as_secs_f64() * 10.0 / rate;
+                let found = changed.due.since(at).as_secs_f64();
+                prop_assert!(changed.due >= at && (found - expected).abs() < 2e-6 + 1e-5 / rate, "{found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn requests_are_in_order_and_can_be_served(seed: u64) {
+        let spec = LoadSpec { requests: Some(200), ..spec(Arrival::Poisson, "0..50/s 5s, 3/s 20s", seed) };
+        let requests: Vec<_> = schedule(&spec).collect();
+        prop_assert!(requests.windows(2).all(|w| w[0].due <= w[1].due && w[0].index + 1 == w[1].index));
+        for planned in requests {
+            prop_assert!(LIMITS.fit(planned.input_tokens, planned.output_tokens));
+            prop_assert_eq!(planned.segments.iter().map(|s| s.1).sum::<u32>(), planned.input_tokens);
+        }
+    }
+}

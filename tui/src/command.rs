@@ -1,0 +1,73 @@
+//! What the program does, one file for each subcommand, and how it ends.
+
+pub mod live;
+pub mod profiles;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod signals;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+/// How a command ended when nothing was wrong with its input. Bad input is an error, and exit code 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As asked. Failed requests are data.
+    Fine,
+    /// The SLO was missed, and `--fail-on-slo` was given.
+    SloMissed,
+    /// It ran, but no request completed or a shift did not converge.
+    Unsuccessful,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::Fine => 0,
+            Ending::SloMissed => 1,
+            Ending::Unsuccessful => 3,
+        })
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    // Wrong usage is told by the parser, which then leaves with 2.
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(ending) => ending.into(),
+        Err(error) => {
+            tell(&format!("error: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Ending> {
+    match cli.command()? {
+        Command::Live(options) => live::run(options),
+        Command::Record(options) => record::run(options),
+        Command::Report(options) => report::run(&options),
+        Command::Profiles(options) => profiles::run(&options),
+    }
+}
+
+/// A line for people, on stderr. A closed stderr is nobody's problem.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Data, on stdout.
+///
+/// # Errors
+/// When stdout is closed or full.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

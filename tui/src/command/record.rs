@@ -1,0 +1,90 @@
+//! `pdtune record`: a run without a screen.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use loadgen::clock::unix_micros;
+use loadgen::live::{Command, Phase};
+use loadgen::recording::default_name;
+use loadgen::run::{self, RunConfig, RunHandle, RunResult};
+
+use super::progress::Progress;
+use super::signals::Signals;
+use super::{Ending, print, tell};
+use crate::cli::RecordOptions;
+
+/// Runs the load and prints its summary.
+///
+/// # Errors
+/// When the input is wrong, the target cannot be opened or the recording cannot be written.
+pub fn run(options: RecordOptions) -> anyhow::Result<Ending> {
+    let RecordOptions { target, load, out, json, fail_on_slo } = options;
+    let path = out.unwrap_or_else(|| PathBuf::from(default_name(unix_micros() / 1_000_000, &load.name)));
+    let has_slo = load.slo.is_some();
+    let connection = target.open()?;
+    let handle = run::start(RunConfig { load, connection, record_to: Some(path.clone()) })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(watch(handle))?;
+    let ending = report(&result, &path, json)?;
+    let missed = fail_on_slo && has_slo && result.summary.attainment.is_none_or(|attainment| attainment < 1.0);
+    Ok(if ending == Ending::Fine && missed { Ending::SloMissed } else { ending })
+}
+
+/// Shows progress until the run is over; the first signal ends the schedule, the second the process.
+async fn watch(handle: RunHandle) -> anyhow::Result<RunResult> {
+    let mut signals = Signals::install().context("cannot listen for signals")?;
+    let mut snapshots = handle.snapshots.clone();
+    let mut progress = Progress::new();
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            changed = snapshots.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                let snapshot = snapshots.borrow_and_update().clone();
+                handle.meters.screen();
+                progress.show(&snapshot);
+                if snapshot.phase == Phase::Done {
+                    break;
+                }
+            }
+            () = signals.next() => {
+                progress.clear();
+                if stopping {
+                    leave_at_once();
+                }
+                stopping = true;
+                tell("stopping: waiting for what is in flight; again to leave at once");
+                // The queue of commands is empty in a headless run.
+                let _ = handle.commands.try_send(Command::Finish);
+            }
+        }
+    }
+    progress.clear();
+    Ok(handle.wait()?)
+}
+
+/// The recording is readable up to its last frame and keeps the name that says it is incomplete.
+#[expect(clippy::exit, reason = "asked for twice: whatever is still running is not waited for")]
+fn leave_at_once() -> ! {
+    std::process::exit(130)
+}
+
+fn report(result: &RunResult, path: &std::path::Path, json: bool) -> anyhow::Result<Ending> {
+    let summary = &result.summary;
+    if json {
+        print(&format!("{}\n", serde_json::to_string(summary)?))?;
+    } else {
+        let bytes = std::fs::metadata(path).ok().map(|file| file.len());
+        print(&summary.text(bytes))?;
+    }
+    for failed in &result.failed_shifts {
+        tell(&format!("warning: {failed}"));
+    }
+    if let Some(error) = &result.error {
+        anyhow::bail!("{error}");
+    }
+    let unsuccessful = summary.requests.completed == 0 || !result.failed_shifts.is_empty();
+    Ok(if unsuccessful { Ending::Unsuccessful } else { Ending::Fine })
+}
