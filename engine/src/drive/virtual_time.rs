@@ -5,15 +5,16 @@
 //! were scheduled. Decode steps that cannot change are applied in bulk; [`Pace::SingleSteps`] takes them one by one, with
 //! the same result.
 
+mod log;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use rustc_hash::FxHashMap;
 
-use crate::cluster::{
-    Arrival, BlockHash, Cluster, Emission, Finished, How, Notice, Outbox, Refused, RoleCommand, ShiftReport, StepPlan,
-    StepReport, TransferId,
-};
+pub use log::{Emitted, Log};
+
+use crate::cluster::{Arrival, BlockHash, Cluster, How, Notice, Outbox, RoleCommand, StepPlan, StepReport, TransferId};
 use crate::units::{Nanos, RequestId, Role, Split, UnitId};
 
 /// How long things take.
@@ -54,45 +55,6 @@ pub enum Input {
     Shift(Split, How),
     /// A unit is lost.
     Fail(UnitId),
-}
-
-/// Tokens that were emitted, `gap` apart; the last of them at `at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Emitted {
-    /// When the last token was emitted.
-    pub at: Nanos,
-    /// The time between two of them.
-    pub gap: Nanos,
-    /// Whose and which.
-    pub emission: Emission,
-}
-
-impl Emitted {
-    /// Every token with its instant: request, index in the answer, unit.
-    pub fn tokens(self) -> impl Iterator<Item = (Nanos, RequestId, u32, UnitId)> {
-        let Emission { request, first, count, unit } = self.emission;
-        (0..count).map(move |token| {
-            let before = self.gap.0.saturating_mul(u64::from(count - 1 - token));
-            (self.at - Nanos(before), request, first + token, unit)
-        })
-    }
-}
-
-/// What came of it, in the order in which the driver learnt it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Log {
-    /// Tokens.
-    pub emitted: Vec<Emitted>,
-    /// Requests that are over.
-    pub finished: Vec<(Nanos, Finished)>,
-    /// Shifts that ended.
-    pub shifts: Vec<ShiftReport>,
-    /// All other notices.
-    pub notices: Vec<(Nanos, Notice)>,
-    /// Requests that were not accepted.
-    pub refused: Vec<(Nanos, RequestId, Refused)>,
-    /// Shifts that were not accepted.
-    pub shifts_refused: u32,
 }
 
 /// What happens next. The order of the variants is the order at one instant.
