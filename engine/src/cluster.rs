@@ -22,7 +22,9 @@
 //! | event | units |
 //! |---|---|
 //! | `arrive` | those that can prefill |
-//! | everything else, `advance` of another unit included | all |
+//! | `advance` of a unit that only decodes, while the cluster [is quiet](Cluster::is_quiet) | that unit |
+//! | `transfer_done`, while the cluster is quiet | both ends |
+//! | everything else | all |
 //!
 //! Settled in this way, `advance(k)` equals k times `start_step` and `advance(1)`, to the block.
 //!
@@ -71,7 +73,7 @@ use queue::Queue;
 use router::{DecodeCandidate, PrefillCandidate};
 use sequence::Sequences;
 use shift::ShiftRun;
-use unit::Unit;
+use unit::{Phase, Unit};
 
 use crate::units::{Nanos, Split, UnitId};
 
@@ -145,6 +147,14 @@ impl Cluster {
     /// The configuration.
     pub fn config(&self) -> &ClusterConfig {
         &self.config
+    }
+
+    /// Whether what happens to one decode unit concerns no other: no hand-off waits for room, no shift is under way and no unit
+    /// is lost.
+    pub fn is_quiet(&self) -> bool {
+        self.handoffs.front().is_none()
+            && self.shift.is_none()
+            && self.units.iter().all(|unit| unit.phase != Phase::Failed)
     }
 
     /// What every event ends with: whoever can move on now does.

@@ -24,6 +24,14 @@ impl Cluster {
         for slot in lost {
             self.route(slot, out);
         }
+        self.end_the_hopeless(out);
+        self.drop_from_shift(now, unit, out);
+        self.settle(now, out);
+    }
+
+    /// Ends the requests that nobody can serve any more: all where nobody will decode, those without a unit where nobody will
+    /// prefill.
+    pub(super) fn end_the_hopeless(&mut self, out: &mut Outbox) {
         if !self.units.iter().any(Unit::will_decode) {
             for slot in self.sequences.by_age() {
                 self.detach(slot, out);
@@ -35,8 +43,6 @@ impl Cluster {
                 self.finish(slot, FinishReason::NoCapacity, out);
             }
         }
-        self.drop_from_shift(now, unit, out);
-        self.settle(now, out);
     }
 
     /// Takes everything away from a unit and returns the sequences that lost their place, the oldest first.

@@ -64,6 +64,11 @@ impl Cluster {
         }
     }
 
+    /// The role of a unit; while it changes, the old one until it serves the new one.
+    pub fn role(&self, unit: UnitId) -> Role {
+        self.units.get(unit.index()).map_or(UnitFigures::NOTHING.role, |unit| unit.role)
+    }
+
     /// The roles of the units that have not failed.
     pub fn split(&self) -> Split {
         Split::of(self.units.iter().filter(|unit| unit.phase != Phase::Failed).map(|unit| unit.role))

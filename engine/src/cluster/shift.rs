@@ -91,6 +91,7 @@ impl Cluster {
             return;
         }
         self.abandon_drains(now, |unit, held| format!("{unit} still held {held} sequences at the drain timeout"), out);
+        self.end_the_hopeless(out);
         self.settle(now, out);
     }
 

@@ -5,14 +5,17 @@
 //! were scheduled. Decode steps that cannot change are applied in bulk; [`Pace::SingleSteps`] takes them one by one, with
 //! the same result.
 
+mod log;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use crate::cluster::{
-    Arrival, BlockHash, Cluster, Emission, Finished, How, Notice, Outbox, Refused, RoleCommand, ShiftReport, StepPlan,
-    StepReport, TransferId,
-};
-use crate::units::{Nanos, RequestId, Split, UnitId};
+use rustc_hash::FxHashMap;
+
+pub use log::{Emitted, Log};
+
+use crate::cluster::{Arrival, BlockHash, Cluster, How, Notice, Outbox, RoleCommand, StepPlan, StepReport, TransferId};
+use crate::units::{Nanos, RequestId, Role, Split, UnitId};
 
 /// How long things take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,45 +57,6 @@ pub enum Input {
     Fail(UnitId),
 }
 
-/// Tokens that were emitted, `gap` apart; the last of them at `at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Emitted {
-    /// When the last token was emitted.
-    pub at: Nanos,
-    /// The time between two of them.
-    pub gap: Nanos,
-    /// Whose and which.
-    pub emission: Emission,
-}
-
-impl Emitted {
-    /// Every token with its instant: request, index in the answer, unit.
-    pub fn tokens(self) -> impl Iterator<Item = (Nanos, RequestId, u32, UnitId)> {
-        let Emission { request, first, count, unit } = self.emission;
-        (0..count).map(move |token| {
-            let before = self.gap.0.saturating_mul(u64::from(count - 1 - token));
-            (self.at - Nanos(before), request, first + token, unit)
-        })
-    }
-}
-
-/// What came of it, in the order in which the driver learnt it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Log {
-    /// Tokens.
-    pub emitted: Vec<Emitted>,
-    /// Requests that are over.
-    pub finished: Vec<(Nanos, Finished)>,
-    /// Shifts that ended.
-    pub shifts: Vec<ShiftReport>,
-    /// All other notices.
-    pub notices: Vec<(Nanos, Notice)>,
-    /// Requests that were not accepted.
-    pub refused: Vec<(Nanos, RequestId, Refused)>,
-    /// Shifts that were not accepted.
-    pub shifts_refused: u32,
-}
-
 /// What happens next. The order of the variants is the order at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
@@ -118,6 +82,15 @@ impl Run {
     }
 }
 
+/// Units that have to be settled before an event.
+#[derive(Clone, Copy, Debug)]
+enum Reads {
+    Nobody,
+    Prefill,
+    Ends(UnitId, UnitId),
+    All,
+}
+
 /// A cluster in virtual time.
 #[derive(Debug)]
 pub struct VirtualDriver {
@@ -129,6 +102,8 @@ pub struct VirtualDriver {
     inputs: BTreeMap<u64, Input>,
     scheduled: u64,
     runs: Vec<Option<Run>>,
+    /// Source and destination of the transfers under way.
+    ends: FxHashMap<TransferId, (UnitId, UnitId)>,
     plans: Vec<StepPlan>,
     filled: Vec<(RequestId, u32, BlockHash)>,
     outbox: Outbox,
@@ -156,6 +131,7 @@ impl VirtualDriver {
             inputs: BTreeMap::new(),
             scheduled: 0,
             runs: vec![None; units],
+            ends: FxHashMap::default(),
             plans: (0..units).map(|_| StepPlan::new()).collect(),
             filled: Vec::new(),
             outbox: Outbox::default(),
@@ -233,7 +209,10 @@ impl VirtualDriver {
                 self.advance(now, unit, steps);
                 self.start(now, unit);
             }
-            Event::TransferEnds(id) => self.cluster.transfer_done(now, id, &mut self.outbox),
+            Event::TransferEnds(id) => {
+                self.ends.remove(&id);
+                self.cluster.transfer_done(now, id, &mut self.outbox);
+            }
             Event::Switched(unit) => self.cluster.role_switched(now, unit, &mut self.outbox),
             Event::Warmed(unit) => self.cluster.role_warmed(now, unit, &mut self.outbox),
             Event::Deadline => self.cluster.deadline(now, &mut self.outbox),
@@ -268,15 +247,32 @@ impl VirtualDriver {
         }
     }
 
+    /// Which units an event reads, beside the one whose step ends.
+    fn reads(&self, event: Event) -> Reads {
+        let quiet = self.cluster.is_quiet();
+        match event {
+            Event::Input(number) if matches!(self.inputs.get(&number), Some(Input::Arrive(_))) => Reads::Prefill,
+            Event::StepEnds(unit) if quiet && self.cluster.role(unit) == Role::Decode => Reads::Nobody,
+            Event::TransferEnds(id) if quiet => {
+                self.ends.get(&id).map_or(Reads::All, |&(from, to)| Reads::Ends(from, to))
+            }
+            _ => Reads::All,
+        }
+    }
+
     /// Applies the steps that ended before `event` at `at` on all units that the event reads, and leaves the one in flight.
     fn settle(&mut self, at: Nanos, event: Event) {
+        let reads = self.reads(event);
         for index in 0..self.runs.len() {
             let unit = UnitId(index as u16);
             let Some(run) = self.runs[index].filter(|run| run.steps > 1) else { continue };
-            let arrives =
-                matches!(event, Event::Input(number) if matches!(self.inputs.get(&number), Some(Input::Arrive(_))));
-            let own = event == Event::StepEnds(unit);
-            if own || (arrives && !self.cluster.unit_figures(unit).role.can_prefill()) {
+            let is_read = match reads {
+                Reads::Nobody => false,
+                Reads::Prefill => self.cluster.role(unit).can_prefill(),
+                Reads::Ends(from, to) => unit == from || unit == to,
+                Reads::All => true,
+            };
+            if !is_read || event == Event::StepEnds(unit) {
                 continue;
             }
             let elapsed = at.since(run.started).0;
@@ -356,6 +352,7 @@ impl VirtualDriver {
         }
         for transfer in out.transfers.drain(..) {
             let blocks: u64 = transfer.source.iter().map(|extent| u64::from(extent.blocks)).sum();
+            self.ends.insert(transfer.id, (transfer.from, transfer.to));
             let takes = self.costs.transfer + Nanos(self.costs.block.0 * blocks);
             self.events.push(Reverse((now + takes, Event::TransferEnds(transfer.id))));
         }
