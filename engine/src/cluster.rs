@@ -16,8 +16,8 @@
 //!
 //! A plan with `repeat = n` promises that n such steps can follow each other before the batch changes, *as long as no event
 //! comes in between*. A driver that runs ahead settles first when one does: at an event at time t it calls `advance(t_j, unit, j)`
-//! for the j steps that ended by then, `start_step` at t_j for the step in flight, and only then delivers the event. The step
-//! in flight then counts once. The events read these units, and only these have to be settled:
+//! for the j steps that ended by then, the last of them at `t_j`, and `start_step` at `t_j` for the step in flight, and only
+//! then delivers the event. The step in flight then counts once. The events read these units, and only these have to be settled:
 //!
 //! | event | units |
 //! |---|---|
@@ -86,6 +86,8 @@ pub struct Cluster {
     parked: Queue,
     /// Sequences whose prompt is computed on a unit that does not decode, and that no unit has room for yet.
     handoffs: Queue,
+    /// The age of the oldest of them when that was last looked at.
+    barrier: Option<u64>,
     flights: BTreeMap<TransferId, Flight>,
     next_transfer: u64,
     shift: Option<ShiftRun>,
@@ -126,6 +128,7 @@ impl Cluster {
             sequences: Sequences::default(),
             parked: Queue::default(),
             handoffs: Queue::default(),
+            barrier: None,
             flights: BTreeMap::new(),
             next_transfer: 0,
             shift: None,
@@ -149,7 +152,20 @@ impl Cluster {
         out.notices.append(&mut self.deferred);
         self.migrate(now, out);
         self.dispatch(now, out);
+        self.untangle(out);
         self.proceed_with_drains(now, out);
+        self.lift_barrier(out);
+    }
+
+    /// Nothing younger than the oldest waiting hand-off is admitted where that could go. When it has gone, others may come in.
+    fn lift_barrier(&mut self, out: &mut Outbox) {
+        let barrier = self.handoffs.front().map(|slot| self.sequences[slot].age);
+        if self.barrier.is_some() && self.barrier != barrier {
+            for unit in self.units.iter().filter(|unit| unit.can_decode() && unit.waiting.front().is_some()) {
+                self.stir(unit.id, out);
+            }
+        }
+        self.barrier = barrier;
     }
 
     /// Tells the driver to ask for a step of `unit`, unless it computes one.

@@ -225,3 +225,6 @@ fn planes_mut<'a, E: Element>(block: &'a mut [u8], layout: &KvLayout, layer: usi
     debug_assert!(before.is_empty() && after.is_empty());
     numbers.split_at_mut(elements)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,16 +17,18 @@
 
 mod group;
 mod item;
+mod keys;
 
 use std::ops::Range;
 
 use half::f16;
 
 use crate::KernelError;
-use crate::arena::{KvArena, KvDtype, Run, blocks_of};
+use crate::arena::{KvArena, KvDtype, Run};
 use crate::error::{expect_len, expect_multiple};
-use crate::simd::{Isa, LANES};
-use item::{Item, Keys, State};
+use crate::simd::{Element, Isa, LANES};
+use item::{Item, State};
+use keys::Keys;
 
 /// Positions between two corrections of the running softmax.
 const GROUP: usize = 64;
@@ -89,57 +91,51 @@ fn attend_with(
     scratch: &mut AttentionScratch,
 ) -> Result<(), KernelError> {
     let layout = arena.layout();
-    let Queries { q, heads, scale } = queries;
-    expect_multiple("query heads", heads, layout.kv_heads)?;
-    if layer >= layout.layers {
-        return Err(KernelError::Layout { what: "layer", found: layer, allowed: "below the arena's layers" });
-    }
-    let width = heads * layout.head_dim;
-    expect_multiple("queries", q.len(), width)?;
-    expect_len("attention output", out.len(), q.len())?;
-    let shared = heads / layout.kv_heads;
-    let positions = (ITEM_ROWS / shared).max(1);
+    expect_multiple("query heads", queries.heads, layout.kv_heads)?;
+    let width = queries.heads * layout.head_dim;
+    expect_multiple("queries", queries.q.len(), width)?;
+    expect_len("attention output", out.len(), queries.q.len())?;
     for sequence in sequences {
         let Range { start: first, end } = sequence.rows;
-        if first > end || end * width > q.len() {
-            return Err(KernelError::Shape { what: "rows of a sequence", found: end, expected: q.len() / width });
+        let rows = queries.q.len() / width;
+        if first > end || end > rows {
+            return Err(KernelError::Shape { what: "rows of a sequence", found: end, expected: rows });
         }
-        find_blocks(arena, sequence, &mut scratch.blocks)?;
-        for from in (first..end).step_by(positions) {
-            let to = (from + positions).min(end);
-            let item = Item {
-                layout,
-                layer,
-                shared,
-                scale,
-                start: sequence.start as usize + (from - first),
-                positions: to - from,
-                q: &q[from * width..to * width],
-                out: &mut out[from * width..to * width],
-                state: &mut scratch.state,
-            };
-            match layout.dtype {
-                KvDtype::F32 => isa.run(item.over(Keys::<f32>::new(arena, &scratch.blocks))),
-                KvDtype::F16 => isa.run(item.over(Keys::<f16>::new(arena, &scratch.blocks))),
+        let numbers = first * width..end * width;
+        let queries = Queries { q: &queries.q[numbers.clone()], ..queries };
+        let AttentionScratch { state, blocks } = scratch;
+        match layout.dtype {
+            KvDtype::F32 => {
+                let keys = Keys::<f32>::new(arena, layer, sequence, blocks)?;
+                attend_one(isa, keys, queries, sequence.start as usize, &mut out[numbers], state);
+            }
+            KvDtype::F16 => {
+                let keys = Keys::<f16>::new(arena, layer, sequence, blocks)?;
+                attend_one(isa, keys, queries, sequence.start as usize, &mut out[numbers], state);
             }
         }
     }
     Ok(())
 }
 
-/// Lists the blocks that a sequence reads, checked to exist.
-fn find_blocks(arena: &KvArena, sequence: &Sequence<'_>, blocks: &mut Vec<u32>) -> Result<(), KernelError> {
-    let layout = arena.layout();
-    let needed = sequence.start as usize + sequence.rows.len();
-    let count = needed.div_ceil(layout.block_tokens);
-    blocks.clear();
-    blocks.extend(blocks_of(sequence.table).take(count));
-    if blocks.len() < count {
-        return Err(KernelError::TableTooShort { covered: blocks.len() * layout.block_tokens, needed });
-    }
-    match blocks.iter().find(|&&block| block as usize >= layout.blocks) {
-        Some(&block) => Err(KernelError::NoSuchBlock { block: u64::from(block), blocks: layout.blocks }),
-        None => Ok(()),
+/// Attends with all queries of one sequence, the first of which is at position `start`.
+fn attend_one<E: Element>(
+    isa: Isa,
+    keys: Keys<'_, E>,
+    queries: Queries<'_>,
+    start: usize,
+    out: &mut [f32],
+    state: &mut State,
+) {
+    let layout = keys.layout();
+    let shared = queries.heads / layout.kv_heads;
+    let positions = (ITEM_ROWS / shared).max(1);
+    let size = positions * queries.heads * layout.head_dim;
+    for (i, (q, out)) in queries.q.chunks(size).zip(out.chunks_mut(size)).enumerate() {
+        let positions_here = q.len() / (queries.heads * layout.head_dim);
+        let start = start + i * positions;
+        let item = Item { keys, shared, scale: queries.scale, start, positions: positions_here, q, out, state };
+        isa.run(item);
     }
 }
 

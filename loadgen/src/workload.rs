@@ -45,7 +45,19 @@ pub enum LengthsError {
     /// The target has no room for one token in and one out.
     #[error("the target serves at most {0} tokens a request, a prompt and an answer need 2")]
     NoRoom(u32),
-    /// Fixed lengths beyond the limit.
+    /// One fixed length that leaves no room for the other.
+    #[error(
+        "{side} {tokens} is beyond the {limit} tokens a request may have, prompt and answer together; shorten it or cut it with --clamp"
+    )]
+    TooLong {
+        /// `isl` or `osl`.
+        side: &'static str,
+        /// Its tokens.
+        tokens: u32,
+        /// The limit on both together.
+        limit: u32,
+    },
+    /// Fixed lengths that are together beyond the limit.
     #[error(
         "isl {isl} and osl {osl} together are beyond the {limit} tokens a request may have; shorten them or cut them with --clamp"
     )]

@@ -10,9 +10,7 @@ pub mod signals;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 
 /// How a command ended when nothing was wrong with its input. Bad input is an error, and exit code 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,19 +35,24 @@ impl From<Ending> for ExitCode {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    // Wrong usage is told by the parser, which then leaves with 2.
-    let cli = Cli::parse();
-    match run(cli) {
-        Ok(ending) => ending.into(),
-        Err(error) => {
+    let ended = match Cli::read(std::env::args_os()) {
+        Ok(cli) => run(cli),
+        Err(refusal) => match refusal.asked_for() {
+            Some(text) => print(&text).map(|()| Ending::Fine),
+            None => Err(refusal.into()),
+        },
+    };
+    ended.map_or_else(
+        |error| {
             tell(&format!("error: {error:#}"));
             ExitCode::from(2)
-        }
-    }
+        },
+        ExitCode::from,
+    )
 }
 
 fn run(cli: Cli) -> anyhow::Result<Ending> {
-    match cli.command()? {
+    match cli.command(&cli::library())? {
         Command::Live(options) => live::run(options),
         Command::Record(options) => record::run(options),
         Command::Report(options) => report::run(&options),

@@ -15,6 +15,8 @@
 
 pub mod action;
 pub mod chart;
+pub mod cli;
+pub mod command;
 pub mod format;
 pub mod model;
 pub mod shell;

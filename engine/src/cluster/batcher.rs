@@ -38,14 +38,14 @@ impl Cluster {
         let preempted = self.plan_decodes(now, unit, &mut budget, plan);
         let decodes = plan.sequences.len();
         self.plan_prompts(now, unit, &mut budget, plan);
-        // Whoever was just preempted would only come back to be preempted again.
+        // Whoever was just preempted would only come back to be preempted again; the next step may admit.
         if !preempted {
             self.admit(now, unit, limits.sequences, &mut budget, plan);
         }
         if plan.sequences.is_empty() {
             return false;
         }
-        if decodes == plan.sequences.len() && decodes == self.units[unit.index()].running.len() {
+        if !preempted && decodes == plan.sequences.len() && decodes == self.units[unit.index()].running.len() {
             plan.repeat = self.horizon(unit, max_repeat.max(1));
         }
         let step = &mut self.units[unit.index()].step;

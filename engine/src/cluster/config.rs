@@ -14,7 +14,7 @@ pub struct BatchLimits {
 /// When the first token of a disaggregated request reaches the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FirstToken {
-    /// After the KV hand-off, as in vLLM and SGLang: the transfer is part of TTFT.
+    /// After the KV hand-off, as in vLLM and `SGLang`: the transfer is part of TTFT.
     #[default]
     AfterHandOff,
     /// As soon as the prefill unit has sampled it.

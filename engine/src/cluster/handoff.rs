@@ -90,9 +90,11 @@ impl Cluster {
     }
 
     fn return_to_source(&mut self, slot: Slot, source: Holding, migration: bool, out: &mut Outbox) {
-        self.sequences[slot].holding = source;
-        if migration {
+        let sequence = &mut self.sequences[slot];
+        sequence.holding = source;
+        if migration || self.units[sequence.unit.index()].can_decode() {
             self.decode_here(slot, out);
+            self.emit(slot, out);
         } else {
             self.units[self.sequences[slot].unit.index()].handing_off += 1;
             self.sequences[slot].place = Place::HandingOff;
@@ -128,25 +130,25 @@ impl Cluster {
         here.handing_off += 1;
     }
 
+    /// Continues the sequences that wait at `unit` for a hand-off there, now that it decodes itself. They hold their blocks already:
+    /// if they kept their turn, an older request that needs these blocks and a hand-off that must not overtake it would wait
+    /// for each other.
+    pub(super) fn adopt_handoffs(&mut self, unit: UnitId, out: &mut Outbox) {
+        let here: Vec<Slot> = self.handoffs.iter().filter(|&slot| self.sequences[slot].unit == unit).collect();
+        for slot in here {
+            self.handoffs.remove(slot);
+            self.units[unit.index()].handing_off -= 1;
+            self.decode_here(slot, out);
+            self.emit(slot, out);
+        }
+    }
+
     /// Starts hand-offs while there is room for the oldest.
     pub(super) fn dispatch(&mut self, now: Nanos, out: &mut Outbox) {
         while let Some(slot) = self.handoffs.front() {
-            let here = &self.units[self.sequences[slot].unit.index()];
-            if here.can_decode() {
-                // Its unit has learnt to decode meanwhile.
-                if here.running.len() as u32 + here.incoming >= self.config.limits(here.role).sequences {
-                    return;
-                }
-                self.units[self.sequences[slot].unit.index()].handing_off -= 1;
-                self.handoffs.pop();
-                self.decode_here(slot, out);
-                self.emit(slot, out);
-            } else if let Some(to) = self.destination(slot) {
-                self.handoffs.pop();
-                self.start_transfer(now, slot, to, false, out);
-            } else {
-                return;
-            }
+            let Some(to) = self.destination(slot) else { return };
+            self.handoffs.pop();
+            self.start_transfer(now, slot, to, false, out);
         }
     }
 

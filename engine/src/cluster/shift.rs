@@ -146,6 +146,22 @@ impl Cluster {
         }
     }
 
+    /// Where nobody decodes, a sequence that waits for a hand-off at a unit that is to become the one who does would wait for
+    /// itself. It is computed anew elsewhere.
+    pub(super) fn untangle(&mut self, out: &mut Outbox) {
+        if self.shift.is_none() || self.units.iter().any(Unit::can_decode) {
+            return;
+        }
+        let is_leaving = |unit: &Unit| unit.phase == Phase::Draining && !unit.can_prefill();
+        let stuck = self.handoffs.iter().filter(|&slot| is_leaving(&self.units[self.sequences[slot].unit.index()]));
+        for slot in stuck.collect::<Vec<Slot>>() {
+            self.detach(slot, out);
+            let sequence = &mut self.sequences[slot];
+            (sequence.computed, sequence.preemptions) = (0, sequence.preemptions + 1);
+            self.route(slot, out);
+        }
+    }
+
     /// A unit that shares nothing with its new role must hold no block at all, not even for a transfer that nobody wants.
     fn is_drained(&self, unit: &Unit) -> bool {
         let shares = unit.can_prefill() || unit.can_decode();
@@ -162,6 +178,9 @@ impl Cluster {
             while let Some(slot) = self.parked.pop() {
                 self.route(slot, out);
             }
+        }
+        if self.units[unit.index()].can_decode() {
+            self.adopt_handoffs(unit, out);
         }
         self.stir(unit, out);
         self.settle(now, out);

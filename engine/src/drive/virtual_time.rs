@@ -210,6 +210,11 @@ impl VirtualDriver {
         &self.cluster
     }
 
+    /// The cluster, when its time is over.
+    pub fn into_cluster(self) -> Cluster {
+        self.cluster
+    }
+
     /// What has come of it so far.
     pub fn log(&self) -> &Log {
         &self.log
@@ -226,7 +231,6 @@ impl VirtualDriver {
             Event::StepEnds(unit) => {
                 let steps = self.runs[unit.index()].map_or(1, |run| run.steps);
                 self.advance(now, unit, steps);
-                self.deliver(now);
                 self.start(now, unit);
             }
             Event::TransferEnds(id) => self.cluster.transfer_done(now, id, &mut self.outbox),
@@ -284,7 +288,6 @@ impl VirtualDriver {
             if ended > 0 {
                 let boundary = run.started + Nanos(run.cost.0 * u64::from(ended));
                 self.advance(boundary, unit, ended);
-                self.deliver(boundary);
                 self.start(boundary, unit);
             }
             if let Some(run) = &mut self.runs[index] {
@@ -295,13 +298,21 @@ impl VirtualDriver {
     }
 
     fn advance(&mut self, now: Nanos, unit: UnitId, steps: u32) {
-        self.runs[unit.index()] = None;
+        let Some(run) = self.runs[unit.index()].take() else { return };
         if self.cluster.config().prefix_cache {
             self.find_filled(unit, steps);
         }
         let report = StepReport { stopped: &[], filled: &self.filled };
         self.cluster.advance(now, unit, steps, report, &mut self.outbox);
         self.filled.clear();
+        let mut planned = self.plans[unit.index()].sequences.iter();
+        for emission in self.outbox.emissions.drain(..) {
+            // The batch emits in the order of the plan, a token a step; what follows was held back until now.
+            let stepwise = steps > 1 && planned.any(|sequence| sequence.request == emission.request);
+            let gap = if stepwise { run.cost } else { Nanos::ZERO };
+            self.log.emitted.push(Emitted { at: now, gap, emission });
+        }
+        self.deliver(now);
     }
 
     /// Lists the blocks that decoding sequences have filled, in the order of the steps.
@@ -334,9 +345,7 @@ impl VirtualDriver {
     fn deliver(&mut self, now: Nanos) {
         let mut out = std::mem::take(&mut self.outbox);
         for emission in out.emissions.drain(..) {
-            let plan = &self.plans[emission.unit.index()];
-            let gap = self.costs.step + Nanos(self.costs.token.0 * u64::from(plan.tokens()));
-            self.log.emitted.push(Emitted { at: now, gap, emission });
+            self.log.emitted.push(Emitted { at: now, gap: Nanos::ZERO, emission });
         }
         self.log.finished.extend(out.finished.drain(..).map(|finished| (now, finished)));
         for notice in out.notices.drain(..) {

@@ -3,9 +3,15 @@
 use engine::cluster::{Arrival, BatchLimits, BlockHash, Cluster, ClusterConfig, FirstToken};
 use engine::drive::virtual_time::{Costs, Input, Log, Pace, VirtualDriver};
 use engine::units::{Nanos, RequestId, Split};
+use proptest::test_runner::{Config, RngSeed};
+
+/// The same `cases` cases in every run.
+pub(crate) fn proptest_config(cases: u32) -> Config {
+    Config { cases, rng_seed: RngSeed::Fixed(11), failure_persistence: None, ..Config::default() }
+}
 
 /// Blocks of 4 tokens, 64 of them a unit, generous limits.
-pub fn config() -> ClusterConfig {
+pub(crate) fn config() -> ClusterConfig {
     ClusterConfig {
         block_tokens: 4,
         blocks_per_unit: 64,
@@ -21,7 +27,7 @@ pub fn config() -> ClusterConfig {
 }
 
 /// A step of n tokens takes 100 + n, a transfer of n blocks 30 + 2n, a role change 50 + 70.
-pub const COSTS: Costs = Costs {
+pub(crate) const COSTS: Costs = Costs {
     step: Nanos(100),
     token: Nanos(1),
     transfer: Nanos(30),
@@ -31,22 +37,24 @@ pub const COSTS: Costs = Costs {
 };
 
 /// The chained hashes of the first blocks of a prompt: `shared` blocks that all prompts of one `family` have in common, then its own.
-pub fn hashes(request: u64, family: u64, shared: u32, blocks: u32) -> Vec<BlockHash> {
+pub(crate) fn hashes(request: u64, family: u64, shared: u32, blocks: u32) -> Vec<BlockHash> {
+    let mut hash = 0_u64;
     (0..blocks)
         .map(|block| {
             let owner = if block < shared { family + 1 } else { (request + 1) << 20 };
-            BlockHash((owner << 16 | u64::from(block)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            hash = (hash.rotate_left(17) ^ owner).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(block);
+            BlockHash(hash)
         })
         .collect()
 }
 
 /// A request whose prompt shares nothing.
-pub fn request(number: u64, prompt: u32, output: u32) -> Arrival {
+pub(crate) fn request(number: u64, prompt: u32, output: u32) -> Arrival {
     family_request(number, 0, 0, prompt, output)
 }
 
 /// A request whose prompt starts with `shared` blocks of its family.
-pub fn family_request(number: u64, family: u64, shared: u32, prompt: u32, output: u32) -> Arrival {
+pub(crate) fn family_request(number: u64, family: u64, shared: u32, prompt: u32, output: u32) -> Arrival {
     Arrival {
         request: RequestId(number),
         prompt_tokens: prompt,
@@ -56,17 +64,17 @@ pub fn family_request(number: u64, family: u64, shared: u32, prompt: u32, output
 }
 
 /// A split, spelled.
-pub fn split(text: &str) -> Split {
+pub(crate) fn split(text: &str) -> Split {
     text.parse().expect("a split")
 }
 
 /// A cluster in virtual time.
-pub fn driver(config: ClusterConfig, split_text: &str, pace: Pace) -> VirtualDriver {
+pub(crate) fn driver(config: ClusterConfig, split_text: &str, pace: Pace) -> VirtualDriver {
     VirtualDriver::new(Cluster::new(config, split(split_text)).expect("a cluster"), COSTS, pace)
 }
 
 /// Runs a schedule to its end, with every invariant checked after every event.
-pub fn run(driver: &mut VirtualDriver, schedule: impl IntoIterator<Item = (u64, Input)>) -> Log {
+pub(crate) fn run(driver: &mut VirtualDriver, schedule: impl IntoIterator<Item = (u64, Input)>) -> Log {
     for (at, input) in schedule {
         driver.schedule(Nanos(at), input);
     }

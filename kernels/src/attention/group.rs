@@ -2,6 +2,7 @@
 
 use super::GROUP;
 use super::item::State;
+use super::keys::Keys;
 use crate::simd::{Element, LANES, Simd, accumulate, exp, load_tile, store_tile};
 
 /// Vectors of positions in a group.
@@ -24,8 +25,6 @@ pub(super) struct Group<E> {
 pub(super) struct Rows {
     /// The first row in the state.
     pub(super) first: usize,
-    /// Positions of the group that the first row sees, the fewest of all.
-    pub(super) least: usize,
     /// The position of row 0 of the head.
     pub(super) start: usize,
     /// Query heads of one key-value head.
@@ -37,7 +36,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Positions of the group that row `r` of the tile sees.
+    /// Positions of the group that row `r` of the tile sees: more for later rows.
     #[inline(always)]
     fn visible(&self, r: usize) -> usize {
         (self.start + (self.row + r) / self.shared + 1 - self.base).min(GROUP)
@@ -45,22 +44,17 @@ impl Rows {
 }
 
 impl<E: Element> Group<E> {
-    /// The group from `base` on, of a sequence with positions up to `end`, of which `sixteen` tells where they are.
+    /// The group from `base` on, of a sequence whose positions reach up to `end`, which is above `base`.
     #[inline(always)]
-    pub(super) fn new(
-        head_dim: usize,
-        base: usize,
-        end: usize,
-        sixteen: impl Fn(usize) -> (*const E, *const E),
-    ) -> Self {
-        let mut sixteens = [sixteen(base); VECTORS];
+    pub(super) fn new(keys: &Keys<'_, E>, head: usize, base: usize, end: usize) -> Self {
+        let mut sixteens = [keys.sixteen(head, base); VECTORS];
         for (vector, place) in sixteens.iter_mut().enumerate().skip(1) {
             let position = base + vector * LANES;
             if position < end {
-                *place = sixteen(position);
+                *place = keys.sixteen(head, position);
             }
         }
-        Self { head_dim, sixteens }
+        Self { head_dim: keys.layout().head_dim, sixteens }
     }
 
     /// Brings `R` rows past this group.
@@ -70,11 +64,12 @@ impl<E: Element> Group<E> {
         for r in 0..R {
             self.weigh(simd, state, rows, r);
         }
-        self.add_values::<S, R>(simd, state, rows.first, 0, 0..rows.least);
+        let least = rows.visible(0);
+        self.add_values::<S, R>(simd, state, rows.first, 0, 0..least);
         for r in 0..R {
             let visible = rows.visible(r);
-            if visible > rows.least {
-                self.add_values::<S, 1>(simd, state, rows.first + r, r, rows.least..visible);
+            if visible > least {
+                self.add_values::<S, 1>(simd, state, rows.first + r, r, least..visible);
             }
         }
     }

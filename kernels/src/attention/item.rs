@@ -1,41 +1,9 @@
 //! Some consecutive queries of one sequence, all heads: what one kernel call works on.
 
-use std::marker::PhantomData;
-
 use super::GROUP;
 use super::group::{Group, Rows};
-use crate::arena::{KvArena, KvLayout, OwnerView};
+use super::keys::Keys;
 use crate::simd::{Element, Kernel, LANES, MAX_TILE_ROWS, Simd, tile_rows};
-
-/// The keys and values of one sequence in an arena of elements `E`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Keys<'a, E> {
-    view: OwnerView<'a>,
-    /// Checked to exist in the arena.
-    blocks: &'a [u32],
-    _elements: PhantomData<E>,
-}
-
-impl<'a, E: Element> Keys<'a, E> {
-    /// `E` is the arena's number format and every block exists in it.
-    pub(super) fn new(arena: &'a KvArena, blocks: &'a [u32]) -> Self {
-        debug_assert_eq!(arena.layout().dtype.bytes(), size_of::<E>());
-        debug_assert!(blocks.iter().all(|&block| (block as usize) < arena.layout().blocks));
-        Self { view: arena.view(), blocks, _elements: PhantomData }
-    }
-
-    /// The keys `[head_dim][16]` and the values `[16][head_dim]` of the sixteen positions from `position` on.
-    #[inline(always)]
-    fn sixteen(&self, layout: &KvLayout, layer: usize, head: usize, position: usize) -> (*const E, *const E) {
-        let block = self.blocks[position / layout.block_tokens] as usize;
-        let plane = layout.plane_elements();
-        let at = (block * layout.layers + layer) * 2 * plane
-            + head * layout.head_elements()
-            + position % layout.block_tokens * layout.head_dim;
-        let keys = self.view.as_ptr().cast::<E>().wrapping_add(at);
-        (keys, keys.wrapping_add(plane))
-    }
-}
 
 /// The running softmax of an item's rows, `[kv_head][row]` each.
 #[derive(Debug, Default)]
@@ -52,17 +20,16 @@ pub(super) struct State {
     pub(super) scores: Vec<f32>,
 }
 
-/// Consecutive queries of one sequence.
+/// Consecutive queries of one sequence: a kernel.
 #[derive(Debug)]
-pub(super) struct Item<'a> {
-    pub(super) layout: &'a KvLayout,
-    pub(super) layer: usize,
+pub(super) struct Item<'a, E> {
+    pub(super) keys: Keys<'a, E>,
     /// Query heads of one key-value head.
     pub(super) shared: usize,
     pub(super) scale: f32,
     /// The position of the first query.
     pub(super) start: usize,
-    /// How many.
+    /// How many queries; the keys reach to the last one at least.
     pub(super) positions: usize,
     /// `[position][head][head_dim]`.
     pub(super) q: &'a [f32],
@@ -71,12 +38,7 @@ pub(super) struct Item<'a> {
     pub(super) state: &'a mut State,
 }
 
-impl<'a> Item<'a> {
-    /// The kernel that attends with these queries over `keys`.
-    pub(super) fn over<E: Element>(self, keys: Keys<'a, E>) -> Attend<'a, E> {
-        Attend { item: self, keys }
-    }
-
+impl<E: Element> Item<'_, E> {
     fn rows(&self) -> usize {
         self.positions * self.shared
     }
@@ -84,7 +46,7 @@ impl<'a> Item<'a> {
     /// Calls `f(state row, query row)` with the offset of each head's numbers in the state and in the queries.
     #[inline(always)]
     fn each_head(&self, mut f: impl FnMut(usize, usize)) {
-        let (rows, head_dim, kv_heads) = (self.rows(), self.layout.head_dim, self.layout.kv_heads);
+        let (rows, head_dim, kv_heads) = (self.rows(), self.keys.layout().head_dim, self.keys.layout().kv_heads);
         for position in 0..self.positions {
             for head in 0..kv_heads {
                 for shared in 0..self.shared {
@@ -97,8 +59,8 @@ impl<'a> Item<'a> {
 
     #[inline(always)]
     fn begin(&mut self) {
-        let head_dim = self.layout.head_dim;
-        let rows = self.rows() * self.layout.kv_heads;
+        let head_dim = self.keys.layout().head_dim;
+        let rows = self.rows() * self.keys.layout().kv_heads;
         let mut state = std::mem::take(self.state);
         state.sums.clear();
         state.sums.resize(rows * head_dim, 0.0);
@@ -119,7 +81,7 @@ impl<'a> Item<'a> {
 
     #[inline(always)]
     fn finish(&mut self) {
-        let head_dim = self.layout.head_dim;
+        let head_dim = self.keys.layout().head_dim;
         let out = std::mem::take(&mut self.out);
         self.each_head(|row, at| {
             let mut lanes = [0.0; LANES];
@@ -146,55 +108,42 @@ fn fold(mut lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-/// An item and the keys it attends over.
-#[derive(Debug)]
-pub(super) struct Attend<'a, E> {
-    item: Item<'a>,
-    keys: Keys<'a, E>,
-}
-
-impl<E: Element> Kernel for Attend<'_, E> {
+impl<E: Element> Kernel for Item<'_, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        self.item.begin();
-        let groups = (self.item.start + self.item.positions).div_ceil(GROUP);
-        let kv_heads = self.item.layout.kv_heads;
+        self.begin();
+        let groups = (self.start + self.positions).div_ceil(GROUP);
+        let kv_heads = self.keys.layout().kv_heads;
         // A prompt chunk goes through the keys of one head while they are in the nearest cache; a decoding sequence
         // visits each block once, since its blocks are far apart. The order does not change a row's bits.
         for step in 0..groups * kv_heads {
-            let (head, group) = if self.item.positions > 1 {
-                (step / groups, step % groups)
-            } else {
-                (step % kv_heads, step / kv_heads)
-            };
+            let (head, group) =
+                if self.positions > 1 { (step / groups, step % groups) } else { (step % kv_heads, step / kv_heads) };
             self.group(simd, head, group * GROUP);
         }
-        self.item.finish();
+        self.finish();
     }
 }
 
-impl<E: Element> Attend<'_, E> {
+impl<E: Element> Item<'_, E> {
     /// Takes the rows of one key-value head through the group of positions that starts at `base`.
     #[inline(always)]
     fn group<S: Simd>(&mut self, simd: S, head: usize, base: usize) {
-        let Item { layout, layer, shared, start, positions, .. } = self.item;
+        let Self { shared, start, positions, .. } = *self;
         let rows = positions * shared;
         // The first row that sees anything of this group.
         let mut row = base.saturating_sub(start) * shared;
-        let group = Group::<E>::new(layout.head_dim, base, start + positions, |position| {
-            self.keys.sixteen(layout, layer, head, position)
-        });
+        let group = Group::new(&self.keys, head, base, start + positions);
         while row < rows {
             let count = tile_rows::<S>(rows - row);
-            let visible = |row: usize| (start + row / shared + 1 - base).min(GROUP);
-            let tile = Rows { first: head * rows + row, least: visible(row), start, shared, row, base };
+            let tile = Rows { first: head * rows + row, start, shared, row, base };
             match count {
-                8 if S::WIDE => group.step::<S, 8>(simd, self.item.state, &tile),
-                4 if S::WIDE => group.step::<S, 4>(simd, self.item.state, &tile),
-                2 => group.step::<S, 2>(simd, self.item.state, &tile),
-                _ => group.step::<S, 1>(simd, self.item.state, &tile),
+                8 if S::WIDE => group.step::<S, 8>(simd, self.state, &tile),
+                4 if S::WIDE => group.step::<S, 4>(simd, self.state, &tile),
+                2 => group.step::<S, 2>(simd, self.state, &tile),
+                _ => group.step::<S, 1>(simd, self.state, &tile),
             }
             row += count;
         }

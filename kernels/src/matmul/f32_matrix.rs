@@ -82,6 +82,8 @@ struct Tiles<'a> {
 }
 
 impl Tile for Tiles<'_> {
+    const ROWS: usize = 8;
+
     #[inline(always)]
     fn tile<S: Simd, const R: usize>(&self, simd: S, panel: usize, row: usize) -> [[S::F; 2]; R] {
         let inputs = self.matrix.inputs;

@@ -7,6 +7,8 @@ pub(super) const PANEL: usize = 2 * LANES;
 
 /// A kernel that computes one register tile.
 pub(super) trait Tile {
+    /// Rows of the largest register tile that pays: 8, 4 or 2.
+    const ROWS: usize;
     /// The products of rows `row .. row + R` with the columns of `panel`.
     fn tile<S: Simd, const R: usize>(&self, simd: S, panel: usize, row: usize) -> [[S::F; 2]; R];
 }
@@ -14,16 +16,16 @@ pub(super) trait Tile {
 /// Computes all rows of `out`, of `columns` numbers each, panel after panel: a panel stays in the cache while the rows,
 /// which are fewer bytes, pass it.
 #[inline(always)]
-pub(super) fn product<S: Simd>(simd: S, tiles: &impl Tile, columns: usize, out: &mut [f32]) {
+pub(super) fn product<S: Simd, T: Tile>(simd: S, tiles: &T, columns: usize, out: &mut [f32]) {
     let rows = out.len() / columns;
     for panel in 0..columns.div_ceil(PANEL) {
         let mut row = 0;
         while row < rows {
             let mut place = Place { out: &mut out[row * columns..], columns, first: panel * PANEL };
-            let count = tile_rows::<S>(rows - row);
+            let count = tile_rows::<S>((rows - row).min(T::ROWS));
             match count {
-                8 if S::WIDE => place.put(simd, &tiles.tile::<S, 8>(simd, panel, row)),
-                4 if S::WIDE => place.put(simd, &tiles.tile::<S, 4>(simd, panel, row)),
+                8 if S::WIDE && T::ROWS >= 8 => place.put(simd, &tiles.tile::<S, 8>(simd, panel, row)),
+                4 if S::WIDE && T::ROWS >= 4 => place.put(simd, &tiles.tile::<S, 4>(simd, panel, row)),
                 2 => place.put(simd, &tiles.tile::<S, 2>(simd, panel, row)),
                 _ => place.put(simd, &tiles.tile::<S, 1>(simd, panel, row)),
             }

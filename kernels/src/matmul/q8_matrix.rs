@@ -143,6 +143,9 @@ struct Tiles<'a> {
 }
 
 impl Tile for Tiles<'_> {
+    /// Two rows already keep the byte products busy; more spill, and measured slower.
+    const ROWS: usize = 2;
+
     #[inline(always)]
     fn tile<S: Simd, const R: usize>(&self, simd: S, panel: usize, row: usize) -> [[S::F; 2]; R] {
         let inputs = self.matrix.inputs;

@@ -51,6 +51,8 @@ impl Draw {
         let fit = (0..TRIALS).filter(|_| trial.attempt().is_some()).count() as u32;
         match (isl, osl) {
             _ if fit >= NEEDED => Ok(draw),
+            (Lengths::Fixed(tokens), _) if tokens >= limit => Err(LengthsError::TooLong { side: "isl", tokens, limit }),
+            (_, Lengths::Fixed(tokens)) if tokens >= limit => Err(LengthsError::TooLong { side: "osl", tokens, limit }),
             (Lengths::Fixed(isl), Lengths::Fixed(osl)) => Err(LengthsError::Fixed { isl, osl, limit }),
             _ => Err(LengthsError::Random { isl, osl, fit, of: TRIALS, need: NEEDED, limit }),
         }
@@ -108,7 +110,11 @@ mod tests {
         );
         assert_eq!(pair("4000", "97", true), Ok(Pair { input: 3_999, output: 97, clamped: true }));
         assert_eq!(pair("10", "9000", true), Ok(Pair { input: 1, output: 4_095, clamped: true }));
-        assert_eq!(pair("10", "9000", false), Err(LengthsError::Fixed { isl: 10, osl: 9_000, limit: 4_096 }));
+        assert_eq!(pair("10", "4096", false), Err(LengthsError::TooLong { side: "osl", tokens: 4_096, limit: 4_096 }));
+        assert_eq!(
+            pair("999999", "uniform:1..9", false).map_err(|e| e.to_string()),
+            Err("isl 999999 is beyond the 4096 tokens a request may have, prompt and answer together; shorten it or cut it with --clamp".into())
+        );
     }
 
     #[test]

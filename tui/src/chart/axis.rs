@@ -87,8 +87,12 @@ impl TimeAxis {
         if at < self.from || at > self.to || columns == 0 {
             return None;
         }
-        let share = u128::from(at.since(self.from).0) * columns as u128 / u128::from(self.length().0.max(1));
-        Some((share as usize).min(columns - 1))
+        let (since, length) = (at.since(self.from).0, self.length().0.max(1));
+        let column = match since.checked_mul(columns as u64) {
+            Some(product) => (product / length) as usize,
+            None => (u128::from(since) * columns as u128 / u128::from(length)) as usize,
+        };
+        Some(column.min(columns - 1))
     }
 
     /// Round instants for labels on an axis of `columns` columns.

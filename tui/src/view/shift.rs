@@ -27,8 +27,10 @@ pub(super) fn shift(model: &Model, dialog: ShiftDialog, theme: &Theme, area: Rec
     if let Some(chosen) = moves.get(position) {
         rows.push(Row::new(6, Line::default()));
         rows.extend(now_rows(now, chosen, theme, WIDTH.min(area.width)));
-        rows.push(Row::new(6, Line::default()));
-        rows.extend(step_rows(chosen, dialog.how, theme));
+        if chosen.refused.is_none() {
+            rows.push(Row::new(6, Line::default()));
+            rows.extend(step_rows(chosen, dialog.how, theme));
+        }
         rows.push(Row::new(6, Line::default()));
         rows.push(Row::new(1, advice(now, chosen, theme)));
     }
@@ -52,7 +54,7 @@ fn move_rows(now: &Snapshot, moves: &[Move], position: usize, theme: &Theme) -> 
         let cursor = if selected { s.cursor } else { " " };
         let text = format!(" {cursor} one {} {} {}", m.from, s.arrow, m.to);
         let base = if selected { Paint::Selected } else { Paint::Text };
-        let mut spans = vec![span(theme, base, format!("{text:<34}"))];
+        let mut spans = vec![span(theme, base, format!("{text:<28}"))];
         if let Some(reason) = &m.refused {
             spans.push(span(theme, Paint::Disabled, format!(" {} {reason}", s.bad)));
         } else {
@@ -83,7 +85,7 @@ fn now_rows(now: &Snapshot, chosen: &Move, theme: &Theme, width: u16) -> Vec<Row
         }
         rows.push(Row::new(4, Line::from(spans)));
     }
-    let room = usize::from(width.saturating_sub(20));
+    let room = usize::from(width.saturating_sub(22));
     let side = span(theme, Paint::Headline, format!("{} ", now.limiting.side));
     let mut why = wrap(&now.limiting.why, room, 2).into_iter();
     let first = Line::from_iter([label("limit"), side, span(theme, Paint::Text, why.next().unwrap_or_default())]);
@@ -112,9 +114,9 @@ fn in_flight(units: &[UnitView], role: Role) -> String {
 }
 
 fn step_rows(chosen: &Move, how: How, theme: &Theme) -> Vec<Row> {
-    let empty = match how {
-        How::Drain => "drain: it finishes the sequences it holds; none is lost",
-        How::Migrate => "migrate: the KV of its sequences moves to its peers; none is lost",
+    let (empty, other) = match how {
+        How::Drain => ("drain: it finishes what it holds; nothing is lost", How::Migrate),
+        How::Migrate => ("migrate: its KV moves to its peers; nothing is lost", How::Drain),
     };
     let step = |number: &'static str, text: String| {
         Row::new(5, Line::from_iter([span(theme, Paint::Key, format!(" {number} ")), span(theme, Paint::Text, text)]))
@@ -124,7 +126,7 @@ fn step_rows(chosen: &Move, how: How, theme: &Theme) -> Vec<Row> {
         Line::from_iter([
             span(theme, Paint::Key, " 2 "),
             span(theme, Paint::Text, empty),
-            span(theme, Paint::Dim, "  (k: change)"),
+            span(theme, Paint::Dim, format!("  (k: {other})")),
         ]),
     );
     vec![

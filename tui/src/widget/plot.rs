@@ -47,6 +47,7 @@ pub fn plot(theme: &Theme, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
         dots(theme, spec.value, series, body, buf);
     }
     if roomy {
+        far_bound(theme, spec, area, buf);
         mark_labels(theme, spec, Rect { y: area.y, height: 1, ..body }, buf);
         time_axis(theme, spec, Rect { y: area.bottom() - 1, height: 1, ..body }, buf);
     }
@@ -86,6 +87,14 @@ fn value_axis(theme: &Theme, spec: &ChartSpec, x: u16, body: Rect, buf: &mut Buf
     if let (Some(y), Some(bound)) = (bound_row, spec.bound) {
         label(buf, x, y, &spec.value.label(bound), theme, Paint::Slo);
         put(buf, x + GUTTER - 1, y, theme.symbols.bound, theme, Paint::Slo);
+    }
+}
+
+/// A bound above the axis is still named, in the corner, with the direction in which it lies.
+fn far_bound(theme: &Theme, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
+    if let Some(bound) = spec.bound.filter(|bound| *bound > spec.value.top) {
+        label(buf, area.x, area.y, &spec.value.label(bound), theme, Paint::Slo);
+        put(buf, area.x + GUTTER - 1, area.y, theme.symbols.up, theme, Paint::Slo);
     }
 }
 

@@ -4,8 +4,13 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use loadgen::live::{Phase, Snapshot};
+use loadgen::slo::Slo;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
 use tui::model::Model;
+use tui::theme::{Depth, Theme};
 use tui::update::{Msg, update};
+use tui::view::view;
 
 use crate::fixture::{self, model, render, text_and_roles};
 
@@ -26,6 +31,32 @@ fn press(model: &mut Model, keys: &[KeyCode]) {
     for key in keys {
         update(model, Msg::Key(KeyEvent::from(*key)));
     }
+}
+
+#[test]
+fn every_theme_shows_the_same_text_so_that_no_meaning_is_in_a_colour_alone() {
+    for snapshot in [fixture::normal(), fixture::shifting(), fixture::ailing(), fixture::crowded()] {
+        let mut model = model(snapshot);
+        press(&mut model, &[KeyCode::Char('s')]);
+        for (width, height) in SIZES {
+            let area = Rect::new(0, 0, width, height);
+            let texts = [Theme::dark(Depth::True), Theme::dark(Depth::Ansi), Theme::mono()].map(|theme| {
+                let mut buffer = Buffer::empty(area);
+                view(&model, &theme, area, &mut buffer);
+                buffer.content.iter().map(Cell::symbol).collect::<String>()
+            });
+            assert!(texts.iter().all(|text| *text == texts[0]), "{width}x{height}");
+        }
+    }
+}
+
+/// A bound far above everything measured would press the lines flat: it leaves the axis and stands in the corner.
+#[test]
+fn a_bound_far_above_the_data_is_named_in_the_corner() {
+    let mut snapshot = fixture::normal();
+    snapshot.slo = snapshot.slo.map(|slo| Slo { ttft: Some(fixture::seconds(20.0)), ..slo });
+    let text = text_and_roles(&render(&model(snapshot), 100, 30));
+    assert!(text.contains("│ 20k▲"), "{text}");
 }
 
 #[test]

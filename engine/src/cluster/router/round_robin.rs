@@ -8,9 +8,9 @@ pub struct RoundRobin {
 }
 
 impl RoundRobin {
-    fn next(&mut self, units: impl Iterator<Item = UnitId> + Clone) -> Option<UnitId> {
+    fn next(&mut self, mut units: impl Iterator<Item = UnitId> + Clone) -> Option<UnitId> {
         let after = units.clone().find(|&unit| self.last.is_none_or(|last| unit > last));
-        let chosen = after.or_else(|| units.clone().next())?;
+        let chosen = after.or_else(|| units.next())?;
         self.last = Some(chosen);
         Some(chosen)
     }

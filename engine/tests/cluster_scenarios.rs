@@ -1,0 +1,13 @@
+//! The cluster in virtual time: scenarios with exact outcomes, and what holds for any traffic.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
+
+#[path = "scenarios/properties.rs"]
+mod properties;
+#[path = "scenarios/requests.rs"]
+mod requests;
+#[path = "scenarios/shifts.rs"]
+mod shifts;
+#[path = "scenarios/turmoil.rs"]
+mod turmoil;
+#[path = "scenarios/world.rs"]
+mod world;

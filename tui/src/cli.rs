@@ -1,0 +1,228 @@
+//! The command line: what may be typed, and what it means.
+//!
+//! ```text
+//!   words ─► clap (Cli) ─► Cli::command ─► Command: a whole load and target, nothing left to look up
+//!                 └──────────── one line on stderr, exit code 2 ◄────────────┘
+//! ```
+//!
+//! Everything that can be told from the words and the profiles alone is refused here, before a model is loaded.
+
+mod load;
+mod refusal;
+mod target;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use loadgen::profile::{Kind, Library};
+use loadgen::schedule::LoadSpec;
+use loadgen::text::Malformed;
+
+use load::LoadArgs;
+pub use refusal::Refusal;
+use target::TargetArgs;
+pub use target::TargetSpec;
+
+/// Load tester and live tuner for LLM serving with prefill-decode disaggregation.
+///
+/// Without a command, the live screen opens: an open-loop load on the embedded engine, a real transformer on this machine's
+/// CPU. No GPU, no download, nothing to configure.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pdtune",
+    version,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = EXAMPLES
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Sub>,
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pdtune                                       chat-like load on the embedded engine
+  pdtune --split 1P3D --workload long-answer   another split, another workload
+  pdtune --split 2P2D --isl 600 --osl 16       prompts of 600 tokens, answers of 16
+  pdtune record --duration 60s --json          the same without a screen, figures as JSON
+  pdtune report run.jsonl.zst                  the figures of a recording";
+
+#[derive(Debug, Subcommand)]
+enum Sub {
+    /// Open the live screen: graphs of TTFT, TPOT and goodput, change the rate, move units between prefill and decode.
+    #[command(args_override_self = true)]
+    Live(LiveArgs),
+    /// Run a load without a screen and record it: progress on stderr, a summary on stdout.
+    ///
+    /// The run ends at --duration or --requests, whichever comes first, or with the --phases or the --trace, and then waits
+    /// for what is in flight. Ctrl-C ends it early, properly; a second one leaves at once.
+    ///
+    /// Exit codes: 0 fine (failed requests are data), 1 the SLO was missed (only with --fail-on-slo), 2 bad input or the run
+    /// could not happen, 3 it ran, but no request completed or a shift did not converge.
+    #[command(args_override_self = true)]
+    Record(RecordArgs),
+    /// Print the figures of a recording.
+    #[command(args_override_self = true)]
+    Report(ReportOptions),
+    /// List, show or check workload and SLO profiles.
+    ///
+    /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, or the same folders under
+    /// pdtune/profiles in the configuration folder (`$XDG_CONFIG_HOME`, else ~/.config), and go before shipped ones of the
+    /// same name.
+    #[command(subcommand, arg_required_else_help = false)]
+    Profiles(ProfilesOptions),
+}
+
+#[derive(Args, Debug)]
+struct LiveArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Record the run in this file as well
+    #[arg(long, value_name = "FILE", help_heading = "Recording")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct RecordArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// The recording, usually NAME.jsonl.zst [default: UTC-TIME-WORKLOAD.jsonl.zst in this folder]
+    #[arg(long, value_name = "FILE", help_heading = "Recording")]
+    out: Option<PathBuf>,
+    /// Print the summary as one JSON object
+    #[arg(long, help_heading = "Recording")]
+    json: bool,
+    /// Exit with 1 unless every request meets the SLO
+    #[arg(long, help_heading = "Recording")]
+    fail_on_slo: bool,
+}
+
+/// What `pdtune report` is asked.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ReportOptions {
+    /// The recording; one that was never finished (FILE.partial) is read as far as it goes
+    pub file: PathBuf,
+    /// Print one JSON object, the same that `record --json` printed
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `pdtune profiles` is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum ProfilesOptions {
+    /// List all profiles with where they come from.
+    List,
+    /// Print a profile as it stands, ready to be copied and changed.
+    Show {
+        /// What it is of: workload or slo
+        #[arg(value_parser = parse_kind, value_name = "KIND")]
+        kind: Kind,
+        /// Its name or file
+        #[arg(value_name = "NAME|FILE")]
+        name: String,
+    },
+    /// Check profiles and say what is wrong with them; all that can be found, or one.
+    Check {
+        /// What it is of: workload or slo
+        #[arg(value_parser = parse_kind, value_name = "KIND", requires = "name")]
+        kind: Option<Kind>,
+        /// Its name or file
+        #[arg(value_name = "NAME|FILE")]
+        name: Option<String>,
+    },
+}
+
+fn parse_kind(text: &str) -> Result<Kind, Malformed> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.to_string() == text);
+    kind.ok_or_else(|| Malformed {
+        what: "a kind of profile",
+        found: text.to_owned(),
+        allowed: "workload, slo".to_owned(),
+    })
+}
+
+/// What the program is to do.
+#[derive(Debug)]
+pub enum Command {
+    /// `pdtune live`.
+    Live(LiveOptions),
+    /// `pdtune record`.
+    Record(RecordOptions),
+    /// `pdtune report`.
+    Report(ReportOptions),
+    /// `pdtune profiles`.
+    Profiles(ProfilesOptions),
+}
+
+/// A run with the screen.
+#[derive(Debug)]
+pub struct LiveOptions {
+    /// Where the load goes.
+    pub target: TargetSpec,
+    /// The load.
+    pub load: LoadSpec,
+    /// Where it is recorded, if it is.
+    pub out: Option<PathBuf>,
+}
+
+/// A run without a screen.
+#[derive(Debug)]
+pub struct RecordOptions {
+    /// Where the load goes.
+    pub target: TargetSpec,
+    /// The load.
+    pub load: LoadSpec,
+    /// Where it is recorded; by default a name made of the time and the workload.
+    pub out: Option<PathBuf>,
+    /// Whether the summary is printed as JSON.
+    pub json: bool,
+    /// Whether a missed SLO is an exit code.
+    pub fail_on_slo: bool,
+}
+
+impl Cli {
+    /// Reads the words of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// When help or the version was asked for, or the words are wrong.
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, Refusal> {
+        Self::try_parse_from(words).map_err(Refusal)
+    }
+
+    /// What it asks for, with profiles looked up in `library`.
+    ///
+    /// # Errors
+    /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
+    pub fn command(self, library: &Library) -> anyhow::Result<Command> {
+        Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
+            Sub::Live(LiveArgs { target, load, out }) => {
+                Command::Live(LiveOptions { target: target.into(), load: load.resolve(library, true)?, out })
+            }
+            Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
+                let load = load.resolve(library, false)?;
+                load::check_has_end(&load)?;
+                anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
+                Command::Record(RecordOptions { target: target.into(), load, out, json, fail_on_slo })
+            }
+            Sub::Report(options) => Command::Report(options),
+            Sub::Profiles(options) => Command::Profiles(options),
+        })
+    }
+}
+
+/// Where a user's own profiles are looked for.
+pub fn library() -> Library {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+    let own = config.map(|config| config.join("pdtune").join("profiles"));
+    Library::new(std::iter::once(PathBuf::from("profiles")).chain(own).collect())
+}

@@ -1,0 +1,205 @@
+//! LOAD: what is sent, how fast, for how long, and what counts as good.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use loadgen::arrival::{Arrival, RatePlan};
+use loadgen::profile::Library;
+use loadgen::schedule::spec::DEFAULT_SEED;
+use loadgen::schedule::{LoadSpec, ShiftScript, Traffic};
+use loadgen::slo::Slo;
+use loadgen::text::{DurationText, Malformed, parse_duration};
+use loadgen::time::Micros;
+use loadgen::trace::TraceFormat;
+use loadgen::workload::Lengths;
+
+/// The workload of a command line that names neither one nor a trace.
+const DEFAULT_WORKLOAD: &str = "chat";
+
+/// Options that say where requests come from when no trace does.
+const SYNTHETIC: [&str; 6] = ["workload", "rate", "phases", "arrival", "isl", "osl"];
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Load")]
+pub(super) struct LoadArgs {
+    /// Workload profile: arrivals, lengths and their SLO under one name; `pdtune profiles list` shows them. The options below
+    /// go before what it says [default: chat]
+    #[arg(long, value_name = "NAME|FILE")]
+    workload: Option<String>,
+    /// Requests per second [default: the workload's]
+    #[arg(long, value_name = "RATE", value_parser = RatePlan::parse_rate, conflicts_with = "phases")]
+    rate: Option<RatePlan>,
+    /// Rates one after another, constant or linear: "4/s 60s, 4..12/s 2m, 12/s 60s". The run ends with the last one, or holds
+    /// its rate until a later --duration
+    #[arg(long, value_name = "PHASES", value_parser = RatePlan::parse_phases)]
+    phases: Option<RatePlan>,
+    /// Gaps between arrivals: `constant` (equal) or `poisson` (independent users) [default: the workload's]
+    #[arg(long, value_name = "PROCESS")]
+    arrival: Option<Arrival>,
+    /// Tokens of a prompt: 1000 | uniform:A..B | normal:M,S | lognormal:MEDIAN,SIGMA. Random lengths are drawn again where the
+    /// model cannot serve them [default: the workload's]
+    #[arg(long, value_name = "DIST")]
+    isl: Option<Lengths>,
+    /// Tokens of an answer, written the same way [default: the workload's]
+    #[arg(long, value_name = "DIST")]
+    osl: Option<Lengths>,
+    /// Replay a trace instead of a workload: its times, lengths and shared prefixes
+    #[arg(long, value_name = "FILE", conflicts_with_all = SYNTHETIC)]
+    trace: Option<PathBuf>,
+    /// How the trace is written: `azure` (CSV), `mooncake` (JSON lines), `auto` (told from the first line) [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    trace_format: Option<TraceFormat>,
+    /// Replay the trace so many times as fast [default: 1]
+    #[arg(long, value_name = "FACTOR", value_parser = parse_speed)]
+    speed: Option<f64>,
+    /// Replay only so many requests from the start of the trace
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    limit: Option<u64>,
+    /// Cut fixed lengths and trace rows that the model cannot serve instead of refusing them; they are counted as clamped
+    #[arg(long)]
+    clamp: bool,
+    /// What makes a request good: bounds on ttft, tpot, itl.p99, itl.mean, e2e, such as ttft=400ms,tpot=25ms, or an SLO
+    /// profile, or `none`. Without an SLO there is no goodput [default: that of --workload; in the live screen without --trace, chat's]
+    #[arg(long, value_name = "BOUNDS|NAME|none")]
+    slo: Option<String>,
+    /// End the schedule after this time (250ms, 30s, 2m, 1h), then wait for what is in flight
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
+    duration: Option<Micros>,
+    /// End the schedule after so many requests; with --duration, whichever comes first
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    requests: Option<u64>,
+    /// Leave requests due before this time out of the figures [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    warmup: Option<Micros>,
+    /// Decides arrivals, lengths and contents: the same seed, the same load
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
+    seed: u64,
+    /// Shift to other splits during the run: "30s=1P3D,60s=2P2D:migrate". `drain` (the default) lets a unit finish what it
+    /// holds, `migrate` moves it to peers
+    #[arg(long, value_name = "SCRIPT")]
+    shift: Option<ShiftScript>,
+}
+
+fn malformed(what: &'static str, found: &str, allowed: &str) -> Malformed {
+    Malformed { what, found: found.to_owned(), allowed: allowed.to_owned() }
+}
+
+fn parse_count(text: &str) -> Result<u64, Malformed> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| malformed("a number of requests", text, "a whole number of at least 1"))
+}
+
+fn parse_speed(text: &str) -> Result<f64, Malformed> {
+    let speed = text.parse().ok().filter(|speed: &f64| (1e-3..=1e6).contains(speed));
+    speed.ok_or_else(|| malformed("a speed", text, "a number from 0.001 to 1000000"))
+}
+
+fn parse_positive_duration(text: &str) -> Result<Micros, Malformed> {
+    match parse_duration(text)? {
+        Micros::ZERO => Err(malformed("the length of a run", text, "above zero")),
+        duration => Ok(duration),
+    }
+}
+
+impl LoadArgs {
+    /// The load, with what was not said taken from the workload profile. Its SLO is taken only where the workload was chosen
+    /// for what it is: by name, or as the live screen's own.
+    pub(super) fn resolve(mut self, library: &Library, live: bool) -> anyhow::Result<LoadSpec> {
+        let (name, traffic, own_slo) = if let Some(path) = self.trace.take() {
+            (stem(&path), self.replay(path), None)
+        } else {
+            let named = self.workload.is_some();
+            let (name, traffic, slo) = self.synthetic(library)?;
+            (name, traffic, slo.filter(|_| live || named))
+        };
+        let slo = match &self.slo {
+            None => own_slo,
+            Some(text) => read_slo(text, library)?,
+        };
+        let load = LoadSpec {
+            clamp: self.clamp,
+            seed: self.seed,
+            duration: self.duration,
+            requests: self.requests,
+            warmup: self.warmup.unwrap_or_default(),
+            slo,
+            shifts: self.shift.unwrap_or_default(),
+            ..LoadSpec::new(name, traffic)
+        };
+        check_warmup(&load)?;
+        Ok(load)
+    }
+
+    fn replay(&self, path: PathBuf) -> Traffic {
+        let format = self.trace_format.unwrap_or_default();
+        Traffic::Trace { path, format, speed: self.speed.unwrap_or(1.0), limit: self.limit }
+    }
+
+    /// The name, the traffic and the SLO of the workload, with what was said on the command line put over it.
+    fn synthetic(&mut self, library: &Library) -> anyhow::Result<(String, Traffic, Option<Slo>)> {
+        let only_traces = [
+            ("--trace-format", self.trace_format.is_some()),
+            ("--speed", self.speed.is_some()),
+            ("--limit", self.limit.is_some()),
+        ];
+        if let Some((option, _)) = only_traces.iter().find(|(_, given)| *given) {
+            bail!("{option} needs --trace");
+        }
+        let loaded = library.workload(self.workload.as_deref().unwrap_or(DEFAULT_WORKLOAD))?;
+        let changed = self.isl.is_some() || self.osl.is_some();
+        let name = if changed && self.workload.is_none() { "custom".to_owned() } else { loaded.name };
+        let profile = loaded.profile;
+        let traffic = Traffic::Synthetic {
+            arrival: self.arrival.unwrap_or(profile.arrival),
+            rate: self.rate.take().or(self.phases.take()).unwrap_or(profile.rate),
+            isl: self.isl.unwrap_or(profile.isl),
+            osl: self.osl.unwrap_or(profile.osl),
+        };
+        Ok((name, traffic, profile.slo))
+    }
+}
+
+/// Bounds have a `=`, names have none.
+fn read_slo(text: &str, library: &Library) -> anyhow::Result<Option<Slo>> {
+    if text == "none" {
+        return Ok(None);
+    }
+    if text.contains('=') {
+        return Ok(Some(text.parse().context("--slo")?));
+    }
+    let loaded = library.slo(text).context("--slo is neither bounds such as ttft=400ms,tpot=25ms nor a profile")?;
+    Ok(Some(loaded.profile.slo))
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "trace".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// The end of the load in time, as far as the command line tells it.
+fn end_in_time(load: &LoadSpec) -> Option<Micros> {
+    let own = match &load.traffic {
+        Traffic::Synthetic { rate, .. } => rate.length(),
+        Traffic::Trace { .. } => None,
+    };
+    load.duration.or(own)
+}
+
+fn check_warmup(load: &LoadSpec) -> anyhow::Result<()> {
+    let Some(end) = end_in_time(load) else { return Ok(()) };
+    let (warmup, end_text) = (DurationText(load.warmup), DurationText(end));
+    ensure!(
+        load.warmup < end,
+        "--warmup {warmup} is not shorter than the run of {end_text}: nothing would be measured"
+    );
+    Ok(())
+}
+
+/// A run without a screen has nobody to end it.
+pub(super) fn check_has_end(load: &LoadSpec) -> anyhow::Result<()> {
+    let traced = matches!(load.traffic, Traffic::Trace { .. });
+    if traced || load.requests.is_some() || end_in_time(load).is_some() {
+        return Ok(());
+    }
+    bail!("the run has no end\nhint: say --duration 60s or --requests 200, or give --phases or --trace")
+}

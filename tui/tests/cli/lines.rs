@@ -1,0 +1,114 @@
+//! Command lines and what they mean.
+
+use std::fmt::Write;
+
+use loadgen::profile::Library;
+use tui::cli::{Cli, Command};
+
+/// What a command line means, or its refusal, as text. Words are split at spaces; `_` stands for a space in a word.
+fn meaning(line: &str) -> String {
+    let words = std::iter::once("pdtune".to_owned()).chain(line.split_whitespace().map(|word| word.replace('_', " ")));
+    let command = match Cli::read(words).map_err(anyhow::Error::from) {
+        Ok(cli) => cli.command(&Library::new(Vec::new())),
+        Err(refusal) => Err(refusal),
+    };
+    match command {
+        Ok(Command::Live(options)) => {
+            let load = serde_json::to_string(&options.load).expect("JSON");
+            format!("live   {:?} out={:?}\n  {load}", options.target, options.out)
+        }
+        Ok(Command::Record(options)) => {
+            let load = serde_json::to_string(&options.load).expect("JSON");
+            let (json, fail) = (options.json, options.fail_on_slo);
+            format!("record {:?} out={:?} json={json} fail_on_slo={fail}\n  {load}", options.target, options.out)
+        }
+        Ok(Command::Report(options)) => format!("{options:?}"),
+        Ok(Command::Profiles(options)) => format!("{options:?}"),
+        Err(error) => format!("error: {error:#}"),
+    }
+}
+
+fn assert_meanings(name: &str, lines: &[&str]) {
+    let mut text = String::new();
+    for line in lines {
+        let _ = writeln!(text, "$ pdtune {line}\n{}\n", meaning(line));
+    }
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
+}
+
+#[test]
+fn accepted() {
+    assert_meanings(
+        "accepted",
+        &[
+            "",
+            "live",
+            "--rate 8 --split 1P3D",
+            "live --split 4A --workload long-answer --rate 2 --out run.jsonl.zst",
+            "record --requests 200 --rate 4 --isl 128 --osl 32",
+            "record --target cpu --split 2P2D --rate 4 --isl 128 --osl 32 --requests 200 --seed 7 --slo ttft=2s,tpot=200ms \
+         --shift 5s=1P3D,12s=3P1D:migrate --json --out run.jsonl.zst",
+            "record --split 2P2D --requests 200 --split 4A --requests 60",
+            "record --workload chat --duration 60s --slo smooth --fail-on-slo",
+            "record --workload chat --duration 60s --slo none",
+            "record --phases 4/s_10s,_4..12/s_20s --arrival constant --warmup 5s",
+            "record --workload wave",
+            "record --isl uniform:10..90 --osl normal:50,20 --duration 1m --clamp",
+            "record --trace traces/azure.csv --trace-format azure --speed 4 --limit 60 --clamp",
+            "record --model models/tiny --requests 1",
+            "record --model models/Tiny.GGUF --requests 1",
+            "report run.jsonl.zst --json",
+            "profiles list",
+            "profiles show slo smooth",
+            "profiles check",
+            "profiles check workload mine.toml",
+        ],
+    );
+}
+
+#[test]
+fn refused() {
+    assert_meanings(
+        "refused",
+        &[
+            "--rate 4 --phases 4/s_10s",
+            "record --trace a.csv --isl 100",
+            "record --trace a.csv --rate 4",
+            "record --requests 1 --speed 2",
+            "record --requests 1 --limit 5",
+            "record --rate 4",
+            "record --split 3P0D --requests 1",
+            "record --split 2Q --requests 1",
+            "record --target hip --requests 1",
+            "record --rate 0 --requests 1",
+            "record --rate fast --requests 1",
+            "record --phases 4/s",
+            "record --arrival gamma --requests 1",
+            "record --isl zero --requests 1",
+            "record --osl lognormal:5 --requests 1",
+            "record --slo ttft=fast --requests 1",
+            "record --slo itl=5ms --requests 1",
+            "record --slo quick --requests 1",
+            "record --duration 60",
+            "record --duration 0s",
+            "record --requests 0",
+            "record --duration 10s --warmup 10s",
+            "record --phases 4/s_10s --warmup 1m",
+            "record --trace a.csv --speed 0",
+            "record --trace a.csv --trace-format parquet",
+            "record --shift 30s=1P3D,10s=2P2D --requests 1",
+            "record --shift 30s=1P3D:restart --requests 1",
+            "record --workload chatty --requests 1",
+            "record --workload no/such.toml --requests 1",
+            "record --requests 1 --fail-on-slo",
+            "record --requests 1 --seeds 3",
+            "--scenario x",
+            "--rate 4 record",
+            "frobnicate",
+            "report",
+            "profiles",
+            "profiles show model x",
+            "profiles check slo",
+        ],
+    );
+}
