@@ -1,5 +1,7 @@
 //! Whole runs against the embedded engine: what a client observes does not depend on where it was computed.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 
 use engine::model::ModelSource;

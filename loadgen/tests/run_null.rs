@@ -1,5 +1,7 @@
 //! Whole runs against a target that answers at once: the schedule, the counts and the recording agree.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use std::path::PathBuf;
 
 use loadgen::live::Phase;

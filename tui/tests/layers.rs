@@ -1,5 +1,7 @@
 //! The layer rule: `tui → loadgen → engine → kernels`, and which crate alone may use which outside package.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -43,10 +43,7 @@ impl WallEngine {
     ///
     /// # Errors
     /// When the split and the number of executors differ, the cluster cannot be made, or a thread cannot be started.
-    pub fn start(
-        config: WallConfig,
-        executors: Vec<Box<dyn Executor>>,
-    ) -> Result<(Self, EventReader), EngineError> {
+    pub fn start(config: WallConfig, executors: Vec<Box<dyn Executor>>) -> Result<(Self, EventReader), EngineError> {
         let units = config.split.units();
         if executors.len() != usize::from(units) {
             return Err(EngineError::Executors { split: config.split, executors: executors.len() });

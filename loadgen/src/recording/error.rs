@@ -18,7 +18,6 @@ pub enum WriteError {
         /// Which file.
         path: PathBuf,
         /// Why.
-        #[source]
         why: Arc<io::Error>,
     },
     /// Writing failed on the way. What was written before is readable.
@@ -27,7 +26,6 @@ pub enum WriteError {
         /// Which file.
         path: PathBuf,
         /// Why.
-        #[source]
         why: Arc<io::Error>,
     },
 }
@@ -41,7 +39,6 @@ pub enum ReadError {
         /// Which file.
         path: PathBuf,
         /// Why.
-        #[source]
         why: io::Error,
     },
     /// The file does not start with a run record.

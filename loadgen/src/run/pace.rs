@@ -17,7 +17,7 @@ use crate::time::Micros;
 use crate::workload::Content;
 
 /// How long the thread waits for orders when nothing is due.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// What the pacing thread is told.
 #[derive(Clone, Copy, Debug, PartialEq)]

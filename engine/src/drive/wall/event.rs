@@ -101,12 +101,7 @@ pub(super) struct EventQueue(Arc<Queue>);
 pub struct EventReader(Arc<Queue>);
 
 pub(super) fn queue(limit: usize) -> (EventQueue, EventReader) {
-    let queue = Arc::new(Queue {
-        inner: Mutex::default(),
-        unread: Condvar::new(),
-        room: Condvar::new(),
-        limit,
-    });
+    let queue = Arc::new(Queue { inner: Mutex::default(), unread: Condvar::new(), room: Condvar::new(), limit });
     (EventQueue(Arc::clone(&queue)), EventReader(queue))
 }
 

@@ -11,7 +11,7 @@ use crate::block_hash;
 use crate::cluster::Arrival;
 
 /// How long the thread sleeps when nothing is due.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// Runs until the engine closes.
 pub(super) fn run(shared: &Shared, messages: &Receiver<Message>) {
@@ -43,8 +43,7 @@ fn submit(shared: &Shared, submission: Submission) {
     let Submission { request, prompt, output_tokens, sampling, stop } = submission;
     let hashes = block_hash::hashes(&prompt, shared.block_tokens);
     let tokens = RequestTokens::new(&prompt, output_tokens, sampling, stop, hashes.clone());
-    let arrival =
-        Arrival { request, prompt_tokens: prompt.len() as u32, output_tokens, prompt_hashes: hashes.into() };
+    let arrival = Arrival { request, prompt_tokens: prompt.len() as u32, output_tokens, prompt_hashes: hashes.into() };
 
     let mut state = shared.lock();
     let now = shared.clock.now();
