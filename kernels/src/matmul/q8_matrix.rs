@@ -143,8 +143,8 @@ struct Tiles<'a> {
 }
 
 impl Tile for Tiles<'_> {
-    /// Two rows already keep the byte products busy; more spill, and measured slower.
-    const ROWS: usize = 2;
+    /// Sums of bytes and sums of blocks take two registers a row each: four rows fill the registers without spilling.
+    const ROWS: usize = 4;
 
     #[inline(always)]
     fn tile<S: Simd, const R: usize>(&self, simd: S, panel: usize, row: usize) -> [[S::F; 2]; R] {
@@ -155,25 +155,28 @@ impl Tile for Tiles<'_> {
         let sums = self.x.sums[row * blocks..(row + R) * blocks].as_ptr();
         let mut tile = [[simd.splat(0.0); 2]; R];
         for (b, weights) in self.matrix.packed[panel * blocks..(panel + 1) * blocks].iter().enumerate() {
-            for v in 0..2 {
-                // SAFETY: the slices above have `R` rows of `inputs` bytes and of `blocks` scales and sums, and `b` is below
-                // `blocks`; a quad has two vectors of 64 bytes, and a block two vectors of scales.
-                unsafe {
-                    let mut dots = [simd.dot_start(0); R];
-                    for (r, dot) in dots.iter_mut().enumerate() {
-                        *dot = simd.dot_start(*sums.add(r * blocks + b));
-                    }
-                    for (q, quad) in weights.quads.iter().enumerate() {
-                        let columns = quad.as_ptr().add(v * LANES).cast();
-                        for (r, dot) in dots.iter_mut().enumerate() {
-                            let four = bytes.add(r * inputs + b * Q8_BLOCK + q * 4).cast::<[u8; 4]>();
-                            *dot = simd.dot4(*dot, columns, i32::from_le_bytes(four.read()));
+            // SAFETY: the slices above have `R` rows of `inputs` bytes and of `blocks` scales and sums, and `b` is below
+            // `blocks`; a quad has two vectors of 64 bytes, and a block two vectors of scales.
+            unsafe {
+                let mut dots = [[simd.dot_start(0); 2]; R];
+                for (r, row) in dots.iter_mut().enumerate() {
+                    *row = [simd.dot_start(*sums.add(r * blocks + b)); 2];
+                }
+                // Both vectors take their activations at once: kept for later, those of a whole block would spill.
+                for (q, quad) in weights.quads.iter().enumerate() {
+                    for (r, row) in dots.iter_mut().enumerate() {
+                        let four = bytes.add(r * inputs + b * Q8_BLOCK + q * 4).cast::<[u8; 4]>();
+                        let four = i32::from_le_bytes(four.read());
+                        for (v, dot) in row.iter_mut().enumerate() {
+                            *dot = simd.dot4(*dot, quad.as_ptr().add(v * LANES).cast(), four);
                         }
                     }
+                }
+                for v in 0..2 {
                     let scale = f16::load(simd, weights.scales.as_ptr().add(v * LANES));
-                    for (r, (row, dot)) in tile.iter_mut().zip(dots).enumerate() {
+                    for (r, (row, dots)) in tile.iter_mut().zip(&dots).enumerate() {
                         let scale = simd.mul(scale, simd.splat(*scales.add(r * blocks + b)));
-                        row[v] = simd.fma(simd.to_float(dot), scale, row[v]);
+                        row[v] = simd.fma(simd.to_float(dots[v]), scale, row[v]);
                     }
                 }
             }
