@@ -1,5 +1,4 @@
 //! Requests a second of CPU time that the cluster schedules in virtual time: `cargo bench -p pdtune-engine --bench cluster`.
-#![expect(missing_docs, reason = "the macros of criterion make undocumented functions")]
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up has failed")]
 
 use std::hint::black_box;

@@ -119,7 +119,8 @@ pub enum UnitState {
 /// Do this to a unit's executor, then acknowledge with `role_switched` or `role_warmed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleCommand {
-    /// Change the role.
+    /// Change the role. On the way between A and P or D the unit keeps its KV and computes steps meanwhile; between P and D it
+    /// holds nothing.
     Switch {
         /// Which unit.
         unit: UnitId,
@@ -183,7 +184,7 @@ pub struct Finished {
     pub request: RequestId,
     /// Why.
     pub reason: FinishReason,
-    /// Tokens of its answer.
+    /// Tokens of its answer that were emitted.
     pub output_tokens: u32,
     /// Prompt tokens looked up in the prefix cache at its first admission, and how many of them were there.
     pub prefix_queried: u32,
