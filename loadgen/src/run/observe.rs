@@ -37,6 +37,11 @@ const SNAPSHOT_EVERY: Micros = Micros(100_000);
 /// Between two observations of the cluster, and between two records of it.
 const OBSERVE_EVERY: Micros = Micros(1_000_000);
 
+/// A rate for people: at most three decimals, none that say nothing.
+fn rate(rps: f64) -> f64 {
+    (rps * 1000.0).round() / 1000.0
+}
+
 /// What the thread is given.
 pub(super) struct Parts {
     pub(super) clock: RunClock,
@@ -158,7 +163,7 @@ impl Observer {
                 self.sample(in_flight::shed(planned, at));
             }
             Note::Rate { at, rate_rps } => {
-                self.load_changed(at, LoadState::Loading, rate_rps, &format!("{rate_rps:.3}/s"));
+                self.load_changed(at, LoadState::Loading, rate_rps, &format!("{}/s", rate(rate_rps)));
             }
             Note::Paused { at } => {
                 self.phase = Phase::Paused;
@@ -182,8 +187,8 @@ impl Observer {
             self.parts.rate_rps = rps;
         }
         let (mark, text) = match state {
-            LoadState::Loading => (Some(MarkKind::Load), format!("load: {rps:.3} requests/s")),
-            LoadState::Paused => (Some(MarkKind::Load), "load paused".to_owned()),
+            LoadState::Loading => (Some(MarkKind::Load), format!("{} requests/s", rate(rps))),
+            LoadState::Paused => (Some(MarkKind::Load), "paused".to_owned()),
             LoadState::Finishing => (None, "schedule over, waiting for what is in flight".to_owned()),
         };
         self.log.push(at, mark, label, text);

@@ -72,7 +72,7 @@ impl Observer {
             TargetEvent::ShiftStarted { at, to, how } => {
                 let failed = self.aggregator.counts().failed;
                 let record = self.shifting.started(at, self.cluster.split, to, how, failed);
-                let text = format!("shift {} → {to} by {how} began", record.from);
+                let text = format!("{} → {to} by {how} began", record.from);
                 self.log.push(at, Some(MarkKind::Shift), &format!("→{to}"), text);
                 self.record(&Record::Shift(record));
             }
@@ -109,19 +109,19 @@ impl Observer {
 
     fn shift_ended(&mut self, at: Micros, report: &ShiftReport) {
         let record = self.shifting.ended(at, report, self.aggregator.counts().failed);
-        let lost = record.ended.as_ref().map_or(0, |ended| ended.lost);
-        let text = match &report.abandoned {
-            None => format!(
-                "shift {} → {} done in {:.1} s (drained {:.1} s, {} in flight, {lost} lost)",
-                report.from,
-                report.to,
-                report.total.as_secs_f64(),
-                report.drain.as_secs_f64(),
-                report.in_flight,
-            ),
-            Some(why) => format!("shift to {} abandoned: {why}", report.to),
+        let lost = match record.ended.as_ref().map_or(0, |ended| ended.lost) {
+            0 => "nothing lost".to_owned(),
+            lost => format!("{lost} lost"),
         };
-        self.log.push(at, Some(MarkKind::Shift), &format!("{} ok", report.to), text);
+        let ShiftReport { from, to, how, in_flight, .. } = report;
+        let (label, text) = match &report.abandoned {
+            None => (
+                format!("{to} ok"),
+                format!("{from} → {to} by {how}: drained {in_flight} in {:.1} s, {lost}", report.drain.as_secs_f64()),
+            ),
+            Some(why) => (format!("{to} failed"), format!("{from} → {to} by {how} was abandoned: {why}")),
+        };
+        self.log.push(at, Some(MarkKind::Shift), &label, text);
         self.record(&Record::Shift(record));
     }
 }

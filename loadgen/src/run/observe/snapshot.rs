@@ -58,6 +58,7 @@ impl Observer {
     pub(super) fn snapshot(&mut self, now: Micros) -> Snapshot {
         let parts = &self.parts;
         let load = &parts.load;
+        let recent = self.aggregator.recent(WINDOW);
         Snapshot {
             now,
             phase: self.phase,
@@ -70,12 +71,12 @@ impl Observer {
             slo: load.slo,
             split: self.cluster.split,
             counts: self.aggregator.counts(),
-            recent: self.aggregator.recent(WINDOW),
+            recent,
             history: self.aggregator.history(),
             units: Arc::clone(&self.cluster.units),
             events: self.log.shared(),
             shifts: self.shifting.views(),
-            limiting: limiting(&self.cluster.units),
+            limiting: limiting(&self.cluster.units, &recent, load.slo),
             health: Health {
                 lag_p99: self.aggregator.lag_p99().unwrap_or_default(),
                 client_cpu_s: parts.meters.total().as_secs_f64(),
