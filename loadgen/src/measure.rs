@@ -4,7 +4,7 @@
 //! simulated one and a recording played back give the same figures.
 //!
 //! Percentiles always come from merged histograms. Whole-run figures are kept to three digits ([`Distribution`], dense),
-//! slots of history to two ([`SlotHistogram`], sparse, because most of them hold few values).
+//! slots of history to two (sparse, because most of them hold few values).
 
 mod aggregator;
 mod distribution;

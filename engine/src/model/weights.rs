@@ -1,6 +1,6 @@
 //! Every tensor of a model, checked against its shape while it is read.
 //!
-//! A file format is a [`TensorSource`]: it says which tensors it has and hands them over. [`assemble`] asks for exactly the
+//! A file format is a `TensorSource`: it says which tensors it has and hands them over. `assemble` asks for exactly the
 //! tensors that the shape calls for and refuses a file that lacks one, has one misshapen, or has one too many.
 
 pub mod gguf;

@@ -83,7 +83,7 @@ fn the_corpus_of_the_fuzzer_never_panics() {
         let seed = std::fs::read(seed.expect("a file").path()).expect("a seed");
         let wrapped = zstd::encode_all(&*[RUN.as_bytes(), &seed].concat(), 1).expect("a frame");
         for file in [&seed, &wrapped] {
-            records += reader(file).into_iter().flatten().filter(Result::is_ok).count();
+            records += reader(file).into_iter().flatten().flatten().count();
         }
     }
     assert!(records > 0, "some seeds hold records");
