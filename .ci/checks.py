@@ -77,5 +77,23 @@ def shifts(summary_path, plain_path, shifted_path, *splits):
     assert letters.count("P") == int(splits[-1][0]) or letters.count("prefill") == int(splits[-1][0]), role
 
 
+def prefix(summary_path, recording_path, trace_path):
+    """The hits reported equal a count from the trace's own block hashes, by full KV blocks of 16 tokens."""
+    block, trace_block = 16, 512
+    with open(trace_path) as lines:
+        requests = [json.loads(line) for _, line in zip(range(summary(summary_path)["requests"]["offered"]), lines)]
+    served = {r["i"]: r["in"] for r in records(recording_path) if r["k"] == "req"}
+    seen, hits = set(), 0
+    for number, request in enumerate(requests):
+        chain = request["hash_ids"]
+        tokens = served[number]  # what is left of the prompt after --clamp
+        keys = [(tuple(chain[: at // trace_block + 1]), at) for at in range(0, tokens - block + 1, block)]
+        found = next((at for at, key in enumerate(keys) if key not in seen), len(keys))
+        hits += block * min(found, (tokens - 1) // block)  # one token at least is computed
+        seen.update(keys)
+    reported = summary(summary_path)["prefix"]
+    assert reported == {"queried_tokens": sum(served.values()), "hit_tokens": hits}, (reported, hits)
+
+
 if __name__ == "__main__":
-    {"counts": counts, "same": same, "some": some, "shifts": shifts}[sys.argv[1]](*sys.argv[2:])
+    {"counts": counts, "prefix": prefix, "same": same, "some": some, "shifts": shifts}[sys.argv[1]](*sys.argv[2:])
