@@ -118,6 +118,9 @@ pub enum SplitError {
     /// The text is not of the form `xPyD` or `nA`.
     #[error("`{0}` is not a split: write xPyD (2P2D) or nA (4A)")]
     Malformed(String),
+    /// More units than an engine may have.
+    #[error("split {0} has too many units: {max} at most", max = Split::MAX_UNITS)]
+    TooMany(String),
     /// No unit could compute prompts.
     #[error("split {0} has no unit that can prefill")]
     NoPrefill(Split),
@@ -127,6 +130,9 @@ pub enum SplitError {
 }
 
 impl Split {
+    /// Most units of a split that is read from text.
+    pub const MAX_UNITS: u16 = 1024;
+
     /// The number of units.
     pub fn units(self) -> u16 {
         self.prefill.saturating_add(self.decode).saturating_add(self.aggregated)
@@ -203,6 +209,9 @@ impl FromStr for Split {
         if !rest.is_empty() || split.units() == 0 {
             return Err(malformed());
         }
+        if split.units() > Self::MAX_UNITS {
+            return Err(SplitError::TooMany(text.to_owned()));
+        }
         split.check()
     }
 }
@@ -224,6 +233,9 @@ mod tests {
     fn a_split_that_cannot_serve_is_refused_with_the_missing_side() {
         assert!(matches!("3P0D".parse::<Split>(), Err(SplitError::NoDecode(_))));
         assert!(matches!("0P4D".parse::<Split>(), Err(SplitError::NoPrefill(_))));
+        for text in ["65535P65535D", "2000A"] {
+            assert!(matches!(text.parse::<Split>(), Err(SplitError::TooMany(_))), "{text}");
+        }
         for text in ["", "P", "2P2", "2D2P", "x", "-1P2D", "99999P1D", "2P2D "] {
             assert!(matches!(text.parse::<Split>(), Err(SplitError::Malformed(_))), "{text}");
         }

@@ -54,7 +54,7 @@ impl WallEngine {
         let (inbox, messages) = sync_channel(config.inbox_limit);
         let shared = Arc::new(shared::Shared::new(cluster, block_tokens, events));
         let mut engine = Self {
-            handle: EngineHandle::new(inbox, Arc::clone(&shared), config.split),
+            handle: EngineHandle::new(inbox, Arc::clone(&shared)),
             threads: Vec::with_capacity(executors.len() + 1),
         };
         for (index, executor) in executors.into_iter().enumerate() {

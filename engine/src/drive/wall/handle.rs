@@ -56,10 +56,6 @@ pub struct UnitObservation {
     pub input_tokens: u64,
     /// Tokens sampled.
     pub output_tokens: u64,
-    /// Steps done.
-    pub steps: u64,
-    /// Hand-offs on their way to it.
-    pub importing: u32,
 }
 
 /// The whole engine as it is now.
@@ -73,10 +69,6 @@ pub struct Observation {
     pub units: Vec<UnitObservation>,
     /// Shifts that wait for the one under way.
     pub waiting_shifts: Vec<(Split, How)>,
-    /// Prompt tokens looked up in the prefix caches so far, and those found.
-    pub prefix: (u64, u64),
-    /// Requests in flight.
-    pub in_flight: usize,
 }
 
 /// A handle to a running engine; cheap to clone.
@@ -84,22 +76,16 @@ pub struct Observation {
 pub struct EngineHandle {
     inbox: SyncSender<Message>,
     shared: Arc<Shared>,
-    started_as: Split,
 }
 
 impl EngineHandle {
-    pub(super) fn new(inbox: SyncSender<Message>, shared: Arc<Shared>, started_as: Split) -> Self {
-        Self { inbox, shared, started_as }
+    pub(super) fn new(inbox: SyncSender<Message>, shared: Arc<Shared>) -> Self {
+        Self { inbox, shared }
     }
 
     /// The engine's clock: instants in events are read from it.
     pub fn clock(&self) -> WallClock {
         self.shared.clock
-    }
-
-    /// The split that the engine was started with.
-    pub fn started_as(&self) -> Split {
-        self.started_as
     }
 
     /// Hands a request over without waiting. What becomes of it is reported by events.
@@ -152,18 +138,9 @@ impl EngineHandle {
                 busy: work.meter.busy + running,
                 input_tokens: work.meter.input_tokens,
                 output_tokens: work.meter.output_tokens,
-                steps: work.meter.steps,
-                importing: work.imports.len() as u32,
             }
         });
-        Observation {
-            at,
-            split: state.cluster.split(),
-            units: units.collect(),
-            waiting_shifts: state.waiting_shifts(),
-            prefix: state.cluster.prefix_totals(),
-            in_flight: state.cluster.in_flight(),
-        }
+        Observation { at, split: state.cluster.split(), units: units.collect(), waiting_shifts: state.waiting_shifts() }
     }
 
     pub(super) fn close(&self) {

@@ -31,7 +31,6 @@ pub(super) struct Meter {
     pub(super) busy_since: Option<Nanos>,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
-    pub(super) steps: u64,
 }
 
 /// The threads' side of one unit.
@@ -40,7 +39,6 @@ pub(super) struct UnitWork {
     pub(super) imports: VecDeque<Import>,
     pub(super) roles: VecDeque<RoleCommand>,
     pub(super) meter: Meter,
-    pub(super) lost: bool,
 }
 
 /// What the lock protects.

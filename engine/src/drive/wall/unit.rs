@@ -53,13 +53,21 @@ impl Seat {
         {
             let _ = kernels::thread::pin_to_core(*core);
         }
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        let served = served
+            .unwrap_or_else(|_| Err(ExecutorError { doing: "serving", why: "the unit's thread panicked".to_owned() }));
+        if let Err(error) = served {
+            self.give_up(&error);
+        }
+    }
+
+    /// Until the engine closes, or the unit cannot go on.
+    fn serve(&mut self) -> Result<(), ExecutorError> {
         while self.exchange() {
-            if let Err(error) = self.compute() {
-                self.give_up(&error);
-                return;
-            }
+            self.compute()?;
             self.shared.events.wait_for_room();
         }
+        Ok(())
     }
 
     /// Applies the work that was done and takes the next; waits for it. `false` when the engine closes.
@@ -132,7 +140,6 @@ impl Seat {
             let decoded = work.plan.sequences.iter().filter(|s| s.output_index > 0 && s.tokens == 1).count();
             unit.meter.input_tokens += u64::from(work.plan.tokens()) - decoded as u64;
             unit.meter.output_tokens += work.sampled.len() as u64;
-            unit.meter.steps += 1;
         }
         let report = StepReport { stopped: &work.stopped, filled: &work.filled };
         state.cluster.advance(now, self.unit, 1, report, &mut state.outbox);
@@ -184,19 +191,13 @@ impl Seat {
         let cpu_before = kernels::thread::cpu_time_ns();
         let (work, executor) = (&mut self.work, &mut self.executor);
         work.sampled.clear();
-        let computed = catch_unwind(AssertUnwindSafe(|| {
-            if let Some((transfer, piece)) = &work.piece {
-                executor.import(transfer, piece.clone())?;
-            }
-            if work.step {
-                let input = StepInput { plan: &work.plan, tokens: &work.tokens, sampling: &work.sampling };
-                executor.step(input, &mut work.sampled)?;
-            }
-            Ok(())
-        }));
-        computed.unwrap_or_else(|_| {
-            Err(ExecutorError { doing: "computing a step", why: "the executor panicked".to_owned() })
-        })?;
+        if let Some((transfer, piece)) = &work.piece {
+            executor.import(transfer, piece.clone())?;
+        }
+        if work.step {
+            let input = StepInput { plan: &work.plan, tokens: &work.tokens, sampling: &work.sampling };
+            executor.step(input, &mut work.sampled)?;
+        }
         // Without a CPU clock the step took what it took.
         let cpu = cpu_before.zip(kernels::thread::cpu_time_ns()).map(|(before, after)| after.saturating_sub(before));
         if let Some((stretch, cpu)) = self.pace.stretch(self.units).zip(cpu) {
@@ -213,10 +214,16 @@ impl Seat {
         state.events.push(EngineEvent::UnitLost { at: now, unit: self.unit, why: error.to_string() });
         state.cluster.unit_failed(now, self.unit, &mut state.outbox);
         if let Some(unit) = state.units.get_mut(self.unit.index()) {
-            unit.lost = true;
-            for import in &mut unit.imports {
+            unit.meter.busy_since = None;
+            // Hand-offs that were given up while a piece was being copied wait for this thread's acknowledgement; the
+            // others have just been given up by the cluster and are acknowledged when that is settled.
+            unit.imports.retain_mut(|import| {
                 import.copying = false;
-            }
+                if import.aborted {
+                    state.cluster.transfer_done(now, import.transfer.id, &mut state.outbox);
+                }
+                !import.aborted
+            });
         }
         self.shared.settle(state, now);
     }
