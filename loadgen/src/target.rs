@@ -61,6 +61,9 @@ pub enum Shed {
     /// The target's queue towards the outside is full.
     #[error("the target's inbox is full")]
     InboxFull,
+    /// As many requests as allowed are in flight.
+    #[error("too many requests are in flight")]
+    TooMany,
     /// The target has stopped.
     #[error("the target has stopped")]
     Stopped,

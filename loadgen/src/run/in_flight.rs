@@ -25,7 +25,7 @@ impl InFlight {
             first: None,
             last: None,
             first_tokens: 0,
-            gaps: Vec::with_capacity(planned.output_tokens.saturating_sub(1) as usize),
+            gaps: Vec::new(),
             tokens: 0,
             token_hash: TOKEN_HASH_SEED,
             logits_hash: TOKEN_HASH_SEED,

@@ -6,7 +6,7 @@ mod snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -75,6 +75,8 @@ pub(super) struct Observer {
     log: EventLog,
     phase: Phase,
     schedule_end: Option<Micros>,
+    /// The pacing thread is gone: nothing will be sent and no scripted shift will come any more.
+    pacing_over: bool,
     aborting: bool,
     recording_lost: Option<WriteError>,
     client_cpu: snapshot::CpuShare,
@@ -98,6 +100,7 @@ impl Observer {
             log: EventLog::default(),
             phase: Phase::Loading,
             schedule_end: None,
+            pacing_over: false,
             aborting: false,
             recording_lost: None,
             client_cpu: snapshot::CpuShare::default(),
@@ -120,8 +123,15 @@ impl Observer {
         loop {
             fresh.append(&mut self.early);
             let open = self.parts.events.drain(&mut fresh, WAIT);
-            while let Ok(note) = self.parts.notes.try_recv() {
-                self.note(note);
+            loop {
+                match self.parts.notes.try_recv() {
+                    Ok(note) => self.note(note),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        self.pacing_over = true;
+                        break;
+                    }
+                }
             }
             for event in fresh.drain(..) {
                 self.event(event);
@@ -134,7 +144,7 @@ impl Observer {
                 self.observe(now);
                 self.record_health(now);
             }
-            let over = self.schedule_end.is_some() && self.requests.is_empty() && self.shifting.settled();
+            let over = self.pacing_over && self.requests.is_empty() && self.shifting.settled();
             if over || !open {
                 return self.finish(now);
             }
@@ -231,6 +241,10 @@ impl Observer {
             self.aborting = true;
         }
         if self.aborting {
+            if self.schedule_end.is_none() {
+                // Full when the operator types faster than the pacing thread reads: tried again in the next turn.
+                let _ = self.parts.orders.try_send(Order::Finish);
+            }
             for index in self.requests.keys() {
                 self.parts.target.cancel(*index);
             }
@@ -246,9 +260,6 @@ impl Observer {
             self.log.push(self.parts.clock.now(), Some(MarkKind::Failure), "recording", error.to_string());
             self.recording_lost = Some(error);
             self.aborting = true;
-            // Full when the operator is typing faster than anyone can: the order is repeated by the abort.
-            let _ = self.parts.orders.try_send(Order::Finish);
-            self.parts.abort.store(true, Ordering::Release);
         }
     }
 
@@ -299,12 +310,15 @@ impl Observer {
             requests: self.aggregator.counts().into(),
             client: self.client_use(),
         };
-        let mut error = self.recording_lost.take();
+        let mut error = self.recording_lost.clone();
         let mut recording = None;
         if let Some(recorder) = self.parts.recorder.take() {
             match recorder.finish(&end) {
                 Ok(recorded) => recording = Some(recorded.path.display().to_string()),
-                Err(failed) => error = Some(failed),
+                Err(failed) => {
+                    self.recording_lost = Some(failed.clone());
+                    error = Some(failed);
+                }
             }
         }
         self.phase = Phase::Done;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Receiver;
 use super::pace::Order;
 use crate::live::Command;
 
-/// Runs until the last sender of commands is gone or the pacing thread has ended.
+/// Runs until the last sender of commands is gone.
 pub(super) fn run(mut commands: Receiver<Command>, orders: &SyncSender<Order>, abort: &AtomicBool) {
     while let Some(command) = commands.blocking_recv() {
         let order = match command {

@@ -64,7 +64,7 @@ pub(super) enum Note {
         to: Split,
         how: How,
     },
-    /// Nothing more will be sent.
+    /// Nothing more will be sent: the schedule ended at this instant.
     Ended {
         at: Micros,
     },
@@ -89,12 +89,17 @@ impl Pacer {
     /// Runs until the schedule and the shift script are over, or until told to finish.
     pub(super) fn run(mut self) {
         let mut prompt = Vec::new();
+        let mut ended = false;
         loop {
             let now = self.clock.now();
+            if !ended && self.schedule.is_over(now) {
+                ended = true;
+                self.end();
+            }
             let due = self.schedule.next_due();
             let shift_at = self.shifts.front().map(|shift| shift.at);
-            if self.schedule.is_over(now) && shift_at.is_none() {
-                break;
+            if ended && shift_at.is_none() {
+                return;
             }
             let wake = [due, shift_at, self.schedule.end().filter(|end| *end > now)].into_iter().flatten().min();
             match self.orders.recv_timeout(wake.map_or(IDLE, |at| self.clock.until(at))) {
@@ -113,8 +118,16 @@ impl Pacer {
                 }
             }
         }
-        // This one must arrive, and nothing is due any more: wait for room.
-        let _ = self.notes.send(Note::Ended { at: self.clock.now() });
+        if !ended {
+            self.end();
+        }
+    }
+
+    /// This note must arrive, and nothing is due any more: it waits for room. Without an observer nobody misses it.
+    fn end(&self) {
+        let now = self.clock.now();
+        let at = self.schedule.end().map_or(now, |end| end.min(now));
+        let _ = self.notes.send(Note::Ended { at });
     }
 
     fn send(&mut self, prompt: &mut Vec<u32>) {

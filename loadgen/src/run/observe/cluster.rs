@@ -23,6 +23,24 @@ impl Cluster {
         Self { split, units: Arc::default() }
     }
 
+    /// Takes fresh figures. Roles and states come from events once they are known: an observation can run ahead of events
+    /// that are still queued, and a unit would seem to go back in time.
+    fn observed(&mut self, split: Split, mut units: Vec<UnitView>) {
+        if self.units.is_empty() {
+            self.split = split;
+        }
+        for known in self.units.iter() {
+            let Some(unit) = units.iter_mut().find(|unit| unit.unit == known.unit) else { continue };
+            let counts_down =
+                matches!((known.state, unit.state), (UnitState::Draining { .. }, UnitState::Draining { .. }));
+            unit.role = known.role;
+            if !counts_down {
+                unit.state = known.state;
+            }
+        }
+        self.units = Arc::new(units);
+    }
+
     /// A unit told of a change; its figures stay as last observed.
     fn correct(&mut self, id: UnitId, role: Role, state: UnitState) -> Option<UnitView> {
         let units = Arc::make_mut(&mut self.units);
@@ -43,8 +61,7 @@ impl Observer {
     pub(super) fn observe(&mut self, now: Micros) {
         let Some(control) = &self.parts.control else { return };
         let view = control.observe();
-        self.cluster.split = view.split;
-        self.cluster.units = Arc::new(view.units);
+        self.cluster.observed(view.split, view.units);
         self.shifting.observed(view.waiting_shifts);
         for unit in self.cluster.units.clone().iter() {
             self.record(&Record::Unit(UnitRecord::new(now, unit)));
