@@ -44,6 +44,14 @@ def some(path):
     assert 0 < requests["completed"] < 200, requests
 
 
+def ended(summary_path, recording_path):
+    """Stopped early, but properly: everything that was sent was answered, and the recording has its end."""
+    some(summary_path)
+    requests = summary(summary_path)["requests"]
+    assert requests["offered"] == requests["sent"] == requests["completed"], requests
+    assert records(recording_path)[-1]["k"] == "end"
+
+
 def shifts(summary_path, plain_path, shifted_path, *splits):
     reported = summary(summary_path)["shifts"]
     assert [shift["to"] for shift in reported] == list(splits), reported
@@ -73,8 +81,8 @@ def shifts(summary_path, plain_path, shifted_path, *splits):
         state[unit], role[unit] = now, record["role"]
     assert set(state.values()) == {"serving"}, state
     assert any(held > 0 for held in held_at_drain), held_at_drain
-    letters = "".join(sorted(role.values()))
-    assert letters.count("P") == int(splits[-1][0]) or letters.count("prefill") == int(splits[-1][0]), role
+    prefill = sum(name == "prefill" for name in role.values())
+    assert prefill == int(splits[-1].split("P")[0]), role
 
 
 def prefix(summary_path, recording_path, trace_path):
@@ -96,4 +104,4 @@ def prefix(summary_path, recording_path, trace_path):
 
 
 if __name__ == "__main__":
-    {"counts": counts, "prefix": prefix, "same": same, "some": some, "shifts": shifts}[sys.argv[1]](*sys.argv[2:])
+    {"counts": counts, "ended": ended, "prefix": prefix, "same": same, "some": some, "shifts": shifts}[sys.argv[1]](*sys.argv[2:])

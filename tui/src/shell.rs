@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind};
 use futures_util::StreamExt;
 use loadgen::live::{Command, Snapshot};
+use loadgen::run::CpuMeters;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -37,6 +38,8 @@ pub struct LiveSource {
     pub commands: mpsc::Sender<Command>,
     /// What the target cannot do.
     pub offers: Offers,
+    /// Where drawing is charged to the client.
+    pub meters: Arc<CpuMeters>,
 }
 
 /// Shows the run until the operator leaves, the process is told to go, or the terminal is lost. The terminal is restored
@@ -54,7 +57,7 @@ pub async fn run(source: LiveSource) -> anyhow::Result<Exit> {
 }
 
 async fn drive(source: LiveSource, theme: &Theme, signals: &mut Signals, screen: &mut Screen) -> anyhow::Result<Exit> {
-    let LiveSource { mut snapshots, commands, offers } = source;
+    let LiveSource { mut snapshots, commands, offers, meters } = source;
     let mut model = Model::new(snapshots.borrow_and_update().clone(), offers);
     let mut events = EventStream::new();
     let mut frames = interval(FRAME);
@@ -78,6 +81,7 @@ async fn drive(source: LiveSource, theme: &Theme, signals: &mut Signals, screen:
             }),
             _ = frames.tick(), if dirty => {
                 screen.draw(|frame| view(&model, theme, frame.area(), frame.buffer_mut())).context("cannot draw")?;
+                meters.screen();
                 dirty = false;
                 continue;
             }

@@ -1,9 +1,11 @@
 //! `pdtune live`: a run with the screen.
 
+use std::io::IsTerminal;
+
 use loadgen::live::{Command, Phase};
 use loadgen::run::{self, RunConfig};
 
-use super::{Ending, print, tell};
+use super::{Ending, print, record};
 use crate::cli::LiveOptions;
 use crate::model::Offers;
 use crate::shell::{self, Exit, LiveSource};
@@ -14,25 +16,29 @@ use crate::shell::{self, Exit, LiveSource};
 /// When the input is wrong, the target cannot be opened, or the terminal cannot be used.
 pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
     let LiveOptions { target, load, out } = options;
+    anyhow::ensure!(
+        std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        "the live screen needs a terminal; `pdtune record` runs without one"
+    );
     let connection = target.open()?;
     let shift_refused = connection.control.is_none().then(|| "not offered by this target".to_owned());
     let offers = Offers { shift_refused, rate_refused: None };
     let handle = run::start(RunConfig { load, connection, record_to: out })?;
-    let source = LiveSource { snapshots: handle.snapshots.clone(), commands: handle.commands.clone(), offers };
+    let source = LiveSource {
+        snapshots: handle.snapshots.clone(),
+        commands: handle.commands.clone(),
+        offers,
+        meters: handle.meters.clone(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(shell::run(source));
     if !matches!(exit, Ok(Exit::Done)) && handle.snapshots.borrow().phase != Phase::Done {
         // Full only when nobody takes commands any more, and then the run is over.
         let _ = handle.commands.try_send(Command::Abort);
     }
-    exit?;
+    // The recording gets its end even when the screen was lost.
     let result = handle.wait()?;
+    exit?;
     print(&result.summary.text(None))?;
-    for failed in &result.failed_shifts {
-        tell(&format!("warning: {failed}"));
-    }
-    match result.error {
-        Some(error) => Err(error.into()),
-        None => Ok(Ending::Fine),
-    }
+    record::ending(&result)
 }

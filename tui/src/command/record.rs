@@ -79,12 +79,20 @@ fn report(result: &RunResult, path: &std::path::Path, json: bool) -> anyhow::Res
         let bytes = std::fs::metadata(path).ok().map(|file| file.len());
         print(&summary.text(bytes))?;
     }
+    ending(result)
+}
+
+/// How a run that could start has ended.
+///
+/// # Errors
+/// When something ended the run before its time.
+pub(super) fn ending(result: &RunResult) -> anyhow::Result<Ending> {
     for failed in &result.failed_shifts {
         tell(&format!("warning: {failed}"));
     }
     if let Some(error) = &result.error {
         anyhow::bail!("{error}");
     }
-    let unsuccessful = summary.requests.completed == 0 || !result.failed_shifts.is_empty();
+    let unsuccessful = result.summary.requests.completed == 0 || !result.failed_shifts.is_empty();
     Ok(if unsuccessful { Ending::Unsuccessful } else { Ending::Fine })
 }
