@@ -81,7 +81,7 @@ def shifts(summary_path, plain_path, shifted_path, *splits):
         state[unit], role[unit] = now, record["role"]
     assert set(state.values()) == {"serving"}, state
     assert any(held > 0 for held in held_at_drain), held_at_drain
-    prefill = sum(name == "prefill" for name in role.values())
+    prefill = sum(name == "P" for name in role.values())
     assert prefill == int(splits[-1].split("P")[0]), role
 
 
