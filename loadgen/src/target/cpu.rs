@@ -15,9 +15,10 @@ const BLOCK_TOKENS: u32 = 16;
 const KV_BYTES: u64 = 512 << 20;
 /// Bounds on the tokens that the KV of one unit holds, whatever the memory.
 const KV_TOKENS: (u64, u64) = (8_192, 32_768);
-/// Prompt tokens of one prefill step: about a third of a second on one core, which is also how long a cancel waits.
+/// Prompt tokens of one prefill step, and so how long a cancel may have to wait: about 0.1 s of a core for the built-in
+/// model (2,700 tokens per CPU-second on an AVX-512 core, `cargo bench -p pdtune-engine --bench model`).
 const PREFILL: BatchLimits = BatchLimits { tokens: 256, sequences: 16 };
-/// Decode steps grow slowly with the batch; the cap keeps one step under a tenth of a second.
+/// Most sequences that decode together, a token each: TPOT grows with the batch.
 const DECODE: BatchLimits = BatchLimits { tokens: 64, sequences: 64 };
 /// A small chunk, because every decoding sequence waits for it.
 const AGGREGATED: BatchLimits = BatchLimits { tokens: 128, sequences: 64 };
