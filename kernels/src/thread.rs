@@ -23,12 +23,22 @@ pub fn pin_to_core(core: usize) -> Result<(), KernelError> {
     system::pin(core)
 }
 
-/// Lets the calling thread yield to the others of this process, where the system has priorities for threads.
+/// Lets the calling thread run only where no ordinary thread wants to: one that wakes takes its processor at once.
+/// For threads that compute without pause beside threads that keep time. Does nothing where the system has no such class.
 ///
 /// # Errors
 /// When the system refuses; the thread then runs as before.
-pub fn lower_priority() -> Result<(), KernelError> {
-    system::lower_priority()
+pub fn run_in_background() -> Result<(), KernelError> {
+    system::run_in_background()
+}
+
+/// Wakes the calling thread when it asked to be woken; by default Linux may add 50 µs to save power (prctl(2),
+/// `PR_SET_TIMERSLACK`). Does nothing elsewhere.
+///
+/// # Errors
+/// When the system refuses; the thread then runs as before.
+pub fn wake_on_time() -> Result<(), KernelError> {
+    system::wake_on_time()
 }
 
 /// Nanoseconds of processor time that the calling thread has used; `None` where the system does not tell.
@@ -39,15 +49,12 @@ pub fn cpu_time_ns() -> Option<u64> {
 #[cfg(target_os = "linux")]
 mod system {
     use std::collections::BTreeSet;
+    use std::num::NonZeroU64;
 
-    use rustix::process::setpriority_process;
-    use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
     use rustix::time::{ClockId, clock_gettime};
 
     use crate::KernelError;
-
-    /// Far enough below the default for the scheduler to let waking threads in at once.
-    const NICE: i32 = 10;
 
     fn failed(doing: &'static str) -> impl FnOnce(rustix::io::Errno) -> KernelError {
         move |errno| KernelError::Thread { doing, source: errno.into() }
@@ -77,9 +84,24 @@ mod system {
         sched_setaffinity(None, &set).map_err(failed("pin the thread to a core"))
     }
 
-    pub(super) fn lower_priority() -> Result<(), KernelError> {
-        // On Linux the nice value belongs to the thread, whatever the name of the call says.
-        setpriority_process(Some(gettid()), NICE).map_err(failed("lower the thread's priority"))
+    /// The idle class and not a nice value: since Linux 6.6 a thread of the normal class, however nice, finishes its slice
+    /// of a few milliseconds before a waking one gets in (`RUN_TO_PARITY` in kernel/sched/features.h).
+    #[expect(unsafe_code, reason = "no safe crate wraps the call")]
+    pub(super) fn run_in_background() -> Result<(), KernelError> {
+        let parameters = libc::sched_param { sched_priority: 0 };
+        // SAFETY: 0 is the calling thread, and the call only reads the parameters, which live until it returns.
+        let refused = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) } != 0;
+        if refused {
+            return Err(KernelError::Thread {
+                doing: "run the thread in the background",
+                source: std::io::Error::last_os_error(),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn wake_on_time() -> Result<(), KernelError> {
+        set_current_timer_slack(NonZeroU64::new(1)).map_err(failed("set the thread's timer slack"))
     }
 
     pub(super) fn cpu_time_ns() -> Option<u64> {
@@ -103,7 +125,12 @@ mod system {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the same signature as where it can fail")]
-    pub(super) fn lower_priority() -> Result<(), KernelError> {
+    pub(super) fn run_in_background() -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the same signature as where it can fail")]
+    pub(super) fn wake_on_time() -> Result<(), KernelError> {
         Ok(())
     }
 
@@ -149,16 +176,29 @@ mod tests {
         assert!(aside(|| pin_to_core(1_023)).is_err());
     }
 
+    /// The policy, the 39th field after the name in parentheses (proc(5), `/proc/pid/stat`).
+    fn policy() -> Option<i32> {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(38)?.parse().ok()
+    }
+
     #[test]
-    fn lowering_the_priority_touches_one_thread() {
-        let nice = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).expect("own priority");
-        let before = nice();
+    fn running_in_the_background_touches_one_thread() {
+        let before = policy();
         let lowered = aside(|| {
-            lower_priority().expect("lowering is always allowed");
-            nice()
+            run_in_background().expect("always allowed");
+            policy()
         });
-        assert!(lowered >= 10, "{lowered}");
-        assert_eq!(nice(), before);
+        assert_eq!(lowered, Some(libc::SCHED_IDLE));
+        assert_eq!(policy(), before);
+    }
+
+    #[test]
+    fn waking_on_time_touches_one_thread() {
+        let slack = || rustix::thread::current_timer_slack().expect("linux tells");
+        let before = slack();
+        assert_eq!(aside(|| wake_on_time().map(|()| slack()).expect("always allowed")), 1);
+        assert_eq!(slack(), before);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod in_flight;
 mod limiting;
 mod memory;
 mod meters;
+mod notes;
 mod observe;
 mod orders;
 mod pace;
@@ -38,7 +39,7 @@ use crate::summary::Summary;
 use crate::target::Connection;
 use crate::workload::Limits;
 
-/// Notes of the pacing thread that may wait for the observing thread; one more is dropped and counted.
+/// Notes of the pacing thread that may wait for the observing thread; what becomes of one more is up to [`notes::Notes`].
 const NOTES: usize = 65_536;
 /// Orders that may wait for the pacing thread; whoever sends one more waits.
 const ORDERS: usize = 64;
@@ -98,6 +99,8 @@ pub struct RunResult {
     pub error: Option<RunError>,
     /// Shifts that were refused, dropped or abandoned, one line each.
     pub failed_shifts: Vec<String>,
+    /// Units that were lost, one line each.
+    pub lost_units: Vec<String>,
 }
 
 /// A run under way.
@@ -127,14 +130,21 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let content = schedule.content(NonZeroU32::new(info.limits.vocabulary).unwrap_or(NonZeroU32::MIN));
 
     let clock = RunClock::start();
+    let meters = Arc::new(CpuMeters::default());
     let run = run_record(&load, &info)?;
     let recorder = match record_to {
-        Some(path) => Some(Recorder::create(&path, &run, move || clock.now())?),
+        Some(path) => {
+            let meters = Arc::clone(&meters);
+            let now = move || {
+                meters.recording();
+                clock.now()
+            };
+            Some(Recorder::create(&path, &run, now)?)
+        }
         None => None,
     };
     events.align(clock);
 
-    let meters = Arc::new(CpuMeters::default());
     let dropped = Arc::new(AtomicU64::new(0));
     let abort = Arc::new(AtomicBool::new(false));
     let (notes, pacing_notes) = sync_channel(NOTES);
@@ -147,8 +157,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         target: Arc::clone(&target),
         shifts: load.shifts.shifts().iter().cloned().collect(),
         orders: pacing_orders,
-        notes,
-        dropped: Arc::clone(&dropped),
+        notes: notes::Notes::new(notes, Arc::clone(&dropped)),
         meters: Arc::clone(&meters),
         schedule: schedule.clone(),
     };

@@ -33,13 +33,11 @@ pub struct Segment(
     pub u32,
 );
 
-/// One request of the schedule.
+/// What is asked of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Planned {
+pub struct Request {
     /// Its number, from 0 in the order of being due.
     pub index: u64,
-    /// When it is due.
-    pub due: Micros,
     /// Tokens of its prompt, the sum of its segments, at least 1.
     pub input_tokens: u32,
     /// Tokens asked of its answer, at least 1.
@@ -48,6 +46,15 @@ pub struct Planned {
     pub segments: Vec<Segment>,
     /// Whether a length was cut to what the target can serve.
     pub clamped: bool,
+}
+
+/// One request of the schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// When it is due.
+    pub due: Micros,
+    /// What is asked.
+    pub request: Request,
 }
 
 /// A load that cannot be offered to this target.
@@ -67,7 +74,7 @@ pub enum LoadError {
 /// rate. [`Schedule::is_over`] tells the two apart.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    requests: Requests,
+    source: Source,
     curve: RateCurve,
     /// Requests per second where the curve is at 1.
     unit_rate: f64,
@@ -76,14 +83,21 @@ pub struct Schedule {
     /// How many requests there are at most.
     count: Option<u64>,
     content_seed: u64,
-    index: u64,
-    /// Λ of the next request; `None` when there is none.
-    lambda: Option<f64>,
+    /// `None` when nothing is left.
+    upcoming: Option<Upcoming>,
+}
+
+/// The request that is due next, drawn ahead: what it asks for does not depend on when it leaves.
+#[derive(Clone, Debug)]
+struct Upcoming {
+    /// Λ at which it is due.
+    lambda: f64,
+    request: Request,
 }
 
 /// Where requests come from.
 #[derive(Clone, Debug)]
-enum Requests {
+enum Source {
     Synthetic { operational: Operational, lengths: Box<Draw> },
     Trace(Arc<Trace>),
 }
@@ -95,37 +109,42 @@ impl Schedule {
     /// When the trace is broken, or lengths are beyond the limits and not to be cut.
     pub fn new(spec: &LoadSpec, limits: Limits) -> Result<Self, LoadError> {
         let content_seed = stream(spec.seed, Purpose::Content).next_u64();
-        let (requests, curve, unit_rate, own_end) = match &spec.traffic {
+        let (source, curve, unit_rate, own_end) = match &spec.traffic {
             Traffic::Synthetic { arrival, rate, isl, osl } => {
                 let operational = Operational::new(*arrival, stream(spec.seed, Purpose::Arrivals));
                 let lengths = Draw::new(*isl, *osl, limits, spec.clamp, stream(spec.seed, Purpose::Lengths))?;
                 let lengths = Box::new(lengths);
-                (Requests::Synthetic { operational, lengths }, rate.curve(), 1.0, rate.length())
+                (Source::Synthetic { operational, lengths }, rate.curve(), 1.0, rate.length())
             }
             Traffic::Trace { path, format, speed, limit } => {
                 let options = ReadOptions { format: *format, limit: *limit, limits, clamp: spec.clamp };
                 let trace = Trace::open(path, options)?;
                 let mean_rate = trace.mean_rate();
-                (Requests::Trace(Arc::new(trace)), RateCurve::constant(*speed), mean_rate, None)
+                (Source::Trace(Arc::new(trace)), RateCurve::constant(*speed), mean_rate, None)
             }
         };
         let end = spec.duration.or(own_end);
-        let mut schedule =
-            Self { requests, curve, unit_rate, end, count: spec.requests, content_seed, index: 0, lambda: None };
-        schedule.look_ahead();
+        let mut schedule = Self { source, curve, unit_rate, end, count: spec.requests, content_seed, upcoming: None };
+        schedule.upcoming = schedule.draw(0);
         Ok(schedule)
+    }
+
+    /// The request that leaves next, whenever that is; `None` when nothing is left. Whoever sends it prepares it while
+    /// there is time.
+    pub fn upcoming(&self) -> Option<&Request> {
+        self.upcoming.as_ref().map(|upcoming| &upcoming.request)
     }
 
     /// When the next request is due; `None` when none is, as long as the rate does not change.
     pub fn next_due(&self) -> Option<Micros> {
-        let due = self.curve.time_of(self.lambda?)?;
+        let due = self.curve.time_of(self.upcoming.as_ref()?.lambda)?;
         self.end.is_none_or(|end| due < end).then_some(due)
     }
 
     /// Whether nothing can become due any more at `now` or later, whatever is done to the rate. With an end in time this
     /// is that end, even when the last request was due before it.
     pub fn is_over(&self, now: Micros) -> bool {
-        self.lambda.is_none() || self.end.is_some_and(|end| now >= end)
+        self.upcoming.is_none() || self.end.is_some_and(|end| now >= end)
     }
 
     /// The end of the schedule, when it has one in time.
@@ -135,9 +154,9 @@ impl Schedule {
 
     /// The trace it replays, if it does.
     pub fn trace(&self) -> Option<&Trace> {
-        match &self.requests {
-            Requests::Trace(trace) => Some(trace),
-            Requests::Synthetic { .. } => None,
+        match &self.source {
+            Source::Trace(trace) => Some(trace),
+            Source::Synthetic { .. } => None,
         }
     }
 
@@ -179,14 +198,36 @@ impl Schedule {
         Content::new(self.content_seed, vocabulary)
     }
 
-    /// Finds Λ of request `index`.
-    fn look_ahead(&mut self) {
-        let wanted = self.count.is_none_or(|count| self.index < count);
-        self.lambda = match &mut self.requests {
-            _ if !wanted => None,
-            Requests::Synthetic { operational, .. } => Some(operational.draw()),
-            Requests::Trace(trace) => trace.at(self.index as usize).map(Micros::as_secs_f64),
-        };
+    /// Draws request `index`, if there is one.
+    fn draw(&mut self, index: u64) -> Option<Upcoming> {
+        if self.count.is_some_and(|count| index >= count) {
+            return None;
+        }
+        match &mut self.source {
+            Source::Synthetic { operational, lengths } => {
+                let lambda = operational.draw();
+                let pair = lengths.pair();
+                let request = Request {
+                    index,
+                    input_tokens: pair.input,
+                    output_tokens: pair.output,
+                    segments: vec![Segment(index, pair.input)],
+                    clamped: pair.clamped,
+                };
+                Some(Upcoming { lambda, request })
+            }
+            Source::Trace(trace) => {
+                let row = trace.request(index as usize)?;
+                let request = Request {
+                    index,
+                    input_tokens: row.input_tokens,
+                    output_tokens: row.output_tokens,
+                    segments: row.segments,
+                    clamped: row.clamped,
+                };
+                Some(Upcoming { lambda: row.at.as_secs_f64(), request })
+            }
+        }
     }
 }
 
@@ -195,33 +236,8 @@ impl Iterator for Schedule {
 
     fn next(&mut self) -> Option<Planned> {
         let due = self.next_due()?;
-        let index = self.index;
-        let planned = match &mut self.requests {
-            Requests::Synthetic { lengths, .. } => {
-                let pair = lengths.pair();
-                Planned {
-                    index,
-                    due,
-                    input_tokens: pair.input,
-                    output_tokens: pair.output,
-                    segments: vec![Segment(index, pair.input)],
-                    clamped: pair.clamped,
-                }
-            }
-            Requests::Trace(trace) => {
-                let request = trace.request(index as usize)?;
-                Planned {
-                    index,
-                    due,
-                    input_tokens: request.input_tokens,
-                    output_tokens: request.output_tokens,
-                    segments: request.segments,
-                    clamped: request.clamped,
-                }
-            }
-        };
-        self.index += 1;
-        self.look_ahead();
-        Some(planned)
+        let request = self.upcoming.take()?.request;
+        self.upcoming = self.draw(request.index + 1);
+        Some(Planned { due, request })
     }
 }

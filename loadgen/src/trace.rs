@@ -156,11 +156,6 @@ impl Trace {
         self.rows.iter().filter(|row| row.clamped).count() as u64
     }
 
-    /// When request `index` comes, at speed 1; `None` behind the last.
-    pub(crate) fn at(&self, index: usize) -> Option<Micros> {
-        self.rows.get(index).map(|row| row.at)
-    }
-
     /// Request `index`; `None` behind the last.
     pub fn request(&self, index: usize) -> Option<TraceRequest> {
         let row = self.rows.get(index)?;

@@ -26,7 +26,7 @@ fn every_shipped_workload_makes_a_schedule_that_fits_the_built_in_model() {
             Traffic::Synthetic { arrival: profile.arrival, rate: profile.rate, isl: profile.isl, osl: profile.osl };
         let spec = LoadSpec { duration: Some(Micros(300_000_000)), ..LoadSpec::new(loaded.name, traffic) };
         let requests: Vec<_> = Schedule::new(&spec, LIMITS).expect(&entry.name).collect();
-        assert!(requests.len() > 30 && requests.iter().all(|r| !r.clamped), "{}", entry.name);
+        assert!(requests.len() > 30 && requests.iter().all(|r| !r.request.clamped), "{}", entry.name);
     }
 }
 

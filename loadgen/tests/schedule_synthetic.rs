@@ -40,12 +40,12 @@ fn digest(requests: impl Iterator<Item = Planned>) -> u64 {
         }
     };
     for planned in requests {
-        eat(planned.index);
+        eat(planned.request.index);
         eat(planned.due.0);
-        eat(u64::from(planned.input_tokens));
-        eat(u64::from(planned.output_tokens));
-        eat(u64::from(planned.clamped));
-        for segment in &planned.segments {
+        eat(u64::from(planned.request.input_tokens));
+        eat(u64::from(planned.request.output_tokens));
+        eat(u64::from(planned.request.clamped));
+        for segment in &planned.request.segments {
             eat(segment.0);
             eat(u64::from(segment.1));
         }
@@ -181,10 +181,10 @@ proptest! {
     fn requests_are_in_order_and_can_be_served(seed: u64) {
         let spec = LoadSpec { requests: Some(200), ..spec(Arrival::Poisson, "0..50/s 5s, 3/s 20s", seed) };
         let requests: Vec<_> = schedule(&spec).collect();
-        prop_assert!(requests.windows(2).all(|w| w[0].due <= w[1].due && w[0].index + 1 == w[1].index));
+        prop_assert!(requests.windows(2).all(|w| w[0].due <= w[1].due && w[0].request.index + 1 == w[1].request.index));
         for planned in requests {
-            prop_assert!(LIMITS.fit(planned.input_tokens, planned.output_tokens));
-            prop_assert_eq!(planned.segments.iter().map(|s| s.1).sum::<u32>(), planned.input_tokens);
+            prop_assert!(LIMITS.fit(planned.request.input_tokens, planned.request.output_tokens));
+            prop_assert_eq!(planned.request.segments.iter().map(|s| s.1).sum::<u32>(), planned.request.input_tokens);
         }
     }
 }

@@ -187,7 +187,7 @@ fn the_public_mooncake_trace_shares_its_first_block() {
     let Some(path) = shared("mooncake_conversation_trace.jsonl") else { return };
     let requests: Vec<_> = Schedule::new(&spec(&path, 1.0), LARGE).expect("a schedule").collect();
     assert_eq!(requests.len(), 12_031);
-    assert_eq!(requests.iter().map(|r| r.input_tokens).max(), Some(126_195));
-    assert!(requests.iter().all(|r| r.segments[0].0 == 0), "every prompt begins with block 0");
-    assert!(requests.iter().all(|r| r.segments.iter().map(|s| s.1).sum::<u32>() == r.input_tokens));
+    assert_eq!(requests.iter().map(|r| r.request.input_tokens).max(), Some(126_195));
+    assert!(requests.iter().all(|r| r.request.segments[0].0 == 0), "every prompt begins with block 0");
+    assert!(requests.iter().all(|r| r.request.segments.iter().map(|s| s.1).sum::<u32>() == r.request.input_tokens));
 }

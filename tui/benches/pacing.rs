@@ -1,6 +1,6 @@
 //! How late the pacing thread is at 2,000 requests/s while everything else is busy: an in-process target that answers at
-//! once, the recorder on, the screen drawn 15 times a second, and four threads that compute without pause at the
-//! executors' priority. Prints the lag and what the client used.
+//! once, the recorder on, the screen drawn 15 times a second, and four threads that compute without pause in the
+//! executors' class. Prints the lag and what the client used.
 //!
 //! `cargo bench -p pdtune --bench pacing`
 
@@ -69,7 +69,7 @@ fn main() {
 /// A thread that does nothing but compute, as a saturated unit does.
 fn busy(stop: Arc<AtomicBool>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
-        kernels::thread::lower_priority().expect("a lower priority");
+        kernels::thread::run_in_background().expect("the background class");
         let mut state = 1_u64;
         while !stop.load(Ordering::Relaxed) {
             for _ in 0..100_000 {

@@ -50,7 +50,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Makes the file and writes the first record. `now` is the run's clock; it only says when to force the file to disk.
+    /// Makes the file and writes the first record. `now` is the run's clock, which says when to force the file to disk;
+    /// the recorder's thread reads it after every round of writing.
     ///
     /// # Errors
     /// When the file, or the `.partial` of an earlier run, exists or cannot be made.

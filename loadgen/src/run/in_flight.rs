@@ -34,7 +34,7 @@ impl InFlight {
     }
 
     pub(super) fn input_tokens(&self) -> u32 {
-        self.planned.input_tokens
+        self.planned.request.input_tokens
     }
 
     /// Takes a token; `true` when it is the first.
@@ -60,7 +60,7 @@ impl InFlight {
     /// The request is over.
     pub(super) fn end(self, at: Micros, outcome: Outcome, server: Option<ServerSide>) -> Sample {
         Sample {
-            index: self.planned.index,
+            index: self.planned.request.index,
             due: self.planned.due,
             sent: Some(self.sent),
             first: self.first,
@@ -68,11 +68,11 @@ impl InFlight {
             ended: at,
             first_tokens: self.first_tokens,
             gaps: self.gaps,
-            input_tokens: self.planned.input_tokens,
-            output_asked: self.planned.output_tokens,
+            input_tokens: self.planned.request.input_tokens,
+            output_asked: self.planned.request.output_tokens,
             output_tokens: self.tokens,
-            segments: self.planned.segments,
-            clamped: self.planned.clamped,
+            segments: self.planned.request.segments,
+            clamped: self.planned.request.clamped,
             outcome,
             token_hash: self.token_hash,
             logits_hash: (self.tokens > 0).then_some(self.logits_hash),

@@ -9,6 +9,7 @@ use crate::time::Micros;
 pub struct CpuMeters {
     pacing: AtomicU64,
     observing: AtomicU64,
+    recording: AtomicU64,
     screen: AtomicU64,
 }
 
@@ -23,6 +24,11 @@ impl CpuMeters {
         store(&self.observing);
     }
 
+    /// Called by the recorder's thread.
+    pub(super) fn recording(&self) {
+        store(&self.recording);
+    }
+
     /// Called by the thread that draws.
     pub fn screen(&self) {
         store(&self.screen);
@@ -30,7 +36,8 @@ impl CpuMeters {
 
     /// The CPU time of all of them.
     pub fn total(&self) -> Micros {
-        Micros([&self.pacing, &self.observing, &self.screen].iter().map(|meter| meter.load(Ordering::Relaxed)).sum())
+        let meters = [&self.pacing, &self.observing, &self.recording, &self.screen];
+        Micros(meters.iter().map(|meter| meter.load(Ordering::Relaxed)).sum())
     }
 }
 

@@ -15,7 +15,8 @@ use super::events::EventLog;
 use super::in_flight::{self, InFlight};
 use super::memory::resident_bytes;
 use super::meters::CpuMeters;
-use super::pace::{Note, Order};
+use super::notes::Note;
+use super::pace::Order;
 use super::shifting::Shifting;
 use super::{RunError, RunResult};
 use crate::clock::RunClock;
@@ -72,6 +73,8 @@ pub(super) struct Observer {
     accumulator: Accumulator,
     cluster: cluster::Cluster,
     shifting: Shifting,
+    /// One line for each unit that was lost.
+    lost_units: Vec<String>,
     log: EventLog,
     phase: Phase,
     schedule_end: Option<Micros>,
@@ -97,6 +100,7 @@ impl Observer {
             accumulator: Accumulator::new(&parts.run),
             cluster: cluster::Cluster::new(parts.info.split),
             shifting: Shifting::default(),
+            lost_units: Vec::new(),
             log: EventLog::default(),
             phase: Phase::Loading,
             schedule_end: None,
@@ -159,13 +163,13 @@ impl Observer {
     fn note(&mut self, note: Note) {
         match note {
             Note::Sent { planned, sent } => {
-                self.noted = Some(planned.index);
+                self.noted = Some(planned.request.index);
                 self.aggregator.offered(planned.due);
-                self.aggregator.sent(sent.since(planned.due), planned.clamped);
-                self.requests.insert(planned.index, InFlight::new(planned, sent));
+                self.aggregator.sent(sent.since(planned.due), planned.request.clamped);
+                self.requests.insert(planned.request.index, InFlight::new(planned, sent));
             }
             Note::Shed { planned, at, why } => {
-                self.noted = Some(planned.index);
+                self.noted = Some(planned.request.index);
                 if self.aggregator.counts().shed == 0 {
                     self.log.push(at, None, "", format!("requests are shed: {why}"));
                 }
@@ -329,6 +333,7 @@ impl Observer {
             summary: self.accumulator.finish(Some(&end), recording),
             error: error.map(RunError::from),
             failed_shifts: self.shifting.into_failed(),
+            lost_units: self.lost_units,
         }
     }
 }

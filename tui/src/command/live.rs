@@ -2,9 +2,11 @@
 
 use std::io::IsTerminal;
 
+use anyhow::Context;
 use loadgen::live::{Command, Phase};
 use loadgen::run::{self, RunConfig};
 
+use super::signals::Signals;
 use super::{Ending, print, record};
 use crate::cli::LiveOptions;
 use crate::model::Offers;
@@ -37,7 +39,10 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
         let _ = handle.commands.try_send(Command::Abort);
     }
     // The recording gets its end even when the screen was lost.
-    let result = handle.wait()?;
+    let result = runtime.block_on(async {
+        let signals = Signals::install().context("cannot listen for signals")?;
+        record::watch(handle, signals, true).await
+    })?;
     exit?;
     print(&result.summary.text(None))?;
     record::ending(&result)

@@ -22,20 +22,26 @@ pub fn run(options: RecordOptions) -> anyhow::Result<Ending> {
     let path = out.unwrap_or_else(|| PathBuf::from(default_name(unix_micros() / 1_000_000, &load.name)));
     let has_slo = load.slo.is_some();
     let connection = target.open()?;
-    let handle = run::start(RunConfig { load, connection, record_to: Some(path.clone()) })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(watch(handle))?;
+    let config = RunConfig { load, connection, record_to: Some(path.clone()) };
+    let result = runtime.block_on(async {
+        // First, so that no signal finds a run without somebody to end it.
+        let signals = Signals::install().context("cannot listen for signals")?;
+        watch(run::start(config)?, signals, false).await
+    })?;
     let ending = report(&result, &path, json)?;
     let missed = fail_on_slo && has_slo && result.summary.attainment.is_none_or(|attainment| attainment < 1.0);
     Ok(if ending == Ending::Fine && missed { Ending::SloMissed } else { ending })
 }
 
-/// Shows progress until the run is over; the first signal ends the schedule, the second the process.
-async fn watch(handle: RunHandle) -> anyhow::Result<RunResult> {
-    let mut signals = Signals::install().context("cannot listen for signals")?;
+/// Shows progress until the run is over; the first signal ends the schedule, the second the process. A run that is
+/// `stopping` has had its first.
+///
+/// # Errors
+/// When a thread of the run panicked.
+pub(super) async fn watch(handle: RunHandle, mut signals: Signals, mut stopping: bool) -> anyhow::Result<RunResult> {
     let mut snapshots = handle.snapshots.clone();
     let mut progress = Progress::new();
-    let mut stopping = false;
     loop {
         tokio::select! {
             changed = snapshots.changed() => {
@@ -87,8 +93,8 @@ fn report(result: &RunResult, path: &std::path::Path, json: bool) -> anyhow::Res
 /// # Errors
 /// When something ended the run before its time.
 pub(super) fn ending(result: &RunResult) -> anyhow::Result<Ending> {
-    for failed in &result.failed_shifts {
-        tell(&format!("warning: {failed}"));
+    for warning in result.lost_units.iter().chain(&result.failed_shifts) {
+        tell(&format!("warning: {warning}"));
     }
     if let Some(error) = &result.error {
         anyhow::bail!("{error}");

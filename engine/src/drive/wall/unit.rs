@@ -46,7 +46,7 @@ impl Seat {
         // Everything that would like to run in parallel inside a step stays on this thread: one unit is one core.
         let _inline = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
         // Both only make things better; a system that refuses is no reason not to serve.
-        let _ = kernels::thread::lower_priority();
+        let _ = kernels::thread::run_in_background();
         let cores = kernels::thread::usable_cores();
         if usize::from(self.units) <= cores.len()
             && let Some(core) = cores.get(self.unit.index())

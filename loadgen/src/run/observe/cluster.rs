@@ -100,8 +100,9 @@ impl Observer {
                 self.shifting.dropped(text);
             }
             TargetEvent::UnitLost { at, unit, why } => {
-                let label = format!("{unit} lost");
-                self.log.push(at, Some(MarkKind::Failure), &label, format!("{unit} was lost: {why}"));
+                let text = format!("{unit} was lost: {why}");
+                self.log.push(at, Some(MarkKind::Failure), &format!("{unit} lost"), text.clone());
+                self.lost_units.push(text);
             }
             // Requests are dealt with by the caller.
             TargetEvent::Token { .. } | TargetEvent::Ended { .. } => {}
