@@ -32,13 +32,16 @@ pub fn run_in_background() -> Result<(), KernelError> {
     system::run_in_background()
 }
 
-/// Wakes the calling thread when it asked to be woken; by default Linux may add 50 µs to save power (prctl(2),
-/// `PR_SET_TIMERSLACK`). Does nothing elsewhere.
+/// Lets the calling thread wake when it asked to and run at once, before every ordinary thread: for a thread that keeps
+/// time and computes next to nothing. Linux otherwise adds up to 50 µs to a wait, to save power (prctl(2),
+/// `PR_SET_TIMERSLACK`), and a thread that has had its share may wait for the next tick, 4 ms, even behind one of
+/// [`run_in_background`]. Does nothing elsewhere.
 ///
 /// # Errors
-/// When the system refuses; the thread then runs as before.
-pub fn wake_on_time() -> Result<(), KernelError> {
-    system::wake_on_time()
+/// When the system refuses one of them. Every user may have the first; the second, the real-time class, is for root and
+/// those allowed `CAP_SYS_NICE`.
+pub fn keep_time() -> Result<(), KernelError> {
+    system::keep_time()
 }
 
 /// Nanoseconds of processor time that the calling thread has used; `None` where the system does not tell.
@@ -86,22 +89,24 @@ mod system {
 
     /// The idle class and not a nice value: since Linux 6.6 a thread of the normal class, however nice, finishes its slice
     /// of a few milliseconds before a waking one gets in (`RUN_TO_PARITY` in kernel/sched/features.h).
-    #[expect(unsafe_code, reason = "no safe crate wraps the call")]
     pub(super) fn run_in_background() -> Result<(), KernelError> {
-        let parameters = libc::sched_param { sched_priority: 0 };
-        // SAFETY: 0 is the calling thread, and the call only reads the parameters, which live until it returns.
-        let refused = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) } != 0;
-        if refused {
-            return Err(KernelError::Thread {
-                doing: "run the thread in the background",
-                source: std::io::Error::last_os_error(),
-            });
-        }
-        Ok(())
+        schedule("run the thread in the background", libc::SCHED_IDLE, 0)
     }
 
-    pub(super) fn wake_on_time() -> Result<(), KernelError> {
-        set_current_timer_slack(NonZeroU64::new(1)).map_err(failed("set the thread's timer slack"))
+    pub(super) fn keep_time() -> Result<(), KernelError> {
+        set_current_timer_slack(NonZeroU64::new(1)).map_err(failed("set the thread's timer slack"))?;
+        schedule("run the thread in the real-time class", libc::SCHED_FIFO, 1)
+    }
+
+    #[expect(unsafe_code, reason = "no safe crate wraps the call")]
+    fn schedule(doing: &'static str, class: i32, sched_priority: i32) -> Result<(), KernelError> {
+        let parameters = libc::sched_param { sched_priority };
+        // SAFETY: 0 is the calling thread, and the call only reads the parameters, which live until it returns.
+        let refused = unsafe { libc::sched_setscheduler(0, class, &raw const parameters) } != 0;
+        if refused {
+            return Err(KernelError::Thread { doing, source: std::io::Error::last_os_error() });
+        }
+        Ok(())
     }
 
     pub(super) fn cpu_time_ns() -> Option<u64> {
@@ -130,7 +135,7 @@ mod system {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the same signature as where it can fail")]
-    pub(super) fn wake_on_time() -> Result<(), KernelError> {
+    pub(super) fn keep_time() -> Result<(), KernelError> {
         Ok(())
     }
 
@@ -194,11 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn waking_on_time_touches_one_thread() {
+    fn keeping_time_touches_one_thread() {
         let slack = || rustix::thread::current_timer_slack().expect("linux tells");
-        let before = slack();
-        assert_eq!(aside(|| wake_on_time().map(|()| slack()).expect("always allowed")), 1);
-        assert_eq!(slack(), before);
+        let before = (slack(), policy());
+        let (within, kept) = aside(|| {
+            let kept = keep_time();
+            ((slack(), policy()), kept)
+        });
+        // The real-time class has no slack, and not everybody may have it.
+        match kept {
+            Ok(()) => assert_eq!(within.1, Some(libc::SCHED_FIFO)),
+            Err(_) => assert_eq!(within, (1, before.1)),
+        }
+        assert_eq!((slack(), policy()), before);
     }
 
     #[test]

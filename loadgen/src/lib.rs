@@ -16,6 +16,7 @@ pub mod run;
 pub mod sample;
 pub mod schedule;
 pub mod slo;
+pub mod sse;
 pub mod summary;
 pub mod target;
 pub mod text;
