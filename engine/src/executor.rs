@@ -63,6 +63,11 @@ pub trait Executor: Send {
     /// Copies blocks `piece` (indices into the transfer's block list) from the source unit into this unit's KV.
     ///
     /// # Errors
-    /// When the blocks could not be read or written: the transfer has failed.
+    /// When the blocks could not be read or written: this unit has failed.
     fn import(&mut self, transfer: &Transfer, piece: Range<u32>) -> Result<(), ExecutorError>;
+
+    /// Token ids from this one on cannot be computed; a prompt that has one is refused.
+    fn vocabulary(&self) -> u32 {
+        u32::MAX
+    }
 }

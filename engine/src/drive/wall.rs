@@ -23,6 +23,7 @@ mod unit;
 pub use config::{EngineError, Pace, WallConfig};
 pub use event::{EngineEvent, EventReader};
 pub use handle::{EngineHandle, Observation, Submission, SubmitError, UnitObservation};
+pub use shifts::ShiftError;
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -42,21 +43,25 @@ impl WallEngine {
     /// Starts one thread for each executor, in the order of the units, and the intake thread.
     ///
     /// # Errors
-    /// When the split and the number of executors differ, the cluster cannot be made, or a thread cannot be started.
+    /// When the split and the number of executors differ, a limit is 0, the cluster cannot be made, or a thread cannot be
+    /// started.
     pub fn start(config: WallConfig, executors: Vec<Box<dyn Executor>>) -> Result<(Self, EventReader), EngineError> {
         let units = config.split.units();
         if executors.len() != usize::from(units) {
             return Err(EngineError::Executors { split: config.split, executors: executors.len() });
         }
-        let block_tokens = config.cluster.block_tokens;
+        for (name, limit) in [("inbox_limit", config.inbox_limit), ("event_limit", config.event_limit)] {
+            if limit == 0 {
+                return Err(EngineError::Zero(name));
+            }
+        }
+        let vocabulary = executors.iter().map(|executor| executor.vocabulary()).min().unwrap_or(u32::MAX);
         let cluster = Cluster::new(config.cluster, config.split)?;
         let (events, reader) = event::queue(config.event_limit);
         let (inbox, messages) = sync_channel(config.inbox_limit);
-        let shared = Arc::new(shared::Shared::new(cluster, block_tokens, events));
-        let mut engine = Self {
-            handle: EngineHandle::new(inbox, Arc::clone(&shared)),
-            threads: Vec::with_capacity(executors.len() + 1),
-        };
+        let shared = Arc::new(shared::Shared::new(cluster, vocabulary, events, inbox));
+        let mut engine =
+            Self { handle: EngineHandle::new(Arc::clone(&shared)), threads: Vec::with_capacity(executors.len() + 1) };
         for (index, executor) in executors.into_iter().enumerate() {
             let seat = unit::Seat::new(index, units, config.pace, Arc::clone(&shared), executor);
             engine.spawn(format!("unit-{index}"), move || seat.run())?;

@@ -103,6 +103,10 @@ impl Executor for CpuExecutor {
         let (from, to) = (runs(&transfer.source), runs(&transfer.destination));
         self.arena.import(source, &from, &to, piece).map_err(|error| failed(DOING, &error))
     }
+
+    fn vocabulary(&self) -> u32 {
+        self.model.config().vocab as u32
+    }
 }
 
 fn failed(doing: &'static str, error: &dyn std::fmt::Display) -> ExecutorError {

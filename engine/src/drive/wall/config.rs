@@ -35,9 +35,10 @@ pub struct WallConfig {
     pub split: Split,
     /// The speed of a unit.
     pub pace: Pace,
-    /// Requests that may wait for the intake thread; one more is refused.
+    /// Messages that may wait for the intake thread, at least 1; a request more is refused.
     pub inbox_limit: usize,
-    /// Events that may wait for the reader; units stop between steps while there are more.
+    /// Events that may wait for the reader, at least 1; while there are more, units stop between steps and no request is
+    /// taken from the inbox.
     pub event_limit: usize,
 }
 
@@ -52,6 +53,9 @@ pub enum EngineError {
         /// Executors given.
         executors: usize,
     },
+    /// A limit of 0 would let nothing through.
+    #[error("`{0}` is 0, at least 1 is needed")]
+    Zero(&'static str),
     /// The cluster could not be made.
     #[error(transparent)]
     Cluster(#[from] ClusterError),

@@ -1,8 +1,8 @@
 //! What the engine reports, in the order in which it happened, through one bounded queue.
 //!
 //! Events are pushed under the cluster's lock, so their order is the cluster's. A push never waits there. Instead a unit
-//! thread waits *between* steps while more than `limit` events are unread: a reader that stalls stops the engine rather
-//! than filling memory, and nothing is ever dropped.
+//! thread waits *between* steps, and the intake thread between submissions, while `limit` events or more are unread: a
+//! reader that stalls stops the engine rather than filling memory, and nothing is ever dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -75,6 +75,8 @@ pub enum EngineEvent {
 #[derive(Debug, Default)]
 struct Inner {
     events: VecDeque<EngineEvent>,
+    /// Threads that wait for room.
+    stalled: usize,
     closed: bool,
 }
 
@@ -124,9 +126,16 @@ impl EventQueue {
     /// Waits while the reader is `limit` events behind. Never called under the cluster's lock.
     pub(super) fn wait_for_room(&self) {
         let mut inner = self.0.lock();
+        inner.stalled += 1;
         while inner.events.len() >= self.0.limit && !inner.closed {
             inner = self.0.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
+        inner.stalled -= 1;
+    }
+
+    /// How many threads wait for room.
+    pub(super) fn stalled(&self) -> usize {
+        self.0.lock().stalled
     }
 
     /// Lets everyone who waits go.

@@ -1,11 +1,12 @@
 //! The engine from outside: submit, cancel, shift, observe.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::TrySendError;
 
 use super::shared::Shared;
+use super::shifts::ShiftError;
 use crate::clock::WallClock;
-use crate::cluster::{How, ShiftRefused, UnitFigures};
+use crate::cluster::{How, UnitFigures};
 use crate::executor::Sampling;
 use crate::units::{Nanos, RequestId, Split, UnitId};
 
@@ -39,8 +40,10 @@ pub enum SubmitError {
 #[derive(Debug)]
 pub(super) enum Message {
     Submit(Submission),
+    /// The client of a request has gone that may still be in the inbox.
+    Cancel(RequestId),
+    /// The state has changed in a way that concerns the thread.
     Look,
-    Close,
 }
 
 /// One unit as it is now. Counters run from the start of the engine.
@@ -67,20 +70,24 @@ pub struct Observation {
     pub split: Split,
     /// The units in order.
     pub units: Vec<UnitObservation>,
+    /// Requests that were accepted and are not over.
+    pub in_flight: usize,
     /// Shifts that wait for the one under way.
     pub waiting_shifts: Vec<(Split, How)>,
+    /// Threads that stand still until the reader of events has caught up: units between steps, and the one that takes
+    /// submissions.
+    pub stalled: usize,
 }
 
 /// A handle to a running engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
-    inbox: SyncSender<Message>,
     shared: Arc<Shared>,
 }
 
 impl EngineHandle {
-    pub(super) fn new(inbox: SyncSender<Message>, shared: Arc<Shared>) -> Self {
-        Self { inbox, shared }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// The engine's clock: instants in events are read from it.
@@ -93,35 +100,34 @@ impl EngineHandle {
     /// # Errors
     /// When the inbox is full or the engine has stopped; the request is not taken.
     pub fn submit(&self, submission: Submission) -> Result<(), SubmitError> {
-        self.inbox.try_send(Message::Submit(submission)).map_err(|error| match error {
+        self.shared.inbox.try_send(Message::Submit(submission)).map_err(|error| match error {
             TrySendError::Full(_) => SubmitError::Full,
             TrySendError::Disconnected(_) => SubmitError::Closed,
         })
     }
 
-    /// Cancels a request; unknown and finished ones are ignored. One still in the inbox is not found.
+    /// Cancels a request; unknown and finished ones are ignored. One that is still in the inbox is cancelled when its turn
+    /// has come, unless the inbox is full: then it goes on.
     pub fn cancel(&self, request: RequestId) {
-        let mut state = self.shared.lock();
-        let now = self.shared.clock.now();
-        let state = &mut *state;
-        state.cluster.cancel(now, request, &mut state.outbox);
-        self.shared.settle(state, now);
+        let known = self.shared.lock().requests.contains_key(&request);
+        if known {
+            self.shared.cancel(request);
+        } else {
+            let _ = self.shared.inbox.try_send(Message::Cancel(request));
+        }
     }
 
     /// Moves the units to another split, after the shift under way if there is one. Progress is reported by events.
     ///
     /// # Errors
-    /// When the split is not for this engine's units or could not serve; nothing has changed then.
-    pub fn shift(&self, to: Split, how: How) -> Result<(), ShiftRefused> {
-        {
-            let mut state = self.shared.lock();
-            let now = self.shared.clock.now();
-            let state = &mut *state;
-            state.shift(now, to, how)?;
-            self.shared.settle(state, now);
-        }
-        // A full inbox wakes the intake thread as well.
-        let _ = self.inbox.try_send(Message::Look);
+    /// When the split is not for this engine's units or could not serve, when too many shifts wait, or when the engine has
+    /// stopped; nothing has changed then.
+    pub fn shift(&self, to: Split, how: How) -> Result<(), ShiftError> {
+        let mut guard = self.shared.lock();
+        let now = self.shared.clock.now();
+        let state = &mut *guard;
+        state.shift(now, to, how)?;
+        self.shared.settle(state, now);
         Ok(())
     }
 
@@ -140,12 +146,26 @@ impl EngineHandle {
                 output_tokens: work.meter.output_tokens,
             }
         });
-        Observation { at, split: state.cluster.split(), units: units.collect(), waiting_shifts: state.waiting_shifts() }
+        Observation {
+            at,
+            split: state.cluster.split(),
+            units: units.collect(),
+            in_flight: state.cluster.in_flight(),
+            waiting_shifts: state.waiting_shifts(),
+            stalled: self.shared.events.stalled(),
+        }
+    }
+
+    /// Checks every invariant of the engine's state. Takes time in proportion to all KV blocks, and every unit waits
+    /// meanwhile; meant for tests.
+    ///
+    /// # Errors
+    /// Says which invariant is broken, and where.
+    pub fn check(&self) -> Result<(), String> {
+        self.shared.lock().check()
     }
 
     pub(super) fn close(&self) {
         self.shared.close();
-        // A full inbox wakes the intake thread as well.
-        let _ = self.inbox.try_send(Message::Close);
     }
 }

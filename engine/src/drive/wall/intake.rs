@@ -1,4 +1,5 @@
-//! The thread that brings submissions to the cluster, so that whoever submits never waits for its lock.
+//! The thread that brings submissions to the cluster, so that whoever submits never waits for its lock, and that looks
+//! after deadlines.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -15,23 +16,33 @@ const IDLE: Duration = Duration::from_hours(1);
 
 /// Runs until the engine closes.
 pub(super) fn run(shared: &Shared, messages: &Receiver<Message>) {
-    loop {
-        let wait = {
-            let state = shared.lock();
-            if state.closing {
-                return;
-            }
-            state.cluster.next_deadline().map_or(IDLE, |at| Duration::from_nanos(at.since(shared.clock.now()).0))
-        };
+    while let Some(wait) = until_next_deadline(shared) {
         match messages.recv_timeout(wait) {
-            Ok(Message::Submit(submission)) => submit(shared, submission),
-            // A shift was asked for: its deadline may be nearer than what was waited for.
-            Ok(Message::Look) => {}
-            Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                let mut state = shared.lock();
-                let now = shared.clock.now();
-                let state = &mut *state;
+            Ok(Message::Submit(submission)) => {
+                submit(shared, submission);
+                // Every request ends in events: those who submit faster than events are read find the inbox full.
+                shared.events.wait_for_room();
+            }
+            Ok(Message::Cancel(request)) => shared.cancel(request),
+            Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Applies the deadlines that have passed and says how long there is nothing else to do. `None` when the engine closes.
+fn until_next_deadline(shared: &Shared) -> Option<Duration> {
+    let mut guard = shared.lock();
+    let state = &mut *guard;
+    loop {
+        if state.closing {
+            return None;
+        }
+        let now = shared.clock.now();
+        match state.cluster.next_deadline() {
+            None => return Some(IDLE),
+            Some(at) if at > now => return Some(Duration::from_nanos(at.since(now).0)),
+            Some(_) => {
                 state.cluster.deadline(now, &mut state.outbox);
                 shared.settle(state, now);
             }
@@ -42,17 +53,21 @@ pub(super) fn run(shared: &Shared, messages: &Receiver<Message>) {
 fn submit(shared: &Shared, submission: Submission) {
     let Submission { request, prompt, output_tokens, sampling, stop } = submission;
     let hashes = block_hash::hashes(&prompt, shared.block_tokens);
-    let tokens = RequestTokens::new(&prompt, output_tokens, sampling, stop, hashes.clone());
+    let foreign = prompt.iter().find(|&&token| token >= shared.vocabulary);
+    let tokens = RequestTokens::new(&prompt, sampling, stop, hashes.clone());
     let arrival = Arrival { request, prompt_tokens: prompt.len() as u32, output_tokens, prompt_hashes: hashes.into() };
 
-    let mut state = shared.lock();
+    let mut guard = shared.lock();
+    let state = &mut *guard;
     let now = shared.clock.now();
-    let state = &mut *state;
-    // First, because the arrival may already end the request.
-    state.requests.insert(request, tokens);
-    if let Err(refused) = state.cluster.arrive(now, arrival, &mut state.outbox) {
-        state.requests.remove(&request);
-        state.events.push(EngineEvent::Refused { at: now, request, why: refused.to_string() });
+    // An executor cannot compute such a token: it would take one unit after the other with it.
+    let accepted = match foreign {
+        Some(token) => Err(format!("token {token} of the prompt is outside the vocabulary of {}", shared.vocabulary)),
+        None => state.cluster.arrive(now, arrival, &mut state.outbox).map_err(|refused| refused.to_string()),
+    };
+    match accepted {
+        Ok(()) => state.admit(request, tokens),
+        Err(why) => state.events.push(EngineEvent::Refused { at: now, request, why }),
     }
     shared.settle(state, now);
 }

@@ -10,6 +10,8 @@ use crate::units::RequestId;
 /// Tokens, how to sample more of them, and the hashes of the blocks they fill.
 #[derive(Debug)]
 pub(super) struct RequestTokens {
+    /// Never reused, unlike the number of a request: a step that outlives its request finds another one under that.
+    pub(super) ticket: u64,
     /// Prompt and answer so far.
     known: Vec<u32>,
     prompt_tokens: usize,
@@ -23,17 +25,18 @@ pub(super) struct RequestTokens {
 }
 
 impl RequestTokens {
-    pub(super) fn new(
-        prompt: &[u32],
-        output_tokens: u32,
-        sampling: Sampling,
-        stop: Arc<[u32]>,
-        chain: Vec<BlockHash>,
-    ) -> Self {
-        let mut known = Vec::with_capacity(prompt.len() + output_tokens as usize);
-        known.extend_from_slice(prompt);
-        let prompt_blocks = chain.len();
-        Self { known, prompt_tokens: prompt.len(), digests: Vec::new(), sampling, stop, chain, prompt_blocks }
+    /// Takes no memory for the answer: how long that may become is for the cluster to accept.
+    pub(super) fn new(prompt: &[u32], sampling: Sampling, stop: Arc<[u32]>, chain: Vec<BlockHash>) -> Self {
+        Self {
+            ticket: 0,
+            known: prompt.to_vec(),
+            prompt_tokens: prompt.len(),
+            digests: Vec::new(),
+            sampling,
+            stop,
+            prompt_blocks: chain.len(),
+            chain,
+        }
     }
 
     pub(super) fn sampling(&self) -> Sampling {

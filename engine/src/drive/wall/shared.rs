@@ -1,15 +1,17 @@
 //! Everything the threads of an engine share: one short lock around the cluster and what changes with it.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 
 use super::event::{EngineEvent, EventQueue};
+use super::handle::Message;
 use super::request::RequestTokens;
 use super::shifts::ShiftQueue;
 use crate::clock::WallClock;
-use crate::cluster::{Cluster, Emission, Notice, Outbox, RoleCommand, Transfer};
+use crate::cluster::{Cluster, Emission, Notice, Outbox, RoleCommand, Transfer, TransferId};
 use crate::units::{Nanos, RequestId, UnitId};
 
 /// A hand-off that its destination's thread copies piece by piece.
@@ -51,6 +53,9 @@ pub(super) struct State {
     pub(super) shifts: ShiftQueue,
     pub(super) events: Vec<EngineEvent>,
     pub(super) closing: bool,
+    /// The deadline that the intake thread was told to look at.
+    announced: Option<Nanos>,
+    next_ticket: u64,
     spare: Outbox,
 }
 
@@ -59,13 +64,18 @@ pub(super) struct State {
 pub(super) struct Shared {
     pub(super) clock: WallClock,
     pub(super) block_tokens: u32,
+    /// Token ids from this one on are refused.
+    pub(super) vocabulary: u32,
     pub(super) events: EventQueue,
+    /// To the intake thread. Bounded: who finds it full does not wait, and the thread is awake then.
+    pub(super) inbox: SyncSender<Message>,
     state: Mutex<State>,
     bells: Vec<Condvar>,
 }
 
 impl Shared {
-    pub(super) fn new(cluster: Cluster, block_tokens: u32, events: EventQueue) -> Self {
+    pub(super) fn new(cluster: Cluster, vocabulary: u32, events: EventQueue, inbox: SyncSender<Message>) -> Self {
+        let block_tokens = cluster.config().block_tokens;
         let units = usize::from(cluster.units());
         let state = State {
             cluster,
@@ -75,12 +85,16 @@ impl Shared {
             shifts: ShiftQueue::default(),
             events: Vec::new(),
             closing: false,
+            announced: None,
+            next_ticket: 0,
             spare: Outbox::default(),
         };
         Self {
             clock: WallClock::start(),
             block_tokens,
+            vocabulary,
             events,
+            inbox,
             state: Mutex::new(state),
             bells: (0..units).map(|_| Condvar::new()).collect(),
         }
@@ -112,6 +126,25 @@ impl Shared {
         let mut events = std::mem::take(&mut state.events);
         self.events.push_all(&mut events);
         state.events = events;
+        let due = state.cluster.next_deadline();
+        if state.announced != due {
+            state.announced = due;
+            self.wake_intake();
+        }
+    }
+
+    /// Cancels a request that is with the cluster; others are ignored.
+    pub(super) fn cancel(&self, request: RequestId) {
+        let mut guard = self.lock();
+        let now = self.clock.now();
+        let state = &mut *guard;
+        state.cluster.cancel(now, request, &mut state.outbox);
+        self.settle(state, now);
+    }
+
+    fn wake_intake(&self) {
+        // Where the inbox is full the thread is awake anyway.
+        let _ = self.inbox.try_send(Message::Look);
     }
 
     /// Ends every thread at its next look at the state.
@@ -121,6 +154,7 @@ impl Shared {
         for bell in &self.bells {
             bell.notify_all();
         }
+        self.wake_intake();
     }
 
     fn ring(&self, unit: UnitId) {
@@ -175,6 +209,20 @@ impl Shared {
 }
 
 impl State {
+    /// Keeps the tokens of a request that the cluster has accepted.
+    pub(super) fn admit(&mut self, request: RequestId, mut tokens: RequestTokens) {
+        tokens.ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.requests.insert(request, tokens);
+    }
+
+    /// Every invariant of the cluster, and that what the threads keep beside it agrees with it.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.cluster.check()?;
+        let (kept, in_flight) = (self.requests.len(), self.cluster.in_flight());
+        if kept == in_flight { Ok(()) } else { Err(format!("tokens of {kept} requests, {in_flight} are in flight")) }
+    }
+
     fn emit(&mut self, emission: Emission, now: Nanos) {
         let Some(request) = self.requests.get(&emission.request) else {
             debug_assert!(false, "tokens of a request that is not in flight");
@@ -196,7 +244,7 @@ impl State {
     }
 
     /// Stops a transfer; acknowledged here unless a thread is copying a piece of it.
-    fn abort(&mut self, id: crate::cluster::TransferId, now: Nanos) {
+    fn abort(&mut self, id: TransferId, now: Nanos) {
         for unit in &mut self.units {
             let Some(at) = unit.imports.iter().position(|import| import.transfer.id == id) else { continue };
             if unit.imports[at].copying {

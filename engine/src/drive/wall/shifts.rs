@@ -7,6 +7,23 @@ use super::shared::State;
 use crate::cluster::{How, ShiftRefused};
 use crate::units::{Nanos, Split};
 
+/// Shifts that may wait for the one under way; one more is refused.
+pub(super) const WAITING_LIMIT: usize = 64;
+
+/// Why a shift was not taken. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShiftError {
+    /// The cluster refuses it.
+    #[error(transparent)]
+    Refused(#[from] ShiftRefused),
+    /// As many shifts as allowed wait for the one under way.
+    #[error("{WAITING_LIMIT} shifts wait already")]
+    QueueFull,
+    /// The engine has stopped.
+    #[error("the engine has stopped")]
+    Closed,
+}
+
 /// The shifts that wait.
 #[derive(Debug, Default)]
 pub(super) struct ShiftQueue {
@@ -15,19 +32,25 @@ pub(super) struct ShiftQueue {
 
 impl State {
     /// Starts a shift, or lets it wait for the one under way.
-    pub(super) fn shift(&mut self, now: Nanos, to: Split, how: How) -> Result<(), ShiftRefused> {
-        to.check()?;
+    pub(super) fn shift(&mut self, now: Nanos, to: Split, how: How) -> Result<(), ShiftError> {
+        if self.closing {
+            return Err(ShiftError::Closed);
+        }
+        to.check().map_err(ShiftRefused::from)?;
         match self.cluster.shift(now, to, how, &mut self.outbox) {
             Ok(_) => Ok(()),
             Err(ShiftRefused::Busy { .. }) => {
                 let live = self.cluster.split();
                 if to.units() != live.units() {
-                    return Err(ShiftRefused::WrongUnits { asked: to, live: live.units() });
+                    return Err(ShiftRefused::WrongUnits { asked: to, live: live.units() }.into());
+                }
+                if self.shifts.waiting.len() == WAITING_LIMIT {
+                    return Err(ShiftError::QueueFull);
                 }
                 self.shifts.waiting.push_back((to, how));
                 Ok(())
             }
-            Err(refused) => Err(refused),
+            Err(refused) => Err(refused.into()),
         }
     }
 

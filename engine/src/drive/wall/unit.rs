@@ -32,6 +32,8 @@ struct Work {
     plan: StepPlan,
     tokens: Vec<u32>,
     sampling: Vec<Sampling>,
+    /// The tickets of the planned requests.
+    tickets: Vec<u64>,
     sampled: Vec<Sampled>,
     stopped: Vec<RequestId>,
     filled: Vec<(RequestId, u32, BlockHash)>,
@@ -124,9 +126,9 @@ impl Seat {
         work.stopped.clear();
         work.filled.clear();
         let mut sampled = work.sampled.iter();
-        for planned in &work.plan.sequences {
-            // A request that was cancelled during the step has no tokens to keep.
-            let request = state.requests.get_mut(&planned.request);
+        for (planned, &ticket) in work.plan.sequences.iter().zip(&work.tickets) {
+            // A request that was cancelled during the step has no tokens to keep, nor has one that took its number since.
+            let request = state.requests.get_mut(&planned.request).filter(|request| request.ticket == ticket);
             let token = if planned.sample { sampled.next() } else { None };
             let Some(request) = request else { continue };
             if let Some(token) = token
@@ -169,12 +171,14 @@ impl Seat {
         if work.step {
             work.tokens.clear();
             work.sampling.clear();
+            work.tickets.clear();
             for planned in &work.plan.sequences {
                 let request = state.requests.get(&planned.request);
                 debug_assert!(request.is_some(), "a planned request is in flight");
                 if let Some(request) = request {
                     request.read(planned, &mut work.tokens);
                     work.sampling.push(request.sampling());
+                    work.tickets.push(request.ticket);
                 }
             }
         }
@@ -197,6 +201,11 @@ impl Seat {
         if work.step {
             let input = StepInput { plan: &work.plan, tokens: &work.tokens, sampling: &work.sampling };
             executor.step(input, &mut work.sampled)?;
+            let (asked, sampled) = (work.plan.sequences.iter().filter(|s| s.sample).count(), work.sampled.len());
+            if sampled != asked {
+                let why = format!("{asked} tokens were asked for, {sampled} were sampled");
+                return Err(ExecutorError { doing: "computing a step", why });
+            }
         }
         // Without a CPU clock the step took what it took.
         let cpu = cpu_before.zip(kernels::thread::cpu_time_ns()).map(|(before, after)| after.saturating_sub(before));
