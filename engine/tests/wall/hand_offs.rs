@@ -1,9 +1,9 @@
 //! Hand-offs that nobody wants any more.
 
 use engine::cluster::FinishReason;
-use engine::units::RequestId;
+use engine::units::{RequestId, UnitId};
 
-use crate::stage::Cue;
+use crate::stage::{Cue, Trouble};
 use crate::world::World;
 
 /// Blocks held by each unit.
@@ -37,6 +37,28 @@ fn a_hand_off_cancelled_while_a_piece_is_copied_keeps_its_blocks_until_the_piece
     world.until_over([1]);
     world.assert_answered([1]);
     world.assert_at_rest();
+}
+
+#[test]
+fn a_hand_off_cancelled_while_a_piece_is_copied_is_acknowledged_also_when_the_piece_goes_wrong() {
+    for trouble in [Trouble::Error, Trouble::Panic] {
+        let mut world = World::new("1P2D");
+        let piece = Cue::Piece(RequestId(0), 0);
+        world.stage.trouble(piece, trouble);
+        world.stage.hold(piece);
+        world.submit(0, 400, 8);
+        world.stage.reached(piece);
+        world.handle.cancel(RequestId(0));
+        assert_eq!(held(&world), [100, 100, 0]);
+        world.stage.release(piece);
+        world.until_so("the loss", |world| world.lost() == [UnitId(1)]);
+        assert_eq!(held(&world), [0, 0, 0], "acknowledged when the unit was given up");
+        world.submit(1, 40, 8);
+        world.until_over([0, 1]);
+        assert_eq!(world.finished(0).reason, FinishReason::Cancelled);
+        world.assert_answered([1]);
+        world.assert_at_rest();
+    }
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod reader;
 mod same_tokens;
 mod shifts;
 mod stage;
+mod turns;
 mod world;

@@ -118,7 +118,7 @@ impl World {
 
     /// Reads on until an event that was not looked at yet satisfies `is_it`, and returns that.
     pub(crate) fn until(&mut self, what: &str, is_it: impl Fn(&EngineEvent) -> bool) -> EngineEvent {
-        let mut looks = 0;
+        let mut idle = 0;
         loop {
             while let Some(event) = self.log.get(self.seen) {
                 self.seen += 1;
@@ -126,10 +126,16 @@ impl World {
                     return event.clone();
                 }
             }
-            looks += 1;
-            assert!(LOOK * looks < PATIENCE, "waited in vain for {what}; the last events: {:?}", self.last_events());
-            self.reader.drain(&mut self.log, LOOK);
+            self.read_on(what, &mut idle);
         }
+    }
+
+    /// Reads what there is, waiting for it a little. Fails when there has been nothing for too long.
+    fn read_on(&mut self, what: &str, idle: &mut u32) {
+        let before = self.log.len();
+        self.reader.drain(&mut self.log, LOOK);
+        *idle = if self.log.len() > before { 0 } else { *idle + 1 };
+        assert!(LOOK * *idle < PATIENCE, "waited in vain for {what}; the last events: {:?}", self.last_events());
     }
 
     fn last_events(&self) -> &[EngineEvent] {
@@ -138,11 +144,9 @@ impl World {
 
     /// Reads on until what was read so far is as expected.
     pub(crate) fn until_so(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let mut looks = 0;
+        let mut idle = 0;
         while !is_so(self) {
-            looks += 1;
-            assert!(LOOK * looks < PATIENCE, "waited in vain for {what}; the last events: {:?}", self.last_events());
-            self.reader.drain(&mut self.log, LOOK);
+            self.read_on(what, &mut idle);
         }
     }
 
