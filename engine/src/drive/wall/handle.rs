@@ -39,6 +39,7 @@ pub enum SubmitError {
 #[derive(Debug)]
 pub(super) enum Message {
     Submit(Submission),
+    Cancel(RequestId),
     Look,
     Close,
 }
@@ -56,6 +57,12 @@ pub struct UnitObservation {
     pub input_tokens: u64,
     /// Tokens sampled.
     pub output_tokens: u64,
+    /// Hand-offs that arrived here whole.
+    pub imports: u64,
+    /// KV blocks that they brought.
+    pub imported_blocks: u64,
+    /// How long they took together, from the order to the last block; hand-offs to one unit may overlap.
+    pub import_time: Nanos,
 }
 
 /// The whole engine as it is now.
@@ -69,6 +76,12 @@ pub struct Observation {
     pub units: Vec<UnitObservation>,
     /// Shifts that wait for the one under way.
     pub waiting_shifts: Vec<(Split, How)>,
+    /// Requests in flight, those in the inbox not counted.
+    pub in_flight: usize,
+    /// Prompt tokens looked up in prefix caches at first admissions.
+    pub prefix_queried: u64,
+    /// How many of them were there.
+    pub prefix_hit: u64,
 }
 
 /// A handle to a running engine; cheap to clone.
@@ -99,13 +112,13 @@ impl EngineHandle {
         })
     }
 
-    /// Cancels a request; unknown and finished ones are ignored. One still in the inbox is not found.
+    /// Cancels a request; unknown and finished ones are ignored. One still in the inbox is cancelled when it comes out of
+    /// it, unless the inbox is full at this moment: then it runs, and whoever wants it gone cancels it again.
     pub fn cancel(&self, request: RequestId) {
-        let mut state = self.shared.lock();
-        let now = self.shared.clock.now();
-        let state = &mut *state;
-        state.cluster.cancel(now, request, &mut state.outbox);
-        self.shared.settle(state, now);
+        if !self.shared.cancel(request) {
+            // Behind its submission, if that is still there.
+            let _ = self.inbox.try_send(Message::Cancel(request));
+        }
     }
 
     /// Moves the units to another split, after the shift under way if there is one. Progress is reported by events.
@@ -138,9 +151,21 @@ impl EngineHandle {
                 busy: work.meter.busy + running,
                 input_tokens: work.meter.input_tokens,
                 output_tokens: work.meter.output_tokens,
+                imports: work.meter.imports,
+                imported_blocks: work.meter.imported_blocks,
+                import_time: work.meter.import_time,
             }
         });
-        Observation { at, split: state.cluster.split(), units: units.collect(), waiting_shifts: state.waiting_shifts() }
+        let (prefix_queried, prefix_hit) = state.cluster.prefix_totals();
+        Observation {
+            at,
+            split: state.cluster.split(),
+            units: units.collect(),
+            waiting_shifts: state.waiting_shifts(),
+            in_flight: state.cluster.in_flight(),
+            prefix_queried,
+            prefix_hit,
+        }
     }
 
     pub(super) fn close(&self) {

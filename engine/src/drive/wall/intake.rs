@@ -25,6 +25,7 @@ pub(super) fn run(shared: &Shared, messages: &Receiver<Message>) {
         };
         match messages.recv_timeout(wait) {
             Ok(Message::Submit(submission)) => submit(shared, submission),
+            Ok(Message::Cancel(request)) => _ = shared.cancel(request),
             // A shift was asked for: its deadline may be nearer than what was waited for.
             Ok(Message::Look) => {}
             Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => return,

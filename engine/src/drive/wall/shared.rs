@@ -18,6 +18,8 @@ pub(super) struct Import {
     pub(super) transfer: Arc<Transfer>,
     /// Blocks copied so far.
     pub(super) copied: u32,
+    /// When the cluster asked for it.
+    pub(super) since: Nanos,
     /// The thread is copying a piece right now, outside the lock.
     pub(super) copying: bool,
     /// Nobody wants the result any more.
@@ -31,6 +33,9 @@ pub(super) struct Meter {
     pub(super) busy_since: Option<Nanos>,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
+    pub(super) imports: u64,
+    pub(super) imported_blocks: u64,
+    pub(super) import_time: Nanos,
 }
 
 /// The threads' side of one unit.
@@ -114,6 +119,17 @@ impl Shared {
         state.events = events;
     }
 
+    /// Cancels a request that has come out of the inbox; `false` when there is none.
+    pub(super) fn cancel(&self, request: RequestId) -> bool {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        let state = &mut *state;
+        let known = state.requests.contains_key(&request);
+        state.cluster.cancel(now, request, &mut state.outbox);
+        self.settle(state, now);
+        known
+    }
+
     /// Ends every thread at its next look at the state.
     pub(super) fn close(&self) {
         self.lock().closing = true;
@@ -145,7 +161,7 @@ impl Shared {
             let to = transfer.to;
             if let Some(unit) = state.units.get_mut(to.index()) {
                 let transfer = Arc::new(transfer);
-                unit.imports.push_back(Import { transfer, copied: 0, copying: false, aborted: false });
+                unit.imports.push_back(Import { transfer, copied: 0, since: now, copying: false, aborted: false });
             }
             self.ring(to);
         }
