@@ -1,6 +1,6 @@
 //! The engine's only clock.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::units::Nanos;
 
@@ -30,4 +30,10 @@ impl WallClock {
             std::thread::sleep(Duration::from_nanos(left.0));
         }
     }
+}
+
+/// Seconds since 1970, for what is shown to people and other programs; 0 on a machine whose clock is before that.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

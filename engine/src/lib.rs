@@ -15,4 +15,5 @@ pub mod cluster;
 pub mod drive;
 pub mod executor;
 pub mod model;
+pub mod serve;
 pub mod units;

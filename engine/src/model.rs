@@ -38,6 +38,17 @@ pub enum ModelSource {
     Gguf(PathBuf),
 }
 
+/// The text side of a model: what stands between text and token ids.
+#[derive(Debug)]
+pub struct ModelText {
+    /// Text to ids and back.
+    pub tokenizer: Tokenizer,
+    /// How messages become a prompt, where the model says so.
+    pub chat_template: Option<ChatTemplate>,
+    /// The ids that end an answer.
+    pub eos: Vec<u32>,
+}
+
 /// Everything that loading a model yields.
 #[derive(Debug)]
 pub struct LoadedModel {

@@ -9,6 +9,7 @@
 
 mod load;
 mod refusal;
+mod serve;
 mod target;
 
 use std::ffi::OsString;
@@ -21,6 +22,8 @@ use loadgen::text::Malformed;
 
 use load::LoadArgs;
 pub use refusal::Refusal;
+use serve::ServeArgs;
+pub use serve::ServeOptions;
 use target::TargetArgs;
 pub use target::TargetSpec;
 
@@ -50,7 +53,8 @@ Examples:
   pdtune --split 1P3D --workload long-answer   another split, another workload
   pdtune --split 2P2D --isl 600 --osl 16       prompts of 600 tokens, answers of 16
   pdtune record --duration 60s --json          the same without a screen, figures as JSON
-  pdtune report run.jsonl.zst                  the figures of a recording";
+  pdtune report run.jsonl.zst                  the figures of a recording
+  pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol";
 
 #[derive(Debug, Subcommand)]
 enum Sub {
@@ -69,6 +73,18 @@ enum Sub {
     /// Print the figures of a recording.
     #[command(args_override_self = true)]
     Report(ReportOptions),
+    /// Serve the embedded engine over HTTP, as OpenAI's clients expect it.
+    ///
+    /// Paths: /v1/completions, /v1/chat/completions, /v1/models, /tokenize, /health, and /metrics for Prometheus. The built-in
+    /// model understands no language: a byte of a prompt is a token, a token of an answer is a byte or a number such as
+    /// <7000>, and chats are written one message after another.
+    ///
+    /// Once it answers, it says so on stderr: `listening on http://127.0.0.1:8080`. Ctrl-C, or a TERM signal, lets what is in
+    /// flight finish and takes nothing new (503); a second one leaves at once.
+    ///
+    /// Exit codes: 0 stopped as asked, 2 bad input or the server could not start.
+    #[command(args_override_self = true)]
+    Serve(ServeArgs),
     /// List, show or check workload and SLO profiles.
     ///
     /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, or the same folders under
@@ -159,6 +175,8 @@ pub enum Command {
     Record(RecordOptions),
     /// `pdtune report`.
     Report(ReportOptions),
+    /// `pdtune serve`.
+    Serve(ServeOptions),
     /// `pdtune profiles`.
     Profiles(ProfilesOptions),
 }
@@ -214,6 +232,7 @@ impl Cli {
                 Command::Record(RecordOptions { target: target.into(), load, out, json, fail_on_slo })
             }
             Sub::Report(options) => Command::Report(options),
+            Sub::Serve(args) => Command::Serve(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
         })
     }

@@ -5,6 +5,7 @@ pub mod profiles;
 pub mod progress;
 pub mod record;
 pub mod report;
+pub mod serve;
 pub mod signals;
 
 use std::io::Write;
@@ -56,8 +57,15 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Live(options) => live::run(options),
         Command::Record(options) => record::run(options),
         Command::Report(options) => report::run(&options),
+        Command::Serve(options) => serve::run(options),
         Command::Profiles(options) => profiles::run(&options),
     }
+}
+
+/// Ends the process as a second Ctrl-C does.
+#[expect(clippy::exit, reason = "asked for twice: whatever is still running is not waited for")]
+pub(crate) fn leave_at_once() -> ! {
+    std::process::exit(130)
 }
 
 /// A line for people, on stderr. A closed stderr is nobody's problem.

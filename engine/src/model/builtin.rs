@@ -9,7 +9,7 @@ use half::f16;
 use super::config::{Family, Rope, RopeScaling};
 use super::counter;
 use super::weights::{LayerWeights, Matrix, Part, Q8_0_BLOCK, Q8_0_BYTES, Weights};
-use super::{LoadedModel, ModelConfig, Tokenizer};
+use super::{ChatTemplate, LoadedModel, ModelConfig, Tokenizer};
 
 /// The shape of the built-in model.
 pub fn config() -> ModelConfig {
@@ -35,7 +35,13 @@ pub(super) fn load(seed: u64) -> LoadedModel {
     let weights = weights(seed, &config);
     let tokenizer = Tokenizer::bytes(config.vocab as u32);
     // No id ends an answer: a random model would stop at random, and a load test wants the length that it asked for.
-    LoadedModel { config, weights, tokenizer, chat_template: None, eos: Vec::new() }
+    LoadedModel { config, weights, tokenizer, chat_template: chat_template(), eos: Vec::new() }
+}
+
+/// Messages one after another, each with its role: the model understands neither, but chats have prompts of their length.
+fn chat_template() -> Option<ChatTemplate> {
+    let template = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant: ";
+    ChatTemplate::new(template.to_owned(), None, None).ok()
 }
 
 /// Standard deviation of a uniform byte in `-127..=127`.
@@ -102,12 +108,20 @@ fn blocks(key: u64, count: usize, deviation: f32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ChatMessage;
 
     #[test]
     fn it_has_about_thirty_million_weights_and_a_long_context() {
         let config = config();
         assert!((25_000_000..35_000_000).contains(&config.parameters()), "{}", config.parameters());
         assert!(config.context >= 8192);
+    }
+
+    #[test]
+    fn messages_become_a_prompt() {
+        let messages = [ChatMessage::system("Be kind."), ChatMessage::user("Hi")];
+        let prompt = chat_template().expect("a template").render(&messages).expect("a prompt");
+        assert_eq!(prompt, "system: Be kind.\nuser: Hi\nassistant: ");
     }
 
     #[test]

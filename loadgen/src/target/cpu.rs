@@ -1,10 +1,12 @@
 //! The embedded engine on the CPU: a model, one executor for each unit, wall time.
 
+use std::sync::Arc;
+
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
-use engine::drive::wall::{EngineError, Pace, WallConfig, WallEngine};
+use engine::drive::wall::{EngineError, EventReader, Pace, WallConfig, WallEngine};
 use engine::executor::cpu::{self, CpuModel, KvDtype, LoadError};
 use engine::executor::{Executor, ExecutorError};
-use engine::model::ModelSource;
+use engine::model::{ModelSource, ModelText};
 use engine::units::Split;
 
 use super::{Connection, TargetInfo, TargetLimits, embedded};
@@ -56,14 +58,39 @@ pub fn default_split() -> Split {
     Split { prefill: units / 2, decode: units - units / 2, aggregated: 0 }
 }
 
-/// Loads the model and starts the engine.
+/// A running engine, and what its users have to know of it.
+#[derive(Debug)]
+pub struct Started {
+    /// The engine.
+    pub engine: WallEngine,
+    /// Its events.
+    pub events: EventReader,
+    /// The text side of its model.
+    pub text: Arc<ModelText>,
+    /// What it is and can take.
+    pub info: TargetInfo,
+    /// Bytes of one KV block.
+    pub kv_block_bytes: u64,
+}
+
+/// Loads the model and starts the engine as a target.
 ///
 /// # Errors
 /// When the model cannot be loaded, or its shape or the split cannot be served.
 pub fn open(target: &CpuTarget) -> Result<Connection, OpenError> {
+    let Started { engine, events, info, .. } = start(target)?;
+    Ok(embedded::connect(engine, events, info))
+}
+
+/// Loads the model and starts the engine.
+///
+/// # Errors
+/// When the model cannot be loaded, or its shape or the split cannot be served.
+pub fn start(target: &CpuTarget) -> Result<Started, OpenError> {
     let model = CpuModel::load(&target.model)?;
     let config = model.config();
-    let blocks = kv_blocks(config.layers as u64 * config.kv_width() as u64 * 2 * 2);
+    let token_bytes = config.layers as u64 * config.kv_width() as u64 * 2 * 2;
+    let blocks = kv_blocks(token_bytes);
     let kv_tokens = blocks * BLOCK_TOKENS;
     let context_tokens = (config.context as u64).min(u64::from(kv_tokens)) as u32;
     let info = TargetInfo {
@@ -93,8 +120,9 @@ pub fn open(target: &CpuTarget) -> Result<Connection, OpenError> {
         inbox_limit: INBOX,
         event_limit: EVENTS,
     };
-    let (engine, reader) = WallEngine::start(config, executors.collect())?;
-    Ok(embedded::connect(engine, reader, info))
+    let (engine, events) = WallEngine::start(config, executors.collect())?;
+    let kv_block_bytes = token_bytes * u64::from(BLOCK_TOKENS);
+    Ok(Started { engine, events, text: Arc::clone(model.text()), info, kv_block_bytes })
 }
 
 /// Blocks of one unit's KV, where a token takes `token_bytes`.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use engine::model::ModelSource;
 use engine::units::Split;
 use loadgen::target::Connection;
-use loadgen::target::cpu::{self, CpuTarget, OpenError};
+use loadgen::target::cpu::{self, CpuTarget, OpenError, Started};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Target")]
@@ -60,7 +60,29 @@ impl TargetSpec {
     /// # Errors
     /// When the model cannot be loaded, or its shape or the split cannot be served.
     pub fn open(self) -> Result<Connection, OpenError> {
-        let split = self.split.unwrap_or_else(cpu::default_split);
-        cpu::open(&CpuTarget { model: self.model, split })
+        cpu::open(&self.cpu())
+    }
+
+    /// Loads the model and starts the engine, to be served to others.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded, or its shape or the split cannot be served.
+    pub fn start(self) -> Result<Started, OpenError> {
+        cpu::start(&self.cpu())
+    }
+
+    /// What clients of a server call the model.
+    pub fn served_name(&self) -> String {
+        let name = match &self.model {
+            ModelSource::Builtin { .. } => None,
+            // `.` and `..` have no name of their own.
+            ModelSource::Folder(path) => path.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_owned())),
+            ModelSource::Gguf(path) => path.file_stem().map(ToOwned::to_owned),
+        };
+        name.map_or_else(|| "built-in".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+
+    fn cpu(self) -> CpuTarget {
+        CpuTarget { model: self.model, split: self.split.unwrap_or_else(cpu::default_split) }
     }
 }

@@ -10,7 +10,7 @@ use loadgen::run::{self, RunConfig, RunHandle, RunResult};
 
 use super::progress::Progress;
 use super::signals::Signals;
-use super::{Ending, print, tell};
+use super::{Ending, leave_at_once, print, tell};
 use crate::cli::RecordOptions;
 
 /// Runs the load and prints its summary.
@@ -58,6 +58,7 @@ pub(super) async fn watch(handle: RunHandle, mut signals: Signals, mut stopping:
             () = signals.next() => {
                 progress.clear();
                 if stopping {
+                    // The recording is readable up to its last frame and keeps the name that says it is incomplete.
                     leave_at_once();
                 }
                 stopping = true;
@@ -69,12 +70,6 @@ pub(super) async fn watch(handle: RunHandle, mut signals: Signals, mut stopping:
     }
     progress.clear();
     Ok(handle.wait()?)
-}
-
-/// The recording is readable up to its last frame and keeps the name that says it is incomplete.
-#[expect(clippy::exit, reason = "asked for twice: whatever is still running is not waited for")]
-fn leave_at_once() -> ! {
-    std::process::exit(130)
 }
 
 fn report(result: &RunResult, path: &std::path::Path, json: bool) -> anyhow::Result<Ending> {

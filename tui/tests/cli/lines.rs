@@ -23,6 +23,7 @@ fn meaning(line: &str) -> String {
             format!("record {:?} out={:?} json={json} fail_on_slo={fail}\n  {load}", options.target, options.out)
         }
         Ok(Command::Report(options)) => format!("{options:?}"),
+        Ok(Command::Serve(options)) => format!("{options:?}"),
         Ok(Command::Profiles(options)) => format!("{options:?}"),
         Err(error) => format!("error: {error:#}"),
     }

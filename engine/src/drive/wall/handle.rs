@@ -59,6 +59,12 @@ pub struct UnitObservation {
     pub input_tokens: u64,
     /// Tokens sampled.
     pub output_tokens: u64,
+    /// Hand-offs that arrived here whole.
+    pub imports: u64,
+    /// KV blocks that they brought.
+    pub imported_blocks: u64,
+    /// How long they took together, from the order to the last block; hand-offs to one unit may overlap.
+    pub import_time: Nanos,
 }
 
 /// The whole engine as it is now.
@@ -74,6 +80,10 @@ pub struct Observation {
     pub in_flight: usize,
     /// Shifts that wait for the one under way.
     pub waiting_shifts: Vec<(Split, How)>,
+    /// Prompt tokens looked up in prefix caches at first admissions.
+    pub prefix_queried: u64,
+    /// How many of them were there.
+    pub prefix_hit: u64,
     /// Threads that stand still until the reader of events has caught up: units between steps, and the one that takes
     /// submissions.
     pub stalled: usize,
@@ -109,10 +119,8 @@ impl EngineHandle {
     /// Cancels a request; unknown and finished ones are ignored. One that is still in the inbox is cancelled when its turn
     /// has come, unless the inbox is full: then it goes on.
     pub fn cancel(&self, request: RequestId) {
-        let known = self.shared.lock().requests.contains_key(&request);
-        if known {
-            self.shared.cancel(request);
-        } else {
+        if !self.shared.cancel(request) {
+            // Behind its submission, if that is still there.
             let _ = self.shared.inbox.try_send(Message::Cancel(request));
         }
     }
@@ -144,13 +152,19 @@ impl EngineHandle {
                 busy: work.meter.busy + running,
                 input_tokens: work.meter.input_tokens,
                 output_tokens: work.meter.output_tokens,
+                imports: work.meter.imports,
+                imported_blocks: work.meter.imported_blocks,
+                import_time: work.meter.import_time,
             }
         });
+        let (prefix_queried, prefix_hit) = state.cluster.prefix_totals();
         Observation {
             at,
             split: state.cluster.split(),
             units: units.collect(),
             in_flight: state.cluster.in_flight(),
+            prefix_queried,
+            prefix_hit,
             waiting_shifts: state.waiting_shifts(),
             stalled: self.shared.events.stalled(),
         }

@@ -23,7 +23,7 @@ pub(super) fn run(shared: &Shared, messages: &Receiver<Message>) {
                 // Every request ends in events: those who submit faster than events are read find the inbox full.
                 shared.events.wait_for_room();
             }
-            Ok(Message::Cancel(request)) => shared.cancel(request),
+            Ok(Message::Cancel(request)) => _ = shared.cancel(request),
             Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }

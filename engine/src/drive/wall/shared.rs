@@ -20,6 +20,8 @@ pub(super) struct Import {
     pub(super) transfer: Arc<Transfer>,
     /// Blocks copied so far.
     pub(super) copied: u32,
+    /// When the cluster asked for it.
+    pub(super) since: Nanos,
     /// The thread is copying a piece right now, outside the lock.
     pub(super) copying: bool,
     /// Nobody wants the result any more.
@@ -33,6 +35,9 @@ pub(super) struct Meter {
     pub(super) busy_since: Option<Nanos>,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
+    pub(super) imports: u64,
+    pub(super) imported_blocks: u64,
+    pub(super) import_time: Nanos,
 }
 
 /// The threads' side of one unit.
@@ -133,18 +138,20 @@ impl Shared {
         }
     }
 
-    /// Cancels a request that is with the cluster; others are ignored.
-    pub(super) fn cancel(&self, request: RequestId) {
-        let mut guard = self.lock();
-        let now = self.clock.now();
-        let state = &mut *guard;
-        state.cluster.cancel(now, request, &mut state.outbox);
-        self.settle(state, now);
-    }
-
     fn wake_intake(&self) {
         // Where the inbox is full the thread is awake anyway.
         let _ = self.inbox.try_send(Message::Look);
+    }
+
+    /// Cancels a request that has come out of the inbox; `false` when there is none.
+    pub(super) fn cancel(&self, request: RequestId) -> bool {
+        let mut guard = self.lock();
+        let now = self.clock.now();
+        let state = &mut *guard;
+        let known = state.requests.contains_key(&request);
+        state.cluster.cancel(now, request, &mut state.outbox);
+        self.settle(state, now);
+        known
     }
 
     /// Ends every thread at its next look at the state.
@@ -179,7 +186,7 @@ impl Shared {
             let to = transfer.to;
             if let Some(unit) = state.units.get_mut(to.index()) {
                 let transfer = Arc::new(transfer);
-                unit.imports.push_back(Import { transfer, copied: 0, copying: false, aborted: false });
+                unit.imports.push_back(Import { transfer, copied: 0, since: now, copying: false, aborted: false });
             }
             self.ring(to);
         }

@@ -116,6 +116,11 @@ impl Seat {
         import.copying = false;
         import.copied = copied;
         if import.aborted || copied == blocks(transfer) {
+            if !import.aborted {
+                unit.meter.imports += 1;
+                unit.meter.imported_blocks += u64::from(copied);
+                unit.meter.import_time = unit.meter.import_time + now.since(import.since);
+            }
             unit.imports.remove(at);
             state.cluster.transfer_done(now, transfer.id, &mut state.outbox);
         }

@@ -7,7 +7,7 @@ use kernels::matmul::{F32Matrix, Matrix, Q8Matrix};
 use kernels::ops::RopeTable;
 
 use crate::model::weights::{LayerWeights, Matrix as Stored};
-use crate::model::{ChatTemplate, LoadedModel, ModelConfig, ModelError, ModelSource, Tokenizer};
+use crate::model::{ChatTemplate, LoadedModel, ModelConfig, ModelError, ModelSource, ModelText, Tokenizer};
 
 /// A model could not be loaded for the CPU.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +24,7 @@ pub enum LoadError {
 #[derive(Debug)]
 pub struct CpuModel {
     config: ModelConfig,
-    tokenizer: Tokenizer,
-    chat_template: Option<ChatTemplate>,
-    eos: Vec<u32>,
+    text: Arc<ModelText>,
     pub(super) embedding: Stored,
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Vec<f32>,
@@ -61,7 +59,8 @@ impl CpuModel {
         // One layer after another, so that at most one is in memory twice.
         let layers = weights.layers.into_iter().map(pack_layer).collect::<Result<_, _>>()?;
         let (embedding, norm) = (weights.embedding, weights.norm);
-        Ok(Arc::new(Self { config, tokenizer, chat_template, eos, embedding, layers, norm, head, rope }))
+        let text = Arc::new(ModelText { tokenizer, chat_template, eos });
+        Ok(Arc::new(Self { config, text, embedding, layers, norm, head, rope }))
     }
 
     /// The shape.
@@ -69,19 +68,24 @@ impl CpuModel {
         &self.config
     }
 
+    /// The text side, for whoever talks to the model without computing it.
+    pub fn text(&self) -> &Arc<ModelText> {
+        &self.text
+    }
+
     /// Text to ids and back.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        &self.text.tokenizer
     }
 
     /// How messages become a prompt; `None` where the model does not say.
     pub fn chat_template(&self) -> Option<&ChatTemplate> {
-        self.chat_template.as_ref()
+        self.text.chat_template.as_ref()
     }
 
     /// The ids that end an answer. Empty for the built-in model.
     pub fn eos(&self) -> &[u32] {
-        &self.eos
+        &self.text.eos
     }
 }
 

@@ -1,0 +1,35 @@
+//! Serving an engine to the outside.
+//!
+//! ```text
+//!   wall engine ── events ──► hub (one thread) ──► bounded buffer of each answer ──► http, or any other transport
+//!        ▲                     │ ▲
+//!        └── submit, cancel ───┘ └── generate, stop or drop of an answer
+//! ```
+//!
+//! [`hub`] knows no transport: it admits requests, gives each consumer its tokens and cancels what nobody reads any more.
+//! `text` turns tokens into text as they come. [`http`] is the OpenAI protocol over both.
+
+mod choice;
+mod histogram;
+pub mod http;
+pub mod hub;
+mod metrics;
+mod openai;
+mod text;
+
+use std::sync::Arc;
+
+use crate::model::ModelText;
+
+/// The model as clients see it.
+#[derive(Clone, Debug)]
+pub struct ServedModel {
+    /// What clients call it.
+    pub name: String,
+    /// Its text side.
+    pub text: Arc<ModelText>,
+    /// Longest sequence, prompt and answer together.
+    pub context_tokens: u32,
+    /// Bytes of one KV block, for the figures of hand-offs.
+    pub kv_block_bytes: u64,
+}

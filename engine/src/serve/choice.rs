@@ -1,0 +1,108 @@
+//! One answer with its text: what a transport sends.
+
+use std::task::{Context, Poll, ready};
+
+use super::hub::{Answer, End, Part};
+use super::text::{Delta, Finish, Transcript};
+use crate::cluster::FinishReason;
+
+/// What a choice yields, in this order: its tokens, then one end or failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A token came, with or without text.
+    Delta(Delta),
+    /// It is complete.
+    Done,
+    /// It ended before its time.
+    Failed(Failure),
+}
+
+/// Why an answer ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Failure {
+    /// The engine did not take it.
+    #[error("{0}")]
+    Refused(String),
+    /// The consumer did not keep up.
+    #[error("the answer was not read fast enough and has been cancelled")]
+    Overrun,
+    /// No unit is left, or the engine has stopped.
+    #[error("the engine can no longer serve this request")]
+    Lost,
+}
+
+/// An answer and its transcript.
+#[derive(Debug)]
+pub(super) struct Choice {
+    answer: Option<Answer>,
+    transcript: Transcript,
+    /// Whether the engine ends the request at a stop token by itself.
+    engine_stops: bool,
+    /// What ended the text.
+    finish: Option<Finish>,
+    cached_tokens: Option<u32>,
+}
+
+impl Choice {
+    /// `engine_stops` says whether the request was submitted with the stop tokens of its transcript.
+    pub(super) fn new(answer: Answer, transcript: Transcript, engine_stops: bool) -> Self {
+        Self { answer: Some(answer), transcript, engine_stops, finish: None, cached_tokens: None }
+    }
+
+    /// Tokens of the answer so far, one that stopped it included.
+    pub(super) fn tokens(&self) -> u32 {
+        self.transcript.tokens()
+    }
+
+    /// Prompt tokens that came from the prefix cache, where the engine came to tell.
+    pub(super) fn cached_tokens(&self) -> Option<u32> {
+        self.cached_tokens
+    }
+
+    /// The next step; `None` after the last.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
+        if self.finish.is_some_and(|finish| !self.engine_ends(finish))
+            && let Some(answer) = self.answer.take()
+        {
+            answer.complete();
+            return Poll::Ready(Some(Step::Done));
+        }
+        let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
+        let step = match ready!(answer.poll_next(context)) {
+            Some(Part::Token(token)) => {
+                debug_assert!(self.finish.is_none(), "the engine ends an answer where its text ends");
+                let delta = self.transcript.push(token.token);
+                self.finish = delta.finish;
+                return Poll::Ready(Some(Step::Delta(delta)));
+            }
+            Some(Part::End(end)) => self.ended(&end),
+            None => Step::Failed(Failure::Lost),
+        };
+        self.answer = None;
+        Poll::Ready(Some(step))
+    }
+
+    /// Whether the engine knows that the answer is over, and so has a last word on it that is worth waiting for.
+    fn engine_ends(&self, finish: Finish) -> bool {
+        match finish {
+            Finish::Length => true,
+            Finish::StopToken => self.engine_stops,
+            Finish::StopText => false,
+        }
+    }
+
+    fn ended(&mut self, end: &End) -> Step {
+        match end {
+            End::Finished(finished) => {
+                self.cached_tokens = Some(finished.prefix_hit);
+                match finished.reason {
+                    FinishReason::Stop | FinishReason::Length => Step::Done,
+                    FinishReason::Cancelled | FinishReason::NoCapacity => Step::Failed(Failure::Lost),
+                }
+            }
+            End::Refused(why) => Step::Failed(Failure::Refused(why.clone())),
+            End::Overrun => Step::Failed(Failure::Overrun),
+            End::Stopped => Step::Failed(Failure::Lost),
+        }
+    }
+}

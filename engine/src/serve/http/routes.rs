@@ -1,0 +1,144 @@
+//! What can be asked, and the small answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::routing::{get, post};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::connections::Connections;
+use super::respond::{self, JSON, METRICS};
+use super::{HttpConfig, body, generate};
+use crate::clock::unix_seconds;
+use crate::serve::ServedModel;
+use crate::serve::hub::Hub;
+use crate::serve::metrics::Page;
+use crate::serve::openai::{ApiError, Text};
+
+const HEALTH: &str = "/health";
+
+/// What handlers work with.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) hub: Hub,
+    pub(super) model: ServedModel,
+    pub(super) config: Arc<HttpConfig>,
+    /// Bytes of bodies that may still be read.
+    pub(super) bodies: Arc<Semaphore>,
+    /// The number of the next request for answers.
+    pub(super) next: AtomicU64,
+    pub(super) stopping: AtomicBool,
+    connections: Arc<Connections>,
+    since: u64,
+}
+
+impl Served {
+    pub(super) fn new(
+        hub: Hub,
+        model: ServedModel,
+        config: Arc<HttpConfig>,
+        connections: Arc<Connections>,
+        bodies: Arc<Semaphore>,
+    ) -> Arc<Self> {
+        let (next, stopping) = (AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(Self { hub, model, config, bodies, next, stopping, connections, since: unix_seconds() })
+    }
+}
+
+pub(super) fn router(served: &Arc<Served>) -> Router {
+    Router::new()
+        .route("/v1/completions", post(generate::completion))
+        .route("/v1/chat/completions", post(generate::chat))
+        .route("/v1/models", get(models))
+        .route("/v1/models/{*name}", get(model))
+        .route("/tokenize", post(tokenize))
+        .route("/metrics", get(metrics))
+        .route(HEALTH, get(health))
+        .fallback(no_path)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(served), guard))
+        .with_state(Arc::clone(served))
+}
+
+/// Lets nobody without the key in, except to ask whether the server is alive.
+async fn guard(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response<Body> {
+    let closed = served.config.key.as_ref().is_some_and(|key| !key.opens(request.headers()));
+    if closed && request.uri().path() != HEALTH {
+        return respond::error(&ApiError::unauthorized());
+    }
+    next.run(request).await
+}
+
+async fn no_path(method: Method, uri: Uri) -> Response<Body> {
+    respond::error(&ApiError::no_path(method.as_str(), uri.path()))
+}
+
+async fn no_method(method: Method, uri: Uri) -> Response<Body> {
+    respond::error(&ApiError::no_method(method.as_str(), uri.path()))
+}
+
+async fn health(State(served): State<Arc<Served>>) -> Response<Body> {
+    if served.stopping.load(Ordering::Relaxed) {
+        return respond::error(&ApiError::stopping());
+    }
+    respond::with(StatusCode::OK, JSON, Body::empty())
+}
+
+fn described(served: &Served) -> serde_json::Value {
+    let ServedModel { name, context_tokens, .. } = &served.model;
+    json!({ "id": name, "object": "model", "created": served.since, "owned_by": "pdtune", "max_model_len": context_tokens })
+}
+
+async fn models(State(served): State<Arc<Served>>) -> Response<Body> {
+    let list = json!({ "object": "list", "data": [described(&served)] });
+    respond::with(StatusCode::OK, JSON, list.to_string())
+}
+
+async fn model(State(served): State<Arc<Served>>, uri: Uri) -> Response<Body> {
+    let asked = uri.path().trim_start_matches("/v1/models/");
+    if asked != served.model.name {
+        return respond::error(&ApiError::no_model(asked, &served.model.name));
+    }
+    respond::with(StatusCode::OK, JSON, described(&served).to_string())
+}
+
+async fn metrics(State(served): State<Arc<Served>>) -> Response<Body> {
+    let (observed, counts) = (served.hub.observe(), served.hub.counts());
+    let page = Page {
+        model: &served.model.name,
+        kv_block_bytes: served.model.kv_block_bytes,
+        observed: &observed,
+        counts: &counts,
+        in_flight: served.hub.in_flight(),
+        http: served.connections.figures(),
+    };
+    respond::with(StatusCode::OK, METRICS, page.render())
+}
+
+/// As vLLM's: the tokens of a prompt, or of messages, and how many there are.
+async fn tokenize(State(served): State<Arc<Served>>, headers: HeaderMap, body: Body) -> Response<Body> {
+    let tokens = async {
+        let body = body::read(&headers, body, &served.config, &served.bodies).await?;
+        let served = Arc::clone(&served);
+        let tokens = spawn_blocking(move || {
+            let text = Text::read(&body.bytes, &served.model.name)?;
+            text.tokens(&served.model).next().unwrap_or_else(|| Ok(Arc::default()))
+        });
+        tokens.await.map_err(|_| ApiError::stopping())?
+    };
+    match tokens.await {
+        Err(error) => respond::error(&error),
+        Ok(tokens) => {
+            let (count, longest) = (tokens.len(), served.model.context_tokens);
+            let answer = json!({ "count": count, "max_model_len": longest, "tokens": &*tokens, "token_strs": null });
+            respond::with(StatusCode::OK, JSON, answer.to_string())
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is to become tokens: prompts, or messages by way of the model's chat template.
+
+use std::sync::Arc;
+
+use super::error::ApiError;
+use super::prompt::Prompt;
+use super::wire::{Message, Wire};
+use crate::model::ChatMessage;
+use crate::serve::ServedModel;
+
+/// One prompt before it is tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    Prompt(Prompt),
+    Chat(Vec<ChatMessage>),
+}
+
+/// Text that is to become tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::serve) struct Text {
+    sources: Vec<Source>,
+    add_special: bool,
+}
+
+impl Text {
+    /// Reads the body of `/tokenize`: one prompt, or messages. The model may be left out.
+    pub(in crate::serve) fn read(body: &[u8], served: &str) -> Result<Self, ApiError> {
+        let mut wire = Wire::read(body)?;
+        if let Some(model) = wire.model.as_ref().filter(|model| *model != served) {
+            return Err(ApiError::no_model(model, served));
+        }
+        let text = if wire.messages.is_some() { Self::of_messages(&mut wire)? } else { Self::of_prompt(&mut wire)? };
+        match text.sources.as_slice() {
+            [_] => Ok(text),
+            _ => Err(ApiError::field("prompt", "`prompt` has to be one text")),
+        }
+    }
+
+    /// How many prompts there are.
+    pub(super) fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// The tokens of each prompt.
+    pub(in crate::serve) fn tokens(&self, model: &ServedModel) -> impl Iterator<Item = Result<Arc<[u32]>, ApiError>> {
+        self.sources.iter().map(|source| source.tokens(model, self.add_special))
+    }
+
+    pub(super) fn of_prompt(wire: &mut Wire) -> Result<Self, ApiError> {
+        let prompts = wire.prompt.take().ok_or_else(|| ApiError::field("prompt", "`prompt` is missing"))?;
+        let sources = prompts.0.into_iter().map(Source::Prompt).collect();
+        Ok(Self { sources, add_special: wire.add_special_tokens.unwrap_or(true) })
+    }
+
+    pub(super) fn of_messages(wire: &mut Wire) -> Result<Self, ApiError> {
+        let messages = wire.messages.take().ok_or_else(|| ApiError::field("messages", "`messages` is missing"))?;
+        if messages.is_empty() {
+            return Err(ApiError::field("messages", "`messages` is empty"));
+        }
+        let known = |role: &str| ["system", "developer", "user", "assistant", "tool"].contains(&role);
+        if let Some((index, _)) = messages.iter().enumerate().find(|(_, message)| !known(&message.role)) {
+            let allowed = "one of system, developer, user, assistant, tool";
+            return Err(ApiError::field(format!("messages[{index}].role"), format!("a role has to be {allowed}")));
+        }
+        let message = |Message { role, content }| ChatMessage { role, content: content.0 };
+        let chat = messages.into_iter().map(message).collect();
+        // The template writes the special tokens itself.
+        Ok(Self { sources: vec![Source::Chat(chat)], add_special: wire.add_special_tokens.unwrap_or(false) })
+    }
+}
+
+impl Source {
+    fn tokens(&self, model: &ServedModel, add_special: bool) -> Result<Arc<[u32]>, ApiError> {
+        let encode = |text: &str, param: &str| {
+            let tokens = model.text.tokenizer.encode(text, add_special);
+            tokens.map(Arc::from).map_err(|error| ApiError::field(param, error.to_string()))
+        };
+        match self {
+            Self::Prompt(Prompt::Tokens(tokens)) => Ok(Arc::from(tokens.as_slice())),
+            Self::Prompt(Prompt::Text(text)) => encode(text, "prompt"),
+            Self::Chat(messages) => {
+                let template = model.text.chat_template.as_ref().ok_or_else(|| {
+                    ApiError::invalid("the model has no chat template, ask /v1/completions for plain completions")
+                })?;
+                let text = template.render(messages).map_err(|error| ApiError::field("messages", error.to_string()))?;
+                encode(&text, "messages")
+            }
+        }
+    }
+}

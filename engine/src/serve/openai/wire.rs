@@ -1,0 +1,237 @@
+//! A request body as it is sent.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::error::Category;
+
+use super::content::{Content, Stops};
+use super::error::ApiError;
+use super::outline::Outline;
+use super::prompt::Prompts;
+
+/// The fields of all endpoints that are looked at; others are ignored. An absent field and `null` are the same.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    pub(super) model: Option<String>,
+    pub(super) prompt: Option<Prompts>,
+    pub(super) messages: Option<Vec<Message>>,
+    pub(super) add_special_tokens: Option<bool>,
+    pub(super) max_tokens: Option<i64>,
+    pub(super) max_completion_tokens: Option<i64>,
+    pub(super) min_tokens: Option<i64>,
+    pub(super) ignore_eos: Option<bool>,
+    pub(super) n: Option<i64>,
+    pub(super) temperature: Option<f64>,
+    pub(super) top_p: Option<f64>,
+    pub(super) seed: Option<i64>,
+    pub(super) stop: Option<Stops>,
+    pub(super) stop_token_ids: Option<Vec<u32>>,
+    pub(super) stream: Option<bool>,
+    pub(super) stream_options: Option<StreamOptions>,
+    response_format: Option<ResponseFormat>,
+    /// Of [`UNSUPPORTED`], those that are there.
+    others: Vec<(&'static str, Outline)>,
+}
+
+/// What would change the answer if it were done, and so is refused rather than ignored; with the numbers that ask for
+/// nothing. (`best_of` asks for nothing when it equals `n`, too.)
+const UNSUPPORTED: [(&str, &[f64]); 14] = [
+    ("best_of", &[1.0]),
+    ("echo", &[]),
+    ("frequency_penalty", &[0.0]),
+    ("logit_bias", &[]),
+    ("logprobs", &[]),
+    ("min_p", &[0.0]),
+    ("presence_penalty", &[0.0]),
+    ("prompt_logprobs", &[]),
+    ("repetition_penalty", &[1.0]),
+    ("suffix", &[]),
+    ("tools", &[]),
+    ("top_k", &[-1.0, 0.0]),
+    ("top_logprobs", &[0.0]),
+    ("use_beam_search", &[]),
+];
+
+/// A message of a conversation.
+#[derive(Debug, Deserialize)]
+pub(super) struct Message {
+    pub(super) role: String,
+    #[serde(default)]
+    pub(super) content: Content,
+}
+
+/// What a stream contains beyond the text.
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamOptions {
+    pub(super) include_usage: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ResponseFormat {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+impl Wire {
+    /// Reads a body.
+    pub(super) fn read(body: &[u8]) -> Result<Self, ApiError> {
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let mut field = None;
+        let wire = Reader { field: &mut field }.deserialize(&mut json).map_err(|error| match error.classify() {
+            Category::Data => match field {
+                Some(field) => ApiError::field(&field, format!("`{field}`: {error}")),
+                None => ApiError::invalid(format!("the request body: {error}")),
+            },
+            Category::Syntax | Category::Eof | Category::Io => malformed(&error),
+        })?;
+        json.end().map_err(|error| malformed(&error))?;
+        wire.refuse_unsupported()?;
+        Ok(wire)
+    }
+
+    /// Refuses what is asked for and cannot be done. Values that ask for nothing (a penalty of 0) are fine.
+    fn refuse_unsupported(&self) -> Result<(), ApiError> {
+        let n = self.n.unwrap_or(1) as f64;
+        for (name, outline) in &self.others {
+            let neutral = UNSUPPORTED.iter().find(|(known, _)| known == name).map_or(&[][..], |(_, neutral)| neutral);
+            let asks = match outline {
+                Outline::Nothing | Outline::Flag(false) => false,
+                Outline::Number(number) => !neutral.contains(number) && (*name != "best_of" || *number > n),
+                Outline::Flag(true) | Outline::Filled => true,
+            };
+            if asks {
+                return Err(ApiError::field(*name, format!("`{name}` is not supported by this server")));
+            }
+        }
+        match self.response_format.as_ref().and_then(|format| format.kind.as_deref()) {
+            None | Some("text") => Ok(()),
+            Some(_) => Err(ApiError::field("response_format", "`response_format` other than text is not supported")),
+        }
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> ApiError {
+    ApiError::invalid(format!("the request body is not valid JSON: {error}"))
+}
+
+/// Reads a body and leaves in `field` where it was when something was wrong.
+struct Reader<'a> {
+    field: &'a mut Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Wire;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Wire, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Wire;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire, A::Error> {
+        let mut wire = Wire::default();
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            // As long as a name that means something.
+            *self.field = Some(key.chars().take(64).collect());
+            match &*key {
+                "model" => wire.model = map.next_value()?,
+                "prompt" => wire.prompt = map.next_value()?,
+                "messages" => wire.messages = map.next_value()?,
+                "add_special_tokens" => wire.add_special_tokens = map.next_value()?,
+                "max_tokens" => wire.max_tokens = map.next_value()?,
+                "max_completion_tokens" => wire.max_completion_tokens = map.next_value()?,
+                "min_tokens" => wire.min_tokens = map.next_value()?,
+                "ignore_eos" => wire.ignore_eos = map.next_value()?,
+                "n" => wire.n = map.next_value()?,
+                "temperature" => wire.temperature = map.next_value()?,
+                "top_p" => wire.top_p = map.next_value()?,
+                "seed" => wire.seed = map.next_value()?,
+                "stop" => wire.stop = map.next_value()?,
+                "stop_token_ids" => wire.stop_token_ids = map.next_value()?,
+                "stream" => wire.stream = map.next_value()?,
+                "stream_options" => wire.stream_options = map.next_value()?,
+                "response_format" => wire.response_format = map.next_value()?,
+                key => match UNSUPPORTED.iter().find(|(known, _)| *known == key) {
+                    Some((known, _)) if wire.others.len() < UNSUPPORTED.len() => {
+                        wire.others.push((known, map.next_value()?));
+                    }
+                    _ => _ = map.next_value::<IgnoredAny>()?,
+                },
+            }
+            *self.field = None;
+        }
+        Ok(wire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> (u16, String) {
+        let error = Wire::read(body.as_bytes()).expect_err(body);
+        (error.status, error.body())
+    }
+
+    #[test]
+    fn unknown_fields_and_nulls_are_nothing() {
+        let wire = Wire::read(br#"{"model": "m", "n": null, "user": {"a": [1]}, "logprobs": null, "top_k": -1}"#);
+        let wire = wire.expect("a body");
+        assert_eq!((wire.model.as_deref(), wire.n), (Some("m"), None));
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_field() {
+        for (field, value) in [
+            ("model", "3"),
+            ("prompt", "{}"),
+            ("messages", r#"[{"role": 3}]"#),
+            ("max_tokens", r#""many""#),
+            ("max_tokens", "1.5"),
+            ("max_tokens", "1e400"),
+            ("n", "99999999999999999999"),
+            ("temperature", r#""hot""#),
+            ("stop", "[1]"),
+            ("stream", r#""yes""#),
+            ("stop_token_ids", "[-1]"),
+        ] {
+            let (status, body) = refused(&format!(r#"{{"model": "m", "{field}": {value}}}"#));
+            assert_eq!(status, 400, "{field}: {body}");
+            // A number beyond all numbers is no JSON to begin with.
+            assert!(body.contains(&format!(r#""param":"{field}""#)) || value == "1e400", "{field}: {body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for body in ["", "{", "[]", "3", r#"{"model": "m"} x"#, "\u{FEFF}{}", r#"{"model": }"#, r#"{model: 1}"#] {
+            let (status, error) = refused(body);
+            assert!(status == 400 && error.contains("the request body"), "{body}: {error}");
+        }
+        let deep = format!(r#"{{"user": {}}}"#, "[".repeat(100_000));
+        assert_eq!(refused(&deep).0, 400);
+    }
+
+    #[test]
+    fn what_would_be_ignored_wrongly_is_refused() {
+        for field in ["logprobs", "best_of", "top_k", "presence_penalty", "min_p"] {
+            let (status, body) = refused(&format!(r#"{{"{field}": 3}}"#));
+            assert!(status == 400 && body.contains("not supported"), "{body}");
+        }
+        for value in [r#"{"tools": [{}]}"#, r#"{"echo": true}"#, r#"{"response_format": {"type": "json_object"}}"#] {
+            assert_eq!(refused(value).0, 400, "{value}");
+        }
+        for value in [r#"{"tools": []}"#, r#"{"echo": false}"#, r#"{"n": 3, "best_of": 3}"#, r#"{"suffix": ""}"#] {
+            assert!(Wire::read(value.as_bytes()).is_ok(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Clients that are slow, silent, many or half gone: a closed connection, and nobody else notices.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use engine::serve::http::HttpConfig;
+use engine::serve::hub::HubConfig;
+use serde_json::json;
+
+use crate::client::{answer, completion, connect, get, head, is_closed, is_served, posted};
+use crate::world::{MODEL, World, hub_config};
+
+/// So short that a test can wait for it.
+const SHORT: Duration = Duration::from_millis(200);
+
+#[test]
+fn a_head_that_never_ends_closes_the_connection() {
+    let world = World::with(hub_config(), HttpConfig { head_timeout: SHORT, ..HttpConfig::default() });
+    let mut silent = connect(world.address);
+    let mut slow = connect(world.address);
+    slow.write_all(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\nx-slow: ").expect("sent");
+    // Between two requests, too.
+    let mut idle = connect(world.address);
+    idle.write_all(completion(2, false).as_bytes()).expect("sent");
+    assert_eq!(answer(&mut idle).status, 200);
+    assert!(is_served(world.address));
+    assert!(is_closed(&mut silent) && is_closed(&mut slow) && is_closed(&mut idle));
+}
+
+#[test]
+fn a_body_that_never_ends_is_408() {
+    let world = World::with(hub_config(), HttpConfig { body_timeout: SHORT, ..HttpConfig::default() });
+    let mut slow = connect(world.address);
+    slow.write_all(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{").expect("sent");
+    answer(&mut slow).error(408);
+    // One that breaks off is nobody to answer.
+    let mut broken = connect(world.address);
+    broken.write_all(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{").expect("sent");
+    drop(broken);
+    assert!(is_served(world.address));
+}
+
+#[test]
+fn idle_connections_make_room() {
+    let world = World::with(hub_config(), HttpConfig { max_connections: 8, ..HttpConfig::default() });
+    let mut idle: Vec<_> = (0..8).map(|_| connect(world.address)).collect();
+    idle[3].write_all(b"GET /health HT").expect("sent");
+    world.eventually("all are open", |world| world.hub.in_flight() == 0 && open(world) >= 8);
+    for _ in 0..20 {
+        assert!(is_served(world.address));
+    }
+    // The oldest had to go, the one in the middle of its head included.
+    assert!(is_closed(&mut idle[0]) && is_closed(&mut idle[3]));
+    assert!(open(&world) <= 8);
+}
+
+/// Connections, by a connection that counts itself.
+fn open(world: &World) -> u64 {
+    figure(world, "pdtune_connections{") as u64
+}
+
+fn figure(world: &World, name: &str) -> f64 {
+    let page = get(world.address, "/metrics").body;
+    let line = page.lines().find(|line| line.starts_with(name)).expect("a figure");
+    line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
+}
+
+#[test]
+fn when_all_are_busy_one_more_is_503() {
+    let world = World::with(hub_config(), HttpConfig { max_connections: 2, ..HttpConfig::default() });
+    world.gate.close();
+    let mut busy: Vec<_> = (0..2).map(|_| connect(world.address)).collect();
+    for stream in &mut busy {
+        stream.write_all(completion(3, true).as_bytes()).expect("sent");
+    }
+    world.eventually("both are busy", |world| world.hub.in_flight() == 2);
+    let mut third = connect(world.address);
+    let (status, headers) = head(&mut third);
+    assert_eq!(status, 503);
+    assert!(headers.contains(&("retry-after".to_owned(), "1".to_owned())));
+    world.gate.open();
+    for stream in &mut busy {
+        assert!(answer(stream).events().1, "the others are undisturbed");
+    }
+    assert!(is_served(world.address));
+}
+
+#[test]
+fn a_client_that_half_closes_is_gone() {
+    let world = World::new();
+    world.gate.close();
+    for stream in [true, false] {
+        let mut half = connect(world.address);
+        half.write_all(completion(100, stream).as_bytes()).expect("sent");
+        world.eventually("it is in flight", |world| world.hub.in_flight() == 1);
+        half.shutdown(Shutdown::Write).expect("half closed");
+        world.eventually("it was cancelled", |world| world.hub.counts().abandoned > u64::from(!stream));
+        assert!(is_closed(&mut half));
+        world.gate.open();
+        world.idle();
+        world.gate.close();
+    }
+    world.gate.open();
+    assert!(is_served(world.address));
+    assert_eq!(world.hub.observe().in_flight, 0);
+}
+
+/// Many long answers at once: more than the buffers of any socket take.
+fn flood() -> String {
+    let body = json!({
+        "model": MODEL, "prompt": "x", "n": 16, "max_tokens": 4000, "ignore_eos": true, "temperature": 0, "stream": true
+    });
+    posted("/v1/completions", &body.to_string())
+}
+
+#[test]
+fn a_client_that_stops_reading_loses_its_connection() {
+    let hub = HubConfig { answer_buffer: 100_000, ..hub_config() };
+    let world = World::with(hub, HttpConfig { write_timeout: SHORT, ..HttpConfig::default() });
+    let mut stalled = connect(world.address);
+    stalled.write_all(flood().as_bytes()).expect("sent");
+    world.eventually("it was given up", |world| figure(world, "pdtune_connections_stalled_total{") == 1.0);
+    world.idle();
+    assert!(is_served(world.address));
+    let mut rest = Vec::new();
+    // What was in the buffers, and then the end, one way or another.
+    let _ = stalled.read_to_end(&mut rest);
+    assert!(!String::from_utf8_lossy(&rest).contains("[DONE]"));
+}
+
+#[test]
+fn a_client_that_is_too_far_behind_loses_its_request_and_stalls_nobody() {
+    let hub = HubConfig { answer_buffer: 64, ..hub_config() };
+    let world = World::with(hub, HttpConfig { write_timeout: Duration::from_hours(1), ..HttpConfig::default() });
+    let mut behind = connect(world.address);
+    behind.write_all(flood().as_bytes()).expect("sent");
+    world.eventually("it was given up", |world| world.hub.counts().overrun > 0);
+    // The engine goes on for others while the connection is still there.
+    assert!(is_served(world.address));
+    let response = answer(&mut behind);
+    let (events, _) = response.events();
+    let last = events.last().expect("events");
+    assert!(last["error"]["message"].as_str().is_some_and(|why| why.contains("not read fast enough")), "{last}");
+    world.idle();
+    assert_eq!(world.hub.observe().in_flight, 0);
+}

@@ -1,0 +1,171 @@
+//! An engine that writes the alphabet, behind a server.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex};
+
+use engine::cluster::{BatchLimits, ClusterConfig, FirstToken, Transfer};
+use engine::drive::wall::{EventReader, Pace, WallConfig, WallEngine};
+use engine::executor::{Executor, ExecutorError, Sampled, Sampling, StepInput};
+use engine::model::{ChatTemplate, ModelText, Tokenizer};
+use engine::serve::ServedModel;
+use engine::serve::http::{Drained, HttpConfig, HttpServer};
+use engine::serve::hub::{Hub, HubConfig};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) const MODEL: &str = "letters";
+pub(crate) const CONTEXT: u32 = 4096;
+pub(crate) const VOCABULARY: u32 = 300;
+/// The token that ends an answer: the last letter.
+pub(crate) const EOS: u32 = b'z' as u32;
+/// A prompt with this token breaks the unit that computes it.
+pub(crate) const POISON: u32 = 299;
+
+/// Holds up every step while it is closed.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub(crate) fn close(&self) {
+        *self.0.0.lock().unwrap() = true;
+    }
+
+    pub(crate) fn open(&self) {
+        *self.0.0.lock().unwrap() = false;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let closed = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(closed, |closed| *closed).unwrap());
+    }
+}
+
+/// Token i of an answer is letter i of the alphabet, over and over; with a seed it begins at the letter of that number.
+struct Letters(Gate);
+
+impl Executor for Letters {
+    fn step(&mut self, input: StepInput<'_>, sampled: &mut Vec<Sampled>) -> Result<(), ExecutorError> {
+        self.0.pass();
+        if input.tokens.contains(&POISON) {
+            return Err(ExecutorError { doing: "computing a step", why: "poison".to_owned() });
+        }
+        for (sequence, sampling) in input.plan.sequences.iter().zip(input.sampling) {
+            let first = match sampling {
+                Sampling::Greedy => 0,
+                Sampling::TopP { seed, .. } => (seed % 26) as u32,
+            };
+            if sequence.sample {
+                let token = u32::from(b'a') + (sequence.output_index + first) % 26;
+                sampled.push(Sampled { token, logits_digest: 0 });
+            }
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, _: &Transfer, _: Range<u32>) -> Result<(), ExecutorError> {
+        Ok(())
+    }
+}
+
+/// Starts the engine alone.
+pub(crate) fn engine(split: &str, gate: &Gate) -> (WallEngine, EventReader) {
+    let limits = BatchLimits { tokens: 64, sequences: 32 };
+    let config = WallConfig {
+        cluster: ClusterConfig {
+            block_tokens: 16,
+            blocks_per_unit: 1024,
+            max_context: CONTEXT,
+            prefill: limits,
+            decode: limits,
+            aggregated: limits,
+            watermark_permille: 20,
+            prefix_cache: true,
+            first_token: FirstToken::AfterHandOff,
+            drain_timeout: None,
+        },
+        split: split.parse().expect("a split"),
+        pace: Pace::Unbounded,
+        inbox_limit: 4096,
+        event_limit: 4096,
+    };
+    let executors = (0..config.split.units()).map(|_| Box::new(Letters(gate.clone())) as Box<dyn Executor>);
+    let executors = executors.collect();
+    WallEngine::start(config, executors).expect("an engine")
+}
+
+pub(crate) fn hub_config() -> HubConfig {
+    HubConfig::new(CONTEXT, VOCABULARY)
+}
+
+/// A running server.
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) gate: Gate,
+    pub(crate) address: SocketAddr,
+    pub(crate) runtime: Runtime,
+    stop: Option<oneshot::Sender<()>>,
+    served: Option<JoinHandle<Drained>>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(hub_config(), HttpConfig::default())
+    }
+
+    pub(crate) fn with(hub: HubConfig, http: HttpConfig) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let gate = Gate::default();
+        let (engine, reader) = engine("2P2D", &gate);
+        let hub = Hub::start(engine, reader, hub).expect("a hub");
+        let template = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}".to_owned();
+        let text = ModelText {
+            tokenizer: Tokenizer::bytes(VOCABULARY),
+            chat_template: Some(ChatTemplate::new(template, None, None).expect("a template")),
+            eos: vec![EOS],
+        };
+        let model =
+            ServedModel { name: MODEL.to_owned(), text: Arc::new(text), context_tokens: CONTEXT, kv_block_bytes: 1000 };
+        let _within = runtime.enter();
+        let server = HttpServer::bind("127.0.0.1:0".parse().expect("an address"), http).expect("a port");
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let served = runtime.spawn(server.run(hub.clone(), model, async move { _ = stopped.await }));
+        Self { hub, gate, address, runtime, stop: Some(stop), served: Some(served) }
+    }
+
+    /// Asks the server to stop.
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().expect("it has not been asked").send(()).expect("it is running");
+    }
+
+    /// Waits until the server has stopped.
+    pub(crate) fn stopped(&mut self) -> Drained {
+        self.runtime.block_on(self.served.take().expect("it was not waited for")).expect("it ended well")
+    }
+
+    /// Waits until nothing is in flight in the engine.
+    pub(crate) fn idle(&self) {
+        self.runtime.block_on(self.hub.idle());
+    }
+
+    /// Looks until `condition` holds; for what other threads are about to do, without telling anyone.
+    pub(crate) fn eventually(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        for _ in 0..2_000_000 {
+            if condition(self) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        panic!("never: {what}");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A unit that waits at the gate would be waited for.
+        self.gate.open();
+    }
+}

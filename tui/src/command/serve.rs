@@ -1,0 +1,74 @@
+//! `pdtune serve`: the embedded engine behind HTTP.
+
+use anyhow::Context;
+use engine::serve::ServedModel;
+use engine::serve::http::{Drained, HttpServer};
+use engine::serve::hub::{Hub, HubConfig};
+use loadgen::target::cpu::Started;
+use tokio::runtime::{Builder, Runtime};
+
+use super::signals::Signals;
+use super::{Ending, leave_at_once, tell};
+use crate::cli::ServeOptions;
+
+/// Threads for connections: they move bytes, the units compute.
+const WORKERS: usize = 2;
+/// Threads for what takes longer: large bodies are parsed and tokenized there.
+const BLOCKING: usize = 4;
+
+/// Serves until a signal, then drains.
+///
+/// # Errors
+/// When the address is taken, the model cannot be loaded, or the engine cannot start.
+pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING)
+        .thread_name("http")
+        .enable_all()
+        .build()?;
+    // Before the model is loaded: a port that is taken is told at once.
+    let server = {
+        let _within = runtime.enter();
+        HttpServer::bind(options.listen, options.http)?
+    };
+    let name = options.name.unwrap_or_else(|| options.target.served_name());
+    let Started { engine, events, text, info, kv_block_bytes } = options.target.start()?;
+    let config = HubConfig {
+        in_flight_limit: options.max_requests as usize,
+        ..HubConfig::new(info.limits.context_tokens, info.limits.vocabulary)
+    };
+    let hub = Hub::start(engine, events, config).context("cannot start the hub")?;
+    let model = ServedModel { name, text, context_tokens: info.limits.context_tokens, kv_block_bytes };
+    tell(&format!(
+        "model {} ({}), split {}, context {} tokens",
+        model.name, info.model, info.split, model.context_tokens
+    ));
+    tell(&format!("listening on http://{}", server.address()));
+    let drained = serve(&runtime, server, hub.clone(), model)?;
+    // Connections first, then the engine: nobody is left to ask it.
+    drop(runtime);
+    drop(hub);
+    if drained.cancelled > 0 {
+        tell(&format!("warning: {} requests did not finish in time and were cancelled", drained.cancelled));
+    }
+    Ok(Ending::Fine)
+}
+
+fn serve(runtime: &Runtime, server: HttpServer, hub: Hub, model: ServedModel) -> anyhow::Result<Drained> {
+    runtime.block_on(async {
+        let mut signals = Signals::install().context("cannot listen for signals")?;
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let second = async move {
+            signals.next().await;
+            tell("stopping: waiting for what is in flight; again to leave at once");
+            drop(stop);
+            signals.next().await;
+        };
+        let stopped = async move { _ = stopped.await };
+        tokio::select! {
+            drained = server.run(hub, model, stopped) => Ok(drained),
+            () = second => leave_at_once(),
+        }
+    })
+}
