@@ -1,10 +1,13 @@
 //! What a run looks like from outside while it goes on: the one thing the screen draws from, and what it may ask for.
 
+mod past;
+
 use std::sync::Arc;
 
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
 
+use crate::measure::SlotHistogram;
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -80,6 +83,12 @@ pub struct Slot {
     pub ttft: Percentiles,
     /// TPOT of requests completed in it.
     pub tpot: Percentiles,
+    /// Each TTFT of requests completed in it, in microseconds.
+    pub ttft_values: Arc<SlotHistogram>,
+    /// Each TPOT of requests completed in it, in microseconds.
+    pub tpot_values: Arc<SlotHistogram>,
+    /// The run at the end of the slot, without history and events; `None` when nobody looked. See [`Snapshot::at`].
+    pub then: Option<Arc<Snapshot>>,
 }
 
 /// Figures over the last few seconds.
@@ -171,6 +180,17 @@ pub struct ShiftView {
     pub since: Option<Micros>,
 }
 
+/// Errors since the last request that completed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outage {
+    /// When the first of them was known.
+    pub since: Micros,
+    /// How many.
+    pub failed: u64,
+    /// The last of them, in one line.
+    pub error: String,
+}
+
 /// Which side limits the cluster, with the figures it was told from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limiting {
@@ -202,7 +222,7 @@ pub struct Health {
 }
 
 /// Everything a screen may show of a run at one instant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The instant.
     pub now: Micros,
@@ -236,6 +256,8 @@ pub struct Snapshot {
     pub events: Arc<Vec<Event>>,
     /// Shifts under way and waiting.
     pub shifts: Vec<ShiftView>,
+    /// Errors since the last request that completed, while there are any.
+    pub outage: Option<Outage>,
     /// Which side limits.
     pub limiting: Limiting,
     /// The tool's own condition.

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+#[cfg(test)]
+pub(crate) use snapshot::empty as empty_snapshot;
+
 use super::events::EventLog;
 use super::in_flight::{self, InFlight};
 use super::memory::resident_bytes;
@@ -142,7 +145,10 @@ impl Observer {
             }
             let now = self.parts.clock.now();
             self.abort_if_asked();
-            self.aggregator.advance(now);
+            if self.aggregator.advance(now) {
+                let then = self.moment(now);
+                self.aggregator.remember(then);
+            }
             if now >= self.next_observation {
                 self.next_observation = now + OBSERVE_EVERY;
                 self.observe(now);
