@@ -2,11 +2,13 @@
 
 pub mod axis;
 pub mod column;
+pub mod heat;
 
 use loadgen::time::Micros;
 
 pub use axis::{TimeAxis, Unit, ValueAxis};
 pub use column::Column;
+pub use heat::HeatSpec;
 
 use crate::theme::Paint;
 
@@ -43,4 +45,6 @@ pub struct ChartSpec {
     pub series: Vec<Series>,
     /// Marks, oldest first.
     pub marks: Vec<Mark>,
+    /// The cursor, with what its label says.
+    pub cursor: Option<Mark>,
 }

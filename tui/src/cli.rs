@@ -9,6 +9,7 @@
 
 mod load;
 mod refusal;
+mod screen;
 mod target;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use loadgen::text::Malformed;
 
 use load::LoadArgs;
 pub use refusal::Refusal;
+pub use screen::{ScreenArgs, SymbolsArg, ThemeArg};
 use target::TargetArgs;
 pub use target::TargetSpec;
 
@@ -87,6 +89,8 @@ struct LiveArgs {
     /// Record the run in this file as well
     #[arg(long, value_name = "FILE", help_heading = "Recording")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    screen: ScreenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -172,6 +176,8 @@ pub struct LiveOptions {
     pub load: LoadSpec,
     /// Where it is recorded, if it is.
     pub out: Option<PathBuf>,
+    /// How the screen looks and what it may do.
+    pub screen: ScreenArgs,
 }
 
 /// A run without a screen.
@@ -204,8 +210,8 @@ impl Cli {
     /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
-            Sub::Live(LiveArgs { target, load, out }) => {
-                Command::Live(LiveOptions { target: target.into(), load: load.resolve(library, true)?, out })
+            Sub::Live(LiveArgs { target, load, out, screen }) => {
+                Command::Live(LiveOptions { target: target.into(), load: load.resolve(library, true)?, out, screen })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;

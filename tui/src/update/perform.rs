@@ -6,23 +6,53 @@ use loadgen::time::Micros;
 
 use super::{Effect, Exit};
 use crate::action::{self, Action};
+use crate::chart::column;
 use crate::format;
-use crate::model::{AskedRate, Model, Overlay, ShiftDialog, rate, shift};
+use crate::model::{AskedRate, Model, Overlay, Palette, ShiftDialog, rate, shift};
 
 /// Carries out `action`, or says why it cannot be done.
 pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(reason) = action::refusal(model, action) {
-        model.notify(format!("{}: {reason}", name(action)));
+        model.notify(format!("{}: {reason}", action::name(action)));
         return Vec::new();
     }
     match action {
         Action::RateUp => return set_rate(model, rate::up),
         Action::RateDown => return set_rate(model, rate::down),
         Action::Pause => return pause(model),
-        Action::Freeze => model.frozen = model.frozen.take().is_none().then(|| model.latest.clone()),
-        Action::Span => model.span = model.span.next(),
+        Action::Freeze => freeze(model),
+        Action::Scrub(steps) => model.scrub(|line, now| line.step(i64::from(steps), now)),
+        Action::Oldest => {
+            let start = model.shown().history.first().map_or(Micros::ZERO, |slot| slot.start);
+            model.scrub(|line, now| line.place(start, now));
+        }
+        Action::Live => model.scrub(|line, _| line.live()),
+        Action::PreviousEvent => jump(model, false),
+        Action::NextEvent => jump(model, true),
+        Action::SpanLonger => model.scrub(|line, now| line.show(line.span().longer(), now)),
+        Action::SpanShorter => model.scrub(|line, now| line.show(line.span().shorter(), now)),
+        Action::FocusNext => model.focus = model.focus.next(),
+        Action::FocusPrevious => model.focus = model.focus.previous(),
+        Action::Zoom => model.look.zoomed = !model.look.zoomed,
+        Action::Heatmap => model.look.heat = !model.look.heat,
+        Action::Mouse => {
+            model.look.mouse = !model.look.mouse;
+            let owner = if model.look.mouse {
+                "this screen has the mouse"
+            } else {
+                "the terminal has the mouse; M takes it back"
+            };
+            model.notify(owner);
+            return vec![Effect::Mouse(model.look.mouse)];
+        }
+        Action::Palette => model.overlay = Overlay::Palette(Palette::default()),
+        Action::RunCommand => return run_command(model),
+        Action::Erase => edit(model, |text| {
+            text.pop();
+        }),
+        Action::EraseAll => edit(model, String::clear),
         Action::Help => model.overlay = Overlay::Help,
-        Action::Back => model.overlay = Overlay::None,
+        Action::Back => back(model),
         Action::Shift => model.overlay = Overlay::Shift(ShiftDialog::open(&model.latest)),
         Action::Previous => select(model, |position, _| position.saturating_sub(1)),
         Action::Next => select(model, |position, last| (position + 1).min(last)),
@@ -61,11 +91,56 @@ pub(super) fn words(command: &Command) -> String {
     }
 }
 
-fn name(action: Action) -> &'static str {
-    match action {
-        Action::RateUp | Action::RateDown => "rate",
-        Action::Pause => "pause",
-        _ => "shift",
+fn freeze(model: &mut Model) {
+    model.frozen = model.frozen.take().is_none().then(|| model.latest.clone());
+    // Thawed, the cursor's instant is looked up in the newest history.
+    model.scrub(|_, _| {});
+}
+
+/// Closes what is open, or goes one step back to the plain live screen.
+fn back(model: &mut Model) {
+    if model.overlay != Overlay::None {
+        model.overlay = Overlay::None;
+    } else if model.look.zoomed {
+        model.look.zoomed = false;
+    } else if model.timeline.cursor().is_some() {
+        model.scrub(|line, _| line.live());
+    } else if model.frozen.is_some() {
+        freeze(model);
+    }
+}
+
+/// Puts the cursor at the marked event before or after it.
+fn jump(model: &mut Model, forward: bool) {
+    let shown = model.shown();
+    let from = model.timeline.cursor();
+    // The cursor looks at a whole slot: events in it are where it is already.
+    let slot = from.and_then(|at| column::at(&shown.history, at));
+    let (start, end) = match (from, slot) {
+        (Some(_), Some(slot)) => (slot.start, slot.start + slot.length),
+        (Some(at), None) => (at, at),
+        (None, _) => (shown.now, shown.now),
+    };
+    let mut marked = shown.events.iter().filter(|event| event.mark.is_some()).map(|event| event.at);
+    let found = if forward { marked.find(|at| *at >= end) } else { marked.rev().find(|at| *at < start) };
+    match found {
+        Some(at) => model.scrub(|line, now| line.place(at, now)),
+        None => model.notify(if forward { "no later event" } else { "no earlier event" }),
+    }
+}
+
+fn run_command(model: &mut Model) -> Vec<Effect> {
+    let Overlay::Palette(palette) = &model.overlay else { return Vec::new() };
+    let Some(row) = palette.chosen() else { return Vec::new() };
+    model.overlay = Overlay::None;
+    perform(model, row.action)
+}
+
+/// Changes what was typed.
+fn edit(model: &mut Model, change: impl FnOnce(&mut String)) {
+    if let Overlay::Palette(palette) = &mut model.overlay {
+        change(&mut palette.text);
+        palette.selected = 0;
     }
 }
 
@@ -88,6 +163,11 @@ fn finish(model: &mut Model) -> Vec<Effect> {
 }
 
 fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
+    if let Overlay::Palette(palette) = &mut model.overlay {
+        let last = palette.matches().len().saturating_sub(1);
+        palette.selected = to(palette.selected.min(last), last);
+        return;
+    }
     let moves = shift::moves(&model.latest);
     let Overlay::Shift(dialog) = &mut model.overlay else { return };
     let position = to(dialog.position(&moves), moves.len().saturating_sub(1));

@@ -27,6 +27,14 @@ pub(super) fn is_waiting(snapshot: &Snapshot) -> bool {
     c.completed == 0 && c.failed == 0 && c.cut == 0 && snapshot.recent.ttft.p50.is_none()
 }
 
+/// Errors in a row from which on the target counts as down rather than unlucky.
+const DOWN: u64 = 3;
+
+/// Whether every request fails.
+pub(super) fn is_down(snapshot: &Snapshot) -> bool {
+    snapshot.outage.as_ref().is_some_and(|outage| outage.failed >= DOWN)
+}
+
 /// `waiting for the first answer, 3.2s, 12 sent`.
 pub(super) fn waiting(snapshot: &Snapshot) -> String {
     format!(
