@@ -22,7 +22,7 @@ use loadgen::text::Malformed;
 
 use load::LoadArgs;
 pub use refusal::Refusal;
-pub use screen::{ScreenArgs, SymbolsArg, ThemeArg};
+pub use screen::{ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
 use target::TargetArgs;
 pub use target::TargetSpec;
 
@@ -78,6 +78,9 @@ enum Sub {
     /// same name.
     #[command(subcommand, arg_required_else_help = false)]
     Profiles(ProfilesOptions),
+    /// Draw a screen of an invented run as an SVG picture, the same on every machine.
+    #[command(args_override_self = true)]
+    Shot(ShotOptions),
 }
 
 #[derive(Args, Debug)]
@@ -165,6 +168,8 @@ pub enum Command {
     Report(ReportOptions),
     /// `pdtune profiles`.
     Profiles(ProfilesOptions),
+    /// `pdtune shot`.
+    Shot(ShotOptions),
 }
 
 /// A run with the screen.
@@ -221,6 +226,7 @@ impl Cli {
             }
             Sub::Report(options) => Command::Report(options),
             Sub::Profiles(options) => Command::Profiles(options),
+            Sub::Shot(options) => Command::Shot(options),
         })
     }
 }

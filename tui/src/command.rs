@@ -5,6 +5,7 @@ pub mod profiles;
 pub mod progress;
 pub mod record;
 pub mod report;
+pub mod shot;
 pub mod signals;
 
 use std::io::Write;
@@ -57,6 +58,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Record(options) => record::run(options),
         Command::Report(options) => report::run(&options),
         Command::Profiles(options) => profiles::run(&options),
+        Command::Shot(options) => shot::run(&options),
     }
 }
 

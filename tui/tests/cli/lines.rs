@@ -24,6 +24,7 @@ fn meaning(line: &str) -> String {
         }
         Ok(Command::Report(options)) => format!("{options:?}"),
         Ok(Command::Profiles(options)) => format!("{options:?}"),
+        Ok(Command::Shot(options)) => format!("{options:?}"),
         Err(error) => format!("error: {error:#}"),
     }
 }
@@ -59,6 +60,7 @@ fn accepted() {
             "record --model models/tiny --requests 1",
             "record --model models/Tiny.GGUF --requests 1",
             "report run.jsonl.zst --json",
+            "shot live --out live.svg --size 80x24 --theme light",
             "profiles list",
             "profiles show slo smooth",
             "profiles check",
@@ -112,6 +114,8 @@ fn refused() {
             "profiles",
             "profiles show model x",
             "profiles check slo",
+            "shot live",
+            "shot live --out live.svg --size 0x24",
         ],
     );
 }
