@@ -8,6 +8,7 @@ use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
 
 use crate::measure::SlotHistogram;
+use crate::schedule::Shape;
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -148,7 +149,7 @@ pub struct UnitView {
 pub enum MarkKind {
     /// A shift began or ended.
     Shift,
-    /// The rate was changed, or the load paused or resumed.
+    /// The rate or the shape of the load was changed, or the load paused or resumed.
     Load,
     /// The SLO was changed.
     Slo,
@@ -240,6 +241,8 @@ pub struct Snapshot {
     pub requests: Option<u64>,
     /// Requests per second that the schedule offers now.
     pub rate_rps: f64,
+    /// How requests are drawn now; `None` when they come from a trace.
+    pub shape: Option<Shape>,
     /// The SLO.
     pub slo: Option<Slo>,
     /// The split by the roles of the units now.
@@ -273,6 +276,10 @@ pub enum Command {
     Pause,
     /// Send again.
     Resume,
+    /// Draw requests of this shape from now on.
+    Reshape(Shape),
+    /// Judge requests that end from now on by this.
+    SetSlo(Option<Slo>),
     /// Move to this split.
     Shift(Split, How),
     /// End the schedule now and wait for what is in flight.

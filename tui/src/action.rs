@@ -19,6 +19,12 @@ pub enum Action {
     RateDown,
     /// Pause the load, or resume it.
     Pause,
+    /// Open the form of the SLO.
+    EditSlo,
+    /// Open the form of the load.
+    EditLoad,
+    /// Make the run what the form says.
+    Apply,
     /// Hold the view still, or let it go on.
     Freeze,
     /// Move the cursor by this many steps on the time axis, into the past when negative.
@@ -78,7 +84,17 @@ pub enum Action {
 impl Action {
     /// Whether it changes the run, and not only what is seen of it.
     fn changes_the_run(self) -> bool {
-        matches!(self, Self::Shift | Self::RateUp | Self::RateDown | Self::Pause | Self::ConfirmShift)
+        matches!(
+            self,
+            Self::Shift
+                | Self::RateUp
+                | Self::RateDown
+                | Self::Pause
+                | Self::EditSlo
+                | Self::EditLoad
+                | Self::Apply
+                | Self::ConfirmShift
+        )
     }
 }
 
@@ -91,6 +107,8 @@ pub enum Place {
     Shift,
     /// The command palette.
     Palette,
+    /// A form.
+    Form,
     /// The help.
     Help,
     /// The question whether to leave.
@@ -104,16 +122,17 @@ impl Place {
     pub fn of(model: &Model) -> Self {
         match model.overlay {
             Overlay::None => Self::Live,
-            Overlay::Help => Self::Help,
+            Overlay::Help(_) => Self::Help,
             Overlay::Quit => Self::Quit,
             Overlay::Shift(_) => Self::Shift,
             Overlay::Palette(_) => Self::Palette,
+            Overlay::Form(_) => Self::Form,
         }
     }
 
     /// Whether letters are text here.
     pub fn takes_text(self) -> bool {
-        self == Self::Palette
+        matches!(self, Self::Palette | Self::Form)
     }
 
     fn covers(self, other: Self) -> bool {
@@ -239,7 +258,7 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     let over = || model.is_over().then(|| "the load is over".to_owned());
     match action {
         Action::RateUp | Action::RateDown => model.offers.rate_refused.clone().or_else(over),
-        Action::Pause => over(),
+        Action::Pause | Action::EditSlo | Action::EditLoad | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_gone() {
                 Some("the run is over".to_owned())
@@ -264,7 +283,7 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 5] = [Place::Live, Place::Shift, Place::Palette, Place::Help, Place::Quit];
+    const PLACES: [Place; 6] = [Place::Live, Place::Shift, Place::Palette, Place::Form, Place::Help, Place::Quit];
 
     #[test]
     fn no_key_means_two_things_at_one_place() {

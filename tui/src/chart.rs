@@ -39,6 +39,8 @@ pub struct ChartSpec {
     pub value: ValueAxis,
     /// A bound of the SLO.
     pub bound: Option<f64>,
+    /// What it was before: each value with the instant until which it held, in order.
+    pub bounds_before: Vec<(Micros, Option<f64>)>,
     /// The offered rate, drawn dashed under the series.
     pub offered: Option<Vec<Option<Column>>>,
     /// Lines, the last on top.

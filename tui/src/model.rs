@@ -1,5 +1,6 @@
 //! The state of the live screen. Only `update` changes it; views read it.
 
+pub mod form;
 pub mod palette;
 pub mod panel;
 pub mod rate;
@@ -13,6 +14,7 @@ use loadgen::time::Micros;
 
 use crate::chart::TimeAxis;
 
+pub use form::Form;
 pub use palette::Palette;
 pub use panel::Panel;
 pub use shift::{Move, ShiftDialog};
@@ -24,14 +26,16 @@ pub enum Overlay {
     /// Nothing.
     #[default]
     None,
-    /// All keys.
-    Help,
+    /// All keys, from this row on.
+    Help(usize),
     /// Whether to leave while the load runs.
     Quit,
     /// Which unit to move.
     Shift(ShiftDialog),
     /// All actions by name.
     Palette(Palette),
+    /// Values to type.
+    Form(Form),
 }
 
 /// What cannot be done, with the reason the operator reads when trying.
@@ -130,6 +134,12 @@ impl Model {
     /// The snapshot whose figures the panels show: that of the cursor, or else the one that is drawn.
     pub fn here(&self) -> &Snapshot {
         self.at_cursor.as_deref().unwrap_or_else(|| self.shown())
+    }
+
+    /// Whether the cursor was put at a second that was not over then: what it was like is not known before it is.
+    pub fn is_ahead(&self) -> bool {
+        let known = self.here().history.last().map_or(Micros::ZERO, |slot| slot.start + slot.length);
+        self.timeline.cursor().is_some_and(|at| at >= known)
     }
 
     /// The time axis of all charts.

@@ -10,7 +10,7 @@ use loadgen::live::{Command, Phase, Snapshot};
 use ratatui::layout::Rect;
 
 use crate::action::{self, Place};
-use crate::model::{Model, Overlay};
+use crate::model::Model;
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -96,12 +96,11 @@ fn type_letter(model: &mut Model, key: &KeyEvent) {
     if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
         return;
     }
-    if let Overlay::Palette(palette) = &mut model.overlay
-        && palette.text.len() < LONGEST_TEXT
-    {
-        palette.text.push(letter);
-        palette.selected = 0;
-    }
+    perform::edit(model, |text| {
+        if text.len() < LONGEST_TEXT {
+            text.push(letter);
+        }
+    });
 }
 
 fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
@@ -110,6 +109,9 @@ fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
     let rate = snapshot.rate_rps;
     model.asked_rate.take_if(|asked| asked.until <= now || (asked.rps - rate).abs() <= asked.rps.abs() * 1e-6);
     model.latest = snapshot;
+    if model.is_ahead() {
+        model.scrub(|_, _| {});
+    }
     leave_when_over(model)
 }
 

@@ -5,10 +5,11 @@ mod dashboard;
 mod events;
 mod figures;
 mod footer;
+mod form;
 mod goodput;
 mod header;
 mod heatmap;
-mod help;
+pub mod help;
 mod lanes;
 mod latency;
 pub mod layout;
@@ -39,9 +40,10 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     match &model.overlay {
         Overlay::None => {}
-        Overlay::Help => help::help(theme, area, buf),
+        Overlay::Help(from) => help::help(theme, *from, area, buf),
         Overlay::Quit => quit::quit(model, theme, area, buf),
         Overlay::Shift(dialog) => shift::shift(model, *dialog, theme, area, buf),
+        Overlay::Form(typed) => form::form(model, typed, theme, area, buf),
         Overlay::Palette(palette) => palette::palette(model, palette, theme, area, buf),
     }
     if theme.set == SymbolSet::Ascii {

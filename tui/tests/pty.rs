@@ -92,7 +92,7 @@ mod tests {
         terminal.press("\x1b");
         terminal.wait("heatmaps", |text| text.contains("by requests") && text.contains("EVENTS"));
         // A press and a drag inside the chart of TTFT, as a terminal reports them.
-        terminal.press("\x1b[<0;30;14M\x1b[<32;12;14M\x1b[<0;12;14m");
+        terminal.press("\x1b[<0;30;14M\x1b[<32;7;14M\x1b[<0;7;14m");
         terminal.wait("the mouse has scrubbed", |text| text.contains(" AGO "));
         terminal.press(":back to now\r");
         terminal.wait("back by its name", |text| !text.contains(" AGO "));

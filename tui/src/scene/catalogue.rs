@@ -40,6 +40,8 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "zoom-units", about: "one panel: the units", model: || after("\t\t\tz") },
     Screen { name: "zoom-events", about: "one panel: the events", model: || after("\t\tz") },
     Screen { name: "shift", about: "the shift dialog", model: || after("s") },
+    Screen { name: "slo", about: "the form of the SLO", model: || after("o5") },
+    Screen { name: "load", about: "the form of the load", model: || after("l.5") },
     Screen { name: "commands", about: "the command palette", model: || after(":rate") },
     Screen { name: "help", about: "all keys", model: || after("?") },
     Screen { name: "quit", about: "the question before leaving", model: || after("q") },

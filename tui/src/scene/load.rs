@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use engine::units::Split;
+use loadgen::arrival::Arrival;
 use loadgen::live::{Event, Health, Limiting, Phase, Slot, Snapshot};
 use loadgen::measure::Aggregator;
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, TOKEN_HASH_SEED};
-use loadgen::schedule::Segment;
+use loadgen::schedule::{Segment, Shape};
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
+use loadgen::workload::Lengths;
 
 use super::{seconds, units};
 
@@ -131,6 +133,11 @@ impl Script {
             duration: Some(seconds(600.0)),
             requests: None,
             rate_rps: if second < self.turn * 3 / 5 { 12.0 } else { 15.0 },
+            shape: Some(Shape {
+                arrival: Arrival::Poisson,
+                isl: Lengths::LogNormal(900.0, 0.6),
+                osl: Lengths::LogNormal(160.0, 0.5),
+            }),
             slo: self.slo,
             split: self.split(second),
             counts: aggregator.counts(),

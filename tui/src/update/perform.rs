@@ -8,7 +8,8 @@ use super::{Effect, Exit};
 use crate::action::{self, Action};
 use crate::chart::column;
 use crate::format;
-use crate::model::{AskedRate, Model, Overlay, Palette, ShiftDialog, rate, shift};
+use crate::model::{AskedRate, Form, Model, Overlay, Palette, ShiftDialog, rate, shift};
+use crate::view::help;
 
 /// Carries out `action`, or says why it cannot be done.
 pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -45,13 +46,16 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
             model.notify(owner);
             return vec![Effect::Mouse(model.look.mouse)];
         }
+        Action::EditSlo => model.overlay = Overlay::Form(Form::slo(&model.latest)),
+        Action::EditLoad => model.overlay = Overlay::Form(Form::load(&model.latest)),
+        Action::Apply => return apply(model),
         Action::Palette => model.overlay = Overlay::Palette(Palette::default()),
         Action::RunCommand => return run_command(model),
         Action::Erase => edit(model, |text| {
             text.pop();
         }),
         Action::EraseAll => edit(model, String::clear),
-        Action::Help => model.overlay = Overlay::Help,
+        Action::Help => model.overlay = Overlay::Help(0),
         Action::Back => back(model),
         Action::Shift => model.overlay = Overlay::Shift(ShiftDialog::open(&model.latest)),
         Action::Previous => select(model, |position, _| position.saturating_sub(1)),
@@ -85,6 +89,9 @@ pub(super) fn words(command: &Command) -> String {
         Command::SetRate(rps) => format!("rate {}/s", format::rate(*rps)),
         Command::Pause => "pause".to_owned(),
         Command::Resume => "resume".to_owned(),
+        Command::Reshape(shape) => format!("{} arrivals, isl {}, osl {}", shape.arrival, shape.isl, shape.osl),
+        Command::SetSlo(Some(slo)) => format!("SLO {slo}"),
+        Command::SetSlo(None) => "no SLO".to_owned(),
         Command::Shift(split, how) => format!("shift to {split} ({how})"),
         Command::Finish => "finish".to_owned(),
         Command::Abort => "stop".to_owned(),
@@ -136,18 +143,52 @@ fn run_command(model: &mut Model) -> Vec<Effect> {
     perform(model, row.action)
 }
 
-/// Changes what was typed.
-fn edit(model: &mut Model, change: impl FnOnce(&mut String)) {
-    if let Overlay::Palette(palette) = &mut model.overlay {
-        change(&mut palette.text);
-        palette.selected = 0;
+/// Asks for what the form says; what cannot be read is said in the form.
+fn apply(model: &mut Model) -> Vec<Effect> {
+    let Overlay::Form(form) = &mut model.overlay else { return Vec::new() };
+    match form.commands() {
+        Ok(commands) => {
+            model.overlay = Overlay::None;
+            for rps in commands.iter().filter_map(|command| match command {
+                Command::SetRate(rps) => Some(*rps),
+                _ => None,
+            }) {
+                model.asked_rate = Some(asked(model, rps));
+            }
+            commands.into_iter().map(Effect::Send).collect()
+        }
+        Err(wrong) => {
+            form.selected = wrong.field;
+            Vec::new()
+        }
     }
+}
+
+/// Changes what was typed.
+pub(super) fn edit(model: &mut Model, change: impl FnOnce(&mut String)) {
+    match &mut model.overlay {
+        Overlay::Palette(palette) => {
+            change(&mut palette.text);
+            palette.selected = 0;
+        }
+        Overlay::Form(form) => {
+            if let Some(field) = form.fields.get_mut(form.selected) {
+                change(&mut field.text);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The rate that was asked for, until the run confirms it.
+fn asked(model: &Model, rps: f64) -> AskedRate {
+    AskedRate { rps, until: model.latest.now + Micros(5_000_000) }
 }
 
 fn set_rate(model: &mut Model, step: fn(f64) -> f64) -> Vec<Effect> {
     let before = model.asked_rate.map_or(model.latest.rate_rps, |asked| asked.rps);
     let rps = step(before);
-    model.asked_rate = Some(AskedRate { rps, until: model.latest.now + Micros(5_000_000) });
+    model.asked_rate = Some(asked(model, rps));
     vec![Effect::Send(Command::SetRate(rps))]
 }
 
@@ -163,6 +204,14 @@ fn finish(model: &mut Model) -> Vec<Effect> {
 }
 
 fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
+    if let Overlay::Help(from) = &mut model.overlay {
+        *from = to(*from, help::last_row());
+        return;
+    }
+    if let Overlay::Form(form) = &mut model.overlay {
+        form.selected = to(form.selected, form.fields.len().saturating_sub(1));
+        return;
+    }
     if let Overlay::Palette(palette) = &mut model.overlay {
         let last = palette.matches().len().saturating_sub(1);
         palette.selected = to(palette.selected.min(last), last);

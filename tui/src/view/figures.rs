@@ -10,7 +10,7 @@ use crate::format;
 use crate::theme::{Paint, Theme};
 
 /// What a screen says when no SLO is set.
-pub(super) const NO_SLO: &str = "set an SLO: --slo ttft=400ms,tpot=25ms";
+pub(super) const NO_SLO: &str = "set an SLO: o, or --slo ttft=400ms,tpot=25ms";
 
 /// Where a role's units are drawn.
 pub(super) fn role_paint(role: Role) -> Paint {

@@ -61,6 +61,7 @@ pub(super) fn goodput(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer
         time,
         value: ValueAxis::covering(highest, None, Unit::Rate),
         bound: None,
+        bounds_before: Vec::new(),
         offered: Some(offered),
         series: vec![Series { paint: Paint::Good, columns: good }],
         marks: marks(shown),

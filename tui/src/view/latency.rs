@@ -118,8 +118,23 @@ fn lines(model: &Model, theme: &Theme, metric: Metric, area: Rect, buf: &mut Buf
     let bound = metric.bound(shown).map(Micros::as_millis_f64);
     let value = ValueAxis::covering(highest, bound, Unit::Millis);
     let cursor = cursor(model, metric);
-    let spec = ChartSpec { time, value, bound, offered: None, series, marks: marks(shown), cursor };
+    let bounds_before = bounds_before(slots, metric, metric.bound(shown));
+    let spec = ChartSpec { time, value, bound, bounds_before, offered: None, series, marks: marks(shown), cursor };
     plot::plot(theme, &spec, inner, buf);
+}
+
+/// What the bound was before it was changed, as the slots remember it.
+fn bounds_before(slots: &[Slot], metric: Metric, now: Option<Micros>) -> Vec<(Micros, Option<f64>)> {
+    let mut before: Vec<(Micros, Option<Micros>)> = Vec::new();
+    for (slot, then) in slots.iter().filter_map(|slot| Some((slot, slot.then.as_deref()?))) {
+        let (end, bound) = (slot.start + slot.length, metric.bound(then));
+        match before.last_mut() {
+            Some((until, same)) if *same == bound => *until = end,
+            _ => before.push((end, bound)),
+        }
+    }
+    before.pop_if(|(_, bound)| *bound == now);
+    before.into_iter().map(|(until, bound)| (until, bound.map(Micros::as_millis_f64))).collect()
 }
 
 /// The cursor with what the lines are there.

@@ -40,13 +40,7 @@ pub fn plot(theme: &Theme, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
     let Some(body) = body(area) else { return };
     let grid = Grid::of(theme.set);
     value_axis(theme, spec, area.x, body, buf);
-    if let Some(bound) = spec.bound
-        && let Some(y) = row(spec.value, bound, body)
-    {
-        for x in body.x..body.right() {
-            put(buf, x, y, theme.symbols.bound, theme, Paint::Slo);
-        }
-    }
+    bounds(theme, spec, body, buf);
     if let Some(offered) = &spec.offered {
         dashes(theme, grid, spec.value, offered, body, buf);
     }
@@ -59,6 +53,18 @@ pub fn plot(theme: &Theme, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
         far_bound(theme, spec, area, buf);
         labels(theme, spec.time, &spec.marks, spec.cursor.as_ref(), Rect { y: area.y, height: 1, ..body }, buf);
         time_axis(theme, spec.time, Rect { y: area.bottom() - 1, height: 1, ..body }, buf);
+    }
+}
+
+/// The bound as it held at each instant.
+fn bounds(theme: &Theme, spec: &ChartSpec, body: Rect, buf: &mut Buffer) {
+    for (column, x) in (body.x..body.right()).enumerate() {
+        let at = spec.time.instant(column, usize::from(body.width));
+        let before = spec.bounds_before.iter().find(|(until, _)| at < *until);
+        let bound = before.map_or(spec.bound, |(_, bound)| *bound);
+        if let Some(y) = bound.and_then(|bound| row(spec.value, bound, body)) {
+            put(buf, x, y, theme.symbols.bound, theme, Paint::Slo);
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use engine::cluster::How;
 use engine::units::{Role, Split};
 use loadgen::live::{Command, Phase, Snapshot};
+use loadgen::schedule::Shape;
+use loadgen::workload::Lengths;
 use tui::model::{Model, Offers, Overlay};
 use tui::update::{Effect, Exit, Msg, update};
 
@@ -235,11 +237,42 @@ fn a_run_that_ends_without_a_word_can_be_left_without_a_question() {
 fn a_read_only_screen_looks_but_changes_nothing_of_the_run() {
     let offers = Offers { read_only: true, ..Offers::default() };
     let mut model = Model::new(Arc::new(scene::normal()), offers);
-    for key in ['s', '+', '-', 'p'] {
+    for key in ['s', '+', '-', 'p', 'o', 'l'] {
         assert_eq!(press(&mut model, key), [], "{key}");
         assert!(model.notice.as_ref().is_some_and(|notice| notice.text.ends_with("read-only")), "{key}");
     }
     press(&mut model, 'm');
     press(&mut model, '[');
     assert!(model.look.heat && model.timeline.cursor().is_some());
+}
+
+#[test]
+fn the_slo_and_the_load_are_edited_in_forms() {
+    let mut model = model(scene::normal());
+    press(&mut model, 'o');
+    update(&mut model, Msg::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+    for letter in "80".chars() {
+        press(&mut model, letter);
+    }
+    assert_eq!(press_code(&mut model, KeyCode::Enter), [], "80 of what?");
+    assert!(matches!(model.overlay, Overlay::Form(_)));
+    for letter in "0ms".chars() {
+        press(&mut model, letter);
+    }
+    let slo = "ttft=800ms,tpot=25ms".parse().ok();
+    assert_eq!(press_code(&mut model, KeyCode::Enter), [Effect::Send(Command::SetSlo(slo))]);
+
+    press(&mut model, 'l');
+    press(&mut model, '0');
+    press_code(&mut model, KeyCode::Down);
+    press_code(&mut model, KeyCode::Down);
+    update(&mut model, Msg::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+    for letter in "64".chars() {
+        press(&mut model, letter);
+    }
+    let shape = Shape { isl: Lengths::Fixed(64), ..scene::normal().shape.expect("drawn") };
+    let asked = [Effect::Send(Command::SetRate(150.0)), Effect::Send(Command::Reshape(shape))];
+    assert_eq!(press_code(&mut model, KeyCode::Enter), asked);
+    assert_eq!(model.asked_rate.map(|asked| asked.rps), Some(150.0));
+    assert_eq!(model.overlay, Overlay::None);
 }

@@ -56,6 +56,19 @@ fn the_figures_are_those_at_the_cursor_and_stay_while_the_run_goes_on() {
 }
 
 #[test]
+fn a_cursor_at_a_second_that_is_not_over_shows_it_once_it_is() {
+    let run = scene::normal();
+    let early = Snapshot { history: Arc::new(run.history[..100].to_vec()), now: seconds(100.7), ..scene::normal() };
+    let mut model = model(early);
+    press(&mut model, KeyCode::Char('['));
+    assert_eq!(model.timeline.cursor(), Some(seconds(100.4)));
+    assert!(model.is_ahead());
+    update(&mut model, Msg::Snapshot(Arc::new(run.clone())));
+    assert_eq!(model.here().recent, run.at(seconds(100.4)).recent);
+    assert!(!model.is_ahead());
+}
+
+#[test]
 fn the_cursor_walks_from_event_to_event_and_says_when_there_is_none() {
     let mut model = model(scene::normal());
     let mut at = Vec::new();

@@ -224,6 +224,7 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                 duration,
                 requests,
                 rate_rps,
+                shape: None,
                 slo,
                 split,
                 counts,
@@ -255,7 +256,7 @@ fn remembering() -> BoxedStrategy<Snapshot> {
 
 /// What an operator may do: any key that means something, and the mouse anywhere.
 fn messages() -> BoxedStrategy<Vec<Msg>> {
-    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruh".chars().collect::<Vec<_>>());
+    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruhol50".chars().collect::<Vec<_>>());
     let code = proptest::sample::select(vec![
         KeyCode::Esc,
         KeyCode::Enter,
