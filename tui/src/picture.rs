@@ -76,8 +76,10 @@ fn rgb(color: Color, default: u32) -> u32 {
     }
 }
 
-/// A stretch of a row in one style.
+/// A stretch of a row in one style. Letters and other glyphs are apart: a viewer whose font lacks a glyph takes another font
+/// for the whole text.
 struct Run {
+    letters: bool,
     column: u16,
     columns: u16,
     look: Look,
@@ -89,14 +91,15 @@ fn runs(buffer: &Buffer, y: u16, paper: Paper) -> Vec<Run> {
     for x in buffer.area.x..buffer.area.right() {
         let Some(cell) = buffer.cell((x, y)) else { continue };
         let look = Look::of(cell, paper);
+        let letters = cell.symbol().is_ascii();
         match runs.last_mut() {
-            Some(run) if run.look == look => {
+            Some(run) if run.look == look && (run.letters == letters || cell.symbol() == " ") => {
                 run.columns += 1;
                 run.text.push_str(cell.symbol());
             }
             _ => {
                 let text = cell.symbol().to_owned();
-                runs.push(Run { column: x - buffer.area.x, columns: 1, look, text });
+                runs.push(Run { letters, column: x - buffer.area.x, columns: 1, look, text });
             }
         }
     }

@@ -91,6 +91,7 @@ mod tests {
         terminal.wait("one panel", |text| text.contains("GOODPUT") && !text.contains("EVENTS"));
         terminal.press("\x1b");
         terminal.wait("heatmaps", |text| text.contains("by requests") && text.contains("EVENTS"));
+        terminal.wait("a past to drag to", |text| !text.contains(" 00:00/") && !text.contains(" 00:01/"));
         // A press and a drag inside the chart of TTFT, as a terminal reports them.
         terminal.press("\x1b[<0;30;14M\x1b[<32;7;14M\x1b[<0;7;14m");
         terminal.wait("the mouse has scrubbed", |text| text.contains(" AGO "));
