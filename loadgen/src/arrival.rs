@@ -25,6 +25,9 @@ use rand_chacha::ChaCha12Rng;
 pub use phases::{Phase, RatePlan};
 pub use rate::RateCurve;
 
+use constant::Constant;
+use poisson::Poisson;
+
 use crate::text::{Malformed, serde_as_text};
 
 /// How gaps between arrivals are distributed.
@@ -62,25 +65,32 @@ serde_as_text!(Arrival);
 
 /// The operational instants of a synthetic load, non-decreasing and without end.
 #[derive(Clone, Debug)]
-pub(crate) enum Operational {
-    Constant(constant::Constant),
+pub(crate) struct Operational {
+    arrival: Arrival,
+    constant: Constant,
     /// Boxed: a cipher's state is large.
-    Poisson(Box<poisson::Poisson>),
+    poisson: Box<Poisson>,
 }
 
 impl Operational {
     pub(crate) fn new(arrival: Arrival, stream: ChaCha12Rng) -> Self {
-        match arrival {
-            Arrival::Constant => Self::Constant(constant::Constant::default()),
-            Arrival::Poisson => Self::Poisson(Box::new(poisson::Poisson::new(stream))),
-        }
+        Self { arrival, constant: Constant::default(), poisson: Box::new(Poisson::new(stream)) }
     }
 
     /// The Λ of the next arrival.
     pub(crate) fn draw(&mut self) -> f64 {
-        match self {
-            Self::Constant(constant) => constant.draw(),
-            Self::Poisson(poisson) => poisson.draw(),
+        match self.arrival {
+            Arrival::Constant => self.constant.draw(),
+            Arrival::Poisson => self.poisson.draw(),
+        }
+    }
+
+    /// Gaps after the arrival at Λ = `lambda` are distributed like this.
+    pub(crate) fn change(&mut self, arrival: Arrival, lambda: f64) {
+        if arrival != self.arrival {
+            self.arrival = arrival;
+            self.constant = Constant::after(lambda);
+            self.poisson.go_on_after(lambda);
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What a run looks like from outside while it goes on: the one thing the screen draws from, and what it may ask for.
 
+mod past;
+
 use std::sync::Arc;
 
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
 
+use crate::measure::SlotHistogram;
+use crate::schedule::Shape;
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -80,6 +84,12 @@ pub struct Slot {
     pub ttft: Percentiles,
     /// TPOT of requests completed in it.
     pub tpot: Percentiles,
+    /// Each TTFT of requests completed in it, in microseconds.
+    pub ttft_values: Arc<SlotHistogram>,
+    /// Each TPOT of requests completed in it, in microseconds.
+    pub tpot_values: Arc<SlotHistogram>,
+    /// The run at the end of the slot, without history and events; `None` when nobody looked. See [`Snapshot::at`].
+    pub then: Option<Arc<Snapshot>>,
 }
 
 /// Figures over the last few seconds.
@@ -139,7 +149,7 @@ pub struct UnitView {
 pub enum MarkKind {
     /// A shift began or ended.
     Shift,
-    /// The rate was changed, or the load paused or resumed.
+    /// The rate or the shape of the load was changed, or the load paused or resumed.
     Load,
     /// The SLO was changed.
     Slo,
@@ -169,6 +179,17 @@ pub struct ShiftView {
     pub how: How,
     /// Since when; `None` while it waits for another one.
     pub since: Option<Micros>,
+}
+
+/// Errors since the last request that completed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outage {
+    /// When the first of them was known.
+    pub since: Micros,
+    /// How many.
+    pub failed: u64,
+    /// The last of them, in one line.
+    pub error: String,
 }
 
 /// Which side limits the cluster, with the figures it was told from.
@@ -202,7 +223,7 @@ pub struct Health {
 }
 
 /// Everything a screen may show of a run at one instant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The instant.
     pub now: Micros,
@@ -220,6 +241,8 @@ pub struct Snapshot {
     pub requests: Option<u64>,
     /// Requests per second that the schedule offers now.
     pub rate_rps: f64,
+    /// How requests are drawn now; `None` when they come from a trace.
+    pub shape: Option<Shape>,
     /// The SLO.
     pub slo: Option<Slo>,
     /// The split by the roles of the units now.
@@ -236,6 +259,8 @@ pub struct Snapshot {
     pub events: Arc<Vec<Event>>,
     /// Shifts under way and waiting.
     pub shifts: Vec<ShiftView>,
+    /// Errors since the last request that completed, while there are any.
+    pub outage: Option<Outage>,
     /// Which side limits.
     pub limiting: Limiting,
     /// The tool's own condition.
@@ -251,6 +276,10 @@ pub enum Command {
     Pause,
     /// Send again.
     Resume,
+    /// Draw requests of this shape from now on.
+    Reshape(Shape),
+    /// Judge requests that end from now on by this.
+    SetSlo(Option<Slo>),
     /// Move to this split.
     Shift(Split, How),
     /// End the schedule now and wait for what is in flight.

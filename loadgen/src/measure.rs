@@ -16,5 +16,4 @@ mod slot_histogram;
 pub use aggregator::{Aggregator, LagSummary};
 pub use distribution::Distribution;
 pub use health::{Client, LAG_LIMIT};
-
-use slot_histogram::SlotHistogram;
+pub use slot_histogram::SlotHistogram;

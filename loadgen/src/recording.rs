@@ -24,7 +24,9 @@ mod writer;
 
 pub use error::{ReadError, WriteError};
 pub use name::{default_name, rfc3339};
-pub use observed::{LagRecord, LoadState, RateRecord, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord};
+pub use observed::{
+    LagRecord, LoadRecord, LoadState, RateRecord, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
+};
 pub use reader::{Incomplete, Reader};
 pub use record::Record;
 pub use run::{ClientUse, EndRecord, RequestCounts, RunRecord, SCHEMA};

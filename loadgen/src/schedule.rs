@@ -13,7 +13,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 pub use shifts::{ScriptedShift, ShiftScript};
-pub use spec::{LoadSpec, Traffic};
+pub use spec::{LoadSpec, Shape, Traffic};
 
 use crate::arrival::phases::MAX_RATE;
 use crate::arrival::{Operational, RateCurve};
@@ -66,6 +66,17 @@ pub enum LoadError {
     /// The trace cannot be used.
     #[error(transparent)]
     Trace(#[from] TraceError),
+}
+
+/// A shape that the load cannot take.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ShapeError {
+    /// The load replays a trace.
+    #[error("a trace says itself when requests arrive and how long they are")]
+    Trace,
+    /// The lengths do not fit.
+    #[error(transparent)]
+    Lengths(#[from] LengthsError),
 }
 
 /// The requests of a run in the order of being due.
@@ -178,6 +189,21 @@ impl Schedule {
         Ok(())
     }
 
+    /// The next request and all after it have lengths like these, and gaps between them are distributed like this. When the
+    /// next one is due stays as it is.
+    ///
+    /// # Errors
+    /// When the load replays a trace, or the target cannot serve such lengths: then nothing changes.
+    pub fn reshape(&mut self, shape: Shape) -> Result<(), ShapeError> {
+        let Source::Synthetic { operational, lengths } = &mut self.source else { return Err(ShapeError::Trace) };
+        lengths.change(shape.isl, shape.osl)?;
+        if let Some(upcoming) = &mut self.upcoming {
+            operational.change(shape.arrival, upcoming.lambda);
+            upcoming.request = synthetic(upcoming.request.index, lengths);
+        }
+        Ok(())
+    }
+
     /// From `at` on, nothing is due until resumed.
     pub fn pause(&mut self, at: Micros) {
         self.curve.pause(at);
@@ -206,15 +232,7 @@ impl Schedule {
         match &mut self.source {
             Source::Synthetic { operational, lengths } => {
                 let lambda = operational.draw();
-                let pair = lengths.pair();
-                let request = Request {
-                    index,
-                    input_tokens: pair.input,
-                    output_tokens: pair.output,
-                    segments: vec![Segment(index, pair.input)],
-                    clamped: pair.clamped,
-                };
-                Some(Upcoming { lambda, request })
+                Some(Upcoming { lambda, request: synthetic(index, lengths) })
             }
             Source::Trace(trace) => {
                 let row = trace.request(index as usize)?;
@@ -228,6 +246,18 @@ impl Schedule {
                 Some(Upcoming { lambda: row.at.as_secs_f64(), request })
             }
         }
+    }
+}
+
+/// A request of lengths of its own, which shares nothing with others.
+fn synthetic(index: u64, lengths: &mut Draw) -> Request {
+    let pair = lengths.pair();
+    Request {
+        index,
+        input_tokens: pair.input,
+        output_tokens: pair.output,
+        segments: vec![Segment(index, pair.input)],
+        clamped: pair.clamped,
     }
 }
 

@@ -3,12 +3,15 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use loadgen::live::Phase;
+use loadgen::arrival::Arrival;
+use loadgen::live::{Command, MarkKind, Phase, Snapshot};
 use loadgen::recording::{Reader, Record};
-use loadgen::run::{self, RunConfig, RunError};
-use loadgen::schedule::LoadSpec;
+use loadgen::run::{self, RunConfig, RunError, RunHandle};
+use loadgen::schedule::{LoadSpec, Shape};
 use loadgen::target::null;
+use loadgen::workload::Lengths;
 
 fn load(requests: u64, rate: &str) -> LoadSpec {
     let traffic = loadgen::schedule::Traffic::Synthetic {
@@ -48,6 +51,52 @@ fn every_request_is_sent_answered_and_recorded() {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (0..500).collect::<Vec<_>>());
+}
+
+/// Waits until the run has done what was asked.
+fn wait(handle: &mut RunHandle, done: impl FnMut(&Arc<Snapshot>) -> bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(handle.snapshots.wait_for(done)).expect("a snapshot");
+}
+
+#[test]
+fn what_the_operator_changes_holds_from_then_on_and_is_marked_and_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut load = load(1_000_000, "500");
+    load.slo = "ttft=1us".parse().ok();
+    let config = RunConfig { load, connection: null::connect(), record_to: Some(file(&folder)) };
+    let mut handle = run::start(config).expect("a run");
+    wait(&mut handle, |snapshot| snapshot.counts.completed > 0);
+    let slo = "ttft=20s".parse().ok();
+    let shape = Shape { arrival: Arrival::Constant, isl: Lengths::Fixed(33), osl: Lengths::Fixed(1) };
+    let impossible = Shape { isl: Lengths::Fixed(u32::MAX), ..shape };
+    for command in [Command::SetSlo(slo), Command::Reshape(impossible), Command::Reshape(shape)] {
+        handle.commands.try_send(command).expect("room");
+    }
+    wait(&mut handle, |snapshot| snapshot.shape == Some(shape) && snapshot.counts.good > 10);
+    let snapshot = Arc::clone(&handle.snapshots.borrow());
+    assert_eq!(snapshot.slo, slo);
+    let marks: Vec<_> = snapshot.events.iter().map(|event| (event.mark, event.label.as_str())).collect();
+    assert_eq!(marks, [(Some(MarkKind::Slo), "SLO"), (None, ""), (Some(MarkKind::Load), "isl 33")]);
+    assert!(snapshot.events[1].text.starts_with("the load stays as it is: isl "), "{}", snapshot.events[1].text);
+    handle.commands.try_send(Command::Finish).expect("room");
+    let result = handle.wait().expect("an end");
+    assert!(result.error.is_none(), "{result:?}");
+
+    let mut reader = Reader::open(&file(&folder)).expect("a recording");
+    let (mut slos, mut loads, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some(record) = reader.next().transpose().expect("a record") {
+        match record {
+            Record::Slo(record) => slos.push(record.slo),
+            Record::Load(record) => loads.push(record),
+            Record::Req(sample) => lengths.push((sample.index, sample.input_tokens)),
+            _ => {}
+        }
+    }
+    assert_eq!((slos, loads.len()), (vec![slo], 1));
+    lengths.sort_unstable();
+    let turn = lengths.partition_point(|(_, tokens)| *tokens == 16);
+    assert!(turn > 0 && turn < lengths.len() && lengths[turn..].iter().all(|(_, tokens)| *tokens == 33));
 }
 
 #[test]

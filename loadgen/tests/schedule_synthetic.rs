@@ -2,9 +2,9 @@
 #![expect(clippy::expect_used, reason = "a helper of a test may fail it")]
 
 use loadgen::arrival::{Arrival, RatePlan};
-use loadgen::schedule::{LoadSpec, Planned, Schedule, Traffic};
+use loadgen::schedule::{LoadSpec, Planned, Schedule, Shape, ShapeError, Traffic};
 use loadgen::time::Micros;
-use loadgen::workload::Limits;
+use loadgen::workload::{Lengths, Limits};
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { context_tokens: 4_096, kv_tokens: 32_768 };
@@ -117,6 +117,30 @@ fn a_rate_that_is_none_is_refused() {
         assert!(schedule.set_rate(secs(1), rate).is_err(), "{rate}");
     }
     assert!(schedule.set_rate(secs(1), 0.0).is_ok());
+}
+
+#[test]
+fn another_shape_holds_for_the_next_request_and_leaves_its_instant() {
+    let mut schedule = schedule(&spec(Arrival::Poisson, "10", 7));
+    let before: Vec<Planned> = schedule.by_ref().take(5).collect();
+    let due = schedule.next_due();
+    let shape = Shape { arrival: Arrival::Constant, isl: Lengths::Fixed(33), osl: Lengths::Fixed(9) };
+    schedule.reshape(shape).expect("it fits");
+    assert_eq!(schedule.next_due(), due);
+    let after: Vec<Planned> = schedule.by_ref().take(5).collect();
+    assert_eq!(after[0].request.index, before[4].request.index + 1);
+    assert!(after.iter().all(|planned| (planned.request.input_tokens, planned.request.output_tokens) == (33, 9)));
+    let gaps: Vec<u64> = after.windows(2).map(|pair| pair[1].due.0 - pair[0].due.0).collect();
+    assert!(gaps.iter().all(|gap| gap.abs_diff(100_000) <= 1), "{gaps:?}");
+}
+
+#[test]
+fn a_shape_that_cannot_be_served_changes_nothing() {
+    let spec = spec(Arrival::Poisson, "10", 7);
+    let mut reshaped = schedule(&spec);
+    let shape = Shape { arrival: Arrival::Constant, isl: Lengths::Fixed(1 << 30), osl: Lengths::Fixed(9) };
+    assert!(matches!(reshaped.reshape(shape), Err(ShapeError::Lengths(_))));
+    assert!(reshaped.take(50).eq(schedule(&spec).take(50)));
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! What an operator can do, in one table: key bindings, footer and help are read from it.
+//! What an operator can do, in one table: key bindings, footer, help and command palette are read from it.
+
+mod table;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::model::{Model, Overlay};
+
+pub use table::TABLE;
 
 /// Something an operator can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +19,46 @@ pub enum Action {
     RateDown,
     /// Pause the load, or resume it.
     Pause,
+    /// Open the form of the SLO.
+    EditSlo,
+    /// Open the form of the load.
+    EditLoad,
+    /// Make the run what the form says.
+    Apply,
     /// Hold the view still, or let it go on.
     Freeze,
-    /// Show a longer or shorter stretch of time in the charts.
-    Span,
+    /// Move the cursor by this many steps on the time axis, into the past when negative.
+    Scrub(i8),
+    /// Put the cursor at the start of what is known.
+    Oldest,
+    /// Take the cursor away: back to what is new.
+    Live,
+    /// Put the cursor at the event before.
+    PreviousEvent,
+    /// Put the cursor at the next event.
+    NextEvent,
+    /// Give the focus to the next panel.
+    FocusNext,
+    /// Give the focus to the panel before.
+    FocusPrevious,
+    /// Give the panel in focus the whole screen, or take it back.
+    Zoom,
+    /// Show latencies as heatmaps, or as lines.
+    Heatmap,
+    /// Show a longer stretch of time.
+    SpanLonger,
+    /// Show a shorter stretch of time.
+    SpanShorter,
+    /// Take the mouse, or let the terminal have it.
+    Mouse,
+    /// Open the command palette.
+    Palette,
+    /// Carry out what is selected in the palette.
+    RunCommand,
+    /// Take back the last letter typed.
+    Erase,
+    /// Take back everything typed.
+    EraseAll,
     /// Show all keys.
     Help,
     /// Leave.
@@ -41,6 +81,23 @@ pub enum Action {
     Interrupt,
 }
 
+impl Action {
+    /// Whether it changes the run, and not only what is seen of it.
+    fn changes_the_run(self) -> bool {
+        matches!(
+            self,
+            Self::Shift
+                | Self::RateUp
+                | Self::RateDown
+                | Self::Pause
+                | Self::EditSlo
+                | Self::EditLoad
+                | Self::Apply
+                | Self::ConfirmShift
+        )
+    }
+}
+
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -48,6 +105,10 @@ pub enum Place {
     Live,
     /// The shift dialog.
     Shift,
+    /// The command palette.
+    Palette,
+    /// A form.
+    Form,
     /// The help.
     Help,
     /// The question whether to leave.
@@ -61,10 +122,17 @@ impl Place {
     pub fn of(model: &Model) -> Self {
         match model.overlay {
             Overlay::None => Self::Live,
-            Overlay::Help => Self::Help,
+            Overlay::Help(_) => Self::Help,
             Overlay::Quit => Self::Quit,
             Overlay::Shift(_) => Self::Shift,
+            Overlay::Palette(_) => Self::Palette,
+            Overlay::Form(_) => Self::Form,
         }
+    }
+
+    /// Whether letters are text here.
+    pub fn takes_text(self) -> bool {
+        matches!(self, Self::Palette | Self::Form)
     }
 
     fn covers(self, other: Self) -> bool {
@@ -72,24 +140,35 @@ impl Place {
     }
 }
 
-/// A key, with the control key held or not.
+/// A key, with the control or the shift key held or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chord {
     code: KeyCode,
-    control: bool,
+    with: KeyModifiers,
 }
 
 impl Chord {
     const fn key(code: KeyCode) -> Self {
-        Self { code, control: false }
+        Self { code, with: KeyModifiers::NONE }
     }
 
     const fn char(letter: char) -> Self {
         Self::key(KeyCode::Char(letter))
     }
 
+    const fn control(letter: char) -> Self {
+        Self { code: KeyCode::Char(letter), with: KeyModifiers::CONTROL }
+    }
+
+    const fn shift(code: KeyCode) -> Self {
+        Self { code, with: KeyModifiers::SHIFT }
+    }
+
+    /// A letter says itself whether it was typed with shift, and so does back-tab.
     fn matches(self, key: &KeyEvent) -> bool {
-        self.code == key.code && self.control == key.modifiers.contains(KeyModifiers::CONTROL)
+        let told_by_code = matches!(key.code, KeyCode::Char(_) | KeyCode::BackTab);
+        let counts = if told_by_code { KeyModifiers::CONTROL } else { KeyModifiers::CONTROL | KeyModifiers::SHIFT };
+        self.code == key.code && self.with == key.modifiers.intersection(counts)
     }
 }
 
@@ -104,155 +183,13 @@ pub struct Binding {
     pub chords: &'static [Chord],
     /// The keys as the footer and the help write them.
     pub keys: &'static str,
+    /// What it is called in the command palette and in messages; empty for what only makes sense where it is.
+    pub name: &'static str,
     /// One or two words for the footer; empty when the footer leaves it out.
     pub hint: &'static str,
     /// One sentence for the help.
     pub help: &'static str,
 }
-
-const ESC: Chord = Chord::key(KeyCode::Esc);
-const ENTER: Chord = Chord::key(KeyCode::Enter);
-
-/// Every action with its keys, in the order in which the footer shows them.
-pub const TABLE: &[Binding] = &[
-    Binding {
-        action: Action::Shift,
-        place: Place::Live,
-        chords: &[Chord::char('s')],
-        keys: "s",
-        hint: "shift",
-        help: "move a unit to another role (asks before it does)",
-    },
-    Binding {
-        action: Action::RateUp,
-        place: Place::Live,
-        chords: &[Chord::char('+'), Chord::char('='), Chord::key(KeyCode::Up)],
-        keys: "+",
-        hint: "rate up",
-        help: "offer about a quarter more requests per second",
-    },
-    Binding {
-        action: Action::RateDown,
-        place: Place::Live,
-        chords: &[Chord::char('-'), Chord::char('_'), Chord::key(KeyCode::Down)],
-        keys: "-",
-        hint: "rate down",
-        help: "offer about a fifth fewer requests per second",
-    },
-    Binding {
-        action: Action::Pause,
-        place: Place::Live,
-        chords: &[Chord::char('p')],
-        keys: "p",
-        hint: "pause",
-        help: "stop sending, or send again; what is in flight goes on",
-    },
-    Binding {
-        action: Action::Freeze,
-        place: Place::Live,
-        chords: &[Chord::char(' ')],
-        keys: "space",
-        hint: "freeze",
-        help: "hold the picture still; the run and the recording go on",
-    },
-    Binding {
-        action: Action::Span,
-        place: Place::Live,
-        chords: &[Chord::char('t')],
-        keys: "t",
-        hint: "time span",
-        help: "show 1, 2, 5, 15 or 60 minutes in the charts",
-    },
-    Binding {
-        action: Action::Help,
-        place: Place::Live,
-        chords: &[Chord::char('?'), Chord::char('h'), Chord::key(KeyCode::F(1))],
-        keys: "?",
-        hint: "help",
-        help: "show this list",
-    },
-    Binding {
-        action: Action::Quit,
-        place: Place::Live,
-        chords: &[Chord::char('q')],
-        keys: "q",
-        hint: "quit",
-        help: "leave; asks first while the load runs",
-    },
-    Binding {
-        action: Action::Previous,
-        place: Place::Shift,
-        chords: &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)],
-        keys: "↑",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Next,
-        place: Place::Shift,
-        chords: &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)],
-        keys: "↑↓",
-        hint: "pick",
-        help: "in the shift dialog: another move",
-    },
-    Binding {
-        action: Action::ToggleHow,
-        place: Place::Shift,
-        chords: &[Chord::char('k')],
-        keys: "k",
-        hint: "drain/migrate",
-        help: "in the shift dialog: drain the unit, or move its KV to peers",
-    },
-    Binding {
-        action: Action::ConfirmShift,
-        place: Place::Shift,
-        chords: &[Chord::char('y')],
-        keys: "y",
-        hint: "shift",
-        help: "in the shift dialog: do it",
-    },
-    Binding {
-        action: Action::StopAndLeave,
-        place: Place::Quit,
-        chords: &[Chord::char('q'), Chord::char('y')],
-        keys: "q",
-        hint: "stop now",
-        help: "when leaving: cancel what is in flight and print the summary",
-    },
-    Binding {
-        action: Action::FinishAndLeave,
-        place: Place::Quit,
-        chords: &[Chord::char('f')],
-        keys: "f",
-        hint: "finish",
-        help: "when leaving: wait for what is in flight, then print the summary",
-    },
-    Binding {
-        action: Action::Back,
-        place: Place::Shift,
-        chords: &[ESC, ENTER, Chord::char('q')],
-        keys: "esc",
-        hint: "cancel",
-        help: "close what is open, nothing done",
-    },
-    Binding { action: Action::Back, place: Place::Quit, chords: &[ESC, ENTER], keys: "esc", hint: "back", help: "" },
-    Binding {
-        action: Action::Back,
-        place: Place::Help,
-        chords: &[ESC, ENTER, Chord::char('q'), Chord::char('?'), Chord::char('h'), Chord::char(' ')],
-        keys: "esc",
-        hint: "close",
-        help: "",
-    },
-    Binding {
-        action: Action::Interrupt,
-        place: Place::Anywhere,
-        chords: &[Chord { code: KeyCode::Char('c'), control: true }],
-        keys: "ctrl-c",
-        hint: "",
-        help: "wait for what is in flight, then leave; a second time: leave at once",
-    },
-];
 
 /// What `key` does at `place`.
 pub fn lookup(place: Place, key: &KeyEvent) -> Option<Action> {
@@ -262,9 +199,40 @@ pub fn lookup(place: Place, key: &KeyEvent) -> Option<Action> {
         .map(|row| row.action)
 }
 
-/// The rows that the footer shows at `place`.
-pub fn footer(place: Place) -> impl Iterator<Item = &'static Binding> {
-    TABLE.iter().filter(move |row| row.place == place && !row.hint.is_empty())
+/// What the footer of the live screen shows, most important first: what one does next depends on what one looks at.
+const HINTS: [Action; 9] = [
+    Action::Shift,
+    Action::RateUp,
+    Action::Freeze,
+    Action::Scrub(-1),
+    Action::Zoom,
+    Action::Heatmap,
+    Action::Palette,
+    Action::Help,
+    Action::Quit,
+];
+/// The same while the cursor is in the past.
+const HINTS_OF_THE_PAST: [Action; 9] = [
+    Action::Live,
+    Action::Scrub(-1),
+    Action::PreviousEvent,
+    Action::SpanLonger,
+    Action::Zoom,
+    Action::Heatmap,
+    Action::Palette,
+    Action::Help,
+    Action::Quit,
+];
+
+/// The rows that the footer shows.
+pub fn footer(model: &Model) -> Vec<&'static Binding> {
+    let place = Place::of(model);
+    let rows = || TABLE.iter().filter(move |row| row.place == place && !row.hint.is_empty());
+    if place != Place::Live {
+        return rows().collect();
+    }
+    let hints = if model.timeline.cursor().is_some() { HINTS_OF_THE_PAST } else { HINTS };
+    hints.into_iter().filter_map(|action| rows().find(|row| row.action == action)).collect()
 }
 
 /// The rows that the help shows.
@@ -272,12 +240,25 @@ pub fn help() -> impl Iterator<Item = &'static Binding> {
     TABLE.iter().filter(|row| !row.help.is_empty())
 }
 
+/// The rows that the command palette offers.
+pub fn commands() -> impl Iterator<Item = &'static Binding> {
+    TABLE.iter().filter(|row| row.place == Place::Live && !row.name.is_empty())
+}
+
+/// What an action is called.
+pub fn name(action: Action) -> &'static str {
+    TABLE.iter().find(|row| row.action == action).map_or("", |row| row.name)
+}
+
 /// Why `action` cannot be done now; `None` when it can.
 pub fn refusal(model: &Model, action: Action) -> Option<String> {
+    if model.offers.read_only && action.changes_the_run() {
+        return Some("the screen is read-only".to_owned());
+    }
     let over = || model.is_over().then(|| "the load is over".to_owned());
     match action {
         Action::RateUp | Action::RateDown => model.offers.rate_refused.clone().or_else(over),
-        Action::Pause => over(),
+        Action::Pause | Action::EditSlo | Action::EditLoad | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_gone() {
                 Some("the run is over".to_owned())
@@ -287,6 +268,13 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
                 None
             }
         }),
+        Action::Live => model.timeline.cursor().is_none().then(|| "the cursor is at the newest sample".to_owned()),
+        Action::Scrub(_) | Action::Oldest if model.shown().history.is_empty() => {
+            Some("no second is over yet".to_owned())
+        }
+        Action::PreviousEvent | Action::NextEvent if model.shown().events.iter().all(|event| event.mark.is_none()) => {
+            Some("nothing has happened yet".to_owned())
+        }
         _ => None,
     }
 }
@@ -295,9 +283,11 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
 mod tests {
     use super::*;
 
+    const PLACES: [Place; 6] = [Place::Live, Place::Shift, Place::Palette, Place::Form, Place::Help, Place::Quit];
+
     #[test]
     fn no_key_means_two_things_at_one_place() {
-        for place in [Place::Live, Place::Shift, Place::Help, Place::Quit] {
+        for place in PLACES {
             let mut seen: Vec<Chord> = Vec::new();
             for row in TABLE.iter().filter(|row| row.place.covers(place)) {
                 for chord in row.chords {
@@ -309,12 +299,41 @@ mod tests {
     }
 
     #[test]
-    fn the_footer_stays_short_and_every_place_can_be_left() {
-        for place in [Place::Live, Place::Shift, Place::Help, Place::Quit] {
-            assert!(footer(place).count() <= 9, "{place:?}");
+    fn where_text_is_typed_no_letter_is_a_key() {
+        for row in TABLE.iter().filter(|row| row.place.takes_text()) {
+            for chord in row.chords {
+                assert!(!matches!(chord, Chord { code: KeyCode::Char(_), with: KeyModifiers::NONE }), "{chord:?}");
+            }
         }
-        for place in [Place::Shift, Place::Help, Place::Quit] {
+    }
+
+    #[test]
+    fn the_footers_stay_short_and_show_what_they_mean_to() {
+        for place in PLACES.into_iter().filter(|place| *place != Place::Live) {
+            assert!(TABLE.iter().filter(|row| row.place == place && !row.hint.is_empty()).count() <= 9, "{place:?}");
             assert_eq!(lookup(place, &KeyEvent::from(KeyCode::Esc)), Some(Action::Back), "{place:?}");
         }
+        for action in HINTS.into_iter().chain(HINTS_OF_THE_PAST) {
+            let row = TABLE.iter().find(|row| row.action == action && row.place == Place::Live);
+            assert!(row.is_some_and(|row| !row.hint.is_empty()), "{action:?}");
+        }
+    }
+
+    #[test]
+    fn every_action_of_the_live_screen_is_in_the_palette_and_in_the_help() {
+        for row in TABLE.iter().filter(|row| row.place == Place::Live) {
+            assert!(!row.name.is_empty(), "{:?}", row.action);
+        }
+    }
+
+    #[test]
+    fn letters_tell_their_case_themselves_and_arrows_do_not() {
+        let key = |code, with| lookup(Place::Live, &KeyEvent::new(code, with));
+        assert_eq!(key(KeyCode::Char('M'), KeyModifiers::SHIFT), Some(Action::Mouse));
+        assert_eq!(key(KeyCode::Char('m'), KeyModifiers::NONE), Some(Action::Heatmap));
+        assert_eq!(key(KeyCode::Char('m'), KeyModifiers::CONTROL), None);
+        assert_eq!(key(KeyCode::Left, KeyModifiers::NONE), Some(Action::Scrub(-1)));
+        assert_eq!(key(KeyCode::Left, KeyModifiers::SHIFT), Some(Action::Scrub(-10)));
+        assert_eq!(key(KeyCode::BackTab, KeyModifiers::SHIFT), Some(Action::FocusPrevious));
     }
 }

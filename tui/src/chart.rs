@@ -2,11 +2,13 @@
 
 pub mod axis;
 pub mod column;
+pub mod heat;
 
 use loadgen::time::Micros;
 
 pub use axis::{TimeAxis, Unit, ValueAxis};
 pub use column::Column;
+pub use heat::HeatSpec;
 
 use crate::theme::Paint;
 
@@ -37,10 +39,14 @@ pub struct ChartSpec {
     pub value: ValueAxis,
     /// A bound of the SLO.
     pub bound: Option<f64>,
+    /// What it was before: each value with the instant until which it held, in order.
+    pub bounds_before: Vec<(Micros, Option<f64>)>,
     /// The offered rate, drawn dashed under the series.
     pub offered: Option<Vec<Option<Column>>>,
     /// Lines, the last on top.
     pub series: Vec<Series>,
     /// Marks, oldest first.
     pub marks: Vec<Mark>,
+    /// The cursor, with what its label says.
+    pub cursor: Option<Mark>,
 }

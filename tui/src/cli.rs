@@ -9,6 +9,7 @@
 
 mod load;
 mod refusal;
+mod screen;
 mod serve;
 mod target;
 
@@ -22,6 +23,7 @@ use loadgen::text::Malformed;
 
 use load::LoadArgs;
 pub use refusal::Refusal;
+pub use screen::{ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
 use serve::ServeArgs;
 pub use serve::ServeOptions;
 use target::TargetArgs;
@@ -92,6 +94,9 @@ enum Sub {
     /// same name.
     #[command(subcommand, arg_required_else_help = false)]
     Profiles(ProfilesOptions),
+    /// Draw a screen of an invented run as an SVG picture, the same on every machine.
+    #[command(args_override_self = true)]
+    Shot(ShotOptions),
 }
 
 #[derive(Args, Debug)]
@@ -103,6 +108,8 @@ struct LiveArgs {
     /// Record the run in this file as well
     #[arg(long, value_name = "FILE", help_heading = "Recording")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    screen: ScreenArgs,
 }
 
 #[derive(Args, Debug)]
@@ -179,6 +186,8 @@ pub enum Command {
     Serve(ServeOptions),
     /// `pdtune profiles`.
     Profiles(ProfilesOptions),
+    /// `pdtune shot`.
+    Shot(ShotOptions),
 }
 
 /// A run with the screen.
@@ -190,6 +199,8 @@ pub struct LiveOptions {
     pub load: LoadSpec,
     /// Where it is recorded, if it is.
     pub out: Option<PathBuf>,
+    /// How the screen looks and what it may do.
+    pub screen: ScreenArgs,
 }
 
 /// A run without a screen.
@@ -222,8 +233,8 @@ impl Cli {
     /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
-            Sub::Live(LiveArgs { target, load, out }) => {
-                Command::Live(LiveOptions { target: target.into(), load: load.resolve(library, true)?, out })
+            Sub::Live(LiveArgs { target, load, out, screen }) => {
+                Command::Live(LiveOptions { target: target.into(), load: load.resolve(library, true)?, out, screen })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;
@@ -234,6 +245,7 @@ impl Cli {
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
+            Sub::Shot(options) => Command::Shot(options),
         })
     }
 }

@@ -19,6 +19,8 @@ pub mod cli;
 pub mod command;
 pub mod format;
 pub mod model;
+pub mod picture;
+pub mod scene;
 pub mod shell;
 pub mod symbols;
 pub mod theme;

@@ -1,36 +1,52 @@
 //! The state of the live screen. Only `update` changes it; views read it.
 
+pub mod form;
+pub mod palette;
+pub mod panel;
 pub mod rate;
 pub mod shift;
+pub mod timeline;
 
 use std::sync::Arc;
 
 use loadgen::live::{Phase, Snapshot};
 use loadgen::time::Micros;
 
+use crate::chart::TimeAxis;
+
+pub use form::Form;
+pub use palette::Palette;
+pub use panel::Panel;
 pub use shift::{Move, ShiftDialog};
+pub use timeline::{Span, Timeline};
 
 /// What is open on top of the live screen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Overlay {
     /// Nothing.
     #[default]
     None,
-    /// All keys.
-    Help,
+    /// All keys, from this row on.
+    Help(usize),
     /// Whether to leave while the load runs.
     Quit,
     /// Which unit to move.
     Shift(ShiftDialog),
+    /// All actions by name.
+    Palette(Palette),
+    /// Values to type.
+    Form(Form),
 }
 
-/// What the run's target cannot do, with the reason the operator reads when trying.
+/// What cannot be done, with the reason the operator reads when trying.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offers {
     /// Why roles cannot be changed, such as "not offered by this server".
     pub shift_refused: Option<String>,
     /// Why the rate cannot be changed, such as "the arrivals come from a trace".
     pub rate_refused: Option<String>,
+    /// The operator may look, but not change the run.
+    pub read_only: bool,
 }
 
 /// A short message in place of the footer.
@@ -51,50 +67,15 @@ pub struct AskedRate {
     pub until: Micros,
 }
 
-/// How much time the charts show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Span {
-    /// The last minute.
-    One,
-    /// The last two minutes.
-    #[default]
-    Two,
-    /// The last five minutes.
-    Five,
-    /// The last quarter of an hour.
-    Fifteen,
-    /// The last hour.
-    Sixty,
-}
-
-impl Span {
-    /// The next longer one; after the longest, the shortest.
-    #[must_use]
-    pub fn next(self) -> Self {
-        match self {
-            Self::One => Self::Two,
-            Self::Two => Self::Five,
-            Self::Five => Self::Fifteen,
-            Self::Fifteen => Self::Sixty,
-            Self::Sixty => Self::One,
-        }
-    }
-
-    /// In minutes.
-    pub fn minutes(self) -> u64 {
-        match self {
-            Self::One => 1,
-            Self::Two => 2,
-            Self::Five => 5,
-            Self::Fifteen => 15,
-            Self::Sixty => 60,
-        }
-    }
-
-    /// As a duration.
-    pub fn length(self) -> Micros {
-        Micros(self.minutes() * 60_000_000)
-    }
+/// How the operator looks at the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Whether the panel in focus has the whole screen.
+    pub zoomed: bool,
+    /// Whether latencies are shown as heatmaps.
+    pub heat: bool,
+    /// Whether the mouse is ours; otherwise the terminal selects text with it.
+    pub mouse: bool,
 }
 
 /// Everything the live screen knows.
@@ -110,14 +91,20 @@ pub struct Model {
     pub notice: Option<Notice>,
     /// A rate that the run has not confirmed yet.
     pub asked_rate: Option<AskedRate>,
-    /// How much time the charts show.
-    pub span: Span,
-    /// What the target cannot do.
+    /// The axis of the charts, and the cursor on it.
+    pub timeline: Timeline,
+    /// The panel in focus.
+    pub focus: Panel,
+    /// How it is looked at.
+    pub look: Look,
+    /// What cannot be done.
     pub offers: Offers,
     /// Leave as soon as the run is done.
     pub leaving: bool,
     /// No further snapshot will come.
     pub ended: bool,
+    /// The run at the cursor, while there is one.
+    at_cursor: Option<Arc<Snapshot>>,
 }
 
 impl Model {
@@ -129,16 +116,42 @@ impl Model {
             overlay: Overlay::None,
             notice: None,
             asked_rate: None,
-            span: Span::default(),
+            timeline: Timeline::default(),
+            focus: Panel::default(),
+            look: Look { zoomed: false, heat: false, mouse: true },
             offers,
             leaving: false,
             ended: false,
+            at_cursor: None,
         }
     }
 
-    /// The snapshot to draw.
+    /// The snapshot to draw: its history and events are those of the charts.
     pub fn shown(&self) -> &Snapshot {
         self.frozen.as_ref().unwrap_or(&self.latest)
+    }
+
+    /// The snapshot whose figures the panels show: that of the cursor, or else the one that is drawn.
+    pub fn here(&self) -> &Snapshot {
+        self.at_cursor.as_deref().unwrap_or_else(|| self.shown())
+    }
+
+    /// Whether the cursor was put at a second that was not over then: what it was like is not known before it is.
+    pub fn is_ahead(&self) -> bool {
+        let known = self.here().history.last().map_or(Micros::ZERO, |slot| slot.start + slot.length);
+        self.timeline.cursor().is_some_and(|at| at >= known)
+    }
+
+    /// The time axis of all charts.
+    pub fn axis(&self) -> TimeAxis {
+        self.timeline.axis(self.shown().now)
+    }
+
+    /// Moves the axis or the cursor, and looks up what the run was like there.
+    pub fn scrub(&mut self, change: impl FnOnce(&mut Timeline, Micros)) {
+        let now = self.shown().now;
+        change(&mut self.timeline, now);
+        self.at_cursor = self.timeline.cursor().map(|at| Arc::new(self.shown().at(at)));
     }
 
     /// For how long the picture has been held still.

@@ -1,5 +1,6 @@
 //! The one part of the live screen that touches the world: terminal, keys, signals, and the channels to the run.
 
+mod appearance;
 mod terminal;
 
 use std::io;
@@ -15,6 +16,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+pub use appearance::theme;
+use ratatui::layout::Rect;
 pub use terminal::Screen;
 
 use crate::model::{Model, Offers};
@@ -47,11 +50,10 @@ pub struct LiveSource {
 ///
 /// # Errors
 /// When the terminal cannot be set up or drawn on, or another thread panicked.
-pub async fn run(source: LiveSource) -> anyhow::Result<Exit> {
-    let theme = theme_of_environment();
+pub async fn run(source: LiveSource, theme: &Theme) -> anyhow::Result<Exit> {
     let mut signals = Signals::install()?;
     let mut screen = Screen::enter().context("cannot set up the terminal")?;
-    let result = drive(source, &theme, &mut signals, &mut screen).await;
+    let result = drive(source, theme, &mut signals, &mut screen).await;
     drop(screen);
     result
 }
@@ -72,7 +74,9 @@ async fn drive(source: LiveSource, theme: &Theme, signals: &mut Signals, screen:
             biased;
             msg = signals.next() => Some(msg),
             event = events.next() => match event {
-                Some(event) => terminal_event(&event.context("cannot read from the terminal")?, panic_key),
+                Some(event) => {
+                    terminal_event(&event.context("cannot read from the terminal")?, screen.area(), panic_key)
+                }
                 None => Some(Msg::Terminate),
             },
             changed = snapshots.changed(), if !model.ended => Some(match changed {
@@ -93,6 +97,7 @@ async fn drive(source: LiveSource, theme: &Theme, signals: &mut Signals, screen:
             for effect in effects {
                 match effect {
                     Effect::Leave(exit) => return Ok(exit),
+                    Effect::Mouse(ours) => screen.take_mouse(ours).context("cannot set the mouse")?,
                     Effect::Send(command) => {
                         if let Err(refused) = commands.try_send(command) {
                             further.extend(update(&mut model, Msg::Undelivered(undelivered(refused))));
@@ -111,8 +116,11 @@ fn undelivered(refused: mpsc::error::TrySendError<Command>) -> Command {
     }
 }
 
-/// Keys become messages; a resize only needs another frame.
-fn terminal_event(event: &Event, panic_key: bool) -> Option<Msg> {
+/// Keys and the mouse become messages; a resize only needs another frame.
+fn terminal_event(event: &Event, area: Rect, panic_key: bool) -> Option<Msg> {
+    if let Event::Mouse(mouse) = event {
+        return Some(Msg::Mouse(*mouse, area));
+    }
     let Event::Key(key) = event else { return None };
     if key.kind == KeyEventKind::Release {
         return None;
@@ -126,15 +134,6 @@ fn terminal_event(event: &Event, panic_key: bool) -> Option<Msg> {
 #[expect(clippy::panic, reason = "asked for by a test, which looks at the terminal afterwards")]
 fn forced_panic() {
     panic!("asked for by {PANIC_KEY}");
-}
-
-fn theme_of_environment() -> Theme {
-    let variable = |name: &str| std::env::var(name).ok();
-    Theme::for_environment(
-        variable("NO_COLOR").as_deref(),
-        variable("TERM").as_deref(),
-        variable("COLORTERM").as_deref(),
-    )
 }
 
 /// The signals that end the screen.

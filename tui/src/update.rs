@@ -1,11 +1,13 @@
 //! The only place that changes the model: a message comes in, effects come out.
 
+mod mouse;
 mod perform;
 
 use std::sync::Arc;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 use loadgen::live::{Command, Phase, Snapshot};
+use ratatui::layout::Rect;
 
 use crate::action::{self, Place};
 use crate::model::Model;
@@ -17,6 +19,8 @@ pub enum Msg {
     Snapshot(Arc<Snapshot>),
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse did something on a screen of this size.
+    Mouse(MouseEvent, Rect),
     /// The process got SIGINT: the same as ctrl-c.
     Interrupt,
     /// The process got SIGTERM or SIGHUP.
@@ -32,6 +36,8 @@ pub enum Msg {
 pub enum Effect {
     /// Ask this of the run.
     Send(Command),
+    /// Take the mouse, or let the terminal have it.
+    Mouse(bool),
     /// Leave the screen.
     Leave(Exit),
 }
@@ -53,7 +59,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Snapshot(snapshot) => take_snapshot(model, snapshot),
         Msg::Key(key) => {
             model.notice = None;
-            action::lookup(Place::of(model), &key).map_or_else(Vec::new, |action| perform::perform(model, action))
+            if let Some(action) = action::lookup(Place::of(model), &key) {
+                return perform::perform(model, action);
+            }
+            type_letter(model, &key);
+            Vec::new()
+        }
+        Msg::Mouse(event, screen) => {
+            mouse::mouse(model, event, screen).map_or_else(Vec::new, |action| perform::perform(model, action))
         }
         Msg::Interrupt => perform::perform(model, action::Action::Interrupt),
         Msg::Terminate => vec![Effect::Send(Command::Abort), Effect::Leave(Exit::Terminated)],
@@ -74,12 +87,31 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     }
 }
 
+/// More than any name of an action has letters.
+const LONGEST_TEXT: usize = 64;
+
+/// A key without a meaning is a letter, where text is typed.
+fn type_letter(model: &mut Model, key: &KeyEvent) {
+    let KeyCode::Char(letter) = key.code else { return };
+    if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
+        return;
+    }
+    perform::edit(model, |text| {
+        if text.len() < LONGEST_TEXT {
+            text.push(letter);
+        }
+    });
+}
+
 fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
     let now = snapshot.now;
     model.notice.take_if(|notice| notice.until <= now);
     let rate = snapshot.rate_rps;
     model.asked_rate.take_if(|asked| asked.until <= now || (asked.rps - rate).abs() <= asked.rps.abs() * 1e-6);
     model.latest = snapshot;
+    if model.is_ahead() {
+        model.scrub(|_, _| {});
+    }
     leave_when_over(model)
 }
 

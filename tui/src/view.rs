@@ -5,12 +5,16 @@ mod dashboard;
 mod events;
 mod figures;
 mod footer;
+mod form;
 mod goodput;
 mod header;
-mod help;
+mod heatmap;
+pub mod help;
 mod lanes;
 mod latency;
+pub mod layout;
 mod lines;
+mod palette;
 mod quit;
 mod shift;
 mod split;
@@ -19,6 +23,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::model::{Model, Overlay};
+use crate::symbols::{self, SymbolSet};
 use crate::theme::{Paint, Theme};
 use crate::tier::Tier;
 
@@ -30,15 +35,18 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     buf.set_style(area, theme.style(Paint::Text));
     match Tier::of(area) {
-        Tier::Full => dashboard::full(model, theme, area, buf),
-        Tier::Standard => dashboard::standard(model, theme, area, buf),
-        Tier::Compact => compact::compact(model, theme, area, buf),
         Tier::Lines => lines::lines(model, theme, area, buf),
+        tier => dashboard::dashboard(model, theme, tier, area, buf),
     }
-    match model.overlay {
+    match &model.overlay {
         Overlay::None => {}
-        Overlay::Help => help::help(theme, area, buf),
+        Overlay::Help(from) => help::help(theme, *from, area, buf),
         Overlay::Quit => quit::quit(model, theme, area, buf),
-        Overlay::Shift(dialog) => shift::shift(model, dialog, theme, area, buf),
+        Overlay::Shift(dialog) => shift::shift(model, *dialog, theme, area, buf),
+        Overlay::Form(typed) => form::form(model, typed, theme, area, buf),
+        Overlay::Palette(palette) => palette::palette(model, palette, theme, area, buf),
+    }
+    if theme.set == SymbolSet::Ascii {
+        symbols::to_ascii(area, buf);
     }
 }

@@ -77,6 +77,44 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_looks_at_the_past_with_keys_and_mouse_and_comes_back() {
+        let mut terminal = start(&[]);
+        terminal.wait("the first answers", |text| headline(text).contains("req/s"));
+        assert!(terminal.mouse_taken());
+        terminal.press("+");
+        terminal.wait("an event", |text| text.contains("requests/s"));
+        terminal.press("[");
+        terminal.wait("the cursor at the event", |text| text.contains(" AGO ") && text.contains('┃'));
+        terminal.press("\x1b[F");
+        terminal.wait("back to now", |text| !text.contains(" AGO "));
+        terminal.press("mz");
+        terminal.wait("one panel", |text| text.contains("GOODPUT") && !text.contains("EVENTS"));
+        terminal.press("\x1b");
+        terminal.wait("heatmaps", |text| text.contains("by requests") && text.contains("EVENTS"));
+        terminal.wait("a past to drag to", |text| !text.contains(" 00:00/") && !text.contains(" 00:01/"));
+        // A press and a drag inside the chart of TTFT, as a terminal reports them.
+        terminal.press("\x1b[<0;30;14M\x1b[<32;7;14M\x1b[<0;7;14m");
+        terminal.wait("the mouse has scrubbed", |text| text.contains(" AGO "));
+        terminal.press(":back to now\r");
+        terminal.wait("back by its name", |text| !text.contains(" AGO "));
+        terminal.press("M");
+        terminal.wait("the mouse is given back", |text| text.contains("the terminal has the mouse"));
+        assert!(!terminal.mouse_taken());
+        terminal.press("Mqq");
+        let end = terminal.wait_for_end();
+        assert_eq!(end.code, 0, "{}", end.text);
+        end.assert_restored();
+    }
+
+    #[test]
+    fn a_terminal_without_unicode_and_colour_gets_plain_letters() {
+        let mut terminal = start(&[("LC_ALL", "C"), ("NO_COLOR", "1")]);
+        terminal.wait("a screen in ASCII", |text| text.contains("+ GOODPUT") && text.is_ascii());
+        terminal.signal("TERM");
+        terminal.wait_for_end().assert_restored();
+    }
+
+    #[test]
     fn ctrl_c_waits_for_what_is_in_flight_and_prints_the_summary() {
         let mut terminal = start(&[]);
         terminal.wait("the first answers", |text| headline(text).contains("req/s"));

@@ -7,6 +7,9 @@ mod fixture;
 #[path = "screen/keys.rs"]
 mod keys;
 #[cfg(test)]
+#[path = "screen/looking.rs"]
+mod looking;
+#[cfg(test)]
 #[path = "screen/properties.rs"]
 mod properties;
 #[cfg(test)]

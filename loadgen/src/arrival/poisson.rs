@@ -15,6 +15,11 @@ impl Poisson {
         Self { stream, lambda: 0.0 }
     }
 
+    /// Goes on after an arrival at Λ = `lambda`; what was drawn stays drawn.
+    pub(crate) fn go_on_after(&mut self, lambda: f64) {
+        self.lambda = lambda;
+    }
+
     /// By inversion, one uniform an arrival: unlike a rejection sampler it consumes the stream evenly, so that arrival `n`
     /// never depends on how earlier ones were accepted. `1 - u` lies in (0, 1] and its logarithm is finite.
     pub(crate) fn draw(&mut self) -> f64 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::history::{Cell, History, percentiles, sum};
 use super::{Distribution, SlotHistogram};
-use crate::live::{Counts, Recent, Slot};
+use crate::live::{Counts, Outage, Recent, Slot, Snapshot};
 use crate::sample::{Outcome, Sample};
 use crate::slo::Slo;
 use crate::time::Micros;
@@ -36,7 +36,10 @@ pub struct Aggregator {
     counts: Counts,
     history: History,
     published: Arc<Vec<Slot>>,
-    published_until: Option<Micros>,
+    /// Something closed or was remembered since the history was last published.
+    stale: bool,
+    closed_until: Option<Micros>,
+    outage: Option<Outage>,
     lag: Distribution,
     recent_lag: SlotHistogram,
     recent_lag_max: Micros,
@@ -51,7 +54,9 @@ impl Aggregator {
             counts: Counts::default(),
             history: History::new(slo.map(|_| 0)),
             published: Arc::default(),
-            published_until: None,
+            stale: false,
+            closed_until: None,
+            outage: None,
             lag: Distribution::default(),
             recent_lag: SlotHistogram::default(),
             recent_lag_max: Micros::ZERO,
@@ -63,15 +68,25 @@ impl Aggregator {
         self.slo = slo;
     }
 
-    /// Tells the time. Seconds that are over are closed.
-    pub fn advance(&mut self, now: Micros) {
+    /// Tells the time. Seconds that are over are closed. Whether one was: then the run as it is now is worth
+    /// [remembering](Self::remember).
+    pub fn advance(&mut self, now: Micros) -> bool {
         self.now = self.now.max(now);
         self.history.extend(self.now, self.slo.map(|_| 0));
-        let closed = self.history.closed(self.now);
-        let over = closed.last().map(|cell| cell.end);
-        if over > self.published_until {
-            self.published = Arc::new(closed.iter().map(Cell::slot).collect());
-            self.published_until = over;
+        let over = self.history.closed(self.now).last().map(|cell| cell.end);
+        let closed_one = over > self.closed_until;
+        self.closed_until = over;
+        self.stale |= closed_one;
+        closed_one
+    }
+
+    /// Keeps what the run looked like at the end of the last closed second, less history and events, so that the history
+    /// can show it again. Of seconds that were merged for their age, the last one is kept.
+    pub fn remember(&mut self, mut then: Snapshot) {
+        (then.history, then.events) = (Arc::default(), Arc::default());
+        if let Some(cell) = self.history.last_closed(self.now) {
+            cell.then = Some(Arc::new(then));
+            self.stale = true;
         }
     }
 
@@ -103,6 +118,7 @@ impl Aggregator {
 
     /// A request is over.
     pub fn sample(&mut self, sample: &Sample) {
+        self.note_outage(sample);
         let counts = &mut self.counts;
         match sample.outcome {
             Outcome::Completed => counts.completed += 1,
@@ -126,12 +142,29 @@ impl Aggregator {
             }
             slot.completed += 1;
             if let Some(ttft) = sample.ttft() {
-                slot.ttft.record(ttft.0);
+                Arc::make_mut(&mut slot.ttft).record(ttft.0);
             }
             if let Some(tpot) = sample.tpot() {
-                slot.tpot.record(tpot.0);
+                Arc::make_mut(&mut slot.tpot).record(tpot.0);
             }
         });
+    }
+
+    fn note_outage(&mut self, sample: &Sample) {
+        match &sample.outcome {
+            Outcome::Completed => self.outage = None,
+            Outcome::Failed(failure) => {
+                let outage = self.outage.get_or_insert_with(|| Outage { since: sample.ended, ..Outage::default() });
+                outage.failed += 1;
+                outage.error = format!("{}: {}", failure.kind, failure.message);
+            }
+            Outcome::Cut | Outcome::Cancelled | Outcome::Shed => {}
+        }
+    }
+
+    /// The errors since the last request that completed, while there are any.
+    pub fn outage(&self) -> Option<&Outage> {
+        self.outage.as_ref()
     }
 
     /// Requests by outcome.
@@ -169,7 +202,10 @@ impl Aggregator {
     }
 
     /// The closed slots, oldest first; replaced as a whole when a second closes.
-    pub fn history(&self) -> Arc<Vec<Slot>> {
+    pub fn history(&mut self) -> Arc<Vec<Slot>> {
+        if std::mem::take(&mut self.stale) {
+            self.published = Arc::new(self.history.closed(self.now).iter().map(Cell::slot).collect());
+        }
         Arc::clone(&self.published)
     }
 
@@ -331,6 +367,21 @@ mod tests {
         assert!(aggregator.history.heap_bytes() < 8 << 20, "{} bytes", aggregator.history.heap_bytes());
     }
 
+    #[test]
+    fn an_outage_lasts_from_the_first_error_to_the_next_completed_request() {
+        let mut aggregator = Aggregator::new(None);
+        tell(&mut aggregator, &completed(0, 0, 10, &[]));
+        assert_eq!(aggregator.outage(), None);
+        tell(&mut aggregator, &unanswered(1, 20, 30, failed()));
+        tell(&mut aggregator, &unanswered(2, 20, 40, failed()));
+        tell(&mut aggregator, &unanswered(3, 20, 50, Outcome::Cancelled));
+        let outage = aggregator.outage().expect("two errors in a row");
+        assert_eq!((outage.since, outage.failed), (Micros(30), 2));
+        assert_eq!(outage.error, "status: 503 service unavailable");
+        tell(&mut aggregator, &completed(4, 60, 10, &[]));
+        assert_eq!(aggregator.outage(), None);
+    }
+
     proptest! {
         #[test]
         fn coarse_slots_hold_the_merged_histogram_of_their_seconds(ttfts in prop::collection::vec(1_u64..900_000, 1..200)) {
@@ -341,7 +392,7 @@ mod tests {
                 tell(&mut aggregator, &completed(0, second as u64 * SECOND, *ttft, &[]));
             }
             let all = sum(aggregator.history.closed(Micros(500 * SECOND)), Micros::ZERO, Micros(500 * SECOND));
-            prop_assert_eq!(all.map(|cell| cell.ttft), Some(fine));
+            prop_assert_eq!(all.map(|cell| (*cell.ttft).clone()), Some(fine));
         }
     }
 }

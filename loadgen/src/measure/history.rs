@@ -1,6 +1,8 @@
 //! The history of a run in slots: a second each while they are recent, coarser with age.
 
-use crate::live::{Percentiles, Slot};
+use std::sync::Arc;
+
+use crate::live::{Percentiles, Slot, Snapshot};
 use crate::measure::SlotHistogram;
 use crate::time::Micros;
 
@@ -21,8 +23,10 @@ pub(super) struct Cell {
     pub(super) errors: u64,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
-    pub(super) ttft: SlotHistogram,
-    pub(super) tpot: SlotHistogram,
+    /// Shared with what was published: only a value that comes late copies it.
+    pub(super) ttft: Arc<SlotHistogram>,
+    pub(super) tpot: Arc<SlotHistogram>,
+    pub(super) then: Option<Arc<Snapshot>>,
 }
 
 impl Cell {
@@ -38,8 +42,11 @@ impl Cell {
         self.errors += later.errors;
         self.input_tokens += later.input_tokens;
         self.output_tokens += later.output_tokens;
-        self.ttft.merge(&later.ttft);
-        self.tpot.merge(&later.tpot);
+        Arc::make_mut(&mut self.ttft).merge(&later.ttft);
+        Arc::make_mut(&mut self.tpot).merge(&later.tpot);
+        if later.then.is_some() {
+            self.then.clone_from(&later.then);
+        }
     }
 
     pub(super) fn slot(&self) -> Slot {
@@ -55,6 +62,9 @@ impl Cell {
             output_tokens: self.output_tokens,
             ttft: percentiles(&self.ttft),
             tpot: percentiles(&self.tpot),
+            ttft_values: Arc::clone(&self.ttft),
+            tpot_values: Arc::clone(&self.tpot),
+            then: self.then.clone(),
         }
     }
 }
@@ -115,6 +125,12 @@ impl History {
     /// The slots that are over at `now`, oldest first.
     pub(super) fn closed(&self, now: Micros) -> &[Cell] {
         &self.cells[..self.cells.partition_point(|cell| cell.end <= now)]
+    }
+
+    /// The last slot that is over at `now`.
+    pub(super) fn last_closed(&mut self, now: Micros) -> Option<&mut Cell> {
+        let closed = self.closed(now).len();
+        self.cells.get_mut(closed.checked_sub(1)?)
     }
 
     /// The slot that `now` lies in.

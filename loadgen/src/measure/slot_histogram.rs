@@ -10,14 +10,14 @@ const LINEAR: u64 = 256;
 /// form takes 10 KB a histogram whatever it holds. A day of slots is therefore cheap, and merging stays exact: merging two
 /// histograms equals recording all their values into one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct SlotHistogram {
+pub struct SlotHistogram {
     /// Bucket and count, ordered by bucket, no count 0.
     buckets: Vec<(u16, u32)>,
 }
 
 impl SlotHistogram {
     /// Counts one value.
-    pub(super) fn record(&mut self, value: u64) {
+    pub fn record(&mut self, value: u64) {
         let bucket = bucket(value);
         match self.buckets.binary_search_by_key(&bucket, |b| b.0) {
             Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(1),
@@ -26,7 +26,7 @@ impl SlotHistogram {
     }
 
     /// Adds everything that `other` counted.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         if self.buckets.is_empty() {
             self.buckets.clone_from(&other.buckets);
             return;
@@ -51,14 +51,19 @@ impl SlotHistogram {
         self.buckets = merged;
     }
 
+    /// What was counted, in ascending order: the largest value that falls into a bucket, and how many did.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.buckets.iter().map(|(bucket, count)| (upper_bound(*bucket), *count))
+    }
+
     /// How many values were counted.
-    pub(super) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.buckets.iter().map(|b| u64::from(b.1)).sum()
     }
 
     /// The smallest bucket bound that at least the share `quantile` of the values do not exceed: an upper estimate, at most
     /// 0.8 % too large. `None` without values.
-    pub(super) fn quantile(&self, quantile: f64) -> Option<u64> {
+    pub fn quantile(&self, quantile: f64) -> Option<u64> {
         let rank = ((self.count() as f64 * quantile).ceil() as u64).max(1);
         let mut seen = 0;
         for (bucket, count) in &self.buckets {

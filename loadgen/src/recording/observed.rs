@@ -5,9 +5,11 @@ use engine::units::{Role, Split};
 use serde::{Deserialize, Serialize};
 
 use super::text;
+use crate::arrival::Arrival;
 use crate::live::UnitView;
 use crate::slo::Slo;
 use crate::time::Micros;
+use crate::workload::Lengths;
 
 /// One unit as observed at an instant. Shares are in thousandths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +167,19 @@ pub struct RateRecord {
     pub state: LoadState,
     /// Requests offered per second.
     pub rps: f64,
+}
+
+/// Requests are drawn from other distributions from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// From when on.
+    pub at: Micros,
+    /// How gaps are distributed.
+    pub arrival: Arrival,
+    /// Lengths of prompts.
+    pub isl: Lengths,
+    /// Lengths of answers.
+    pub osl: Lengths,
 }
 
 /// The SLO changed: requests that end from now on are judged by it.

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::observed::{LagRecord, RateRecord, ShiftRecord, SloRecord, UnitRecord};
+use super::observed::{LagRecord, LoadRecord, RateRecord, ShiftRecord, SloRecord, UnitRecord};
 use super::req::Req;
 use super::run::{EndRecord, RunRecord};
 use crate::sample::Sample;
@@ -19,6 +19,8 @@ pub enum Record {
     Shift(ShiftRecord),
     /// A change of the load.
     Rate(RateRecord),
+    /// A change of how requests are drawn.
+    Load(LoadRecord),
     /// A change of the SLO.
     Slo(SloRecord),
     /// The client's own condition.
@@ -56,6 +58,7 @@ impl Record {
             Self::Unit(unit) => write(out, "unit", unit),
             Self::Shift(shift) => write(out, "shift", shift),
             Self::Rate(rate) => write(out, "rate", rate),
+            Self::Load(load) => write(out, "load", load),
             Self::Slo(slo) => write(out, "slo", slo),
             Self::Lag(lag) => write(out, "lag", lag),
         }
@@ -101,6 +104,7 @@ impl Line {
             "unit" => Record::Unit(read(line)?),
             "shift" => Record::Shift(read(line)?),
             "rate" => Record::Rate(read(line)?),
+            "load" => Record::Load(read(line)?),
             "slo" => Record::Slo(read(line)?),
             "lag" => Record::Lag(read(line)?),
             _ => return Ok(Self::Unknown),

@@ -8,7 +8,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use engine::cluster::How;
 use engine::units::Split;
 
-use crate::schedule::Planned;
+use crate::schedule::{Planned, Shape};
+use crate::slo::Slo;
 use crate::target::Shed;
 use crate::time::Micros;
 
@@ -28,6 +29,12 @@ pub(super) enum Note {
     Paused { at: Micros },
     /// The load goes on.
     Resumed { at: Micros, rate_rps: f64 },
+    /// Requests are drawn like this from now on.
+    Reshaped { at: Micros, shape: Shape },
+    /// An order that could not be carried out.
+    Refused { at: Micros, why: String },
+    /// Requests that end from now on are judged by this.
+    Slo { at: Micros, slo: Option<Slo> },
     /// A shift is due, by the script or by the operator.
     Shift { at: Micros, to: Split, how: How },
     /// Nothing more will be sent: the schedule ended at this instant.

@@ -1,5 +1,6 @@
 //! The observing thread: it joins what was sent with what came back, and feeds figures, recording and screen.
 
+mod changes;
 mod cluster;
 mod snapshot;
 
@@ -10,6 +11,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+
+#[cfg(test)]
+pub(crate) use snapshot::empty as empty_snapshot;
 
 use super::events::EventLog;
 use super::in_flight::{self, InFlight};
@@ -22,11 +26,9 @@ use super::{RunError, RunResult};
 use crate::clock::RunClock;
 use crate::live::{MarkKind, Phase, Snapshot};
 use crate::measure::{Aggregator, Client};
-use crate::recording::{
-    ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RunRecord, WriteError,
-};
+use crate::recording::{ClientUse, EndRecord, LagRecord, LoadState, Record, Recorder, RunRecord, WriteError};
 use crate::sample::Sample;
-use crate::schedule::LoadSpec;
+use crate::schedule::{LoadSpec, Shape};
 use crate::summary::Accumulator;
 use crate::target::{Control, Target, TargetEvent, TargetEvents, TargetInfo};
 use crate::time::Micros;
@@ -82,6 +84,8 @@ pub(super) struct Observer {
     pacing_over: bool,
     aborting: bool,
     recording_lost: Option<WriteError>,
+    /// How requests are drawn now.
+    shape: Option<Shape>,
     client_cpu: snapshot::CpuShare,
     rss_bytes: u64,
     cores: u32,
@@ -107,6 +111,7 @@ impl Observer {
             pacing_over: false,
             aborting: false,
             recording_lost: None,
+            shape: parts.load.traffic.shape(),
             client_cpu: snapshot::CpuShare::default(),
             rss_bytes: resident_bytes(),
             cores: kernels::thread::usable_cores().len() as u32,
@@ -142,7 +147,10 @@ impl Observer {
             }
             let now = self.parts.clock.now();
             self.abort_if_asked();
-            self.aggregator.advance(now);
+            if self.aggregator.advance(now) {
+                let then = self.moment(now);
+                self.aggregator.remember(then);
+            }
             if now >= self.next_observation {
                 self.next_observation = now + OBSERVE_EVERY;
                 self.observe(now);
@@ -187,6 +195,9 @@ impl Observer {
                 self.phase = Phase::Loading;
                 self.load_changed(at, LoadState::Loading, rate_rps, "resumed");
             }
+            Note::Reshaped { at, shape } => self.reshaped(at, shape),
+            Note::Refused { at, why } => self.log.push(at, None, "", why),
+            Note::Slo { at, slo } => self.judge_by(at, slo),
             Note::Shift { at, to, how } => self.ask_for_shift(at, to, how),
             Note::Ended { at } => {
                 self.phase = Phase::Finishing;
@@ -194,19 +205,6 @@ impl Observer {
                 self.load_changed(at, LoadState::Finishing, 0.0, "");
             }
         }
-    }
-
-    fn load_changed(&mut self, at: Micros, state: LoadState, rps: f64, label: &str) {
-        if state == LoadState::Loading {
-            self.parts.rate_rps = rps;
-        }
-        let (mark, text) = match state {
-            LoadState::Loading => (Some(MarkKind::Load), format!("{} requests/s", rate(rps))),
-            LoadState::Paused => (Some(MarkKind::Load), "paused".to_owned()),
-            LoadState::Finishing => (None, "schedule over, waiting for what is in flight".to_owned()),
-        };
-        self.log.push(at, mark, label, text);
-        self.record(&Record::Rate(RateRecord { at, state, rps }));
     }
 
     fn event(&mut self, event: TargetEvent) {

@@ -15,6 +15,8 @@ pub(super) fn run(mut commands: Receiver<Command>, orders: &SyncSender<Order>, a
             Command::SetRate(rate_rps) => Order::Rate(rate_rps),
             Command::Pause => Order::Pause,
             Command::Resume => Order::Resume,
+            Command::Reshape(shape) => Order::Reshape(shape),
+            Command::SetSlo(slo) => Order::Slo(slo),
             Command::Shift(to, how) => Order::Shift(to, how),
             Command::Finish => Order::Finish,
             Command::Abort => {

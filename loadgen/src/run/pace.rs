@@ -11,7 +11,8 @@ use engine::units::Split;
 use super::meters::CpuMeters;
 use super::notes::{Note, Notes};
 use crate::clock::RunClock;
-use crate::schedule::{Schedule, ScriptedShift};
+use crate::schedule::{Schedule, ScriptedShift, Shape};
+use crate::slo::Slo;
 use crate::target::{Dispatch, Target};
 use crate::time::Micros;
 use crate::workload::Content;
@@ -28,6 +29,10 @@ pub(super) enum Order {
     Rate(f64),
     Pause,
     Resume,
+    /// Draw requests of this shape from now on.
+    Reshape(Shape),
+    /// Pass on what makes a request good.
+    Slo(Option<Slo>),
     /// Pass a shift on.
     Shift(Split, How),
     /// Send nothing more.
@@ -152,6 +157,11 @@ impl Pacer {
                 self.schedule.resume(at);
                 Note::Resumed { at, rate_rps: self.schedule.rate_at(at) }
             }
+            Order::Reshape(shape) => match self.schedule.reshape(shape) {
+                Ok(()) => Note::Reshaped { at, shape },
+                Err(why) => Note::Refused { at, why: format!("the load stays as it is: {why}") },
+            },
+            Order::Slo(slo) => Note::Slo { at, slo },
             Order::Shift(to, how) => Note::Shift { at, to, how },
             Order::Finish => return,
         };

@@ -65,6 +65,27 @@ pub enum Traffic {
     },
 }
 
+/// What an operator can change about a synthetic load while it runs, besides its rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// How gaps are distributed.
+    pub arrival: Arrival,
+    /// Lengths of prompts.
+    pub isl: Lengths,
+    /// Lengths of answers.
+    pub osl: Lengths,
+}
+
+impl Traffic {
+    /// The shape of a synthetic load; a trace has its own.
+    pub fn shape(&self) -> Option<Shape> {
+        match self {
+            Self::Synthetic { arrival, isl, osl, .. } => Some(Shape { arrival: *arrival, isl: *isl, osl: *osl }),
+            Self::Trace { .. } => None,
+        }
+    }
+}
+
 /// The seed of a run that names none: runs are comparable unless asked to differ.
 pub const DEFAULT_SEED: u64 = 7;
 

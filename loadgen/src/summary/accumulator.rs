@@ -73,6 +73,7 @@ impl Accumulator {
                 shift.at
             }
             Record::Rate(rate) => rate.at,
+            Record::Load(load) => load.at,
             Record::Slo(slo) => {
                 self.slo = slo.slo;
                 slo.at

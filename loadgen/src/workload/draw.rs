@@ -58,6 +58,14 @@ impl Draw {
         }
     }
 
+    /// Draws from other distributions from now on, out of the same stream. Takes a fraction of a millisecond.
+    pub(crate) fn change(&mut self, isl: Lengths, osl: Lengths) -> Result<(), LengthsError> {
+        if (isl, osl) != (self.isl, self.osl) {
+            *self = Self::new(isl, osl, self.limits, self.clamp, self.stream.clone())?;
+        }
+        Ok(())
+    }
+
     /// The lengths of the next request. Ends: at least one attempt in a hundred or so succeeds.
     pub(crate) fn pair(&mut self) -> Pair {
         loop {

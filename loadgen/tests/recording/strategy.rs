@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use engine::cluster::How;
 use engine::units::{Role, Split};
+use loadgen::arrival::Arrival;
 use loadgen::recording::{
-    ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RequestCounts, RunRecord, SCHEMA,
-    ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
+    ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, RateRecord, Record, Recorder, RequestCounts, RunRecord,
+    SCHEMA, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
 };
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
 use loadgen::schedule::Segment;
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
+use loadgen::workload::Lengths;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -70,6 +72,7 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         1 => unit().prop_map(Record::Unit),
         1 => shift().prop_map(Record::Shift),
         1 => rate().prop_map(Record::Rate),
+        1 => load().prop_map(Record::Load),
         1 => (instant(), option::of(slo())).prop_map(|(at, slo)| Record::Slo(SloRecord { at, slo })),
         1 => lag().prop_map(Record::Lag),
     ]
@@ -192,6 +195,12 @@ fn shift() -> impl Strategy<Value = ShiftRecord> {
         .prop_map(|(drain, total, [in_flight, lost], abandoned)| ShiftEnd { drain, total, in_flight, lost, abandoned });
     (instant(), split(), split(), select(vec![How::Drain, How::Migrate]), option::of(ended))
         .prop_map(|(at, from, to, how, ended)| ShiftRecord { at, from, to, how, ended })
+}
+
+fn load() -> impl Strategy<Value = LoadRecord> {
+    let lengths = || select(vec![Lengths::Fixed(7), Lengths::Uniform(1, 90), Lengths::LogNormal(900.5, 0.7)]);
+    (instant(), select(vec![Arrival::Constant, Arrival::Poisson]), lengths(), lengths())
+        .prop_map(|(at, arrival, isl, osl)| LoadRecord { at, arrival, isl, osl })
 }
 
 fn rate() -> impl Strategy<Value = RateRecord> {

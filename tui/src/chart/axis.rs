@@ -95,6 +95,12 @@ impl TimeAxis {
         Some(column.min(columns - 1))
     }
 
+    /// The instant in the middle of a column.
+    pub fn instant(self, column: usize, columns: usize) -> Micros {
+        let (column, columns) = (column as u128 * 2 + 1, columns.max(1) as u128 * 2);
+        self.from + Micros((u128::from(self.length().0) * column / columns) as u64)
+    }
+
     /// Round instants for labels on an axis of `columns` columns.
     pub fn ticks(self, columns: usize) -> Vec<Micros> {
         let fits = (columns as u64 / ROOM).max(1);
@@ -144,6 +150,10 @@ mod tests {
         let old = TimeAxis::ending(Micros(100_000_000), minute);
         assert_eq!(old.column(Micros(100_000_000), 60), Some(59));
         assert_eq!(old.column(Micros(39_000_000), 60), None);
+        assert_eq!(
+            (0..60).map(|c| old.column(old.instant(c, 60), 60)).collect::<Vec<_>>(),
+            (0..60).map(Some).collect::<Vec<_>>()
+        );
         assert_eq!(old.ticks(60), [45, 60, 75, 90].map(|s| Micros(s * 1_000_000)));
     }
 }

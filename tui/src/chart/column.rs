@@ -41,6 +41,12 @@ pub fn visible(history: &[Slot], axis: TimeAxis) -> &[Slot] {
     history.get(from..to).unwrap_or(&[])
 }
 
+/// The slot that contains an instant.
+pub fn at(history: &[Slot], at: Micros) -> Option<&Slot> {
+    let index = history.partition_point(|slot| slot.start <= at).checked_sub(1)?;
+    history.get(index).filter(|slot| at < slot.start + slot.length)
+}
+
 /// Puts one value a slot into columns. A slot without a value leaves a gap where nothing else falls.
 pub fn columns(
     slots: &[Slot],

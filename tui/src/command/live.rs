@@ -17,14 +17,16 @@ use crate::shell::{self, Exit, LiveSource};
 /// # Errors
 /// When the input is wrong, the target cannot be opened, or the terminal cannot be used.
 pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
-    let LiveOptions { target, load, out } = options;
+    let LiveOptions { target, load, out, screen } = options;
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "the live screen needs a terminal; `pdtune record` runs without one"
     );
+    // Before anything is loaded: the terminal's answer must not come while the screen reads keys.
+    let theme = shell::theme(screen.theme.into(), screen.symbols.set());
     let connection = target.open()?;
     let shift_refused = connection.control.is_none().then(|| "not offered by this target".to_owned());
-    let offers = Offers { shift_refused, rate_refused: None };
+    let offers = Offers { shift_refused, rate_refused: None, read_only: screen.read_only };
     let handle = run::start(RunConfig { load, connection, record_to: out })?;
     let source = LiveSource {
         snapshots: handle.snapshots.clone(),
@@ -33,7 +35,7 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
         meters: handle.meters.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = runtime.block_on(shell::run(source));
+    let exit = runtime.block_on(shell::run(source, &theme));
     if !matches!(exit, Ok(Exit::Done)) && handle.snapshots.borrow().phase != Phase::Done {
         // Full only when nobody takes commands any more, and then the run is over.
         let _ = handle.commands.try_send(Command::Abort);

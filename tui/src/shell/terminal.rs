@@ -1,16 +1,19 @@
 //! The terminal: taken over on entry, given back on every way out, panics included.
 
+use std::fmt;
 use std::io::{self, BufWriter, Stdout, Write, stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::{Hide, Show};
-use crossterm::execute;
+use crossterm::event::DisableMouseCapture;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode,
 };
+use crossterm::{Command, execute};
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
 
 /// Whether the terminal is ours: whoever clears it gives the terminal back, and nobody does so twice.
@@ -20,6 +23,17 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
 /// A frame of a large terminal fits into one write.
 const FRAME_BYTES: usize = 128 * 1024;
+
+/// Asks for presses, dragging and the wheel. Crossterm's own command asks for every motion as well, which would redraw the
+/// screen for nothing.
+struct TakeMouse;
+
+impl Command for TakeMouse {
+    fn write_ansi(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        // 1002: buttons and motion while one is held; 1006: columns beyond 223.
+        f.write_str("\x1b[?1002h\x1b[?1006h")
+    }
+}
 
 /// The alternate screen in raw mode, for as long as it lives.
 pub struct Screen {
@@ -42,7 +56,7 @@ impl Screen {
         PANICKED.store(false, Ordering::SeqCst);
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
-        let entered = execute!(stdout(), EnterAlternateScreen, Hide)
+        let entered = execute!(stdout(), EnterAlternateScreen, Hide, TakeMouse)
             .and_then(|()| Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, stdout()))));
         match entered {
             Ok(terminal) => Ok(Self { terminal }),
@@ -64,6 +78,22 @@ impl Screen {
     }
 }
 
+impl Screen {
+    /// The size of what was drawn last.
+    pub fn area(&mut self) -> Rect {
+        self.terminal.get_frame().area()
+    }
+
+    /// Takes the mouse, or lets the terminal have it, to select text.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written to.
+    pub fn take_mouse(&mut self, ours: bool) -> io::Result<()> {
+        let out = self.terminal.backend_mut();
+        if ours { execute!(out, TakeMouse) } else { execute!(out, DisableMouseCapture) }
+    }
+}
+
 impl Drop for Screen {
     fn drop(&mut self) {
         restore();
@@ -79,7 +109,7 @@ pub(super) fn panicked() -> bool {
 fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = stdout();
-        let _ = execute!(out, EndSynchronizedUpdate, LeaveAlternateScreen, Show);
+        let _ = execute!(out, EndSynchronizedUpdate, DisableMouseCapture, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
         let _ = out.flush();
     }

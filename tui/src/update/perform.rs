@@ -6,23 +6,57 @@ use loadgen::time::Micros;
 
 use super::{Effect, Exit};
 use crate::action::{self, Action};
+use crate::chart::column;
 use crate::format;
-use crate::model::{AskedRate, Model, Overlay, ShiftDialog, rate, shift};
+use crate::model::{AskedRate, Form, Model, Overlay, Palette, ShiftDialog, rate, shift};
+use crate::view::help;
 
 /// Carries out `action`, or says why it cannot be done.
 pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(reason) = action::refusal(model, action) {
-        model.notify(format!("{}: {reason}", name(action)));
+        model.notify(format!("{}: {reason}", action::name(action)));
         return Vec::new();
     }
     match action {
         Action::RateUp => return set_rate(model, rate::up),
         Action::RateDown => return set_rate(model, rate::down),
         Action::Pause => return pause(model),
-        Action::Freeze => model.frozen = model.frozen.take().is_none().then(|| model.latest.clone()),
-        Action::Span => model.span = model.span.next(),
-        Action::Help => model.overlay = Overlay::Help,
-        Action::Back => model.overlay = Overlay::None,
+        Action::Freeze => freeze(model),
+        Action::Scrub(steps) => model.scrub(|line, now| line.step(i64::from(steps), now)),
+        Action::Oldest => {
+            let start = model.shown().history.first().map_or(Micros::ZERO, |slot| slot.start);
+            model.scrub(|line, now| line.place(start, now));
+        }
+        Action::Live => model.scrub(|line, _| line.live()),
+        Action::PreviousEvent => jump(model, false),
+        Action::NextEvent => jump(model, true),
+        Action::SpanLonger => model.scrub(|line, now| line.show(line.span().longer(), now)),
+        Action::SpanShorter => model.scrub(|line, now| line.show(line.span().shorter(), now)),
+        Action::FocusNext => model.focus = model.focus.next(),
+        Action::FocusPrevious => model.focus = model.focus.previous(),
+        Action::Zoom => model.look.zoomed = !model.look.zoomed,
+        Action::Heatmap => model.look.heat = !model.look.heat,
+        Action::Mouse => {
+            model.look.mouse = !model.look.mouse;
+            let owner = if model.look.mouse {
+                "this screen has the mouse"
+            } else {
+                "the terminal has the mouse; M takes it back"
+            };
+            model.notify(owner);
+            return vec![Effect::Mouse(model.look.mouse)];
+        }
+        Action::EditSlo => model.overlay = Overlay::Form(Form::slo(&model.latest)),
+        Action::EditLoad => model.overlay = Overlay::Form(Form::load(&model.latest)),
+        Action::Apply => return apply(model),
+        Action::Palette => model.overlay = Overlay::Palette(Palette::default()),
+        Action::RunCommand => return run_command(model),
+        Action::Erase => edit(model, |text| {
+            text.pop();
+        }),
+        Action::EraseAll => edit(model, String::clear),
+        Action::Help => model.overlay = Overlay::Help(0),
+        Action::Back => back(model),
         Action::Shift => model.overlay = Overlay::Shift(ShiftDialog::open(&model.latest)),
         Action::Previous => select(model, |position, _| position.saturating_sub(1)),
         Action::Next => select(model, |position, last| (position + 1).min(last)),
@@ -55,24 +89,106 @@ pub(super) fn words(command: &Command) -> String {
         Command::SetRate(rps) => format!("rate {}/s", format::rate(*rps)),
         Command::Pause => "pause".to_owned(),
         Command::Resume => "resume".to_owned(),
+        Command::Reshape(shape) => format!("{} arrivals, isl {}, osl {}", shape.arrival, shape.isl, shape.osl),
+        Command::SetSlo(Some(slo)) => format!("SLO {slo}"),
+        Command::SetSlo(None) => "no SLO".to_owned(),
         Command::Shift(split, how) => format!("shift to {split} ({how})"),
         Command::Finish => "finish".to_owned(),
         Command::Abort => "stop".to_owned(),
     }
 }
 
-fn name(action: Action) -> &'static str {
-    match action {
-        Action::RateUp | Action::RateDown => "rate",
-        Action::Pause => "pause",
-        _ => "shift",
+fn freeze(model: &mut Model) {
+    model.frozen = model.frozen.take().is_none().then(|| model.latest.clone());
+    // Thawed, the cursor's instant is looked up in the newest history.
+    model.scrub(|_, _| {});
+}
+
+/// Closes what is open, or goes one step back to the plain live screen.
+fn back(model: &mut Model) {
+    if model.overlay != Overlay::None {
+        model.overlay = Overlay::None;
+    } else if model.look.zoomed {
+        model.look.zoomed = false;
+    } else if model.timeline.cursor().is_some() {
+        model.scrub(|line, _| line.live());
+    } else if model.frozen.is_some() {
+        freeze(model);
     }
+}
+
+/// Puts the cursor at the marked event before or after it.
+fn jump(model: &mut Model, forward: bool) {
+    let shown = model.shown();
+    let from = model.timeline.cursor();
+    // The cursor looks at a whole slot: events in it are where it is already.
+    let slot = from.and_then(|at| column::at(&shown.history, at));
+    let (start, end) = match (from, slot) {
+        (Some(_), Some(slot)) => (slot.start, slot.start + slot.length),
+        (Some(at), None) => (at, at),
+        (None, _) => (shown.now, shown.now),
+    };
+    let mut marked = shown.events.iter().filter(|event| event.mark.is_some()).map(|event| event.at);
+    let found = if forward { marked.find(|at| *at >= end) } else { marked.rev().find(|at| *at < start) };
+    match found {
+        Some(at) => model.scrub(|line, now| line.place(at, now)),
+        None => model.notify(if forward { "no later event" } else { "no earlier event" }),
+    }
+}
+
+fn run_command(model: &mut Model) -> Vec<Effect> {
+    let Overlay::Palette(palette) = &model.overlay else { return Vec::new() };
+    let Some(row) = palette.chosen() else { return Vec::new() };
+    model.overlay = Overlay::None;
+    perform(model, row.action)
+}
+
+/// Asks for what the form says; what cannot be read is said in the form.
+fn apply(model: &mut Model) -> Vec<Effect> {
+    let Overlay::Form(form) = &mut model.overlay else { return Vec::new() };
+    match form.commands() {
+        Ok(commands) => {
+            model.overlay = Overlay::None;
+            for rps in commands.iter().filter_map(|command| match command {
+                Command::SetRate(rps) => Some(*rps),
+                _ => None,
+            }) {
+                model.asked_rate = Some(asked(model, rps));
+            }
+            commands.into_iter().map(Effect::Send).collect()
+        }
+        Err(wrong) => {
+            form.selected = wrong.field;
+            Vec::new()
+        }
+    }
+}
+
+/// Changes what was typed.
+pub(super) fn edit(model: &mut Model, change: impl FnOnce(&mut String)) {
+    match &mut model.overlay {
+        Overlay::Palette(palette) => {
+            change(&mut palette.text);
+            palette.selected = 0;
+        }
+        Overlay::Form(form) => {
+            if let Some(field) = form.fields.get_mut(form.selected) {
+                change(&mut field.text);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The rate that was asked for, until the run confirms it.
+fn asked(model: &Model, rps: f64) -> AskedRate {
+    AskedRate { rps, until: model.latest.now + Micros(5_000_000) }
 }
 
 fn set_rate(model: &mut Model, step: fn(f64) -> f64) -> Vec<Effect> {
     let before = model.asked_rate.map_or(model.latest.rate_rps, |asked| asked.rps);
     let rps = step(before);
-    model.asked_rate = Some(AskedRate { rps, until: model.latest.now + Micros(5_000_000) });
+    model.asked_rate = Some(asked(model, rps));
     vec![Effect::Send(Command::SetRate(rps))]
 }
 
@@ -88,6 +204,19 @@ fn finish(model: &mut Model) -> Vec<Effect> {
 }
 
 fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
+    if let Overlay::Help(from) = &mut model.overlay {
+        *from = to(*from, help::last_row());
+        return;
+    }
+    if let Overlay::Form(form) = &mut model.overlay {
+        form.selected = to(form.selected, form.fields.len().saturating_sub(1));
+        return;
+    }
+    if let Overlay::Palette(palette) = &mut model.overlay {
+        let last = palette.matches().len().saturating_sub(1);
+        palette.selected = to(palette.selected.min(last), last);
+        return;
+    }
     let moves = shift::moves(&model.latest);
     let Overlay::Shift(dialog) = &mut model.overlay else { return };
     let position = to(dialog.position(&moves), moves.len().saturating_sub(1));

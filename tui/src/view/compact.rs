@@ -1,41 +1,47 @@
-//! The layout from 60×14: three lines and the goodput chart.
+//! What the small layouts say in a line: goodput, latencies, units, the newest event.
 
 use loadgen::live::Snapshot;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::figures::{millis, role_paint, roles, span};
 use super::latency::Metric;
-use super::{events, footer, goodput, header, lanes};
+use super::{events, header, lanes};
 use crate::format;
-use crate::model::Model;
+use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::widget::fit::{self, Segment};
 
-/// Draws it.
-pub(super) fn compact(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let shown = model.shown();
-    let [headline, latency, units, chart, event, keys] = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Fill(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-    ])
-    .areas(area);
-    top(model, theme, headline, buf);
-    fit::draw(latencies(shown, theme), None, latency, buf);
-    fit::draw(busy(shown, theme), None, units, buf);
-    goodput::goodput(model, theme, chart, buf);
-    events::rows(shown, theme, event, buf);
-    footer::footer(model, theme, keys, buf);
+/// Draws as many of the three lines as there are places for.
+pub(super) fn header(model: &Model, theme: &Theme, lines: &[Rect], buf: &mut Buffer) {
+    if let Some(place) = lines.first() {
+        top(model, theme, *place, buf);
+    }
+    if let Some(place) = lines.get(1) {
+        fit::draw(latencies(model.here(), theme), None, *place, buf);
+    }
+    if let Some(place) = lines.get(2) {
+        fit::draw(busy(model.here(), theme), None, *place, buf);
+    }
+}
+
+/// The newest event, or why the screen shows so little.
+pub(super) fn event(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    if events::count(model) == 0 {
+        let text = format!("{} panels one by one: tab; all of them from 80×24", Panel::ALL.len());
+        fit::draw(vec![Segment::new(0, [span(theme, Paint::Dim, text)])], None, area, buf);
+    } else {
+        events::rows(model, theme, area, buf);
+    }
 }
 
 /// `GOODPUT 14.6/s ▲  attain 96%  2P2D  02:31`, and the state when it is not the plain one.
 pub(super) fn top(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let shown = model.shown();
+    let shown = model.here();
     let mut left = vec![Segment::new(0, header::headline(shown, theme, "/s"))];
     if let Some(attainment) = shown.recent.attainment {
         let text = format!("{}%", format::percent(attainment));
@@ -43,7 +49,7 @@ pub(super) fn top(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     left.push(Segment::new(2, [span(theme, Paint::Headline, shown.split.to_string())]));
     left.push(Segment::new(4, [span(theme, Paint::Text, format::clock(shown.now))]));
-    left.extend(header::frozen(model, theme).map(|segment| Segment { rank: 1, ..segment }));
+    left.extend(header::not_now(model, theme).map(|segment| Segment { rank: 1, ..segment }));
     left.push(Segment::new(1, [header::state(model, theme)]));
     fit::draw(left, None, area, buf);
 }

@@ -5,44 +5,78 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::figures::span;
+use super::figures::{is_down, span};
 use crate::format;
-use crate::model::Model;
+use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::widget::panel;
 
-/// Draws the panel.
+/// Draws the panel. With a cursor it starts from what had happened by then.
 pub(super) fn panel(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let shown = model.shown();
+    let (all, until) = (model.shown().events.len(), known(model).len());
     let title = Line::from(span(theme, Paint::Title, "EVENTS"));
-    let count = Line::from(span(theme, Paint::Dim, shown.events.len().to_string()));
-    let inner = panel::panel(theme, title, count, area, buf);
-    rows(shown, theme, inner, buf);
+    let count = if until == all { all.to_string() } else { format!("{until} of {all}") };
+    let count = Line::from(span(theme, Paint::Dim, count));
+    let inner = panel::panel(theme, model.focus == Panel::Events, title, count, area, buf);
+    if inner.height > 0 && self::count(model) == 0 {
+        buf.set_line(inner.x, inner.y, &span(theme, Paint::Dim, " nothing has happened yet").into(), inner.width);
+    }
+    rows(model, theme, inner, buf);
+}
+
+/// How many rows there are to show.
+pub(super) fn count(model: &Model) -> usize {
+    known(model).len() + warnings_of(&model.latest).len()
 }
 
 /// Draws standing warnings and then events, one a row.
-pub(super) fn rows(shown: &Snapshot, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let events = shown.events.iter().rev().map(|event| line(event, theme));
-    for (row, line) in area.rows().zip(warnings(shown, theme).into_iter().chain(events)) {
+pub(super) fn rows(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let here = model.timeline.cursor().map(|_| model.here());
+    let is_here =
+        |event: &Event| here.is_some_and(|here| model.timeline.cursor() <= Some(event.at) && event.at < here.now);
+    let events = known(model).iter().rev().map(|event| line(event, is_here(event), theme));
+    for (row, line) in area.rows().zip(warnings(&model.latest, theme).into_iter().chain(events)) {
         buf.set_line(row.x, row.y, &line, row.width);
     }
 }
 
-/// What holds as long as it holds: a lost recording, a client that is itself the limit.
-fn warnings(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    if let Some(reason) = &shown.health.recording_lost {
-        lines.push(span(theme, Paint::Alert, format!(" {} recording lost: {reason} ", theme.symbols.bad)).into());
-    }
-    if let Some(verdict) = &shown.health.verdict {
-        lines.push(
-            span(theme, Paint::Warn, format!(" {} the client is the limit: {verdict}", theme.symbols.warn)).into(),
-        );
-    }
-    lines
+/// The events up to the cursor.
+fn known(model: &Model) -> &[Event] {
+    let events = &model.shown().events;
+    let until = match model.timeline.cursor() {
+        Some(_) => events.partition_point(|event| event.at < model.here().now),
+        None => events.len(),
+    };
+    events.get(..until).unwrap_or(&[])
 }
 
-fn line(event: &Event, theme: &Theme) -> Line<'static> {
+/// What holds as long as it holds, whatever the cursor looks at: a target that is down, a lost recording, a client that is
+/// itself the limit.
+fn warnings_of(now: &Snapshot) -> Vec<(Paint, String)> {
+    let mut texts = Vec::new();
+    if let Some(outage) = now.outage.as_ref().filter(|_| is_down(now)) {
+        let tries =
+            if now.rate_rps > 0.0 { format!("; tried again {}/s", format::rate(now.rate_rps)) } else { String::new() };
+        let since = format::duration(now.now.since(outage.since));
+        let failed = format::count(outage.failed);
+        texts.push((Paint::Alert, format!("target down for {since}: {failed} failed{tries}: {} ", outage.error)));
+    }
+    if let Some(reason) = &now.health.recording_lost {
+        texts.push((Paint::Alert, format!("recording lost: {reason} ")));
+    }
+    if let Some(verdict) = &now.health.verdict {
+        texts.push((Paint::Warn, format!("the client is the limit: {verdict}")));
+    }
+    texts
+}
+
+fn warnings(now: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
+    let sign = |paint| if paint == Paint::Alert { theme.symbols.bad } else { theme.symbols.warn };
+    let line = |(paint, text): (Paint, String)| span(theme, paint, format!(" {} {text}", sign(paint))).into();
+    warnings_of(now).into_iter().map(line).collect()
+}
+
+fn line(event: &Event, is_here: bool, theme: &Theme) -> Line<'static> {
     let (word, paint) = match event.mark {
         Some(MarkKind::Shift) => ("shift", Paint::Mark),
         Some(MarkKind::Load) => ("load", Paint::Text),
@@ -50,8 +84,9 @@ fn line(event: &Event, theme: &Theme) -> Line<'static> {
         Some(MarkKind::Failure) => ("failure", Paint::Bad),
         None => ("", Paint::Dim),
     };
+    let (cursor, time) = if is_here { (theme.symbols.cursor, Paint::Cursor) } else { (" ", Paint::Dim) };
     Line::from_iter([
-        span(theme, Paint::Dim, format!(" {}  ", format::clock(event.at))),
+        span(theme, time, format!("{cursor}{}  ", format::clock(event.at))),
         span(theme, paint, format!("{word:<7} ")),
         span(theme, Paint::Text, event.text.clone()),
     ])

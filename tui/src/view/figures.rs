@@ -10,7 +10,7 @@ use crate::format;
 use crate::theme::{Paint, Theme};
 
 /// What a screen says when no SLO is set.
-pub(super) const NO_SLO: &str = "set an SLO: --slo ttft=400ms,tpot=25ms";
+pub(super) const NO_SLO: &str = "set an SLO: o, or --slo ttft=400ms,tpot=25ms";
 
 /// Where a role's units are drawn.
 pub(super) fn role_paint(role: Role) -> Paint {
@@ -25,6 +25,14 @@ pub(super) fn role_paint(role: Role) -> Paint {
 pub(super) fn is_waiting(snapshot: &Snapshot) -> bool {
     let c = &snapshot.counts;
     c.completed == 0 && c.failed == 0 && c.cut == 0 && snapshot.recent.ttft.p50.is_none()
+}
+
+/// Errors in a row from which on the target counts as down rather than unlucky.
+const DOWN: u64 = 3;
+
+/// Whether every request fails.
+pub(super) fn is_down(snapshot: &Snapshot) -> bool {
+    snapshot.outage.as_ref().is_some_and(|outage| outage.failed >= DOWN)
 }
 
 /// `waiting for the first answer, 3.2s, 12 sent`.

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::figures::{NO_SLO, is_waiting, pair, span, trend, waiting};
+use super::figures::{NO_SLO, is_down, is_waiting, pair, span, trend, waiting};
 use crate::format;
 use crate::model::Model;
 use crate::theme::{Paint, Theme};
@@ -19,10 +19,13 @@ const LATE: Micros = Micros(5_000);
 pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let shown = model.shown();
     let mut left = vec![Segment::new(0, [state(model, theme)])];
-    left.extend(frozen(model, theme));
+    left.extend(not_now(model, theme));
+    if model.offers.read_only {
+        left.push(Segment::new(2, [span(theme, Paint::Warn, "READ-ONLY")]));
+    }
     left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.clone())]));
     left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.clone())]));
-    left.push(Segment::new(1, [span(theme, Paint::Text, progress(shown))]));
+    left.push(Segment::new(1, [span(theme, Paint::Text, progress(&model.latest))]));
     left.push(Segment::new(7, [span(theme, Paint::Dim, format!("seed {}", shown.seed))]));
     left.push(recording(shown, theme));
     left.push(dropped(shown, theme));
@@ -32,7 +35,7 @@ pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
 
 /// Line 2: goodput first, then what explains it, the split at the right.
 pub(super) fn goodput(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let shown = model.shown();
+    let shown = model.here();
     let recent = &shown.recent;
     let mut left = vec![Segment::new(0, headline(shown, theme, if area.width >= 100 { " req/s" } else { "/s" }))];
     if let Some(attainment) = recent.attainment {
@@ -104,6 +107,7 @@ pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
     let (symbol, word, paint) = match model.latest.phase {
         Phase::Done => (s.done, "DONE, q to quit", Paint::Headline),
         _ if model.ended => (s.bad, "RUN ENDED, q to quit", Paint::Bad),
+        _ if is_down(&model.latest) => (s.bad, "TARGET DOWN", Paint::Alert),
         Phase::Loading => (s.on, "LIVE", Paint::Good),
         Phase::Paused => (s.paused, "PAUSED", Paint::Warn),
         Phase::Finishing => (s.off, "FINISHING", Paint::Warn),
@@ -111,14 +115,22 @@ pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
     span(theme, paint, format!("{symbol} {word}"))
 }
 
-/// ` FROZEN 12s `, while the picture is held still.
-pub(super) fn frozen(model: &Model, theme: &Theme) -> Option<Segment> {
-    let since = model.frozen_for()?;
-    Some(Segment::new(0, [span(theme, Paint::Alert, format!(" FROZEN {}s ", since.0 / 1_000_000))]))
+/// ` FROZEN 12s ` while the picture is held still, ` AT 01:23, 28s AGO ` while the cursor is in the past: figures of another
+/// time must never pass for those of now.
+pub(super) fn not_now(model: &Model, theme: &Theme) -> Option<Segment> {
+    let text = match (model.timeline.cursor(), model.frozen_for()) {
+        (Some(_), _) => {
+            let at = model.here().now;
+            format!(" AT {}, {} AGO ", format::clock(at), format::duration(model.latest.now.since(at)))
+        }
+        (None, Some(since)) => format!(" FROZEN {}s ", since.0 / 1_000_000),
+        (None, None) => return None,
+    };
+    Some(Segment::new(0, [span(theme, Paint::Alert, text)]))
 }
 
 fn rate(model: &Model, theme: &Theme) -> Segment {
-    let now = format::rate(model.latest.rate_rps);
+    let now = format::rate(model.here().rate_rps);
     match model.asked_rate {
         Some(asked) => {
             let text = format!("{now}{}{}/s", theme.symbols.arrow, format::rate(asked.rps));

@@ -9,26 +9,36 @@ use crate::action;
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
 
-const LEGEND: [&str; 4] = [
+const LEGEND: [&str; 6] = [
     "lag: sent − due, the delay that is the client's own; TTFT counts from due",
     "goodput: requests per second that completed and met every bound of the SLO",
     "lanes: % of the last second in steps, q waiting, b in the batch, kv held",
-    "charts: p95 above p50, ┄ SLO or offered, ┊ event, a gap: nothing completed",
+    "lines: p95 above p50 over 10 s, a gap: nothing completed",
+    "charts: ┄ SLO or offered, ┊ event, ┃ cursor",
+    "heatmaps: every request, · few to █ many; rows from ┄ up miss the SLO",
 ];
 
-/// Draws the overlay.
-pub(super) fn help(theme: &Theme, area: Rect, buf: &mut Buffer) {
+/// How far the list can be scrolled.
+pub fn last_row() -> usize {
+    action::help().count() + LEGEND.len()
+}
+
+/// Draws the overlay from row `from` on, or as far down as there is anything to show.
+pub(super) fn help(theme: &Theme, from: usize, area: Rect, buf: &mut Buffer) {
     let keys = action::help().map(|row| {
-        let line = Line::from_iter([
-            span(theme, Paint::Key, format!(" {:>6}  ", row.keys)),
-            span(theme, Paint::Text, row.help),
-        ]);
-        Row::new(u8::from(row.place != action::Place::Live), line)
+        Line::from_iter([span(theme, Paint::Key, format!(" {:>6}  ", row.keys)), span(theme, Paint::Text, row.help)])
     });
-    let mut rows: Vec<Row> = keys.collect();
-    rows.push(Row::new(3, Line::default()));
-    rows.extend(LEGEND.map(|text| Row::new(2, span(theme, Paint::Dim, format!(" {text}")))));
+    let legend = LEGEND.map(|text| Line::from(span(theme, Paint::Dim, format!(" {text}"))));
+    let all: Vec<Line<'static>> = keys.chain([Line::default()]).chain(legend).collect();
+    let seen = usize::from(area.height.saturating_sub(2)).max(1);
+    let from = from.min(all.len().saturating_sub(seen));
+    let place = if all.len() > seen {
+        format!("↑↓:{}-{} of {}  ", from + 1, from + seen, all.len())
+    } else {
+        String::new()
+    };
+    let rows = all.into_iter().skip(from).map(|line| Row::new(0, line)).collect();
     let title = Line::from(span(theme, Paint::Title, "HELP"));
-    let close = Line::from(span(theme, Paint::Dim, "esc:close"));
+    let close = Line::from(span(theme, Paint::Dim, format!("{place}esc:close")));
     popup(theme, title, close, rows, 92, area, buf);
 }

@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::figures::{role_paint, roles, side, span, state};
 use crate::format;
+use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::widget::{bar::bar, panel};
 
@@ -19,22 +20,24 @@ pub(super) fn wanted_height(units: &[UnitView]) -> u16 {
 }
 
 /// Draws a panel for each role, side by side.
-pub(super) fn panels(units: &[UnitView], theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn panels(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let units = model.here().units.as_slice();
+    let focus = model.focus == Panel::Units;
     let roles = roles(units);
     if roles.is_empty() {
         let title = Line::from(span(theme, Paint::Title, "UNITS"));
-        let inner = panel::panel(theme, title, Line::default(), area, buf);
+        let inner = panel::panel(theme, focus, title, Line::default(), area, buf);
         let text = span(theme, Paint::Dim, "the target does not say what its units do");
         buf.set_line(inner.x, inner.y, &Line::from(text), if inner.height > 0 { inner.width } else { 0 });
         return;
     }
     let places = Layout::horizontal(vec![Constraint::Fill(1); roles.len()]).split(area);
     for (role, place) in roles.into_iter().zip(places.iter()) {
-        role_panel(units, role, theme, *place, buf);
+        role_panel(units, role, focus, theme, *place, buf);
     }
 }
 
-fn role_panel(units: &[UnitView], role: Role, theme: &Theme, area: Rect, buf: &mut Buffer) {
+fn role_panel(units: &[UnitView], role: Role, focus: bool, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let sums = side(units, role);
     let lanes: Vec<&UnitView> = units.iter().filter(|unit| unit.role == role).collect();
     let title = format!("{} ×{}", role.to_string().to_uppercase(), lanes.len());
@@ -53,7 +56,7 @@ fn role_panel(units: &[UnitView], role: Role, theme: &Theme, area: Rect, buf: &m
     let title = Line::from(
         span(theme, role_paint(role), title).style(theme.style(role_paint(role)).patch(theme.style(Paint::Title))),
     );
-    let inner = panel::panel(theme, title, Line::from(span(theme, Paint::Text, figures)), area, buf);
+    let inner = panel::panel(theme, focus, title, Line::from(span(theme, Paint::Text, figures)), area, buf);
     let (seen, folded) = fold(&lanes, usize::from(inner.height));
     let mut rows = inner.rows();
     for (unit, row) in seen.into_iter().zip(rows.by_ref()) {

@@ -1,15 +1,18 @@
 //! The TTFT and TPOT charts.
 
 use loadgen::live::{Percentiles, Slot, Snapshot};
+use loadgen::measure::SlotHistogram;
 use loadgen::time::Micros;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 
 use super::figures::{is_waiting, percentiles, span};
 use super::goodput::{empty, marks};
-use crate::chart::{ChartSpec, Series, TimeAxis, Unit, ValueAxis, column};
-use crate::model::Model;
+use super::heatmap::heatmap;
+use crate::chart::{ChartSpec, Mark, Series, Unit, ValueAxis, column};
+use crate::format;
+use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::widget::{panel, plot};
 
@@ -47,37 +50,102 @@ impl Metric {
         }
     }
 
-    fn of(self, slot: &Slot) -> Percentiles {
+    /// The panel that shows it.
+    pub(super) fn panel(self) -> Panel {
         match self {
-            Self::Ttft => slot.ttft,
-            Self::Tpot => slot.tpot,
+            Self::Ttft => Panel::Ttft,
+            Self::Tpot => Panel::Tpot,
+        }
+    }
+
+    /// Every value of a slot.
+    pub(super) fn values(self, slot: &Slot) -> &SlotHistogram {
+        match self {
+            Self::Ttft => &slot.ttft_values,
+            Self::Tpot => &slot.tpot_values,
+        }
+    }
+
+    /// What the lines show of a slot: the percentiles over the window that ends with it, as remembered from then, so that
+    /// single seconds of a few requests do not jump. A slot longer than the window has enough of its own.
+    fn of(self, slot: &Slot) -> Percentiles {
+        let then = slot.then.as_ref().filter(|then| slot.length < then.recent.window);
+        match (self, then) {
+            (_, Some(then)) => self.recent(then),
+            (Self::Ttft, None) => slot.ttft,
+            (Self::Tpot, None) => slot.tpot,
         }
     }
 }
 
-/// Draws the median and the 95th percentile of each second over time, with the bound of the SLO.
+/// From this height on, a zoomed panel shows the lines and the heatmap.
+const BOTH: u16 = 18;
+
+/// Draws the panel of a latency: its percentiles as lines, every request as a heatmap, or both where there is room.
 pub(super) fn latency(model: &Model, theme: &Theme, metric: Metric, area: Rect, buf: &mut Buffer) {
+    if model.look.zoomed && area.height >= BOTH {
+        let [upper, lower] = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(area);
+        lines(model, theme, metric, upper, buf);
+        heatmap(model, theme, metric, lower, buf);
+    } else if model.look.heat {
+        heatmap(model, theme, metric, area, buf);
+    } else {
+        lines(model, theme, metric, area, buf);
+    }
+}
+
+/// Draws the median and the 95th percentile over time, with the bound of the SLO.
+fn lines(model: &Model, theme: &Theme, metric: Metric, area: Rect, buf: &mut Buffer) {
     let shown = model.shown();
-    let bound = metric.bound(shown);
+    let here = model.here();
     let which: &[_] = if area.width >= 46 { &["p50", "p95", "p99"] } else { &["p50", "p95"] };
     let title = Line::from_iter([span(theme, Paint::Title, metric.name()), span(theme, Paint::Dim, " ms")]);
-    let figures = Line::from(percentiles(theme, metric.recent(shown), bound, which));
-    let inner = panel::panel(theme, title, figures, area, buf);
+    let figures = Line::from(percentiles(theme, metric.recent(here), metric.bound(here), which));
+    let inner = panel::panel(theme, model.focus == metric.panel(), title, figures, area, buf);
     if is_waiting(shown) {
         empty(theme, "no answer yet", inner, buf);
         return;
     }
-    let time = TimeAxis::ending(shown.now, model.span.length());
+    let time = model.axis();
     let slots = column::visible(&shown.history, time);
-    let count = plot::dot_columns(inner);
+    let count = plot::dot_columns(theme, inner);
     let line = |paint, pick: fn(Percentiles) -> Option<Micros>| Series {
         paint,
         columns: column::columns(slots, time, count, |_, slot| pick(metric.of(slot)).map(Micros::as_millis_f64)),
     };
     let series = vec![line(Paint::Median, |p| p.p50), line(Paint::Tail, |p| p.p95)];
     let highest = series.iter().map(|s| column::highest(&s.columns)).fold(0.0, f64::max);
-    let bound = bound.map(Micros::as_millis_f64);
+    let bound = metric.bound(shown).map(Micros::as_millis_f64);
     let value = ValueAxis::covering(highest, bound, Unit::Millis);
-    let spec = ChartSpec { time, value, bound, offered: None, series, marks: marks(shown) };
+    let cursor = cursor(model, metric);
+    let bounds_before = bounds_before(slots, metric, metric.bound(shown));
+    let spec = ChartSpec { time, value, bound, bounds_before, offered: None, series, marks: marks(shown), cursor };
     plot::plot(theme, &spec, inner, buf);
+}
+
+/// What the bound was before it was changed, as the slots remember it.
+fn bounds_before(slots: &[Slot], metric: Metric, now: Option<Micros>) -> Vec<(Micros, Option<f64>)> {
+    let mut before: Vec<(Micros, Option<Micros>)> = Vec::new();
+    for (slot, then) in slots.iter().filter_map(|slot| Some((slot, slot.then.as_deref()?))) {
+        let (end, bound) = (slot.start + slot.length, metric.bound(then));
+        match before.last_mut() {
+            Some((until, same)) if *same == bound => *until = end,
+            _ => before.push((end, bound)),
+        }
+    }
+    before.pop_if(|(_, bound)| *bound == now);
+    before.into_iter().map(|(until, bound)| (until, bound.map(Micros::as_millis_f64))).collect()
+}
+
+/// The cursor with what the lines are there.
+pub(super) fn cursor(model: &Model, metric: Metric) -> Option<Mark> {
+    let at = model.timeline.cursor()?;
+    let slot = column::at(&model.shown().history, at)?;
+    let figure = |value: Option<Micros>| value.map_or_else(|| "?".to_owned(), format::millis);
+    let of = metric.of(slot);
+    let label = match of.p95 {
+        Some(_) => format!("p50 {} p95 {}", figure(of.p50), figure(of.p95)),
+        None => "nothing completed".to_owned(),
+    };
+    Some(Mark { at, label })
 }

@@ -11,11 +11,11 @@ use crate::widget::fit::{self, Segment};
 
 /// Draws as many lines as there are rows.
 pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let shown = model.shown();
+    let shown = model.here();
     let mut rows: Vec<Vec<Segment>> = vec![vec![Segment::new(0, header::headline(shown, theme, "/s"))]];
     rows.extend(compact::latencies(shown, theme).into_iter().take(2).map(|segment| vec![segment]));
     let mut state = vec![Segment::new(1, [header::state(model, theme)])];
-    state.extend(header::frozen(model, theme));
+    state.extend(header::not_now(model, theme));
     state.push(Segment::new(2, [figures::span(theme, Paint::Text, shown.split.to_string())]));
     state.push(Segment::new(3, [figures::span(theme, Paint::Text, format::clock(shown.now))]));
     rows.push(state);
@@ -27,7 +27,7 @@ pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
     for (place, segments) in body.rows().zip(rows) {
         fit::draw(segments, None, place, buf);
     }
-    events::rows(shown, theme, Rect { y: body.y + used, height: body.height - used, ..body }, buf);
+    events::rows(model, theme, Rect { y: body.y + used, height: body.height - used, ..body }, buf);
     if with_keys {
         footer::footer(model, theme, Rect { y: area.bottom() - 1, height: 1, ..area }, buf);
     }

@@ -8,16 +8,16 @@ use ratatui::text::Line;
 
 use super::figures::{pair, role_paint, roles, side, span};
 use crate::format;
-use crate::model::Model;
+use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::widget::{panel, wrap::wrap};
 
 /// Draws the panel.
 pub(super) fn split(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let shown = model.shown();
+    let shown = model.here();
     let title = Line::from(span(theme, Paint::Title, "SPLIT"));
     let right = Line::from(span(theme, Paint::Headline, shown.split.to_string()));
-    let inner = panel::panel(theme, title, right, area, buf);
+    let inner = panel::panel(theme, model.focus == Panel::Split, title, right, area, buf);
     let mut lines = shifts(shown, theme);
     lines.push(limit(shown, theme));
     let sides = sides(shown, theme);

@@ -7,8 +7,16 @@ use ratatui::widgets::{Block, Widget};
 
 use crate::theme::{Paint, Theme};
 
-/// Draws the frame and returns what is inside. The right title is left out when it does not fit beside the left one.
-pub fn panel(theme: &Theme, title: Line<'static>, right: Line<'static>, area: Rect, buf: &mut Buffer) -> Rect {
+/// Draws the frame, a thick one in focus, and returns what is inside. The right title is left out when it does not fit beside
+/// the left one.
+pub fn panel(
+    theme: &Theme,
+    focus: bool,
+    title: Line<'static>,
+    right: Line<'static>,
+    area: Rect,
+    buf: &mut Buffer,
+) -> Rect {
     let padded = |mut line: Line<'static>| {
         line.spans.insert(0, Span::raw(" "));
         line.push_span(Span::raw(" "));
@@ -18,7 +26,8 @@ pub fn panel(theme: &Theme, title: Line<'static>, right: Line<'static>, area: Re
     let title = padded(title);
     let right = Some(right).filter(|line| line.width() > 0).map(padded);
     let right = right.filter(|line| title.width() + line.width() < room);
-    let mut block = Block::bordered().border_style(theme.style(Paint::Border)).title_top(title);
+    let (paint, frame) = if focus { (Paint::Focus, theme.symbols.focus) } else { (Paint::Border, theme.symbols.frame) };
+    let mut block = Block::bordered().border_set(frame).border_style(theme.style(paint)).title_top(title);
     if let Some(right) = right {
         block = block.title_top(right.right_aligned());
     }

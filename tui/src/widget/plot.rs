@@ -1,55 +1,70 @@
-//! Paints a chart: value axis on the left, time axis below, a row for the labels of marks above, lines in braille dots.
+//! Paints a chart: value axis on the left, time axis below, a row for the labels of marks above, lines in the glyphs that the
+//! terminal has.
+
+mod heat;
+mod lines;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::chart::{ChartSpec, Column, Mark, Series, ValueAxis};
+use crate::chart::{ChartSpec, Column, Mark, TimeAxis, ValueAxis};
 use crate::format;
 use crate::theme::{Paint, Theme};
 
+pub use heat::heat;
+use lines::Grid;
+
 /// Columns of the value axis: four for the label, one for the tick.
 const GUTTER: u16 = 5;
-const DOTS_ACROSS: usize = 2;
-const DOTS_DOWN: usize = 4;
-/// Bits of a braille cell, by row and column of the dot (Unicode, block U+2800).
-const BRAILLE: [[u8; DOTS_ACROSS]; DOTS_DOWN] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
 
 /// How many columns of dots a chart in `area` has.
-pub fn dot_columns(area: Rect) -> usize {
-    usize::from(area.width.saturating_sub(GUTTER)) * DOTS_ACROSS
+pub fn dot_columns(theme: &Theme, area: Rect) -> usize {
+    usize::from(area.width.saturating_sub(GUTTER)) * Grid::of(theme.set).across
+}
+
+/// The part of `area` between the axes, where there is room for any.
+pub fn body(area: Rect) -> Option<Rect> {
+    if area.width <= GUTTER || area.height == 0 {
+        return None;
+    }
+    let axes = u16::from(is_roomy(area));
+    Some(Rect { x: area.x + GUTTER, y: area.y + axes, width: area.width - GUTTER, height: area.height - 2 * axes })
+}
+
+fn is_roomy(area: Rect) -> bool {
+    area.height >= 4
 }
 
 /// Paints `spec` into `area`. Too small an area gets the lines alone, or nothing.
 pub fn plot(theme: &Theme, spec: &ChartSpec, area: Rect, buf: &mut Buffer) {
-    if area.width <= GUTTER || area.height == 0 {
-        return;
-    }
-    let roomy = area.height >= 4;
-    let body = Rect {
-        x: area.x + GUTTER,
-        y: area.y + u16::from(roomy),
-        width: area.width - GUTTER,
-        height: area.height - 2 * u16::from(roomy),
-    };
+    let Some(body) = body(area) else { return };
+    let grid = Grid::of(theme.set);
     value_axis(theme, spec, area.x, body, buf);
-    if let Some(bound) = spec.bound
-        && let Some(y) = row(spec.value, bound, body)
-    {
-        for x in body.x..body.right() {
+    bounds(theme, spec, body, buf);
+    if let Some(offered) = &spec.offered {
+        dashes(theme, grid, spec.value, offered, body, buf);
+    }
+    verticals(theme, spec.time, &spec.marks, None, body, buf);
+    for series in &spec.series {
+        grid.line(theme, spec.value, series, body, buf);
+    }
+    verticals(theme, spec.time, &[], spec.cursor.as_ref(), body, buf);
+    if is_roomy(area) {
+        far_bound(theme, spec, area, buf);
+        labels(theme, spec.time, &spec.marks, spec.cursor.as_ref(), Rect { y: area.y, height: 1, ..body }, buf);
+        time_axis(theme, spec.time, Rect { y: area.bottom() - 1, height: 1, ..body }, buf);
+    }
+}
+
+/// The bound as it held at each instant.
+fn bounds(theme: &Theme, spec: &ChartSpec, body: Rect, buf: &mut Buffer) {
+    for (column, x) in (body.x..body.right()).enumerate() {
+        let at = spec.time.instant(column, usize::from(body.width));
+        let before = spec.bounds_before.iter().find(|(until, _)| at < *until);
+        let bound = before.map_or(spec.bound, |(_, bound)| *bound);
+        if let Some(y) = bound.and_then(|bound| row(spec.value, bound, body)) {
             put(buf, x, y, theme.symbols.bound, theme, Paint::Slo);
         }
-    }
-    if let Some(offered) = &spec.offered {
-        dashes(theme, spec.value, offered, body, buf);
-    }
-    marks(theme, spec, body, buf);
-    for series in &spec.series {
-        dots(theme, spec.value, series, body, buf);
-    }
-    if roomy {
-        far_bound(theme, spec, area, buf);
-        mark_labels(theme, spec, Rect { y: area.y, height: 1, ..body }, buf);
-        time_axis(theme, spec, Rect { y: area.bottom() - 1, height: 1, ..body }, buf);
     }
 }
 
@@ -61,8 +76,9 @@ fn put(buf: &mut Buffer, x: u16, y: u16, symbol: &str, theme: &Theme, paint: Pai
 
 /// The row of cells in which `value` lies; `None` above the axis.
 fn row(axis: ValueAxis, value: f64, body: Rect) -> Option<u16> {
-    let dots = usize::from(body.height) * DOTS_DOWN;
-    (value <= axis.top && dots > 0).then(|| body.y + (dot(axis, value, dots) / DOTS_DOWN) as u16)
+    // Four to a cell whatever the glyphs are, so that a bound does not jump with them.
+    let dots = usize::from(body.height) * 4;
+    (value <= axis.top && dots > 0).then(|| body.y + (dot(axis, value, dots) / 4) as u16)
 }
 
 /// The dot row of `value`, counted from above.
@@ -102,8 +118,8 @@ fn label(buf: &mut Buffer, x: u16, y: u16, text: &str, theme: &Theme, paint: Pai
     buf.set_stringn(x, y, format!("{text:>4}"), usize::from(GUTTER - 1), theme.style(paint));
 }
 
-fn dashes(theme: &Theme, axis: ValueAxis, columns: &[Option<Column>], body: Rect, buf: &mut Buffer) {
-    for (x, pair) in (body.x..body.right()).zip(columns.chunks(DOTS_ACROSS)) {
+fn dashes(theme: &Theme, grid: Grid, axis: ValueAxis, columns: &[Option<Column>], body: Rect, buf: &mut Buffer) {
+    for (x, pair) in (body.x..body.right()).zip(columns.chunks(grid.across)) {
         let Some(column) = pair.iter().flatten().last() else { continue };
         if let Some(y) = row(axis, column.last, body) {
             put(buf, x, y, theme.symbols.bound, theme, Paint::Offered);
@@ -111,23 +127,34 @@ fn dashes(theme: &Theme, axis: ValueAxis, columns: &[Option<Column>], body: Rect
     }
 }
 
-fn mark_column(spec: &ChartSpec, mark: &Mark, body: Rect) -> Option<u16> {
-    spec.time.column(mark.at, usize::from(body.width)).map(|column| body.x + column as u16)
+fn column(time: TimeAxis, mark: &Mark, body: Rect) -> Option<u16> {
+    time.column(mark.at, usize::from(body.width)).map(|column| body.x + column as u16)
 }
 
-fn marks(theme: &Theme, spec: &ChartSpec, body: Rect, buf: &mut Buffer) {
-    for x in spec.marks.iter().filter_map(|mark| mark_column(spec, mark, body)) {
+fn verticals(theme: &Theme, time: TimeAxis, marks: &[Mark], cursor: Option<&Mark>, body: Rect, buf: &mut Buffer) {
+    let marks = marks.iter().map(|mark| (mark, theme.symbols.mark, Paint::Mark));
+    for (mark, symbol, paint) in marks.chain(cursor.map(|cursor| (cursor, theme.symbols.now, Paint::Cursor))) {
+        let Some(x) = column(time, mark, body) else { continue };
         for y in body.y..body.bottom() {
-            put(buf, x, y, theme.symbols.mark, theme, Paint::Mark);
+            put(buf, x, y, symbol, theme, paint);
         }
     }
 }
 
-/// The newest labels win; one that would touch another is left out.
-fn mark_labels(theme: &Theme, spec: &ChartSpec, place: Rect, buf: &mut Buffer) {
+/// The label of the cursor, then those of marks, the newest first; one that would touch another is left out.
+fn labels(theme: &Theme, time: TimeAxis, marks: &[Mark], cursor: Option<&Mark>, place: Rect, buf: &mut Buffer) {
+    let mut taken = place.right()..place.right();
+    if let Some(cursor) = cursor
+        && let Some(x) = column(time, cursor, place)
+    {
+        let width = (unicode_width::UnicodeWidthStr::width(cursor.label.as_str()) as u16).min(place.width);
+        let start = x.saturating_sub(width / 2).clamp(place.x, place.right() - width);
+        buf.set_stringn(start, place.y, &cursor.label, usize::from(place.right() - start), theme.style(Paint::Cursor));
+        taken = start.saturating_sub(1)..start + width + 1;
+    }
     let mut free_until = place.right();
-    for mark in spec.marks.iter().rev() {
-        let Some(x) = mark_column(spec, mark, place) else { continue };
+    for mark in marks.iter().rev() {
+        let Some(x) = column(time, mark, place) else { continue };
         let text = format!("{}{}", theme.symbols.down, mark.label);
         let width = unicode_width::UnicodeWidthStr::width(text.as_str()) as u16;
         let (start, text) = if x + width <= free_until {
@@ -139,57 +166,22 @@ fn mark_labels(theme: &Theme, spec: &ChartSpec, place: Rect, buf: &mut Buffer) {
         } else {
             continue;
         };
+        let end = start + unicode_width::UnicodeWidthStr::width(text.as_str()) as u16;
+        if start < taken.end && end > taken.start {
+            continue;
+        }
         buf.set_stringn(start, place.y, text, usize::from(place.right() - start), theme.style(Paint::Mark));
         free_until = start.saturating_sub(1);
     }
 }
 
-fn time_axis(theme: &Theme, spec: &ChartSpec, place: Rect, buf: &mut Buffer) {
-    for at in spec.time.ticks(usize::from(place.width)) {
+fn time_axis(theme: &Theme, time: TimeAxis, place: Rect, buf: &mut Buffer) {
+    for at in time.ticks(usize::from(place.width)) {
         let text = format::clock(at);
-        let Some(column) = spec.time.column(at, usize::from(place.width)) else { continue };
+        let Some(column) = time.column(at, usize::from(place.width)) else { continue };
         let start = column.saturating_sub(text.len() / 2);
         if start + text.len() <= usize::from(place.width) {
             buf.set_stringn(place.x + start as u16, place.y, &text, text.len(), theme.style(Paint::Dim));
-        }
-    }
-}
-
-/// Lines that meet in a cell share it; the later one gives the colour.
-fn dots(theme: &Theme, axis: ValueAxis, series: &Series, body: Rect, buf: &mut Buffer) {
-    let (width, height) = (usize::from(body.width), usize::from(body.height));
-    let rows = height * DOTS_DOWN;
-    let mut cells = vec![0u8; width * height];
-    let mut stroke = |x: usize, from: usize, to: usize| {
-        for y in from.min(to)..=from.max(to) {
-            if let Some(cell) = cells.get_mut(y / DOTS_DOWN * width + x / DOTS_ACROSS) {
-                *cell |= BRAILLE[y % DOTS_DOWN][x % DOTS_ACROSS];
-            }
-        }
-    };
-    let mut before: Option<usize> = None;
-    for (x, column) in series.columns.iter().take(width * DOTS_ACROSS).enumerate() {
-        let Some(column) = column else {
-            before = None;
-            continue;
-        };
-        let at = |value| dot(axis, value, rows);
-        stroke(x, at(column.low), at(column.high));
-        if let Some(before) = before {
-            let first = at(column.first);
-            let middle = usize::midpoint(before, first);
-            stroke(x - 1, before, middle);
-            stroke(x, middle, first);
-        }
-        before = Some(at(column.last));
-    }
-    for (index, bits) in cells.into_iter().enumerate().filter(|(_, bits)| *bits != 0) {
-        let (x, y) = (body.x + (index % width) as u16, body.y + (index / width) as u16);
-        let Some(cell) = buf.cell_mut((x, y)) else { continue };
-        let under = cell.symbol().chars().next().map_or(0, u32::from);
-        let under = if (0x2800..0x2900).contains(&under) { under } else { 0x2800 };
-        if let Some(glyph) = char::from_u32(under | u32::from(bits)) {
-            cell.set_char(glyph).set_style(theme.style(series.paint));
         }
     }
 }

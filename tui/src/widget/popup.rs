@@ -6,7 +6,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget};
 
 use super::panel;
-use crate::theme::Theme;
+use crate::theme::{Paint, Theme};
 
 /// A line of a dialog; those of the highest rank go first when there are too many.
 #[derive(Clone, Debug)]
@@ -46,15 +46,21 @@ pub fn popup(
     let inside = if framed {
         let height = (rows.len() as u16).saturating_add(frame).min(area.height);
         let outer = area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height));
-        Clear.render(outer, buf);
-        panel::panel(theme, title, right, outer, buf)
+        clear(theme, outer, buf);
+        panel::panel(theme, false, title, right, outer, buf)
     } else {
-        Clear.render(area, buf);
+        clear(theme, area, buf);
         area
     };
     for (place, row) in inside.rows().zip(rows) {
         buf.set_line(place.x, place.y, &row.line, place.width);
     }
+}
+
+/// What is cleared still has the background of the theme.
+fn clear(theme: &Theme, area: Rect, buf: &mut Buffer) {
+    Clear.render(area, buf);
+    buf.set_style(area, theme.style(Paint::Text));
 }
 
 /// Drops rows of the highest rank, the last one first, until `height` are left.

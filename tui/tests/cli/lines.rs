@@ -15,7 +15,7 @@ fn meaning(line: &str) -> String {
     match command {
         Ok(Command::Live(options)) => {
             let load = serde_json::to_string(&options.load).expect("JSON");
-            format!("live   {:?} out={:?}\n  {load}", options.target, options.out)
+            format!("live   {:?} out={:?} {:?}\n  {load}", options.target, options.out, options.screen)
         }
         Ok(Command::Record(options)) => {
             let load = serde_json::to_string(&options.load).expect("JSON");
@@ -25,6 +25,7 @@ fn meaning(line: &str) -> String {
         Ok(Command::Report(options)) => format!("{options:?}"),
         Ok(Command::Serve(options)) => format!("{options:?}"),
         Ok(Command::Profiles(options)) => format!("{options:?}"),
+        Ok(Command::Shot(options)) => format!("{options:?}"),
         Err(error) => format!("error: {error:#}"),
     }
 }
@@ -45,6 +46,7 @@ fn accepted() {
             "",
             "live",
             "--rate 8 --split 1P3D",
+            "live --theme high-contrast --symbols ascii --read-only",
             "live --split 4A --workload long-answer --rate 2 --out run.jsonl.zst",
             "record --requests 200 --rate 4 --isl 128 --osl 32",
             "record --target cpu --split 2P2D --rate 4 --isl 128 --osl 32 --requests 200 --seed 7 --slo ttft=2s,tpot=200ms \
@@ -59,6 +61,7 @@ fn accepted() {
             "record --model models/tiny --requests 1",
             "record --model models/Tiny.GGUF --requests 1",
             "report run.jsonl.zst --json",
+            "shot live --out live.svg --size 80x24 --theme light",
             "profiles list",
             "profiles show slo smooth",
             "profiles check",
@@ -105,11 +108,15 @@ fn refused() {
             "record --requests 1 --seeds 3",
             "--scenario x",
             "--rate 4 record",
+            "--theme blue",
+            "record --requests 1 --read-only",
             "frobnicate",
             "report",
             "profiles",
             "profiles show model x",
             "profiles check slo",
+            "shot live",
+            "shot live --out live.svg --size 0x24",
         ],
     );
 }

@@ -30,15 +30,17 @@ pub(crate) struct End {
     pub(crate) text: String,
     alternate: bool,
     cursor_hidden: bool,
+    mouse_taken: bool,
     modes_before: String,
     modes_after: String,
 }
 
 impl End {
-    /// The main screen is back, the cursor shows, and the line discipline is as it was.
+    /// The main screen is back, the cursor shows, the mouse is the terminal's, and the line discipline is as it was.
     pub(crate) fn assert_restored(&self) {
         assert!(!self.alternate, "the alternate screen is still on: {}", self.text);
         assert!(!self.cursor_hidden, "the cursor is still hidden: {}", self.text);
+        assert!(!self.mouse_taken, "the mouse is still taken: {}", self.text);
         assert_eq!(self.modes_after, self.modes_before, "the terminal is still in another mode");
     }
 }
@@ -50,6 +52,7 @@ impl Terminal {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_pdtune"));
         command.args(arguments);
         command.env("TERM", "xterm-256color");
+        command.env("LC_ALL", "C.UTF-8");
         // A backtrace would push a panic's message off the screen.
         command.env("RUST_BACKTRACE", "0");
         for (name, value) in variables {
@@ -77,6 +80,11 @@ impl Terminal {
     /// Types.
     pub(crate) fn press(&mut self, keys: &str) {
         self.writer.write_all(keys.as_bytes()).and_then(|()| self.writer.flush()).expect("the terminal takes input");
+    }
+
+    /// Whether the program has taken the mouse.
+    pub(crate) fn mouse_taken(&self) -> bool {
+        self.emulator.screen().mouse_protocol_mode() != vt100::MouseProtocolMode::None
     }
 
     /// Changes the size of the window.
@@ -125,6 +133,7 @@ impl Terminal {
             text: screen.contents(),
             alternate: screen.alternate_screen(),
             cursor_hidden: screen.hide_cursor(),
+            mouse_taken: screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None,
             modes_before: std::mem::take(&mut self.modes_before),
             modes_after: modes(self.master.as_ref()),
         }

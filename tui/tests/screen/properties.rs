@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
 use loadgen::live::{
-    Counts, Event, Health, Limiting, MarkKind, Percentiles, Phase, Recent, ShiftView, Slot, Snapshot, UnitView,
+    Counts, Event, Health, Limiting, MarkKind, Outage, Percentiles, Phase, Recent, ShiftView, Slot, Snapshot, UnitView,
 };
+use loadgen::measure::SlotHistogram;
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
 use proptest::collection::vec;
@@ -16,6 +17,8 @@ use proptest::prelude::{BoxedStrategy, Just, ProptestConfig, Strategy, any, prop
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tui::model::{Model, Offers};
+use tui::scene::SCREENS;
+use tui::symbols::SymbolSet;
 use tui::theme::{Depth, Theme};
 use tui::update::{Msg, update};
 use tui::view::view;
@@ -36,21 +39,36 @@ fn percentiles() -> BoxedStrategy<Percentiles> {
 }
 
 fn slot() -> BoxedStrategy<Slot> {
-    (any::<u32>(), any::<u32>(), option::of(any::<u32>()), percentiles(), percentiles())
-        .prop_map(|(offered, completed, good, ttft, tpot)| Slot {
+    let figures = (any::<u32>(), any::<u32>(), option::of(any::<u32>()), percentiles(), percentiles());
+    (figures, histogram(), histogram())
+        .prop_map(|((offered, completed, good, ttft, tpot), ttft_values, tpot_values)| Slot {
             offered,
             completed,
             good,
             ttft,
             tpot,
+            ttft_values,
+            tpot_values,
             ..Slot::default()
+        })
+        .boxed()
+}
+
+fn histogram() -> BoxedStrategy<Arc<SlotHistogram>> {
+    vec(prop_oneof![0..2_000_000u64, any::<u64>()], 0..6)
+        .prop_map(|values| {
+            let mut histogram = SlotHistogram::default();
+            for value in values {
+                histogram.record(value);
+            }
+            Arc::new(histogram)
         })
         .boxed()
 }
 
 /// Slots in order of time, of one length, from anywhere.
 fn history() -> BoxedStrategy<Vec<Slot>> {
-    (vec(slot(), 0..200), micros(), micros())
+    (vec(slot(), 0..100), micros(), micros())
         .prop_map(|(mut slots, start, length)| {
             let mut at = start;
             for slot in &mut slots {
@@ -186,13 +204,14 @@ fn counts() -> BoxedStrategy<Counts> {
 fn snapshot() -> BoxedStrategy<Snapshot> {
     let phase = prop_oneof![Just(Phase::Loading), Just(Phase::Paused), Just(Phase::Finishing), Just(Phase::Done)];
     let side = prop_oneof![Just("prefill"), Just("decode"), Just("kv"), Just("hand-off"), Just("none")];
-    let run = (micros(), phase, ".{0,40}", ".{0,80}", option::of(micros()), option::of(any::<u64>()), float());
+    let run =
+        (micros(), phase, ".{0,40}", ".{0,80}", option::of(micros()), option::of(any::<u64>()), float(), any::<u64>());
     let load = (option::of(slo()), counts(), recent(), history());
     let cluster = (split(), vec(unit(), 0..20), vec(event(), 0..12), vec(shift(), 0..4), side, ".{0,120}");
     (run, load, cluster, health())
         .prop_map(
             |(
-                (now, phase, workload, target, duration, requests, rate_rps),
+                (now, phase, workload, target, duration, requests, rate_rps, seed),
                 (slo, counts, recent, history),
                 (split, units, events, shifts, side, why),
                 health,
@@ -201,10 +220,11 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                 phase,
                 workload,
                 target,
-                seed: 7,
+                seed,
                 duration,
                 requests,
                 rate_rps,
+                shape: None,
                 slo,
                 split,
                 counts,
@@ -213,6 +233,7 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                 units: Arc::new(units),
                 events: Arc::new(events),
                 shifts,
+                outage: why.starts_with('a').then(|| Outage { since: now, failed: seed, error: why.clone() }),
                 limiting: Limiting { side, why },
                 health,
             },
@@ -220,61 +241,98 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
         .boxed()
 }
 
-fn keys() -> BoxedStrategy<Vec<KeyCode>> {
-    let key = prop_oneof![
-        prop_oneof![
-            Just('s'),
-            Just('+'),
-            Just('-'),
-            Just('p'),
-            Just(' '),
-            Just('?'),
-            Just('q'),
-            Just('y'),
-            Just('t'),
-            Just('k')
-        ]
-        .prop_map(KeyCode::Char),
-        prop_oneof![Just(KeyCode::Esc), Just(KeyCode::Enter), Just(KeyCode::Up), Just(KeyCode::Down)],
-    ];
-    vec(key, 0..8).boxed()
+/// A run whose slots remember another one.
+fn remembering() -> BoxedStrategy<Snapshot> {
+    (snapshot(), snapshot())
+        .prop_map(|(mut snapshot, then)| {
+            let then = Arc::new(Snapshot { history: Arc::default(), events: Arc::default(), ..then });
+            let mut history = snapshot.history.to_vec();
+            history.iter_mut().step_by(3).for_each(|slot| slot.then = Some(then.clone()));
+            snapshot.history = Arc::new(history);
+            snapshot
+        })
+        .boxed()
+}
+
+/// What an operator may do: any key that means something, and the mouse anywhere.
+fn messages() -> BoxedStrategy<Vec<Msg>> {
+    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruhol50".chars().collect::<Vec<_>>());
+    let code = proptest::sample::select(vec![
+        KeyCode::Esc,
+        KeyCode::Enter,
+        KeyCode::Up,
+        KeyCode::Down,
+        KeyCode::Left,
+        KeyCode::Right,
+        KeyCode::Home,
+        KeyCode::End,
+        KeyCode::Tab,
+        KeyCode::BackTab,
+        KeyCode::Backspace,
+    ]);
+    let modifiers = prop_oneof![Just(KeyModifiers::NONE), Just(KeyModifiers::SHIFT)];
+    let key = (prop_oneof![letter.prop_map(KeyCode::Char), code], modifiers);
+    let kind = proptest::sample::select(vec![
+        MouseEventKind::Down(MouseButton::Left),
+        MouseEventKind::Drag(MouseButton::Left),
+        MouseEventKind::ScrollUp,
+        MouseEventKind::ScrollDown,
+        MouseEventKind::Moved,
+    ]);
+    let mouse = (kind, 0..120u16, 0..40u16, 0..140u16, 0..50u16).prop_map(|(kind, column, row, width, height)| {
+        let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
+        Msg::Mouse(event, Rect::new(0, 0, width, height))
+    });
+    let key = key.prop_map(|(code, modifiers)| Msg::Key(KeyEvent::new(code, modifiers)));
+    vec(prop_oneof![3 => key, 1 => mouse], 0..12).boxed()
+}
+
+fn theme() -> BoxedStrategy<Theme> {
+    let theme =
+        prop_oneof![Just(Theme::dark(Depth::True)), Just(Theme::high_contrast(Depth::Ansi)), Just(Theme::mono())];
+    (theme, proptest::sample::select(SymbolSet::ALL.to_vec())).prop_map(|(theme, set)| theme.with_symbols(set)).boxed()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_snapshot_renders_at_any_size_after_any_keys(
-        first in snapshot(),
+    fn any_run_renders_at_any_size_whatever_was_done(
+        first in remembering(),
         second in snapshot(),
-        keys in keys(),
+        (before, after) in (messages(), messages()),
+        theme in theme(),
         (x, y) in (0..20u16, 0..20u16),
         (width, height) in (0..=250u16, 0..=80u16),
     ) {
         let mut model = Model::new(Arc::new(first), Offers::default());
-        for key in keys {
-            update(&mut model, Msg::Key(KeyEvent::from(key)));
+        for msg in before {
+            update(&mut model, msg);
         }
         update(&mut model, Msg::Snapshot(Arc::new(second)));
+        for msg in after {
+            update(&mut model, msg);
+        }
         let area = Rect::new(x, y, width, height);
         let mut buffer = Buffer::empty(area);
-        view(&model, &Theme::dark(Depth::True), area, &mut buffer);
+        view(&model, &theme, area, &mut buffer);
     }
 
     #[test]
     fn nothing_is_drawn_outside_the_area(
         snapshot in snapshot(),
-        keys in keys(),
+        messages in messages(),
+        theme in theme(),
         (width, height) in (0..=120u16, 0..=40u16),
     ) {
         let mut model = Model::new(Arc::new(snapshot), Offers::default());
-        for key in keys {
-            update(&mut model, Msg::Key(KeyEvent::from(key)));
+        for msg in messages {
+            update(&mut model, msg);
         }
         let whole = Rect::new(0, 0, width + 4, height + 4);
         let area = Rect::new(2, 2, width, height);
         let mut buffer = Buffer::empty(whole);
-        view(&model, &Theme::mono(), area, &mut buffer);
+        view(&model, &theme, area, &mut buffer);
         for position in whole.positions().filter(|position| !area.contains(*position)) {
             assert_eq!(buffer[position].symbol(), " ", "{position:?} of {area:?}");
         }
@@ -282,12 +340,13 @@ proptest! {
 }
 
 #[test]
-fn every_small_size_renders_with_every_overlay() {
-    for key in [' ', '?', 'q', 's'] {
-        let mut model = crate::fixture::model(crate::fixture::shifting());
-        update(&mut model, Msg::Key(KeyEvent::from(KeyCode::Char(key))));
-        for (width, height) in (1..=64).flat_map(|width| (1..=16).map(move |height| (width, height))) {
-            crate::fixture::render(&model, width, height);
+fn every_small_size_renders_every_screen() {
+    for screen in SCREENS {
+        let model = (screen.model)();
+        for width in [1, 2, 3, 4, 5, 6, 7, 9, 12, 20, 29, 30, 31, 45, 59, 60, 61] {
+            for height in 1..=16 {
+                crate::fixture::render(&model, width, height);
+            }
         }
     }
 }

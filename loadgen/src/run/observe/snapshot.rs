@@ -31,7 +31,7 @@ impl CpuShare {
 }
 
 /// What is shown before anything is known.
-pub(super) fn empty() -> Snapshot {
+pub(crate) fn empty() -> Snapshot {
     Snapshot {
         now: Micros::ZERO,
         phase: Phase::Loading,
@@ -41,6 +41,7 @@ pub(super) fn empty() -> Snapshot {
         duration: None,
         requests: None,
         rate_rps: 0.0,
+        shape: None,
         slo: None,
         split: Split { prefill: 0, decode: 0, aggregated: 0 },
         counts: Counts::default(),
@@ -49,6 +50,7 @@ pub(super) fn empty() -> Snapshot {
         units: Arc::default(),
         events: Arc::default(),
         shifts: Vec::new(),
+        outage: None,
         limiting: Limiting { side: "none", why: String::new() },
         health: Health::default(),
     }
@@ -56,6 +58,11 @@ pub(super) fn empty() -> Snapshot {
 
 impl Observer {
     pub(super) fn snapshot(&mut self, now: Micros) -> Snapshot {
+        Snapshot { history: self.aggregator.history(), events: self.log.shared(), ..self.moment(now) }
+    }
+
+    /// The run as it is, without what led to it: what the history remembers of it.
+    pub(super) fn moment(&self, now: Micros) -> Snapshot {
         let parts = &self.parts;
         let load = &parts.load;
         let recent = self.aggregator.recent(WINDOW);
@@ -68,14 +75,16 @@ impl Observer {
             duration: load.duration,
             requests: load.requests,
             rate_rps: parts.rate_rps,
+            shape: self.shape,
             slo: load.slo,
             split: self.cluster.split,
             counts: self.aggregator.counts(),
             recent,
-            history: self.aggregator.history(),
+            history: Arc::default(),
             units: Arc::clone(&self.cluster.units),
-            events: self.log.shared(),
+            events: Arc::default(),
             shifts: self.shifting.views(),
+            outage: self.aggregator.outage().cloned(),
             limiting: limiting(&self.cluster.units, &recent, load.slo),
             health: Health {
                 lag_p99: self.aggregator.lag_p99().unwrap_or_default(),

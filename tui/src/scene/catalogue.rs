@@ -1,0 +1,86 @@
+//! Every screen by name.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use loadgen::live::{Phase, Snapshot};
+
+use super::{aggregated, ailing, crowded, down, in_phase, model, normal, seconds, shifting, waiting, without_slo};
+use crate::model::{Model, Offers};
+use crate::update::{Msg, update};
+
+/// A screen that can be drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// Its name.
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub about: &'static str,
+    /// Makes it.
+    pub model: fn() -> Model,
+}
+
+/// All of them.
+pub const SCREENS: &[Screen] = &[
+    Screen { name: "live", about: "a run under way", model: || model(normal()) },
+    Screen { name: "shifting", about: "a unit on its way to another role", model: || model(shifting()) },
+    Screen { name: "waiting", about: "before the first answer", model: || model(waiting()) },
+    Screen { name: "down", about: "the target does not answer", model: || model(down()) },
+    Screen { name: "no-slo", about: "no SLO is set", model: || model(without_slo()) },
+    Screen { name: "no-control", about: "the target cannot shift, and the screen may not", model: no_control },
+    Screen { name: "aggregated", about: "units that do both", model: || model(aggregated()) },
+    Screen { name: "crowded", about: "more units than rows", model: || model(crowded()) },
+    Screen { name: "ailing", about: "the tool itself is unwell", model: || model(ailing()) },
+    Screen { name: "paused", about: "the load is paused", model: || model(in_phase(Phase::Paused)) },
+    Screen { name: "done", about: "the run is over", model: || model(in_phase(Phase::Done)) },
+    Screen { name: "frozen", about: "the picture is held still", model: frozen },
+    Screen { name: "past", about: "the cursor is in the past", model: past },
+    Screen { name: "heatmap", about: "latencies as heatmaps", model: || after("m") },
+    Screen { name: "zoom", about: "one panel: lines and heatmap of TTFT", model: || after("\t\t\t\tz") },
+    Screen { name: "zoom-units", about: "one panel: the units", model: || after("\t\t\tz") },
+    Screen { name: "zoom-events", about: "one panel: the events", model: || after("\t\tz") },
+    Screen { name: "shift", about: "the shift dialog", model: || after("s") },
+    Screen { name: "slo", about: "the form of the SLO", model: || after("o5") },
+    Screen { name: "load", about: "the form of the load", model: || after("l.5") },
+    Screen { name: "commands", about: "the command palette", model: || after(":rate") },
+    Screen { name: "help", about: "all keys", model: || after("?") },
+    Screen { name: "quit", about: "the question before leaving", model: || after("q") },
+];
+
+/// The screen of a name.
+pub fn screen(name: &str) -> Option<&'static Screen> {
+    SCREENS.iter().find(|screen| screen.name == name)
+}
+
+/// The plain screen after these keys.
+fn after(keys: &str) -> Model {
+    let mut model = model(normal());
+    for key in keys.chars() {
+        let code = if key == '\t' { KeyCode::Tab } else { KeyCode::Char(key) };
+        update(&mut model, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+    }
+    model
+}
+
+fn no_control() -> Model {
+    let offers =
+        Offers { shift_refused: Some("not offered by this server".to_owned()), rate_refused: None, read_only: true };
+    let mut model = Model::new(Arc::new(normal()), offers);
+    update(&mut model, Msg::Key(KeyEvent::from(KeyCode::Char('s'))));
+    model
+}
+
+fn frozen() -> Model {
+    let mut model = after(" ");
+    let later = Snapshot { now: seconds(163.0), ..shifting() };
+    update(&mut model, Msg::Snapshot(Arc::new(later)));
+    model
+}
+
+/// At the event before the last, while the run goes on.
+fn past() -> Model {
+    let mut model = after("[[");
+    let later = Snapshot { now: seconds(163.0), ..shifting() };
+    update(&mut model, Msg::Snapshot(Arc::new(later)));
+    model
+}

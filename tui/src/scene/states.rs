@@ -1,0 +1,125 @@
+//! The run of the script in every state that a screen must be able to show.
+
+use std::sync::Arc;
+
+use engine::cluster::{How, UnitState};
+use engine::units::{Role, Split};
+use loadgen::live::{Counts, Event, Limiting, MarkKind, Outage, Phase, Recent, ShiftView, Slot, Snapshot, UnitView};
+
+use super::{Script, seconds, unit};
+
+/// An event at a second.
+pub fn event(at: f64, mark: Option<MarkKind>, label: &str, text: &str) -> Event {
+    Event { at: seconds(at), mark, label: label.to_owned(), text: text.to_owned() }
+}
+
+fn events() -> Vec<Event> {
+    vec![
+        event(60.3, Some(MarkKind::Load), "15/s", "15 requests/s"),
+        event(88.0, None, "", "unit 1 (decode) drains, 12 in flight"),
+        event(97.2, Some(MarkKind::Shift), "→2P2D", "1P3D → 2P2D by drain began"),
+        event(100.4, Some(MarkKind::Shift), "2P2D ok", "1P3D → 2P2D by drain: drained 12 in 2.1 s, nothing lost"),
+    ]
+}
+
+/// Two minutes and a half at 2P2D, one shift behind it.
+pub fn normal() -> Snapshot {
+    Snapshot { events: Arc::new(events()), ..Script::default().run() }
+}
+
+/// Unit 3 drains towards prefill, unit 1 of an earlier shift warms up, another shift waits.
+pub fn shifting() -> Snapshot {
+    let mut snapshot = normal();
+    let mut units = snapshot.units.to_vec();
+    units[1].state = UnitState::Warming;
+    units[1].in_state = seconds(1.2);
+    units[3].state = UnitState::Draining { left: 14 };
+    snapshot.units = Arc::new(units);
+    snapshot.limiting = Limiting { side: "prefill", why: "queue 8 and rising, units 93% busy".to_owned() };
+    let to = |prefill, decode| Split { prefill, decode, aggregated: 0 };
+    snapshot.shifts = vec![
+        ShiftView { to: to(3, 1), how: How::Drain, since: Some(seconds(148.9)) },
+        ShiftView { to: to(2, 2), how: How::Migrate, since: None },
+    ];
+    snapshot
+}
+
+/// Nothing has come back yet.
+pub fn waiting() -> Snapshot {
+    let mut snapshot = Script { seconds: 1, ..Script::default() }.run();
+    snapshot.now = seconds(3.2);
+    snapshot.counts = Counts { offered: 12, sent: 12, in_flight: 12, ..Counts::default() };
+    snapshot.recent = Recent { offered_rps: 3.8, ..Recent::default() };
+    snapshot.history = Arc::default();
+    snapshot.limiting = Limiting { side: "none", why: "nothing measured yet".to_owned() };
+    snapshot.health.recorded_bytes = None;
+    let mut units = snapshot.units.to_vec();
+    for unit in &mut units {
+        (unit.busy, unit.running, unit.input_tps, unit.output_tps) = (0.0, 0, 0.0, 0.0);
+    }
+    snapshot.units = Arc::new(units);
+    snapshot
+}
+
+/// The target stopped answering half a minute ago.
+pub fn down() -> Snapshot {
+    let mut snapshot = normal();
+    let error = "connect: connection refused by 127.0.0.1:8000".to_owned();
+    snapshot.outage = Some(Outage { since: seconds(120.0), failed: 465, error });
+    snapshot.counts.failed += 465;
+    let mut history = snapshot.history.to_vec();
+    for slot in history.iter_mut().filter(|slot| slot.start >= seconds(120.0)) {
+        let (start, length, offered) = (slot.start, slot.length, slot.offered);
+        *slot = Slot { start, length, offered, errors: offered, good: Some(0), ..Slot::default() };
+    }
+    snapshot.history = Arc::new(history);
+    snapshot.recent = Recent {
+        window: snapshot.recent.window,
+        goodput_rps: Some(0.0),
+        attainment: Some(0.0),
+        offered_rps: 15.0,
+        ..Recent::default()
+    };
+    snapshot
+}
+
+/// No SLO is set.
+pub fn without_slo() -> Snapshot {
+    Snapshot { events: Arc::new(events()), ..Script { slo: None, ..Script::default() }.run() }
+}
+
+/// Another cluster.
+pub fn with_units(split: Split, units: Vec<UnitView>) -> Snapshot {
+    Snapshot { split, units: Arc::new(units), ..normal() }
+}
+
+/// Four units that do both.
+pub fn aggregated() -> Snapshot {
+    let units = (0..4).map(|id| unit(id, Role::Aggregated, 0.6 + f64::from(id) / 10.0)).collect();
+    with_units(Split { prefill: 0, decode: 0, aggregated: 4 }, units)
+}
+
+/// Eleven units of all roles: lanes fold, one unit failed.
+pub fn crowded() -> Snapshot {
+    let roles = [Role::Prefill; 2].into_iter().chain([Role::Decode; 7]).chain([Role::Aggregated; 2]);
+    let mut units: Vec<UnitView> =
+        roles.zip(0..).map(|(role, id)| unit(id, role, 0.4 + f64::from(id) / 20.0)).collect();
+    units[7].state = UnitState::Failed;
+    with_units(Split { prefill: 2, decode: 7, aggregated: 2 }, units)
+}
+
+/// Everything that may be wrong with the tool itself.
+pub fn ailing() -> Snapshot {
+    let mut snapshot = normal();
+    snapshot.health.lag_p99 = seconds(0.038);
+    snapshot.health.dropped = 17;
+    snapshot.health.recording_lost = Some("run.jsonl.zst.partial: no space left on device".to_owned());
+    snapshot.health.verdict = Some("lag p99 38 ms over 5 ms".to_owned());
+    snapshot.counts.shed = 40;
+    snapshot
+}
+
+/// Paused, finishing or done.
+pub fn in_phase(phase: Phase) -> Snapshot {
+    Snapshot { phase, ..normal() }
+}

@@ -1,0 +1,81 @@
+//! A form: its fields, and what is wrong with what was typed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::figures::span;
+use crate::model::Model;
+use crate::model::form::{Field, Form, Subject};
+use crate::theme::{Paint, Theme};
+use crate::widget::popup::{Row, popup};
+use crate::widget::wrap::wrap;
+
+const WIDTH: u16 = 72;
+
+/// Draws the overlay.
+pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let (title, effect) = match form.subject {
+        Subject::Slo => ("SLO", "requests that end from now on are judged by it; earlier judgements stand"),
+        Subject::Load => ("LOAD", "holds from the next request on; what was drawn before it stays as it is"),
+    };
+    let commands = form.commands();
+    let wrong = commands.as_ref().err();
+    let mut rows = Vec::new();
+    for (place, field) in form.fields.iter().enumerate() {
+        let is_wrong = wrong.is_some_and(|wrong| wrong.field == place);
+        let rank = if place == form.selected { 0 } else { 2 };
+        rows.push(Row::new(rank, line(field, place == form.selected, is_wrong, theme)));
+    }
+    rows.push(Row::new(5, Line::default()));
+    let about = form.fields.get(form.selected).map_or("", |field| field.about);
+    rows.push(Row::new(3, span(theme, Paint::Dim, format!(" {about}"))));
+    let width = usize::from(WIDTH.min(area.width).saturating_sub(6));
+    if let Some(wrong) = wrong {
+        let mut lines = wrap(&wrong.why, width, 2).into_iter();
+        let first = format!(" {} {}", theme.symbols.bad, lines.next().unwrap_or_default());
+        rows.push(Row::new(1, span(theme, Paint::Bad, first)));
+        rows.push(Row::new(4, span(theme, Paint::Bad, format!("   {}", lines.next().unwrap_or_default()))));
+    } else {
+        rows.push(Row::new(4, span(theme, Paint::Dim, format!(" {effect}"))));
+        rows.push(Row::new(5, Line::default()));
+    }
+    let can = commands.as_ref().is_ok_and(|commands| !commands.is_empty());
+    rows.push(Row::new(0, buttons(model, can, theme)));
+    let title = Line::from(span(theme, Paint::Title, title));
+    popup(theme, title, Line::from(span(theme, Paint::Dim, "esc:cancel")), rows, WIDTH, area, buf);
+}
+
+fn line(field: &Field, selected: bool, is_wrong: bool, theme: &Theme) -> Line<'static> {
+    let s = &theme.symbols;
+    let cursor = if selected { s.cursor } else { " " };
+    let paint = match (is_wrong, selected) {
+        (true, _) => Paint::Bad,
+        (false, true) => Paint::Headline,
+        (false, false) => Paint::Text,
+    };
+    let mut spans = vec![
+        span(theme, if selected { Paint::Key } else { Paint::Dim }, format!(" {cursor} {:<9}", field.name)),
+        span(theme, paint, field.text.clone()),
+        if selected { span(theme, Paint::Selected, " ") } else { Span::raw("") },
+    ];
+    if is_wrong {
+        spans.push(span(theme, Paint::Bad, format!(" {}", s.bad)));
+    } else if field.is_changed() {
+        let before = if field.before.is_empty() { s.none } else { &field.before };
+        spans.push(span(theme, Paint::Dim, format!("  (was {before})")));
+    }
+    Line::from(spans)
+}
+
+fn buttons(model: &Model, can: bool, theme: &Theme) -> Line<'static> {
+    if let Some(notice) = &model.notice {
+        return span(theme, Paint::Warn, format!(" {}", notice.text)).into();
+    }
+    let (key, word) = if can { (Paint::Key, Paint::Text) } else { (Paint::Disabled, Paint::Disabled) };
+    Line::from_iter([
+        span(theme, key, " enter"),
+        span(theme, word, ": apply"),
+        span(theme, Paint::Dim, "   ↑↓: another field   ctrl-u: empty it   esc: cancel"),
+    ])
+}

@@ -1,0 +1,115 @@
+//! Where everything is: one function for drawing and for the mouse, so that a click lands on what is seen.
+//!
+//! ```text
+//!  header: run                       header: run                      header: goodput
+//!  header: goodput                   header: goodput                  latencies
+//!  PREFILL       │ DECODE            P lanes in one line              units
+//!  TTFT          │ TPOT              D lanes in one line              the panel in focus
+//!  GOODPUT            │ SPLIT        TTFT    │ TPOT                   newest event
+//!  EVENTS                            GOODPUT     │ SPLIT              footer
+//!  footer                            newest event
+//!                 full               footer             standard                          compact
+//! ```
+//!
+//! Zoomed, the panel in focus takes everything between header and footer.
+
+use ratatui::layout::{Constraint, Layout as Cut, Margin, Rect};
+
+use super::figures::roles;
+use super::lanes;
+use crate::model::{Model, Panel};
+use crate::tier::Tier;
+use crate::widget::plot;
+
+/// Lanes may take this share of the height at most, one part in so many.
+const LANES_PART: u16 = 5;
+const SPLIT_WIDTH: u16 = 34;
+
+/// The places of a screen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// One line each, from the top.
+    pub header: Vec<Rect>,
+    /// The panels that are seen.
+    pub panels: Vec<(Panel, Rect)>,
+    /// The line of the newest event, where there is no panel for events.
+    pub event: Rect,
+    /// The last line.
+    pub footer: Rect,
+}
+
+/// The layout of `area`. Below the compact tier there are no panels.
+pub fn layout(model: &Model, area: Rect) -> Layout {
+    match Tier::of(area) {
+        Tier::Full | Tier::Standard if model.look.zoomed => zoomed(model, area, 2),
+        Tier::Compact if model.look.zoomed => zoomed(model, area, 1),
+        Tier::Full => full(model, area),
+        Tier::Standard => standard(model, area),
+        Tier::Compact => compact(model, area),
+        Tier::Lines => Layout::default(),
+    }
+}
+
+/// Whether a panel has a frame around it.
+pub fn is_framed(model: &Model, tier: Tier, panel: Panel) -> bool {
+    tier != Tier::Standard || model.look.zoomed || !matches!(panel, Panel::Units | Panel::Events)
+}
+
+/// The part of a panel that the time axis spans, if it has one.
+pub fn time_area(panel: Panel, place: Rect) -> Option<Rect> {
+    let has_axis = matches!(panel, Panel::Ttft | Panel::Tpot | Panel::Goodput);
+    has_axis.then(|| plot::body(place.inner(Margin::new(1, 1)))).flatten()
+}
+
+fn zoomed(model: &Model, area: Rect, header: u16) -> Layout {
+    let [top, panel, footer] =
+        Cut::vertical([Constraint::Length(header), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    Layout { header: top.rows().collect(), panels: vec![(model.focus, panel)], event: Rect::default(), footer }
+}
+
+fn full(model: &Model, area: Rect) -> Layout {
+    let lanes_height = lanes::wanted_height(&model.here().units).clamp(3, (area.height / LANES_PART).max(6));
+    let events_height = if area.height >= 40 { 8 } else { 4 };
+    let [top, lanes, upper, lower, events, footer] = Cut::vertical([
+        Constraint::Length(2),
+        Constraint::Length(lanes_height),
+        Constraint::Fill(9),
+        Constraint::Fill(8),
+        Constraint::Length(events_height),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    let mut panels = vec![(Panel::Units, lanes)];
+    panels.extend(charts(upper, lower));
+    panels.push((Panel::Events, events));
+    Layout { header: top.rows().collect(), panels, event: Rect::default(), footer }
+}
+
+fn standard(model: &Model, area: Rect) -> Layout {
+    let [top, lanes, upper, lower, events, footer] = Cut::vertical([
+        Constraint::Length(2),
+        Constraint::Length(roles(&model.here().units).len() as u16),
+        Constraint::Fill(1),
+        Constraint::Fill(1),
+        Constraint::Length(2),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    let mut panels = vec![(Panel::Units, lanes)];
+    panels.extend(charts(upper, lower));
+    panels.push((Panel::Events, events));
+    Layout { header: top.rows().collect(), panels, event: Rect::default(), footer }
+}
+
+fn compact(model: &Model, area: Rect) -> Layout {
+    let [top, panel, event, footer] =
+        Cut::vertical([Constraint::Length(3), Constraint::Fill(1), Constraint::Length(1), Constraint::Length(1)])
+            .areas(area);
+    Layout { header: top.rows().collect(), panels: vec![(model.focus, panel)], event, footer }
+}
+
+fn charts(upper: Rect, lower: Rect) -> [(Panel, Rect); 4] {
+    let [ttft, tpot] = Cut::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(upper);
+    let [goodput, split] = Cut::horizontal([Constraint::Fill(1), Constraint::Length(SPLIT_WIDTH)]).areas(lower);
+    [(Panel::Ttft, ttft), (Panel::Tpot, tpot), (Panel::Goodput, goodput), (Panel::Split, split)]
+}
