@@ -191,6 +191,25 @@ pub struct Binding {
     pub help: &'static str,
 }
 
+impl Binding {
+    /// A row that neither footer nor help nor palette mentions.
+    const fn new(place: Place, action: Action, chords: &'static [Chord], keys: &'static str) -> Self {
+        Self { action, place, chords, keys, name: "", hint: "", help: "" }
+    }
+
+    const fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    const fn hint(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
+    }
+
+    const fn help(self, help: &'static str) -> Self {
+        Self { help, ..self }
+    }
+}
+
 /// What `key` does at `place`.
 pub fn lookup(place: Place, key: &KeyEvent) -> Option<Action> {
     TABLE

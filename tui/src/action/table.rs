@@ -9,454 +9,128 @@ const ENTER: Chord = Chord::key(KeyCode::Enter);
 
 /// Every action with its keys, in the order in which the help shows them.
 pub const TABLE: &[Binding] = &[
-    Binding {
-        action: Action::Shift,
-        place: Place::Live,
-        chords: &[Chord::char('s')],
-        keys: "s",
-        name: "shift a unit",
-        hint: "shift",
-        help: "move a unit to another role (asks before it does)",
-    },
-    Binding {
-        action: Action::RateUp,
-        place: Place::Live,
-        chords: &[Chord::char('+'), Chord::char('='), Chord::key(KeyCode::Up)],
-        keys: "+-",
-        name: "rate up",
-        hint: "rate",
-        help: "offer about a quarter more requests per second, or (-) a fifth fewer",
-    },
-    Binding {
-        action: Action::RateDown,
-        place: Place::Live,
-        chords: &[Chord::char('-'), Chord::char('_'), Chord::key(KeyCode::Down)],
-        keys: "-",
-        name: "rate down",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Pause,
-        place: Place::Live,
-        chords: &[Chord::char('p')],
-        keys: "p",
-        name: "pause or resume",
-        hint: "",
-        help: "stop sending, or send again; what is in flight goes on",
-    },
-    Binding {
-        action: Action::EditSlo,
-        place: Place::Live,
-        chords: &[Chord::char('o')],
-        keys: "o",
-        name: "edit the SLO",
-        hint: "SLO",
-        help: "change what makes a request good, from now on",
-    },
-    Binding {
-        action: Action::EditLoad,
-        place: Place::Live,
-        chords: &[Chord::char('l')],
-        keys: "l",
-        name: "edit the load",
-        hint: "load",
-        help: "change rate, arrivals, prompt and answer lengths (isl, osl), from now on",
-    },
-    Binding {
-        action: Action::Freeze,
-        place: Place::Live,
-        chords: &[Chord::char(' ')],
-        keys: "space",
-        name: "freeze",
-        hint: "freeze",
-        help: "hold the picture still; the run and the recording go on",
-    },
-    Binding {
-        action: Action::Scrub(-1),
-        place: Place::Live,
-        chords: &[Chord::key(KeyCode::Left)],
-        keys: "←→",
-        name: "cursor back",
-        hint: "scrub",
-        help: "move through time: all figures are those at the cursor (shift: faster)",
-    },
-    Binding {
-        action: Action::Scrub(1),
-        place: Place::Live,
-        chords: &[Chord::key(KeyCode::Right)],
-        keys: "→",
-        name: "cursor forward",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Scrub(-10),
-        place: Place::Live,
-        chords: &[Chord::shift(KeyCode::Left)],
-        keys: "shift ←",
-        name: "cursor far back",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Scrub(10),
-        place: Place::Live,
-        chords: &[Chord::shift(KeyCode::Right)],
-        keys: "shift →",
-        name: "cursor far forward",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::PreviousEvent,
-        place: Place::Live,
-        chords: &[Chord::char('[')],
-        keys: "[ ]",
-        name: "event before",
-        hint: "event",
-        help: "put the cursor at the event before, or (]) at the next one",
-    },
-    Binding {
-        action: Action::NextEvent,
-        place: Place::Live,
-        chords: &[Chord::char(']')],
-        keys: "]",
-        name: "next event",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Oldest,
-        place: Place::Live,
-        chords: &[Chord::key(KeyCode::Home)],
-        keys: "home",
-        name: "cursor to the start",
-        hint: "",
-        help: "put the cursor at the start of the run",
-    },
-    Binding {
-        action: Action::Live,
-        place: Place::Live,
-        chords: &[Chord::key(KeyCode::End)],
-        keys: "end",
-        name: "back to now",
-        hint: "live",
-        help: "take the cursor away: figures are the newest again",
-    },
-    Binding {
-        action: Action::SpanLonger,
-        place: Place::Live,
-        chords: &[Chord::char('t'), Chord::char('>')],
-        keys: "t T",
-        name: "more time",
-        hint: "time span",
-        help: "show more time in the charts, or (T) less: from 1 minute to 7 days",
-    },
-    Binding {
-        action: Action::SpanShorter,
-        place: Place::Live,
-        chords: &[Chord::char('T'), Chord::char('<')],
-        keys: "T",
-        name: "less time",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::FocusNext,
-        place: Place::Live,
-        chords: &[Chord::key(KeyCode::Tab)],
-        keys: "tab",
-        name: "focus the next panel",
-        hint: "",
-        help: "give another panel the focus; its frame is thick",
-    },
-    Binding {
-        action: Action::FocusPrevious,
-        place: Place::Live,
-        chords: &[Chord::key(KeyCode::BackTab)],
-        keys: "shift tab",
-        name: "focus the panel before",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Zoom,
-        place: Place::Live,
-        chords: &[Chord::char('z'), ENTER],
-        keys: "z",
-        name: "zoom the panel",
-        hint: "zoom",
-        help: "give the panel in focus the whole screen, or take it back (esc)",
-    },
-    Binding {
-        action: Action::Heatmap,
-        place: Place::Live,
-        chords: &[Chord::char('m')],
-        keys: "m",
-        name: "heatmap",
-        hint: "heatmap",
-        help: "show every TTFT and TPOT as heatmaps, or their percentiles as lines",
-    },
-    Binding {
-        action: Action::Mouse,
-        place: Place::Live,
-        chords: &[Chord::char('M')],
-        keys: "M",
-        name: "mouse on or off",
-        hint: "",
-        help: "let the terminal have the mouse, to select text, or take it back",
-    },
-    Binding {
-        action: Action::Palette,
-        place: Place::Live,
-        chords: &[Chord::char(':')],
-        keys: ":",
-        name: "find a command",
-        hint: "commands",
-        help: "find any of these by its name",
-    },
-    Binding {
-        action: Action::Help,
-        place: Place::Live,
-        chords: &[Chord::char('?'), Chord::char('h'), Chord::key(KeyCode::F(1))],
-        keys: "?",
-        name: "help",
-        hint: "help",
-        help: "show this list",
-    },
-    Binding {
-        action: Action::Quit,
-        place: Place::Live,
-        chords: &[Chord::char('q')],
-        keys: "q",
-        name: "quit",
-        hint: "quit",
-        help: "leave; asks first while the load runs",
-    },
-    Binding {
-        action: Action::Back,
-        place: Place::Live,
-        chords: &[ESC],
-        keys: "esc",
-        name: "back",
-        hint: "",
-        help: "back out: of the zoom, then of the past, then of the freeze",
-    },
-    Binding {
-        action: Action::Previous,
-        place: Place::Shift,
-        chords: &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)],
-        keys: "↑",
-        name: "",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Next,
-        place: Place::Shift,
-        chords: &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)],
-        keys: "↑↓",
-        name: "",
-        hint: "pick",
-        help: "in the shift dialog: another move",
-    },
-    Binding {
-        action: Action::ToggleHow,
-        place: Place::Shift,
-        chords: &[Chord::char('k')],
-        keys: "k",
-        name: "",
-        hint: "drain/migrate",
-        help: "in the shift dialog: drain the unit, or move its KV to peers",
-    },
-    Binding {
-        action: Action::ConfirmShift,
-        place: Place::Shift,
-        chords: &[Chord::char('y')],
-        keys: "y",
-        name: "shift",
-        hint: "shift",
-        help: "in the shift dialog: do it",
-    },
-    Binding {
-        action: Action::Previous,
-        place: Place::Palette,
-        chords: &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)],
-        keys: "↑",
-        name: "",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Next,
-        place: Place::Palette,
-        chords: &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)],
-        keys: "↑↓",
-        name: "",
-        hint: "pick",
-        help: "",
-    },
-    Binding {
-        action: Action::RunCommand,
-        place: Place::Palette,
-        chords: &[ENTER],
-        keys: "enter",
-        name: "",
-        hint: "do it",
-        help: "",
-    },
-    Binding {
-        action: Action::Erase,
-        place: Place::Palette,
-        chords: &[Chord::key(KeyCode::Backspace), Chord::control('h')],
-        keys: "",
-        name: "",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::EraseAll,
-        place: Place::Palette,
-        chords: &[Chord::control('u')],
-        keys: "",
-        name: "",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Back,
-        place: Place::Palette,
-        chords: &[ESC],
-        keys: "esc",
-        name: "",
-        hint: "close",
-        help: "",
-    },
-    Binding {
-        action: Action::Previous,
-        place: Place::Form,
-        chords: &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)],
-        keys: "↑",
-        name: "",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Next,
-        place: Place::Form,
-        chords: &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)],
-        keys: "↑↓",
-        name: "",
-        hint: "field",
-        help: "",
-    },
-    Binding {
-        action: Action::Apply,
-        place: Place::Form,
-        chords: &[ENTER],
-        keys: "enter",
-        name: "apply",
-        hint: "apply",
-        help: "",
-    },
-    Binding {
-        action: Action::Erase,
-        place: Place::Form,
-        chords: &[Chord::key(KeyCode::Backspace), Chord::control('h')],
-        keys: "",
-        name: "",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::EraseAll,
-        place: Place::Form,
-        chords: &[Chord::control('u')],
-        keys: "ctrl-u",
-        name: "",
-        hint: "empty",
-        help: "",
-    },
-    Binding {
-        action: Action::Back,
-        place: Place::Form,
-        chords: &[ESC],
-        keys: "esc",
-        name: "",
-        hint: "cancel",
-        help: "",
-    },
-    Binding {
-        action: Action::StopAndLeave,
-        place: Place::Quit,
-        chords: &[Chord::char('q'), Chord::char('y')],
-        keys: "q",
-        name: "",
-        hint: "stop now",
-        help: "when leaving: cancel what is in flight and print the summary",
-    },
-    Binding {
-        action: Action::FinishAndLeave,
-        place: Place::Quit,
-        chords: &[Chord::char('f')],
-        keys: "f",
-        name: "",
-        hint: "finish",
-        help: "when leaving: wait for what is in flight, then print the summary",
-    },
-    Binding {
-        action: Action::Back,
-        place: Place::Shift,
-        chords: &[ESC, ENTER, Chord::char('q')],
-        keys: "esc",
-        name: "",
-        hint: "cancel",
-        help: "",
-    },
-    Binding {
-        action: Action::Back,
-        place: Place::Quit,
-        chords: &[ESC, ENTER],
-        keys: "esc",
-        name: "",
-        hint: "back",
-        help: "",
-    },
-    Binding {
-        action: Action::Back,
-        place: Place::Help,
-        chords: &[ESC, ENTER, Chord::char('q'), Chord::char('?'), Chord::char('h'), Chord::char(' ')],
-        keys: "esc",
-        name: "",
-        hint: "close",
-        help: "",
-    },
-    Binding {
-        action: Action::Previous,
-        place: Place::Help,
-        chords: &[Chord::key(KeyCode::Up)],
-        keys: "↑",
-        name: "",
-        hint: "",
-        help: "",
-    },
-    Binding {
-        action: Action::Next,
-        place: Place::Help,
-        chords: &[Chord::key(KeyCode::Down)],
-        keys: "↑↓",
-        name: "",
-        hint: "scroll",
-        help: "",
-    },
-    Binding {
-        action: Action::Interrupt,
-        place: Place::Anywhere,
-        chords: &[Chord::control('c')],
-        keys: "ctrl-c",
-        name: "",
-        hint: "",
-        help: "wait for what is in flight, then leave; a second time: leave at once",
-    },
+    Binding::new(Place::Live, Action::Shift, &[Chord::char('s')], "s")
+        .named("shift a unit")
+        .hint("shift")
+        .help("move a unit to another role (asks before it does)"),
+    Binding::new(Place::Live, Action::RateUp, &[Chord::char('+'), Chord::char('='), Chord::key(KeyCode::Up)], "+-")
+        .named("rate up")
+        .hint("rate")
+        .help("offer about a quarter more requests per second, or (-) a fifth fewer"),
+    Binding::new(Place::Live, Action::RateDown, &[Chord::char('-'), Chord::char('_'), Chord::key(KeyCode::Down)], "-")
+        .named("rate down"),
+    Binding::new(Place::Live, Action::Pause, &[Chord::char('p')], "p")
+        .named("pause or resume")
+        .help("stop sending, or send again; what is in flight goes on"),
+    Binding::new(Place::Live, Action::EditSlo, &[Chord::char('o')], "o")
+        .named("edit the SLO")
+        .hint("SLO")
+        .help("change what makes a request good, from now on"),
+    Binding::new(Place::Live, Action::EditLoad, &[Chord::char('l')], "l")
+        .named("edit the load")
+        .hint("load")
+        .help("change rate, arrivals, prompt and answer lengths (isl, osl), from now on"),
+    Binding::new(Place::Live, Action::Freeze, &[Chord::char(' ')], "space")
+        .named("freeze")
+        .hint("freeze")
+        .help("hold the picture still; the run and the recording go on"),
+    Binding::new(Place::Live, Action::Scrub(-1), &[Chord::key(KeyCode::Left)], "←→")
+        .named("cursor back")
+        .hint("scrub")
+        .help("move through time: all figures are those at the cursor (shift: faster)"),
+    Binding::new(Place::Live, Action::Scrub(1), &[Chord::key(KeyCode::Right)], "→").named("cursor forward"),
+    Binding::new(Place::Live, Action::Scrub(-10), &[Chord::shift(KeyCode::Left)], "shift ←").named("cursor far back"),
+    Binding::new(Place::Live, Action::Scrub(10), &[Chord::shift(KeyCode::Right)], "shift →")
+        .named("cursor far forward"),
+    Binding::new(Place::Live, Action::PreviousEvent, &[Chord::char('[')], "[ ]")
+        .named("event before")
+        .hint("event")
+        .help("put the cursor at the event before, or (]) at the next one"),
+    Binding::new(Place::Live, Action::NextEvent, &[Chord::char(']')], "]").named("next event"),
+    Binding::new(Place::Live, Action::Oldest, &[Chord::key(KeyCode::Home)], "home")
+        .named("cursor to the start")
+        .help("put the cursor at the start of the run"),
+    Binding::new(Place::Live, Action::Live, &[Chord::key(KeyCode::End)], "end")
+        .named("back to now")
+        .hint("live")
+        .help("take the cursor away: figures are the newest again"),
+    Binding::new(Place::Live, Action::SpanLonger, &[Chord::char('t'), Chord::char('>')], "t T")
+        .named("more time")
+        .hint("time span")
+        .help("show more time in the charts, or (T) less: from 1 minute to 7 days"),
+    Binding::new(Place::Live, Action::SpanShorter, &[Chord::char('T'), Chord::char('<')], "T").named("less time"),
+    Binding::new(Place::Live, Action::FocusNext, &[Chord::key(KeyCode::Tab)], "tab")
+        .named("focus the next panel")
+        .help("give another panel the focus; its frame is thick"),
+    Binding::new(Place::Live, Action::FocusPrevious, &[Chord::key(KeyCode::BackTab)], "shift tab")
+        .named("focus the panel before"),
+    Binding::new(Place::Live, Action::Zoom, &[Chord::char('z'), ENTER], "z")
+        .named("zoom the panel")
+        .hint("zoom")
+        .help("give the panel in focus the whole screen, or take it back (esc)"),
+    Binding::new(Place::Live, Action::Heatmap, &[Chord::char('m')], "m")
+        .named("heatmap")
+        .hint("heatmap")
+        .help("show every TTFT and TPOT as heatmaps, or their percentiles as lines"),
+    Binding::new(Place::Live, Action::Mouse, &[Chord::char('M')], "M")
+        .named("mouse on or off")
+        .help("let the terminal have the mouse, to select text, or take it back"),
+    Binding::new(Place::Live, Action::Palette, &[Chord::char(':')], ":")
+        .named("find a command")
+        .hint("commands")
+        .help("find any of these by its name"),
+    Binding::new(Place::Live, Action::Help, &[Chord::char('?'), Chord::char('h'), Chord::key(KeyCode::F(1))], "?")
+        .named("help")
+        .hint("help")
+        .help("show this list"),
+    Binding::new(Place::Live, Action::Quit, &[Chord::char('q')], "q")
+        .named("quit")
+        .hint("quit")
+        .help("leave; asks first while the load runs"),
+    Binding::new(Place::Live, Action::Back, &[ESC], "esc")
+        .named("back")
+        .help("back out: of the zoom, then of the past, then of the freeze"),
+    Binding::new(Place::Shift, Action::Previous, &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)], "↑"),
+    Binding::new(Place::Shift, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓")
+        .hint("pick")
+        .help("in the shift dialog: another move"),
+    Binding::new(Place::Shift, Action::ToggleHow, &[Chord::char('k')], "k")
+        .hint("drain/migrate")
+        .help("in the shift dialog: drain the unit, or move its KV to peers"),
+    Binding::new(Place::Shift, Action::ConfirmShift, &[Chord::char('y')], "y")
+        .named("shift")
+        .hint("shift")
+        .help("in the shift dialog: do it"),
+    Binding::new(Place::Palette, Action::Previous, &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)], "↑"),
+    Binding::new(Place::Palette, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓")
+        .hint("pick"),
+    Binding::new(Place::Palette, Action::RunCommand, &[ENTER], "enter").hint("do it"),
+    Binding::new(Place::Palette, Action::Erase, &[Chord::key(KeyCode::Backspace), Chord::control('h')], ""),
+    Binding::new(Place::Palette, Action::EraseAll, &[Chord::control('u')], ""),
+    Binding::new(Place::Palette, Action::Back, &[ESC], "esc").hint("close"),
+    Binding::new(Place::Form, Action::Previous, &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)], "↑"),
+    Binding::new(Place::Form, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓").hint("field"),
+    Binding::new(Place::Form, Action::Apply, &[ENTER], "enter").named("apply").hint("apply"),
+    Binding::new(Place::Form, Action::Erase, &[Chord::key(KeyCode::Backspace), Chord::control('h')], ""),
+    Binding::new(Place::Form, Action::EraseAll, &[Chord::control('u')], "ctrl-u").hint("empty"),
+    Binding::new(Place::Form, Action::Back, &[ESC], "esc").hint("cancel"),
+    Binding::new(Place::Quit, Action::StopAndLeave, &[Chord::char('q'), Chord::char('y')], "q")
+        .hint("stop now")
+        .help("when leaving: cancel what is in flight and print the summary"),
+    Binding::new(Place::Quit, Action::FinishAndLeave, &[Chord::char('f')], "f")
+        .hint("finish")
+        .help("when leaving: wait for what is in flight, then print the summary"),
+    Binding::new(Place::Shift, Action::Back, &[ESC, ENTER, Chord::char('q')], "esc").hint("cancel"),
+    Binding::new(Place::Quit, Action::Back, &[ESC, ENTER], "esc").hint("back"),
+    Binding::new(
+        Place::Help,
+        Action::Back,
+        &[ESC, ENTER, Chord::char('q'), Chord::char('?'), Chord::char('h'), Chord::char(' ')],
+        "esc",
+    )
+    .hint("close"),
+    Binding::new(Place::Help, Action::Previous, &[Chord::key(KeyCode::Up)], "↑"),
+    Binding::new(Place::Help, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓").hint("scroll"),
+    Binding::new(Place::Anywhere, Action::Interrupt, &[Chord::control('c')], "ctrl-c")
+        .help("wait for what is in flight, then leave; a second time: leave at once"),
 ];
