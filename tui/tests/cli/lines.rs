@@ -23,6 +23,7 @@ fn meaning(line: &str) -> String {
             format!("record {:?} out={:?} json={json} fail_on_slo={fail}\n  {load}", options.target, options.out)
         }
         Ok(Command::Report(options)) => format!("{options:?}"),
+        Ok(Command::Serve(options)) => format!("{options:?}"),
         Ok(Command::Profiles(options)) => format!("{options:?}"),
         Err(error) => format!("error: {error:#}"),
     }
@@ -58,6 +59,9 @@ fn accepted() {
             "record --model models/tiny --requests 1",
             "record --model models/Tiny.GGUF --requests 1",
             "report run.jsonl.zst --json",
+            "serve",
+            "serve --split 1P3D --model models/Tiny.gguf --listen [::1]:0 --served-model-name tiny --max-requests 64 \
+         --max-connections 10 --drain-timeout 5s",
             "profiles list",
             "profiles show slo smooth",
             "profiles check",
@@ -106,6 +110,13 @@ fn refused() {
             "--rate 4 record",
             "frobnicate",
             "report",
+            "serve --listen 0.0.0.0:8080",
+            "serve --listen localhost",
+            "serve --listen 127.0.0.1:99999",
+            "serve --api-key-env PDTUNE-NO-SUCH-VARIABLE",
+            "serve --max-requests 0",
+            "serve --drain-timeout soon",
+            "serve --rate 4",
             "profiles",
             "profiles show model x",
             "profiles check slo",
