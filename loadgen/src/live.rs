@@ -267,6 +267,34 @@ pub struct Snapshot {
     pub health: Health,
 }
 
+impl Snapshot {
+    /// What is shown before anything is known.
+    pub fn empty() -> Self {
+        Self {
+            now: Micros::ZERO,
+            phase: Phase::Loading,
+            workload: String::new(),
+            target: String::new(),
+            seed: 0,
+            duration: None,
+            requests: None,
+            rate_rps: 0.0,
+            shape: None,
+            slo: None,
+            split: Split { prefill: 0, decode: 0, aggregated: 0 },
+            counts: Counts::default(),
+            recent: Recent::default(),
+            history: Arc::default(),
+            units: Arc::default(),
+            events: Arc::default(),
+            shifts: Vec::new(),
+            outage: None,
+            limiting: Limiting { side: "none", why: String::new() },
+            health: Health::default(),
+        }
+    }
+}
+
 /// What a screen may ask of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {

@@ -30,8 +30,6 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 
 pub use meters::CpuMeters;
-#[cfg(test)]
-pub(crate) use observe::empty_snapshot;
 
 use crate::clock::{RunClock, unix_micros};
 use crate::live::{Command, Snapshot};

@@ -83,7 +83,7 @@ impl Default for HttpConfig {
 
 /// Why a server could not listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}")]
 pub struct ListenError {
     /// Where.
     pub address: SocketAddr,

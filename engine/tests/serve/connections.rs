@@ -50,8 +50,9 @@ fn idle_connections_make_room() {
     for _ in 0..20 {
         assert!(is_served(world.address));
     }
-    // The oldest had to go, the one in the middle of its head included.
-    assert!(is_closed(&mut idle[0]) && is_closed(&mut idle[3]));
+    let _newer: Vec<_> = (0..8).map(|_| connect(world.address)).collect();
+    // The older had to go, the one in the middle of its head included.
+    assert!(idle.iter_mut().all(is_closed));
     assert!(open(&world) <= 8);
 }
 
@@ -120,7 +121,7 @@ fn a_client_that_stops_reading_loses_its_connection() {
     let world = World::with(hub, HttpConfig { write_timeout: SHORT, ..HttpConfig::default() });
     let mut stalled = connect(world.address);
     stalled.write_all(flood().as_bytes()).expect("sent");
-    world.eventually("it was given up", |world| figure(world, "pdtune_connections_stalled_total{") == 1.0);
+    world.eventually("it was given up", |world| figure(world, "pdtune_connections_stalled_total{") >= 1.0);
     world.idle();
     assert!(is_served(world.address));
     let mut rest = Vec::new();

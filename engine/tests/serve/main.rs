@@ -3,6 +3,8 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::float_cmp, reason = "counters are whole numbers")]
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
 mod client;

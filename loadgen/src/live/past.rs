@@ -44,7 +44,6 @@ mod tests {
     use super::*;
     use crate::live::{Counts, Phase};
     use crate::measure::Aggregator;
-    use crate::run;
     use crate::sample::testing::completed;
 
     const SECOND: u64 = 1_000_000;
@@ -56,7 +55,7 @@ mod tests {
             counts: aggregator.counts(),
             recent: aggregator.recent(Micros(10 * SECOND)),
             history: aggregator.history(),
-            ..run::empty_snapshot()
+            ..Snapshot::empty()
         }
     }
 

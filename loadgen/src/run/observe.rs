@@ -12,9 +12,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-#[cfg(test)]
-pub(crate) use snapshot::empty as empty_snapshot;
-
 use super::events::EventLog;
 use super::in_flight::{self, InFlight};
 use super::memory::resident_bytes;
@@ -117,7 +114,7 @@ impl Observer {
             cores: kernels::thread::usable_cores().len() as u32,
             next_snapshot: SNAPSHOT_EVERY,
             next_observation: Micros::ZERO,
-            snapshots: watch::channel(Arc::new(snapshot::empty())).0,
+            snapshots: watch::channel(Arc::new(Snapshot::empty())).0,
             parts,
         };
         observer.observe(Micros::ZERO);

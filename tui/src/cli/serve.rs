@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use engine::serve::http::{ApiKey, HttpConfig};
+use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
 use super::target::{TargetArgs, TargetSpec};
@@ -14,7 +15,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     target: TargetArgs,
     /// Address and port; port 0 takes a free one. An address that others can reach needs --api-key-env
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", help_heading = "Server")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address, help_heading = "Server")]
     listen: SocketAddr,
     /// Environment variable with the key that clients have to present as `Authorization: Bearer KEY`; /health stays open
     #[arg(long, value_name = "VAR", help_heading = "Server")]
@@ -68,6 +69,14 @@ impl ServeArgs {
         let (target, name) = (self.target.into(), self.served_model_name);
         Ok(ServeOptions { target, listen: self.listen, name, max_requests: self.max_requests, http })
     }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, Malformed> {
+    text.parse().map_err(|_| Malformed {
+        what: "an address with a port",
+        found: text.to_owned(),
+        allowed: "numbers such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
+    })
 }
 
 fn key(name: &str) -> anyhow::Result<ApiKey> {

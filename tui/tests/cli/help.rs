@@ -31,6 +31,11 @@ fn help_of_report() {
 }
 
 #[test]
+fn help_of_serve() {
+    insta::assert_snapshot!(help(&["serve", "--help"]));
+}
+
+#[test]
 fn help_of_profiles() {
     insta::assert_snapshot!(help(&["profiles", "--help"]));
 }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use engine::units::Split;
-
 use super::super::limiting::limiting;
 use super::Observer;
-use crate::live::{Counts, Health, Limiting, Phase, Recent, Snapshot};
+use crate::live::{Health, Snapshot};
 use crate::time::Micros;
 
 /// The window of the recent figures.
@@ -27,32 +25,6 @@ impl CpuShare {
             self.share = cpu.since(self.cpu).as_secs_f64() / elapsed;
         }
         (self.at, self.cpu) = (now, cpu);
-    }
-}
-
-/// What is shown before anything is known.
-pub(crate) fn empty() -> Snapshot {
-    Snapshot {
-        now: Micros::ZERO,
-        phase: Phase::Loading,
-        workload: String::new(),
-        target: String::new(),
-        seed: 0,
-        duration: None,
-        requests: None,
-        rate_rps: 0.0,
-        shape: None,
-        slo: None,
-        split: Split { prefill: 0, decode: 0, aggregated: 0 },
-        counts: Counts::default(),
-        recent: Recent::default(),
-        history: Arc::default(),
-        units: Arc::default(),
-        events: Arc::default(),
-        shifts: Vec::new(),
-        outage: None,
-        limiting: Limiting { side: "none", why: String::new() },
-        health: Health::default(),
     }
 }
 
