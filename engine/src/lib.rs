@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `cluster` decides everything about scheduling and knows neither threads nor time; `executor` computes whole steps and
-//! decides nothing; `drive` joins the two.
+//! decides nothing; `drive` joins the two. `serve` is how others reach a driven engine.
 
 pub mod block_hash;
 pub mod clock;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use engine::serve::http::{Drained, HttpConfig, HttpServer};
 
-use crate::client::{answer, ask, completion, connect, get};
-use crate::world::{World, hub_config};
+use crate::client::{answer, ask, completion, connect, get, post};
+use crate::world::{MODEL, POISON, World, hub_config};
 
 #[test]
 fn what_is_in_flight_finishes_and_nothing_new_is_taken() {
@@ -67,6 +67,18 @@ fn an_idle_server_stops_at_once() {
     assert_eq!(get(world.address, "/health").status, 200);
     world.stop();
     assert_eq!(world.stopped(), Drained { cancelled: 0 });
+}
+
+#[test]
+fn a_server_whose_units_are_lost_says_so() {
+    let world = World::new();
+    let poison = serde_json::json!({ "model": MODEL, "prompt": [POISON] });
+    // One unit that computes prompts after the other breaks.
+    post(world.address, "/v1/completions", &poison).error(503);
+    let health = get(world.address, "/health").error(503);
+    assert!(health["message"].as_str().is_some_and(|why| why.contains("no unit that can prefill")), "{health}");
+    ask(world.address, &completion(3, false)).error(503);
+    assert_eq!(world.hub.counts().units_lost, 2);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, Malformed> {
     text.parse().map_err(|_| Malformed {
         what: "an address with a port",
         found: text.to_owned(),
-        allowed: "numbers such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
+        allowed: "write it in numbers, such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
     })
 }
 

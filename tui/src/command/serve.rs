@@ -1,5 +1,7 @@
 //! `pdtune serve`: the embedded engine behind HTTP.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use engine::serve::ServedModel;
 use engine::serve::http::{Drained, HttpServer};
@@ -15,6 +17,8 @@ use crate::cli::ServeOptions;
 const WORKERS: usize = 2;
 /// Threads for what takes longer: large bodies are parsed and tokenized there.
 const BLOCKING: usize = 4;
+/// How long a body that is still being parsed may hold up the end.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Serves until a signal, then drains.
 ///
@@ -47,7 +51,7 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
     tell(&format!("listening on http://{}", server.address()));
     let drained = serve(&runtime, server, hub.clone(), model)?;
     // Connections first, then the engine: nobody is left to ask it.
-    drop(runtime);
+    runtime.shutdown_timeout(PARTING);
     drop(hub);
     if drained.cancelled > 0 {
         tell(&format!("warning: {} requests did not finish in time and were cancelled", drained.cancelled));

@@ -88,7 +88,10 @@ async fn health(State(served): State<Arc<Served>>) -> Response<Body> {
     if served.stopping.load(Ordering::Relaxed) {
         return respond::error(&ApiError::stopping());
     }
-    respond::with(StatusCode::OK, JSON, Body::empty())
+    match served.hub.observe().split.check() {
+        Ok(_) => respond::with(StatusCode::OK, JSON, Body::empty()),
+        Err(lacking) => respond::error(&ApiError::unavailable(lacking.to_string())),
+    }
 }
 
 fn described(served: &Served) -> serde_json::Value {

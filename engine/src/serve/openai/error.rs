@@ -85,13 +85,18 @@ impl ApiError {
 
     /// No seat for a connection.
     pub(in crate::serve) fn no_room() -> Self {
-        let error = Self::new(503, "service_unavailable_error", "too many connections are busy");
+        let error = Self::unavailable("too many connections are busy");
         Self { retry_after: Some(RETRY_AFTER), ..error }
+    }
+
+    /// The engine cannot serve.
+    pub(in crate::serve) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(503, "service_unavailable_error", message)
     }
 
     /// The server is about to stop.
     pub(in crate::serve) fn stopping() -> Self {
-        let error = Self::new(503, "service_unavailable_error", "the server is stopping");
+        let error = Self::unavailable("the server is stopping");
         Self { retry_after: Some(RETRY_AFTER), ..error }
     }
 
@@ -119,9 +124,9 @@ impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let message = failure.to_string();
         match failure {
-            Failure::Refused(_) => Self::invalid(message),
             Failure::Overrun => Self::new(500, "server_error", message),
-            Failure::Lost => Self::new(503, "service_unavailable_error", message),
+            // The hub has checked all that is the client's: what the engine refuses all the same, it cannot serve now.
+            Failure::Refused(_) | Failure::Lost => Self::unavailable(message),
         }
     }
 }
