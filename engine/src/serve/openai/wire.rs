@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for body in ["", "{", "[]", "3", r#"{"model": "m"} x"#, "\u{FEFF}{}", r#"{"model": }"#, r#"{model: 1}"#] {
+        for body in ["", "{", "[]", "3", r#"{"model": "m"} x"#, "\u{FEFF}{}", r#"{"model": }"#, "{model: 1}"] {
             let (status, error) = refused(body);
             assert!(status == 400 && error.contains("the request body"), "{body}: {error}");
         }
