@@ -58,10 +58,10 @@ fn idle_connections_make_room() {
 
 /// Connections, by a connection that counts itself.
 fn open(world: &World) -> u64 {
-    figure(world, "pdtune_connections{") as u64
+    figure(world, "pdtune_connections{")
 }
 
-fn figure(world: &World, name: &str) -> f64 {
+fn figure(world: &World, name: &str) -> u64 {
     let page = get(world.address, "/metrics").body;
     let line = page.lines().find(|line| line.starts_with(name)).expect("a figure");
     line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
@@ -121,7 +121,7 @@ fn a_client_that_stops_reading_loses_its_connection() {
     let world = World::with(hub, HttpConfig { write_timeout: SHORT, ..HttpConfig::default() });
     let mut stalled = connect(world.address);
     stalled.write_all(flood().as_bytes()).expect("sent");
-    world.eventually("it was given up", |world| figure(world, "pdtune_connections_stalled_total{") >= 1.0);
+    world.eventually("it was given up", |world| figure(world, "pdtune_connections_stalled_total{") == 1);
     world.idle();
     assert!(is_served(world.address));
     let mut rest = Vec::new();

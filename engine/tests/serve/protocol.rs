@@ -181,33 +181,30 @@ fn the_metrics_are_those_of_what_happened() {
     world.idle();
     let page = get(world.address, "/metrics");
     assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));
+    // Whole numbers all of them, as they are written.
+    let number = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()).expect("a number");
     let value = |name: &str| {
         let line = page.body.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
-        line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")
+        number(line)
     };
     for (name, expected) in [
-        ("vllm:num_requests_running{model_name=\"letters\"}", 0.0),
-        ("vllm:prompt_tokens_total", 10.0),
-        ("vllm:generation_tokens_total", 31.0),
-        ("vllm:request_success_total{model_name=\"letters\",finished_reason=\"stop\"}", 1.0),
-        ("vllm:request_success_total{model_name=\"letters\",finished_reason=\"length\"}", 1.0),
-        ("vllm:time_to_first_token_seconds_count", 2.0),
-        ("vllm:inter_token_latency_seconds_count", 29.0),
-        ("pdtune_request_handoff_seconds_count", 2.0),
-        ("pdtune_unit_role{model_name=\"letters\",unit=\"0\",role=\"prefill\"}", 1.0),
-        ("pdtune_unit_role{model_name=\"letters\",unit=\"3\",role=\"decode\"}", 1.0),
-        ("pdtune_unit_state{model_name=\"letters\",unit=\"3\",state=\"serving\"}", 1.0),
-        ("pdtune_requests_admitted_total", 2.0),
+        ("vllm:num_requests_running{model_name=\"letters\"}", 0),
+        ("vllm:prompt_tokens_total", 10),
+        ("vllm:generation_tokens_total", 31),
+        ("vllm:request_success_total{model_name=\"letters\",finished_reason=\"stop\"}", 1),
+        ("vllm:request_success_total{model_name=\"letters\",finished_reason=\"length\"}", 1),
+        ("vllm:time_to_first_token_seconds_count", 2),
+        ("vllm:inter_token_latency_seconds_count", 29),
+        ("pdtune_request_handoff_seconds_count", 2),
+        ("pdtune_unit_role{model_name=\"letters\",unit=\"0\",role=\"prefill\"}", 1),
+        ("pdtune_unit_role{model_name=\"letters\",unit=\"3\",role=\"decode\"}", 1),
+        ("pdtune_unit_state{model_name=\"letters\",unit=\"3\",state=\"serving\"}", 1),
+        ("pdtune_requests_admitted_total", 2),
     ] {
         assert_eq!(value(name), expected, "{name}");
     }
-    let handed: f64 = page
-        .body
-        .lines()
-        .filter(|line| line.starts_with("pdtune_unit_handoff_bytes_total{"))
-        .map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number"))
-        .sum();
-    assert_eq!(handed, 2000.0, "a block each");
+    let handed = page.body.lines().filter(|line| line.starts_with("pdtune_unit_handoff_bytes_total{")).map(number);
+    assert_eq!(handed.sum::<u64>(), 2000, "a block each");
     // Every line is a comment or a sample, and every sample's family was introduced.
     for line in page.body.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().expect("a name");

@@ -175,7 +175,26 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Pieces of bodies in any order, so that many get past the first brace.
+        #[test]
+        fn any_body_is_read_or_refused(pieces in prop::collection::vec(prop_oneof![
+            Just(b"{".to_vec()), Just(b"}".to_vec()), Just(b"[".to_vec()), Just(b"]".to_vec()), Just(b",".to_vec()),
+            Just(br#"{"model":"m","#.to_vec()), Just(br#""prompt":"#.to_vec()), Just(br#""stop":"#.to_vec()),
+            Just(br#""messages":[{"role":"user","content":"#.to_vec()), Just(br#""logit_bias":"#.to_vec()),
+            Just(br#""text""#.to_vec()), Just(b"-1".to_vec()), Just(b"1e99".to_vec()), Just(b"null".to_vec()),
+            prop::collection::vec(any::<u8>(), 0..6),
+        ], 0..14)) {
+            if let Err(error) = Wire::read(&pieces.concat()) {
+                prop_assert_eq!(error.status, 400);
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&error.body()).is_ok());
+            }
+        }
+    }
 
     fn refused(body: &str) -> (u16, String) {
         let error = Wire::read(body.as_bytes()).expect_err(body);
@@ -213,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for body in ["", "{", "[]", "3", r#"{"model": "m"} x"#, "\u{FEFF}{}", r#"{"model": }"#, r"{model: 1}"] {
+        for body in ["", "{", "[]", "3", r#"{"model": "m"} x"#, "\u{FEFF}{}", r#"{"model": }"#, "{model: 1}"] {
             let (status, error) = refused(body);
             assert!(status == 400 && error.contains("the request body"), "{body}: {error}");
         }
