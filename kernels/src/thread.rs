@@ -1,5 +1,5 @@
-//! What a unit's thread asks of the operating system: a core of its own, a lower priority than the pacing thread, and how
-//! much processor time it has used. Pinning exists on Linux only; elsewhere it does nothing, and nothing depends on it.
+//! What threads ask of the operating system: a core of their own, to go behind or before the others, and how much processor
+//! time they have used. Cores and classes exist on Linux only; elsewhere asking does nothing, and nothing depends on it.
 
 use crate::KernelError;
 

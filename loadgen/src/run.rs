@@ -190,8 +190,11 @@ impl RunHandle {
     /// # Errors
     /// When a thread of the run panicked.
     pub fn wait(self) -> Result<RunResult, RunError> {
+        let result = self.observing.join();
+        // An observing thread that ended early has left the load without anybody to end it.
+        let _ = self.commands.try_send(Command::Finish);
         self.pacing.join().map_err(|_| RunError::Panicked("pacing"))?;
-        self.observing.join().map_err(|_| RunError::Panicked("observing"))
+        result.map_err(|_| RunError::Panicked("observing"))
     }
 }
 

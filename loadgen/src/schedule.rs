@@ -152,10 +152,11 @@ impl Schedule {
         self.end.is_none_or(|end| due < end).then_some(due)
     }
 
-    /// Whether nothing can become due any more at `now` or later, whatever is done to the rate. With an end in time this
-    /// is that end, even when the last request was due before it.
+    /// Whether nothing is left to be sent at `now` and nothing can become due any more, whatever is done to the rate. With an
+    /// end in time this is that end, even when the last request was due before it; a client that is late then has still to
+    /// send what was due.
     pub fn is_over(&self, now: Micros) -> bool {
-        self.upcoming.is_none() || self.end.is_some_and(|end| now >= end)
+        self.upcoming.is_none() || (self.end.is_some_and(|end| now >= end) && self.next_due().is_none())
     }
 
     /// The end of the schedule, when it has one in time.
@@ -174,6 +175,11 @@ impl Schedule {
     /// Requests per second offered at `at`; of a trace the mean, which its speed and changes of the rate scale.
     pub fn rate_at(&self, at: Micros) -> f64 {
         self.curve.rate_at(at) * self.unit_rate
+    }
+
+    /// The same, but of a paused load what it will be when resumed.
+    pub fn planned_rate_at(&self, at: Micros) -> f64 {
+        self.curve.planned_rate_at(at) * self.unit_rate
     }
 
     /// From `at` on, offers `rate` requests per second, whatever phases were to come. Of a trace, the mean rate becomes

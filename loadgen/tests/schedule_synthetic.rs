@@ -82,7 +82,8 @@ fn a_run_ends_at_its_duration_or_its_requests_whichever_comes_first() {
     assert!(!by_requests.is_over(secs(100)));
     assert_eq!(by_requests.by_ref().count(), 3);
     assert!(by_requests.is_over(Micros::ZERO));
-    let by_time = schedule(&LoadSpec { duration: Some(secs(2)), ..base });
+    let mut by_time = schedule(&LoadSpec { duration: Some(secs(2)), ..base });
+    assert_eq!(by_time.by_ref().count(), 20);
     assert!(!by_time.is_over(Micros(1_999_999)) && by_time.is_over(secs(2)));
 }
 
@@ -108,6 +109,24 @@ fn a_pause_sends_nothing_and_is_not_caught_up() {
     let after: Vec<_> = schedule.map(|planned| planned.due).collect();
     assert_eq!(after.first(), Some(&secs(5)));
     assert_eq!(after.len(), 50);
+}
+
+#[test]
+fn a_client_that_is_late_at_the_end_still_has_to_send_what_was_due() {
+    let mut schedule = schedule(&LoadSpec { duration: Some(secs(10)), ..spec(Arrival::Constant, "10", 7) });
+    assert!(!schedule.is_over(secs(60)));
+    assert_eq!(schedule.by_ref().count(), 100);
+    assert!(schedule.is_over(secs(10)) && !schedule.is_over(secs(9)));
+}
+
+#[test]
+fn a_rate_set_while_paused_is_that_of_the_load_to_come() {
+    let mut schedule = schedule(&LoadSpec { duration: Some(secs(10)), ..spec(Arrival::Constant, "10", 7) });
+    schedule.pause(secs(2));
+    schedule.set_rate(secs(3), 4.0).expect("a rate");
+    assert_eq!((schedule.rate_at(secs(3)).to_bits(), schedule.planned_rate_at(secs(3))), (0, 4.0));
+    schedule.resume(secs(5));
+    assert_eq!((schedule.rate_at(secs(6)), schedule.planned_rate_at(secs(6))), (4.0, 4.0));
 }
 
 #[test]

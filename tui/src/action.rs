@@ -279,8 +279,8 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
         Action::RateUp | Action::RateDown => model.offers.rate_refused.clone().or_else(over),
         Action::Pause | Action::EditSlo | Action::EditLoad | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
-            if model.is_gone() {
-                Some("the run is over".to_owned())
+            if model.is_over() {
+                Some("the load is over".to_owned())
             } else if model.latest.split.units() < 2 {
                 Some("a single unit has no role to give away".to_owned())
             } else {

@@ -2,9 +2,7 @@
 //! its steps where a test needs requests that are under way.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::float_cmp, reason = "counters are whole numbers")]
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod bad_input;

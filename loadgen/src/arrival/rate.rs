@@ -95,6 +95,11 @@ impl RateCurve {
         Some(self.pieces.get(after).map_or(time, |next| time.min(next.start)))
     }
 
+    /// The rate at `at` if the load were not paused.
+    pub fn planned_rate_at(&self, at: Micros) -> f64 {
+        piece_at(self.held.as_ref().unwrap_or(&self.pieces), at).rate_at(at)
+    }
+
     /// From `at` on, the rate is `rate` for ever: it overrides the phases that were to come. While paused, it is the rate
     /// with which the load goes on when resumed.
     pub fn set_rate(&mut self, at: Micros, rate: f64) {

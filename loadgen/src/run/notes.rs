@@ -67,6 +67,7 @@ impl Notes {
     /// Tells of a change of the load or of a shift, which changes the meaning of everything after it: where there is no
     /// room it waits here, and is told at the next opportunity.
     pub(super) fn change(&mut self, note: Note) {
+        self.flush();
         if self.waiting.len() == WAITING {
             return self.lost();
         }
@@ -83,10 +84,9 @@ impl Notes {
     pub(super) fn flush(&mut self) {
         while let Some(note) = self.waiting.pop_front() {
             match self.queue.try_send(note) {
-                Ok(()) => {}
                 Err(TrySendError::Full(note)) => return self.waiting.push_front(note),
                 // Without an observer nobody misses it.
-                Err(TrySendError::Disconnected(_)) => self.lost(),
+                Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             }
         }
     }

@@ -37,6 +37,11 @@ const SNAPSHOT_EVERY: Micros = Micros(100_000);
 /// Between two observations of the cluster, and between two records of it.
 const OBSERVE_EVERY: Micros = Micros(1_000_000);
 
+/// Units that are remembered every second; of twice as many, every other second is.
+const UNITS_A_SECOND: u64 = 32;
+/// A second that closes a little early is still the next one.
+const TOLERANCE: Micros = Micros(500_000);
+
 /// A rate for people: at most three decimals, none that say nothing.
 fn rate(rps: f64) -> f64 {
     (rps * 1000.0).round() / 1000.0
@@ -88,6 +93,7 @@ pub(super) struct Observer {
     cores: u32,
     next_snapshot: Micros,
     next_observation: Micros,
+    next_memory: Micros,
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -114,6 +120,7 @@ impl Observer {
             cores: kernels::thread::usable_cores().len() as u32,
             next_snapshot: SNAPSHOT_EVERY,
             next_observation: Micros::ZERO,
+            next_memory: Micros::ZERO,
             snapshots: watch::channel(Arc::new(Snapshot::empty())).0,
             parts,
         };
@@ -144,7 +151,8 @@ impl Observer {
             }
             let now = self.parts.clock.now();
             self.abort_if_asked();
-            if self.aggregator.advance(now) {
+            if self.aggregator.advance(now) && now >= self.next_memory {
+                self.next_memory = now + self.memory_every();
                 let then = self.moment(now);
                 self.aggregator.remember(then);
             }
@@ -180,6 +188,10 @@ impl Observer {
                 }
                 self.aggregator.offered(planned.due);
                 self.sample(in_flight::shed(planned, at));
+            }
+            Note::Rate { at, rate_rps } if self.phase == Phase::Paused => {
+                self.parts.rate_rps = rate_rps;
+                self.log.push(at, None, "", format!("{} requests/s once resumed", rate(rate_rps)));
             }
             Note::Rate { at, rate_rps } => {
                 self.load_changed(at, LoadState::Loading, rate_rps, &format!("{}/s", rate(rate_rps)));
@@ -235,12 +247,17 @@ impl Observer {
         self.record(&Record::Req(Box::new(sample)));
     }
 
+    /// What the run looked like is kept every second, of a large cluster less often: it takes a unit about a hundred bytes.
+    fn memory_every(&self) -> Micros {
+        Micros(1_000_000 * (self.cluster.units.len() as u64).div_ceil(UNITS_A_SECOND).max(1) - TOLERANCE.0)
+    }
+
     fn abort_if_asked(&mut self) {
         if !self.aborting && self.parts.abort.load(Ordering::Acquire) {
             self.aborting = true;
         }
         if self.aborting {
-            if self.schedule_end.is_none() {
+            if !self.pacing_over {
                 // Full when the operator types faster than the pacing thread reads: tried again in the next turn.
                 let _ = self.parts.orders.try_send(Order::Finish);
             }

@@ -19,6 +19,10 @@ use crate::workload::Content;
 
 /// How long the thread waits for orders when nothing is due.
 const IDLE: Duration = Duration::from_hours(1);
+/// Requests sent without waiting once, after which everybody else gets a turn: the thread may be in the real-time class.
+const IN_A_ROW: u32 = 256;
+/// That turn.
+const TURN: Duration = Duration::from_micros(20);
 /// Between two attempts to pass on notes that found their queue full.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -60,6 +64,7 @@ impl Pacer {
         let mut prompt = Vec::new();
         let mut ready = None;
         let mut ended = false;
+        let mut in_a_row = 0;
         loop {
             let now = self.clock.now();
             if !ended && self.schedule.is_over(now) {
@@ -74,12 +79,19 @@ impl Pacer {
             if ended && shift_at.is_none() && !self.notes.is_waiting() {
                 return;
             }
-            match self.orders.recv_timeout(self.wait(now, due, shift_at)) {
+            let wait = self.wait(now, due, shift_at);
+            in_a_row = if wait.is_zero() { in_a_row + 1 } else { 0 };
+            if in_a_row == IN_A_ROW {
+                in_a_row = 0;
+                std::thread::sleep(TURN);
+            }
+            match self.orders.recv_timeout(wait) {
                 Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(order) => {
-                    self.obey(order);
-                    // An order may change what comes next.
-                    ready = None;
+                    if matches!(order, Order::Reshape(_)) {
+                        ready = None;
+                    }
+                    self.obey(order, ended);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.clock.now();
@@ -141,13 +153,17 @@ impl Pacer {
         self.notes.last(Note::Ended { at });
     }
 
-    fn obey(&mut self, order: Order) {
+    /// Once the load has ended there is none to change, but shifts and SLOs still have a meaning.
+    fn obey(&mut self, order: Order, ended: bool) {
         let at = self.clock.now();
         let note = match order {
+            Order::Shift(to, how) => Note::Shift { at, to, how },
+            Order::Slo(slo) => Note::Slo { at, slo },
+            _ if ended => return,
             Order::Rate(rate_rps) => {
                 // A rate that cannot be offered leaves the schedule as it is; the note says what it is.
                 let _ = self.schedule.set_rate(at, rate_rps);
-                Note::Rate { at, rate_rps: self.schedule.rate_at(at) }
+                Note::Rate { at, rate_rps: self.schedule.planned_rate_at(at) }
             }
             Order::Pause => {
                 self.schedule.pause(at);
@@ -161,8 +177,7 @@ impl Pacer {
                 Ok(()) => Note::Reshaped { at, shape },
                 Err(why) => Note::Refused { at, why: format!("the load stays as it is: {why}") },
             },
-            Order::Slo(slo) => Note::Slo { at, slo },
-            Order::Shift(to, how) => Note::Shift { at, to, how },
+            // Dealt with by the caller.
             Order::Finish => return,
         };
         self.notes.change(note);
