@@ -101,7 +101,7 @@ pub struct Recent {
     pub goodput_rps: Option<f64>,
     /// The same over the window before, for the trend.
     pub goodput_before_rps: Option<f64>,
-    /// Good of completed and otherwise ended; `None` without an SLO or without an end.
+    /// Good of those that ended while there was an SLO; `None` without one or without an end.
     pub attainment: Option<f64>,
     /// Requests due per second.
     pub offered_rps: f64,

@@ -44,7 +44,7 @@ pub struct Summary {
     pub offered_rps: Option<f64>,
     /// Good requests per second; `None` without an SLO.
     pub goodput_rps: Option<f64>,
-    /// Good of offered; `None` without an SLO or without a request.
+    /// Good of those offered while there was an SLO; `None` without an SLO or without a request.
     pub attainment: Option<f64>,
     /// Prompt tokens per second, counted when the first token of the answer arrives.
     pub input_tps: Option<f64>,

@@ -135,6 +135,7 @@ impl Aggregator {
         self.with_slot(sample.ended, |slot| {
             if let Some(good) = good {
                 *slot.good.get_or_insert(0) += good;
+                slot.judged += 1;
             }
             if !sample.outcome.is_completed() {
                 slot.errors += 1;
@@ -186,13 +187,12 @@ impl Aggregator {
             None => (self.history.open(self.now).cloned().unwrap_or_default(), self.now),
         };
         let rate = |count: u64| if covered == Micros::ZERO { 0.0 } else { count as f64 / covered.as_secs_f64() };
-        let ended = figures.completed + figures.errors;
         let before = sum(closed, from.since(window), from);
         Recent {
             window: covered,
             goodput_rps: figures.good.map(rate),
             goodput_before_rps: before.and_then(|b| Some(b.good? as f64 / b.end.since(b.start).as_secs_f64())),
-            attainment: figures.good.filter(|_| ended > 0).map(|good| good as f64 / ended as f64),
+            attainment: figures.good.filter(|_| figures.judged > 0).map(|good| good as f64 / figures.judged as f64),
             offered_rps: rate(figures.offered),
             input_tps: rate(figures.input_tokens),
             output_tps: rate(figures.output_tokens),
@@ -365,6 +365,16 @@ mod tests {
         assert_eq!(history.iter().map(|s| u64::from(s.completed)).sum::<u64>(), 4 * DAY);
         assert_eq!(history.iter().map(|s| s.length.0).sum::<u64>(), (DAY + 2) * SECOND);
         assert!(aggregator.history.heap_bytes() < 8 << 20, "{} bytes", aggregator.history.heap_bytes());
+    }
+
+    #[test]
+    fn an_slo_that_comes_late_counts_nobody_before_it_as_bad() {
+        let mut aggregator = Aggregator::new(None);
+        tell(&mut aggregator, &completed(0, 0, 10, &[]));
+        aggregator.set_slo("ttft=1s".parse().ok());
+        tell(&mut aggregator, &completed(1, 20, 10, &[]));
+        aggregator.advance(Micros(SECOND));
+        assert_eq!(aggregator.recent(Micros(SECOND)).attainment, Some(1.0));
     }
 
     #[test]

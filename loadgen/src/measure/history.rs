@@ -20,6 +20,8 @@ pub(super) struct Cell {
     pub(super) offered: u64,
     pub(super) completed: u64,
     pub(super) good: Option<u64>,
+    /// Requests that ended while there was an SLO to judge them by.
+    pub(super) judged: u64,
     pub(super) errors: u64,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
@@ -39,6 +41,7 @@ impl Cell {
             (None, None) => None,
             (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
         };
+        self.judged += later.judged;
         self.errors += later.errors;
         self.input_tokens += later.input_tokens;
         self.output_tokens += later.output_tokens;

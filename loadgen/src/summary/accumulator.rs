@@ -21,6 +21,8 @@ pub struct Accumulator {
     /// Requests due in the window, and the good ones of them.
     offered: u64,
     good: u64,
+    /// Requests due in the window for which there was an SLO: all of them, unless it came or went during the run.
+    judged: u64,
     throughput: Throughput,
     ttft: Distribution,
     ttft_sent: Distribution,
@@ -47,6 +49,7 @@ impl Accumulator {
             prefix: Prefix::default(),
             offered: 0,
             good: 0,
+            judged: 0,
             throughput: Throughput::default(),
             ttft: Distribution::default(),
             ttft_sent: Distribution::default(),
@@ -113,7 +116,10 @@ impl Accumulator {
             return;
         }
         self.offered += 1;
-        self.good += u64::from(self.slo.is_some_and(|slo| slo.judge(sample)));
+        if let Some(slo) = self.slo {
+            self.judged += 1;
+            self.good += u64::from(slo.judge(sample));
+        }
         if let Some(server) = &sample.server {
             *self.prefix.queried_tokens.get_or_insert(0) += u64::from(server.prefix_queried);
             *self.prefix.hit_tokens.get_or_insert(0) += u64::from(server.prefix_hit);
@@ -174,7 +180,7 @@ impl Accumulator {
             prefix: self.prefix,
             offered_rps: per_second(self.offered as f64),
             goodput_rps: self.slo.and_then(|_| per_second(self.good as f64)),
-            attainment: self.slo.filter(|_| self.offered > 0).map(|_| self.good as f64 / self.offered as f64),
+            attainment: self.slo.filter(|_| self.judged > 0).map(|_| self.good as f64 / self.judged as f64),
             input_tps: per_second(input),
             output_tps: per_second(output),
             ttft_ms: Statistics::from(&self.ttft),

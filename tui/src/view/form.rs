@@ -16,8 +16,8 @@ const WIDTH: u16 = 72;
 /// Draws the overlay.
 pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let (title, effect) = match form.subject {
-        Subject::Slo => ("SLO", "requests that end from now on are judged by it; earlier judgements stand"),
-        Subject::Load => ("LOAD", "holds from the next request on; what was drawn before it stays as it is"),
+        Subject::Slo => ("SLO", "judges requests that end from now on; earlier judgements stand"),
+        Subject::Load => ("LOAD", "holds from the next request on; those drawn before it stay"),
     };
     let commands = form.commands();
     let wrong = commands.as_ref().err();

@@ -5,6 +5,8 @@ use serde_json::json;
 use crate::serve::choice::Failure;
 use crate::serve::hub::Refusal;
 
+/// Most characters of a message.
+const LONGEST_MESSAGE: usize = 500;
 /// Seconds after which a client that was turned away may try again.
 const RETRY_AFTER: u32 = 1;
 
@@ -25,8 +27,13 @@ pub(in crate::serve) struct ApiError {
 }
 
 impl ApiError {
+    /// A message may repeat what the client sent, whatever its length: it is cut.
     fn new(status: u16, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, code: None, message: message.into(), param: None, retry_after: None }
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+            message.truncate(end);
+        }
+        Self { status, kind, code: None, message, param: None, retry_after: None }
     }
 
     /// A request that is wrong.
@@ -139,6 +146,13 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_client_sent_is_not_repeated_at_length() {
+        let error = ApiError::field("max_tokens", format!("invalid type: string {}", "ü".repeat(1 << 20)));
+        assert!(error.body().len() < 2_000);
+        assert_eq!(ApiError::invalid("short").message, "short");
+    }
 
     #[test]
     fn the_shape_is_openais() {

@@ -49,6 +49,16 @@ fn summary(slo: Option<Slo>, samples: &[Sample]) -> Summary {
 }
 
 #[test]
+fn an_slo_that_comes_late_counts_nobody_before_it_as_bad() {
+    let mut accumulator = Accumulator::new(&run(None));
+    accumulator.record(&Record::Req(Box::new(completed(0, 3 * SECOND, 1000, &[]))));
+    accumulator.record(&Record::Slo(crate::recording::SloRecord { at: Micros(4 * SECOND), slo: SLO }));
+    accumulator.record(&Record::Req(Box::new(completed(1, 5 * SECOND, 1000, &[]))));
+    let summary = accumulator.finish(Some(&end()), None);
+    assert_eq!((summary.attainment, summary.goodput_rps), (Some(1.0), Some(0.1)));
+}
+
+#[test]
 fn goodput_is_good_requests_due_in_the_window_by_its_length() {
     let summary = summary(
         SLO,
