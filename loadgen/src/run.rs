@@ -8,9 +8,7 @@
 //!
 //! The pacing thread waits for nobody. What the others cannot take in time is counted, shown and recorded.
 
-mod events;
 mod in_flight;
-mod limiting;
 mod memory;
 mod meters;
 mod notes;
@@ -163,8 +161,6 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     };
     let parts = observe::Parts {
         clock,
-        load,
-        info,
         run,
         target,
         events,
