@@ -118,5 +118,4 @@ fn a_shift_of_the_embedded_engine_is_seen_again_with_its_units() {
     assert_eq!(first.units.len(), 4);
     // Before they were over, requests were offered, sent and brought tokens.
     assert!(first.counts.offered >= 3 && first.counts.sent == first.counts.offered, "{:?}", first.counts);
-    assert!(viewed.last.history.iter().any(|slot| slot.slowest.by(loadgen::measure::Latency::Ttft).len() > 1));
 }

@@ -280,10 +280,12 @@ impl Observer {
             client: self.client_use(),
         };
         let mut error = self.recording_lost.clone();
-        let mut recording = None;
+        let (mut recording, mut bytes) = (None, None);
         if let Some(recorder) = self.parts.recorder.take() {
             match recorder.finish(&end) {
-                Ok(recorded) => recording = Some(recorded.path.display().to_string()),
+                Ok(recorded) => {
+                    (recording, bytes) = (Some(recorded.path.display().to_string()), Some(recorded.bytes));
+                }
                 Err(failed) => {
                     self.recording_lost = Some(failed.clone());
                     error = Some(failed);
@@ -291,7 +293,7 @@ impl Observer {
             }
         }
         self.fold.end(&end);
-        self.tell_recording();
+        self.fold.recorded(bytes, self.recording_lost.as_ref().map(ToString::to_string));
         self.fold.advance(now);
         let last = self.fold.snapshot(now);
         self.snapshots.send_replace(Arc::new(last));
