@@ -49,7 +49,7 @@ pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &
         Ok(Asked::Instant(_)) => true,
         Err(_) => false,
     };
-    rows.push(Row::new(0, buttons(model, can, theme)));
+    rows.push(Row::new(0, buttons(model, can, form.fields.len() > 1, theme)));
     let title = Line::from(span(theme, Paint::Title, title));
     popup(theme, title, Line::from(span(theme, Paint::Dim, "esc:cancel")), rows, WIDTH, area, buf);
 }
@@ -76,14 +76,15 @@ fn line(field: &Field, selected: bool, is_wrong: bool, theme: &Theme) -> Line<'s
     Line::from(spans)
 }
 
-fn buttons(model: &Model, can: bool, theme: &Theme) -> Line<'static> {
+fn buttons(model: &Model, can: bool, several: bool, theme: &Theme) -> Line<'static> {
     if let Some(notice) = &model.notice {
         return span(theme, Paint::Warn, format!(" {}", notice.text)).into();
     }
+    let another = if several { "   ↑↓: another field" } else { "" };
     let (key, word) = if can { (Paint::Key, Paint::Text) } else { (Paint::Disabled, Paint::Disabled) };
     Line::from_iter([
         span(theme, key, " enter"),
         span(theme, word, ": apply"),
-        span(theme, Paint::Dim, "   ↑↓: another field   ctrl-u: empty it   esc: cancel"),
+        span(theme, Paint::Dim, format!("{another}   ctrl-u: empty it   esc: cancel")),
     ])
 }

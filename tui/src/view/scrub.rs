@@ -43,7 +43,7 @@ pub(super) fn bar(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let shown = model.shown();
     let ends = [format::clock(run.from), format::clock(run.to)];
     buf.set_span(area.x + 1, area.y, &span(theme, Paint::Dim, &*ends[0]), track.x - area.x);
-    buf.set_span(track.right() + 1, area.y, &span(theme, Paint::Dim, &*ends[1]), area.right() - track.right());
+    buf.set_span(track.right() + 2, area.y, &span(theme, Paint::Dim, &*ends[1]), area.right() - track.right() - 2);
     let mut put = |x: u16, glyph: &str, paint| {
         buf.set_span(x, area.y, &span(theme, paint, glyph), 1);
     };
