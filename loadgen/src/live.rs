@@ -239,7 +239,7 @@ pub struct Snapshot {
     pub duration: Option<Micros>,
     /// The end of the schedule, when it has one in requests.
     pub requests: Option<u64>,
-    /// Requests per second that the schedule offers now.
+    /// Requests per second that the schedule plans for now; while paused, what it would offer.
     pub rate_rps: f64,
     /// How requests are drawn now; `None` when they come from a trace.
     pub shape: Option<Shape>,

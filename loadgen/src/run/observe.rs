@@ -25,7 +25,7 @@ use crate::live::{MarkKind, Phase, Snapshot};
 use crate::measure::{Aggregator, Client};
 use crate::recording::{ClientUse, EndRecord, LagRecord, LoadState, Record, Recorder, RunRecord, WriteError};
 use crate::sample::Sample;
-use crate::schedule::{LoadSpec, Shape};
+use crate::schedule::{LoadSpec, OfferedRate, Shape};
 use crate::summary::Accumulator;
 use crate::target::{Control, Target, TargetEvent, TargetEvents, TargetInfo};
 use crate::time::Micros;
@@ -62,7 +62,8 @@ pub(super) struct Parts {
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) abort: Arc<AtomicBool>,
     pub(super) orders: SyncSender<Order>,
-    pub(super) rate_rps: f64,
+    /// What the schedule offers, changed here by notes as it is there by orders.
+    pub(super) rate: OfferedRate,
 }
 
 /// The thread's state.
@@ -189,13 +190,7 @@ impl Observer {
                 self.aggregator.offered(planned.due);
                 self.sample(in_flight::shed(planned, at));
             }
-            Note::Rate { at, rate_rps } if self.phase == Phase::Paused => {
-                self.parts.rate_rps = rate_rps;
-                self.log.push(at, None, "", format!("{} requests/s once resumed", rate(rate_rps)));
-            }
-            Note::Rate { at, rate_rps } => {
-                self.load_changed(at, LoadState::Loading, rate_rps, &format!("{}/s", rate(rate_rps)));
-            }
+            Note::Rate { at, rate_rps } => self.rate_changed(at, rate_rps),
             Note::Paused { at } => {
                 self.phase = Phase::Paused;
                 self.load_changed(at, LoadState::Paused, 0.0, "paused");

@@ -160,18 +160,17 @@ impl Pacer {
             Order::Shift(to, how) => Note::Shift { at, to, how },
             Order::Slo(slo) => Note::Slo { at, slo },
             _ if ended => return,
-            Order::Rate(rate_rps) => {
-                // A rate that cannot be offered leaves the schedule as it is; the note says what it is.
-                let _ = self.schedule.set_rate(at, rate_rps);
-                Note::Rate { at, rate_rps: self.schedule.planned_rate_at(at) }
-            }
+            Order::Rate(rate_rps) => match self.schedule.set_rate(at, rate_rps) {
+                Ok(()) => Note::Rate { at, rate_rps },
+                Err(why) => Note::Refused { at, why: format!("the rate stays as it is: {why}") },
+            },
             Order::Pause => {
                 self.schedule.pause(at);
                 Note::Paused { at }
             }
             Order::Resume => {
                 self.schedule.resume(at);
-                Note::Resumed { at, rate_rps: self.schedule.rate_at(at) }
+                Note::Resumed { at, rate_rps: self.schedule.rate().at(at) }
             }
             Order::Reshape(shape) => match self.schedule.reshape(shape) {
                 Ok(()) => Note::Reshaped { at, shape },
