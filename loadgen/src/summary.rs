@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use accumulator::Accumulator;
 pub use statistics::Statistics;
 
-use crate::recording::RequestCounts;
+use crate::live::Counts;
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -37,7 +37,7 @@ pub struct Summary {
     /// The last SLO that stood. A request is judged by the one that stood when it ended.
     pub slo: Option<Bounds>,
     /// Requests of the whole run.
-    pub requests: RequestCounts,
+    pub requests: Counts,
     /// What the prefix caches did.
     pub prefix: Prefix,
     /// Requests due per second.
@@ -105,6 +105,8 @@ pub struct ClientSummary {
     pub rss_mb: Option<f64>,
     /// Samples dropped because a queue was full.
     pub dropped: u64,
+    /// Whether the pacing thread ran in the real-time class; `None` where that is not known.
+    pub realtime: Option<bool>,
 }
 
 /// One shift.

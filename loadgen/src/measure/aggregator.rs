@@ -127,13 +127,7 @@ impl Aggregator {
     pub fn sample(&mut self, sample: &Sample) {
         self.note_outage(sample);
         let counts = &mut self.counts;
-        match sample.outcome {
-            Outcome::Completed => counts.completed += 1,
-            Outcome::Failed(_) => counts.failed += 1,
-            Outcome::Cut => counts.cut += 1,
-            Outcome::Cancelled => counts.cancelled += 1,
-            Outcome::Shed => counts.shed += 1,
-        }
+        counts.ended(&sample.outcome);
         if sample.sent.is_some() {
             counts.in_flight = counts.in_flight.saturating_sub(1);
         }

@@ -70,10 +70,7 @@ mod tests {
     #[test]
     fn each_stands_from_its_instant_to_the_next() {
         let at = |at| standing().at(Micros(at));
-        assert_eq!(
-            [0, 9, 10, 19, 20, 29, 30, 39, 40].map(at),
-            [None, None, ONE, ONE, TWO, TWO, None, None, ONE]
-        );
+        assert_eq!([0, 9, 10, 19, 20, 29, 30, 39, 40].map(at), [None, None, ONE, ONE, TWO, TWO, None, None, ONE]);
         assert_eq!([9, 15, 35].map(|at| standing().last_at(Micros(at))), [None, ONE, TWO]);
         assert_eq!((standing().now(), Standing::new(None).now()), (ONE, None));
     }

@@ -2,9 +2,10 @@
 
 use super::throughput::Throughput;
 use super::{Bounds, ClientSummary, Prefix, Shift, Statistics, Summary, Window};
+use crate::live::Counts;
 use crate::measure::{Client, Distribution, Standing};
-use crate::recording::{EndRecord, LagRecord, Record, RequestCounts, RunRecord, SCHEMA, ShiftRecord};
-use crate::sample::{Outcome, Sample};
+use crate::recording::{EndRecord, LagRecord, Record, RunRecord, SCHEMA, ShiftRecord};
+use crate::sample::Sample;
 use crate::time::Micros;
 
 /// Takes the records of a run, one after another, and sums them up in constant memory.
@@ -15,7 +16,7 @@ pub struct Accumulator {
     seed: u64,
     warmup: Micros,
     slo: Standing,
-    requests: RequestCounts,
+    requests: Counts,
     prefix: Prefix,
     /// Requests due in the window.
     offered: u64,
@@ -45,7 +46,7 @@ impl Accumulator {
             seed: run.seed,
             warmup: run.warmup,
             slo: Standing::new(run.slo),
-            requests: RequestCounts::default(),
+            requests: Counts::default(),
             prefix: Prefix::default(),
             offered: 0,
             judged: 0,
@@ -94,13 +95,7 @@ impl Accumulator {
         requests.offered += 1;
         requests.sent += u64::from(sample.sent.is_some());
         requests.clamped += u64::from(sample.clamped && sample.sent.is_some());
-        *match sample.outcome {
-            Outcome::Completed => &mut requests.completed,
-            Outcome::Failed(_) => &mut requests.failed,
-            Outcome::Cut => &mut requests.cut,
-            Outcome::Cancelled => &mut requests.cancelled,
-            Outcome::Shed => &mut requests.shed,
-        } += 1;
+        requests.ended(&sample.outcome);
         if let Some(first) = sample.first {
             self.throughput.add(first, u64::from(sample.input_tokens), u64::from(sample.first_tokens));
             let mut at = first;
@@ -220,6 +215,7 @@ impl Accumulator {
             cpu_s: cpu.map(Micros::as_secs_f64),
             rss_mb: rss.map(|bytes| bytes as f64 / 1e6),
             dropped,
+            realtime: end.and_then(|end| end.client.realtime),
         }
     }
 }

@@ -94,7 +94,11 @@ impl Summary {
         if let Some(rss) = client.rss_mb {
             write!(out, "  rss {rss:.0} MB")?;
         }
-        writeln!(out, "  drop {}", client.dropped)
+        write!(out, "  drop {}", client.dropped)?;
+        if client.realtime == Some(false) {
+            write!(out, "  not in the real-time class")?;
+        }
+        writeln!(out)
     }
 }
 

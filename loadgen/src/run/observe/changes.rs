@@ -39,7 +39,7 @@ impl Observer {
         };
         let text = format!("{arrival} arrivals, isl {isl}, osl {osl}");
         self.log.push(at, Some(MarkKind::Load), short(&label), text);
-        self.record(&Record::Load(LoadRecord { at, arrival, isl, osl }));
+        self.record(&Record::Load(LoadRecord { at, shape }));
     }
 
     /// Earlier judgements stand.

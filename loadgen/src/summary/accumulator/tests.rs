@@ -6,6 +6,7 @@ use engine::cluster::How;
 
 use super::*;
 use crate::recording::{ClientUse, ShiftEnd};
+use crate::sample::Outcome;
 use crate::sample::ServerSide;
 use crate::sample::testing::{completed, failed, unanswered};
 use crate::slo::Slo;
@@ -33,8 +34,14 @@ fn end() -> EndRecord {
     EndRecord {
         at: Micros(15 * SECOND),
         schedule_end: Micros(12 * SECOND),
-        requests: RequestCounts::default(),
-        client: ClientUse { cpu: Micros(SECOND / 2), cores: 2, rss_bytes: 45_000_000, dropped: 0 },
+        requests: Counts::default(),
+        client: ClientUse {
+            cpu: Micros(SECOND / 2),
+            cores: 2,
+            rss_bytes: 45_000_000,
+            dropped: 0,
+            realtime: Some(false),
+        },
     }
 }
 
@@ -207,7 +214,7 @@ fn the_keys_stand_in_the_order_that_scripts_rely_on() {
         r#""e2e_ms":{"mean":300.0,"p50":300.0,"p90":300.0,"p95":300.0,"p99":300.0,"max":300.0,"n":1},"#,
         r#""lag_ms":{"mean":0.0,"p50":0.0,"p90":0.0,"p95":0.0,"p99":0.0,"max":0.0,"n":1},"#,
         r#""window":{"from_s":2.0,"to_s":12.0},"#,
-        r#""client":{"verdict":"ok","cpu_s":0.5,"rss_mb":45.0,"dropped":0},"#,
+        r#""client":{"verdict":"ok","cpu_s":0.5,"rss_mb":45.0,"dropped":0,"realtime":false},"#,
         r#""shifts":[],"recording":"run.jsonl.zst","incomplete":false,"slo_s":10.0}"#,
     );
     assert_eq!(serde_json::to_string(&summary).expect("JSON"), expected);
@@ -231,7 +238,7 @@ throughput   10.0 prompt tokens/s  0.30 output tokens/s
 ttft  p50 250  p95 250  p99 250 ms      tpot  p50 18.9  p95 18.9  p99 18.9 ms
 itl   p50 18.9  p95 18.9  p99 18.9 ms   e2e   p50 288  p95 288  p99 288 ms
 shifts       1  (2P2D -> 1P3D at 01:48 by drain: drained 210 ms, took 260 ms, lost 0)
-client       ok  lag p99 0.00 ms  cpu 0.5 s  rss 45 MB  drop 0
+client       ok  lag p99 0.00 ms  cpu 0.5 s  rss 45 MB  drop 0  not in the real-time class
 recording    run.jsonl.zst  (2 requests, 5.1 MB, complete)
 ";
     assert_eq!(summary.text(Some(5_100_000)), expected);
