@@ -8,7 +8,7 @@ use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
 use serde::{Deserialize, Serialize};
 
-use crate::measure::SlotHistogram;
+use crate::measure::{SlotHistogram, Slowest};
 use crate::sample::Outcome;
 use crate::schedule::Shape;
 use crate::slo::Slo;
@@ -108,6 +108,8 @@ pub struct Slot {
     pub ttft_values: Arc<SlotHistogram>,
     /// Each TPOT of requests completed in it, in microseconds.
     pub tpot_values: Arc<SlotHistogram>,
+    /// The slowest of the requests completed in it.
+    pub slowest: Arc<Slowest>,
     /// The run at the end of the slot, without history and events; `None` when nobody looked. See [`Snapshot::at`].
     pub then: Option<Arc<Snapshot>>,
 }

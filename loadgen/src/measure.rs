@@ -12,10 +12,12 @@ mod goodput;
 mod health;
 mod history;
 mod slot_histogram;
+mod slowest;
 mod standing;
 
 pub use aggregator::{Aggregator, LagSummary};
 pub use distribution::Distribution;
 pub use health::{Client, LAG_LIMIT};
 pub use slot_histogram::SlotHistogram;
+pub use slowest::{KEPT, Latency, Slowest};
 pub(crate) use standing::Standing;

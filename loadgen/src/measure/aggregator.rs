@@ -150,6 +150,7 @@ impl Aggregator {
             if let Some(tpot) = sample.tpot() {
                 Arc::make_mut(&mut slot.tpot).record(tpot.0);
             }
+            Arc::make_mut(&mut slot.slowest).offer(sample);
         });
     }
 

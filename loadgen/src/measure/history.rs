@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::live::{Percentiles, Slot, Snapshot};
-use crate::measure::SlotHistogram;
+use crate::measure::{SlotHistogram, Slowest};
 use crate::time::Micros;
 
 /// Most slots that are kept. Half of them, half an hour, always keep their one second.
@@ -28,6 +28,7 @@ pub(super) struct Cell {
     /// Shared with what was published: only a value that comes late copies it.
     pub(super) ttft: Arc<SlotHistogram>,
     pub(super) tpot: Arc<SlotHistogram>,
+    pub(super) slowest: Arc<Slowest>,
     pub(super) then: Option<Arc<Snapshot>>,
 }
 
@@ -47,6 +48,7 @@ impl Cell {
         self.output_tokens += later.output_tokens;
         Arc::make_mut(&mut self.ttft).merge(&later.ttft);
         Arc::make_mut(&mut self.tpot).merge(&later.tpot);
+        Arc::make_mut(&mut self.slowest).merge(&later.slowest);
         if later.then.is_some() {
             self.then.clone_from(&later.then);
         }
@@ -67,6 +69,7 @@ impl Cell {
             tpot: percentiles(&self.tpot),
             ttft_values: Arc::clone(&self.ttft),
             tpot_values: Arc::clone(&self.tpot),
+            slowest: Arc::clone(&self.slowest),
             then: self.then.clone(),
         }
     }
