@@ -28,7 +28,7 @@ use serde::Deserialize;
 use crate::live::{Counts, MarkKind, Phase, UnitView};
 use crate::measure::{Aggregator, LagSummary};
 use crate::recording::{EndRecord, LoadState, RateRecord, Record, RunRecord};
-use crate::schedule::{LoadSpec, Shape};
+use crate::schedule::{LoadSpec, OfferedRate, Shape};
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -52,8 +52,8 @@ pub struct Fold {
     log: EventLog,
     client: ClientState,
     phase: Phase,
-    /// Requests offered per second, once told.
-    rate_rps: Option<f64>,
+    /// Requests offered per second over the run, as planned and as changed since; `None` until the plan is known.
+    rate: Option<OfferedRate>,
     shape: Option<Shape>,
     slo: Option<Slo>,
     next_memory: Micros,
@@ -88,7 +88,7 @@ impl Fold {
             log: EventLog::default(),
             client: ClientState::default(),
             phase: Phase::Loading,
-            rate_rps: None,
+            rate: load.and_then(|load| OfferedRate::planned(&load.traffic)),
             shape: load.and_then(|load| load.traffic.shape()),
             slo: run.slo,
             next_memory: Micros::ZERO,
@@ -111,13 +111,12 @@ impl Fold {
             Record::Waiting(waiting) => self.shifts.waits(waiting),
             Record::Rate(rate) => self.rate(rate),
             Record::Load(load) => {
-                let shape = Shape { arrival: load.arrival, isl: load.isl, osl: load.osl };
-                let (label, text) = words::reshaped(self.shape.replace(shape), shape);
+                let (label, text) = words::reshaped(self.shape.replace(load.shape), load.shape);
                 self.log.push(load.at, Some(MarkKind::Load), &label, text);
             }
             Record::Slo(slo) => {
                 self.slo = slo.slo;
-                self.aggregator.set_slo(slo.slo);
+                self.aggregator.set_slo(slo.at, slo.slo);
                 self.log.push(slo.at, Some(MarkKind::Slo), "SLO", words::judged_by(slo.slo));
             }
             Record::Lag(lag) => self.client.apply(lag),
@@ -135,16 +134,21 @@ impl Fold {
         let RateRecord { at, state, rps, resumed_rps } = *record;
         let per_second = format!("{} requests/s", words::rate(rps));
         match (state, resumed_rps) {
-            // What is offered from the start is no change.
-            (LoadState::Loading, _) if self.rate_rps.is_none() && at == Micros::ZERO => self.rate_rps = Some(rps),
-            (LoadState::Loading, _) => {
-                self.rate_rps = Some(rps);
-                let label = if self.phase == Phase::Paused { "resumed".to_owned() } else { words::rate_label(rps) };
+            // What is offered from the start is no change, and of synthetic traffic it is known.
+            (LoadState::Loading, _) if at == Micros::ZERO => {
+                self.rate.get_or_insert_with(|| OfferedRate::steady(rps));
+            }
+            // What was planned goes on.
+            (LoadState::Loading, _) if self.phase == Phase::Paused => {
                 self.enter(Phase::Loading);
-                self.log.push(at, Some(MarkKind::Load), &label, per_second);
+                self.log.push(at, Some(MarkKind::Load), "resumed", per_second);
+            }
+            (LoadState::Loading, _) => {
+                self.set_rate(at, rps);
+                self.log.push(at, Some(MarkKind::Load), &words::rate_label(rps), per_second);
             }
             (LoadState::Paused, Some(resumed)) => {
-                self.rate_rps = Some(resumed);
+                self.set_rate(at, resumed);
                 self.log.push(at, None, "", format!("{} requests/s once resumed", words::rate(resumed)));
             }
             (LoadState::Paused, None) => {
@@ -155,6 +159,16 @@ impl Fold {
                 self.enter(Phase::Finishing);
                 self.log.push(at, None, "", "schedule over, waiting for what is in flight".to_owned());
             }
+        }
+    }
+
+    fn set_rate(&mut self, at: Micros, rps: f64) {
+        match &mut self.rate {
+            // A recording that is out of its mind changes nothing.
+            Some(rate) => {
+                let _ = rate.set(at, rps);
+            }
+            rate @ None => *rate = Some(OfferedRate::steady(rps)),
         }
     }
 

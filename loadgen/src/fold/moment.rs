@@ -28,7 +28,7 @@ impl Fold {
             seed: about.seed,
             duration: about.duration,
             requests: about.requests,
-            rate_rps: self.rate_rps.unwrap_or(0.0),
+            rate_rps: self.rate.as_ref().map_or(0.0, |rate| rate.planned_at(now)),
             shape: self.shape,
             slo: self.slo,
             split: self.cluster.split(),

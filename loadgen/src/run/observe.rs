@@ -15,12 +15,11 @@ use super::in_flight::{self, InFlight};
 use super::memory::resident_bytes;
 use super::meters::CpuMeters;
 use super::notes::Note;
-use super::pace::Order;
 use super::shifting::Shifting;
 use super::{RunError, RunResult};
 use crate::clock::RunClock;
 use crate::fold::Fold;
-use crate::live::{MarkKind, Phase, Snapshot};
+use crate::live::{Command, MarkKind, Phase, Snapshot};
 use crate::recording::{
     ClientUse, EndRecord, LagRecord, LoadState, NoteRecord, Record, Recorder, RunRecord, WriteError,
 };
@@ -47,7 +46,8 @@ pub(super) struct Parts {
     pub(super) meters: Arc<CpuMeters>,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) abort: Arc<AtomicBool>,
-    pub(super) orders: SyncSender<Order>,
+    pub(super) orders: SyncSender<Command>,
+    /// Requests per second offered at the start.
     pub(super) rate_rps: f64,
 }
 
@@ -72,6 +72,8 @@ pub(super) struct Observer {
     recording_lost: Option<WriteError>,
     rss_bytes: u64,
     cores: u32,
+    /// Whether the pacing thread runs in the real-time class.
+    realtime: Option<bool>,
     next_snapshot: Micros,
     next_observation: Micros,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -93,6 +95,7 @@ impl Observer {
             recording_lost: None,
             rss_bytes: resident_bytes(),
             cores: kernels::thread::usable_cores().len() as u32,
+            realtime: None,
             next_snapshot: SNAPSHOT_EVERY,
             next_observation: Micros::ZERO,
             snapshots: watch::channel(Arc::new(Snapshot::empty())).0,
@@ -168,12 +171,20 @@ impl Observer {
             Note::Paused { at } => self.load_changed(at, LoadState::Paused, 0.0),
             Note::Reshaped { at, shape } => self.reshaped(at, shape),
             Note::Refused { at, why } => self.say(at, None, "", why),
+            Note::Priority { at, realtime } => self.priority(at, realtime),
             Note::Slo { at, slo } => self.judge_by(at, slo),
             Note::Shift { at, to, how } => self.ask_for_shift(at, to, how),
             Note::Ended { at } => {
                 self.schedule_end = Some(at);
                 self.load_changed(at, LoadState::Finishing, 0.0);
             }
+        }
+    }
+
+    fn priority(&mut self, at: Micros, realtime: bool) {
+        self.realtime = Some(realtime);
+        if !realtime {
+            self.say(at, None, "", "pacing thread without real-time priority: lag may grow under load".to_owned());
         }
     }
 
@@ -210,7 +221,7 @@ impl Observer {
         if self.aborting {
             if !self.pacing_over {
                 // Full when the operator types faster than the pacing thread reads: tried again in the next turn.
-                let _ = self.parts.orders.try_send(Order::Finish);
+                let _ = self.parts.orders.try_send(Command::Finish);
             }
             for index in self.requests.keys() {
                 self.parts.target.cancel(*index);
@@ -267,6 +278,7 @@ impl Observer {
             cores: self.cores,
             rss_bytes: self.rss_bytes,
             dropped: self.parts.dropped.load(Ordering::Relaxed),
+            realtime: self.realtime,
         }
     }
 
@@ -276,7 +288,7 @@ impl Observer {
         let end = EndRecord {
             at: now,
             schedule_end: self.schedule_end.unwrap_or(now),
-            requests: self.fold.counts().into(),
+            requests: self.fold.counts(),
             client: self.client_use(),
         };
         let mut error = self.recording_lost.clone();

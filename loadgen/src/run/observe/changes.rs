@@ -17,8 +17,7 @@ impl Observer {
     }
 
     pub(super) fn reshaped(&mut self, at: Micros, shape: Shape) {
-        let Shape { arrival, isl, osl } = shape;
-        self.record(&Record::Load(LoadRecord { at, arrival, isl, osl }));
+        self.record(&Record::Load(LoadRecord { at, shape }));
     }
 
     /// Earlier judgements stand.
