@@ -10,7 +10,6 @@
 
 mod events;
 mod in_flight;
-mod limiting;
 mod memory;
 mod meters;
 mod notes;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::limiting::limiting;
 use super::Observer;
+use crate::diagnose::diagnose;
 use crate::live::{Health, Snapshot};
 use crate::time::Micros;
 
@@ -57,7 +57,7 @@ impl Observer {
             events: Arc::default(),
             shifts: self.shifting.views(),
             outage: self.aggregator.outage().cloned(),
-            limiting: limiting(&self.cluster.units, &recent, load.slo),
+            diagnosis: diagnose(&self.cluster.units, &recent, load.slo, self.aggregator.counts().in_flight),
             health: Health {
                 lag_p99: self.aggregator.lag_p99().unwrap_or_default(),
                 client_cpu_s: parts.meters.total().as_secs_f64(),
