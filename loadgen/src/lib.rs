@@ -7,6 +7,7 @@
 
 pub mod arrival;
 pub mod clock;
+pub mod diagnose;
 pub mod fold;
 pub mod live;
 pub mod measure;
@@ -14,6 +15,7 @@ pub mod playback;
 pub mod profile;
 mod random;
 pub mod recording;
+pub mod request;
 pub mod run;
 pub mod sample;
 pub mod schedule;

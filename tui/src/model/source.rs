@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use loadgen::diagnose::diagnose;
 use loadgen::live::{Event, Recent, Snapshot};
 use loadgen::playback::Playback;
 use loadgen::time::Micros;
@@ -43,14 +44,19 @@ impl Recording {
             unknown: 0,
             player: Player::default(),
             dragging: false,
-            whole: Arc::new(Snapshot { recent: whole, ..last.clone() }),
+            whole: Arc::new(Snapshot {
+                // Of the whole run no unit has been in one state: the latencies alone say what limited it.
+                diagnosis: diagnose(&[], &whole, last.slo, 0),
+                recent: whole,
+                ..last.clone()
+            }),
         }
     }
 
     /// Of a file of this name.
     pub fn of(playback: &Playback, name: impl Into<String>) -> Self {
         let incomplete = playback.incomplete.map(|why| why.to_string());
-        let recording = Self::new(name, incomplete, &playback.last, playback.summary.whole_run());
+        let recording = Self::new(name, incomplete, &playback.last, playback.whole_run());
         Self { unknown: playback.unknown, ..recording }
     }
 
