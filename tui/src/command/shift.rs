@@ -9,8 +9,8 @@ mod progress;
 
 use std::time::Duration;
 
-use anyhow::Context;
-use engine::remote::{RemoteConfig, RemoteEngine, RemoteError, StatusCode};
+use anyhow::{Context, bail};
+use engine::remote::{RemoteConfig, RemoteEngine, RemoteError, StatusCode, Topology, WatchEvent};
 use tokio::time::timeout;
 
 use super::signals::Signals;
@@ -39,13 +39,17 @@ async fn shift(options: ShiftOptions) -> anyhow::Result<Report> {
     let ShiftOptions { target, to, how, timeout: patience, key, .. } = options;
     let config = RemoteConfig { connect_timeout: CALL, call_timeout: CALL, key, ..RemoteConfig::default() };
     let engine = RemoteEngine::connect(target, config).await.map_err(explained)?;
-    let before = engine.topology().await.map_err(explained)?.observed;
+    // Before the shift, so that nothing of it goes unseen.
+    let mut watch = engine.watch().await.map_err(explained)?;
+    let before = match watch.next().await {
+        Some(Ok(WatchEvent::State(Topology { observed, .. }))) => observed,
+        Some(Err(error)) => return Err(explained(error)),
+        Some(Ok(WatchEvent::Event(_))) | None => bail!("{}: a watch without a first state", engine.address()),
+    };
     let report = |ticket, outcome| Report { ticket, from: before.split, to, how, outcome };
     if is_serving(&before, to) && before.shift.is_none() && before.waiting_shifts.is_empty() {
         return Ok(report(None, Outcome::Already));
     }
-    // Before the shift, so that nothing of it goes unseen.
-    let watch = engine.watch().await.map_err(explained)?;
     let ticket = engine.shift(to, how, None).await.map_err(explained)?;
     let mut signals = Signals::install().context("cannot listen for signals")?;
     tell(&format!("shift {} from {} to {to} by {how}: accepted", ticket.0, before.split));

@@ -75,7 +75,7 @@ impl Asked {
     }
 }
 
-/// Waits until the shift is over.
+/// Waits until the shift is over. `watch` has given its first state before the shift was asked for.
 pub(super) async fn follow(engine: &RemoteEngine, watch: RemoteWatch, asked: Asked) -> Outcome {
     let mut progress = Progress::default();
     let mut watch = Some(watch);
