@@ -4,7 +4,7 @@ mod table;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::model::{Model, Overlay};
+use crate::model::{Model, Overlay, Panel, Requests};
 
 pub use table::TABLE;
 
@@ -51,6 +51,12 @@ pub enum Action {
     SpanShorter,
     /// Take the mouse, or let the terminal have it.
     Mouse,
+    /// Open the list of the slowest requests.
+    Requests,
+    /// Order that list by the next latency.
+    Reorder,
+    /// Open the selected request.
+    OpenRequest,
     /// Open the command palette.
     Palette,
     /// Carry out what is selected in the palette.
@@ -109,6 +115,10 @@ pub enum Place {
     Palette,
     /// A form.
     Form,
+    /// The list of requests.
+    Requests,
+    /// The timeline of a request.
+    Request,
     /// The help.
     Help,
     /// The question whether to leave.
@@ -120,13 +130,15 @@ pub enum Place {
 impl Place {
     /// Where the operator is.
     pub fn of(model: &Model) -> Self {
-        match model.overlay {
+        match &model.overlay {
             Overlay::None => Self::Live,
             Overlay::Help(_) => Self::Help,
             Overlay::Quit => Self::Quit,
             Overlay::Shift(_) => Self::Shift,
             Overlay::Palette(_) => Self::Palette,
             Overlay::Form(_) => Self::Form,
+            Overlay::Requests(Requests { opened: false, .. }) => Self::Requests,
+            Overlay::Requests(_) => Self::Request,
         }
     }
 
@@ -251,7 +263,9 @@ pub fn footer(model: &Model) -> Vec<&'static Binding> {
         return rows().collect();
     }
     let hints = if model.timeline.cursor().is_some() { HINTS_OF_THE_PAST } else { HINTS };
-    hints.into_iter().filter_map(|action| rows().find(|row| row.action == action)).collect()
+    let at_stages = model.focus == Panel::Stages;
+    let hint = |action| if action == Action::Heatmap && at_stages { Action::Requests } else { action };
+    hints.into_iter().map(hint).filter_map(|action| rows().find(|row| row.action == action)).collect()
 }
 
 /// The rows that the help shows.
@@ -288,6 +302,9 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
             }
         }),
         Action::Live => model.timeline.cursor().is_none().then(|| "the cursor is at the newest sample".to_owned()),
+        Action::Requests if model.shown().history.iter().all(|slot| slot.slowest.lines().is_empty()) => {
+            Some("no request is over yet".to_owned())
+        }
         Action::Scrub(_) | Action::Oldest if model.shown().history.is_empty() => {
             Some("no second is over yet".to_owned())
         }
@@ -302,7 +319,16 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 6] = [Place::Live, Place::Shift, Place::Palette, Place::Form, Place::Help, Place::Quit];
+    const PLACES: [Place; 8] = [
+        Place::Live,
+        Place::Shift,
+        Place::Palette,
+        Place::Form,
+        Place::Requests,
+        Place::Request,
+        Place::Help,
+        Place::Quit,
+    ];
 
     #[test]
     fn no_key_means_two_things_at_one_place() {
@@ -332,7 +358,7 @@ mod tests {
             assert!(TABLE.iter().filter(|row| row.place == place && !row.hint.is_empty()).count() <= 9, "{place:?}");
             assert_eq!(lookup(place, &KeyEvent::from(KeyCode::Esc)), Some(Action::Back), "{place:?}");
         }
-        for action in HINTS.into_iter().chain(HINTS_OF_THE_PAST) {
+        for action in HINTS.into_iter().chain(HINTS_OF_THE_PAST).chain([Action::Requests]) {
             let row = TABLE.iter().find(|row| row.action == action && row.place == Place::Live);
             assert!(row.is_some_and(|row| !row.hint.is_empty()), "{action:?}");
         }

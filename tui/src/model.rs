@@ -4,6 +4,7 @@ pub mod form;
 pub mod palette;
 pub mod panel;
 pub mod rate;
+pub mod requests;
 pub mod shift;
 pub mod timeline;
 
@@ -17,6 +18,7 @@ use crate::chart::TimeAxis;
 pub use form::Form;
 pub use palette::Palette;
 pub use panel::Panel;
+pub use requests::Requests;
 pub use shift::{Move, ShiftDialog};
 pub use timeline::{Span, Timeline};
 
@@ -36,6 +38,8 @@ pub enum Overlay {
     Palette(Palette),
     /// Values to type.
     Form(Form),
+    /// The slowest requests, or one of them.
+    Requests(Requests),
 }
 
 /// What cannot be done, with the reason the operator reads when trying.

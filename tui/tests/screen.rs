@@ -13,5 +13,8 @@ mod looking;
 #[path = "screen/properties.rs"]
 mod properties;
 #[cfg(test)]
+#[path = "screen/requests.rs"]
+mod requests;
+#[cfg(test)]
 #[path = "screen/shots.rs"]
 mod shots;

@@ -36,9 +36,14 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "frozen", about: "the picture is held still", model: frozen },
     Screen { name: "past", about: "the cursor is in the past", model: past },
     Screen { name: "heatmap", about: "latencies as heatmaps", model: || after("m") },
-    Screen { name: "zoom", about: "one panel: lines and heatmap of TTFT", model: || after("\t\t\t\tz") },
-    Screen { name: "zoom-units", about: "one panel: the units", model: || after("\t\t\tz") },
-    Screen { name: "zoom-events", about: "one panel: the events", model: || after("\t\tz") },
+    Screen { name: "zoom", about: "one panel: lines and heatmap of TTFT", model: || after("\t\t\t\t\tz") },
+    Screen { name: "zoom-units", about: "one panel: the units", model: || after("\t\t\t\tz") },
+    Screen { name: "zoom-events", about: "one panel: the events", model: || after("\t\t\tz") },
+    Screen { name: "stages", about: "where TTFT goes has the focus", model: || after("\t\t") },
+    Screen { name: "zoom-stages", about: "one panel: where TTFT goes, over time", model: || after("\t\tz") },
+    Screen { name: "requests", about: "the slowest requests", model: || after("i") },
+    Screen { name: "request", about: "where the time of one request went", model: || after("i\n") },
+    Screen { name: "request-failed", about: "a request that did not complete", model: || after("io\n") },
     Screen { name: "shift", about: "the shift dialog", model: || after("s") },
     Screen { name: "slo", about: "the form of the SLO", model: || after("o5") },
     Screen { name: "load", about: "the form of the load", model: || after("l.5") },
@@ -56,7 +61,11 @@ pub fn screen(name: &str) -> Option<&'static Screen> {
 fn after(keys: &str) -> Model {
     let mut model = model(normal());
     for key in keys.chars() {
-        let code = if key == '\t' { KeyCode::Tab } else { KeyCode::Char(key) };
+        let code = match key {
+            '\t' => KeyCode::Tab,
+            '\n' => KeyCode::Enter,
+            letter => KeyCode::Char(letter),
+        };
         update(&mut model, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
     }
     model

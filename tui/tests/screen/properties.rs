@@ -81,7 +81,9 @@ fn stages() -> BoxedStrategy<StageHistogram> {
     vec(stage_times(), 0..5)
         .prop_map(|requests| {
             let mut histogram = StageHistogram::default();
-            requests.iter().for_each(|times| histogram.record(times));
+            for times in &requests {
+                histogram.record(times);
+            }
             histogram
         })
         .boxed()
@@ -146,7 +148,9 @@ fn slowest() -> BoxedStrategy<Slowest> {
     vec(request(), 0..3)
         .prop_map(|requests| {
             let mut slowest = Slowest::default();
-            requests.iter().for_each(|request| slowest.offer(request));
+            for request in &requests {
+                slowest.offer(request);
+            }
             slowest
         })
         .boxed()
@@ -350,7 +354,7 @@ fn remembering() -> BoxedStrategy<Snapshot> {
 
 /// What an operator may do: any key that means something, and the mouse anywhere.
 fn messages() -> BoxedStrategy<Vec<Msg>> {
-    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruhol50".chars().collect::<Vec<_>>());
+    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruhol50ii".chars().collect::<Vec<_>>());
     let code = proptest::sample::select(vec![
         KeyCode::Esc,
         KeyCode::Enter,
