@@ -60,6 +60,7 @@ impl Target for Embedded {
             sampling: Sampling::Greedy,
             // A load test wants the length it asked for.
             stop: Arc::new([]),
+            logprobs: None,
         };
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.handle.submit(submission).map_err(|error| {

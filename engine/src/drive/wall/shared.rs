@@ -246,6 +246,7 @@ impl State {
                 index,
                 token: sampled.token,
                 logits_digest: sampled.logits_digest,
+                logprobs: request.logprobs(index),
             });
         }
     }
