@@ -27,9 +27,10 @@ pub(super) struct ServeArgs {
     /// Requests in flight, at most 8192; one more is answered 429
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=i64::from(REQUESTS)), help_heading = "Server")]
     max_requests: u32,
-    /// Open connections; one more closes the longest idle, or is answered 503
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Server")]
-    max_connections: u32,
+    /// Open connections; one more closes the one that has waited for its client the longest, or is answered 503 [default: as
+    /// many as the limit of open files allows, 16384 at most]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Server")]
+    max_connections: Option<u32>,
     /// How long requests in flight may take to finish after Ctrl-C
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = loadgen::text::parse_duration, help_heading = "Server")]
     drain_timeout: Micros,
@@ -46,7 +47,9 @@ pub struct ServeOptions {
     pub name: Option<String>,
     /// Requests in flight.
     pub max_requests: u32,
-    /// Everything about HTTP.
+    /// Open connections; `None` leaves it to the process's limit of open files.
+    pub max_connections: Option<u32>,
+    /// Everything else about HTTP.
     pub http: HttpConfig,
 }
 
@@ -54,21 +57,17 @@ impl ServeArgs {
     /// # Errors
     /// When others could reach the server without a key, or the key is not there.
     pub(super) fn resolve(self) -> anyhow::Result<ServeOptions> {
-        let key = self.api_key_env.map(|name| key(&name)).transpose()?;
+        let key = self.api_key_env.as_deref().map(key).transpose()?;
         anyhow::ensure!(
             self.listen.ip().is_loopback() || key.is_some(),
             "--listen: {} can be reached from outside, which needs --api-key-env\n\
              hint: listen on 127.0.0.1, or put a key into a variable and name that",
             self.listen
         );
-        let http = HttpConfig {
-            max_connections: self.max_connections as usize,
-            drain_timeout: Duration::from_micros(self.drain_timeout.0),
-            key,
-            ..HttpConfig::default()
-        };
-        let (target, name) = (self.target.into(), self.served_model_name);
-        Ok(ServeOptions { target, listen: self.listen, name, max_requests: self.max_requests, http })
+        let http =
+            HttpConfig { drain_timeout: Duration::from_micros(self.drain_timeout.0), key, ..HttpConfig::default() };
+        let Self { target, listen, served_model_name: name, max_requests, max_connections, .. } = self;
+        Ok(ServeOptions { target: target.into(), listen, name, max_requests, max_connections, http })
     }
 }
 

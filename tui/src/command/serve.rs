@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use engine::serve::ServedModel;
-use engine::serve::http::{Drained, HttpServer};
+use engine::serve::http::{Drained, HttpConfig, HttpServer, affordable_connections};
 use engine::serve::hub::{Hub, HubConfig};
 use loadgen::target::cpu::Started;
 use tokio::runtime::{Builder, Runtime};
@@ -13,6 +13,8 @@ use super::signals::Signals;
 use super::{Ending, leave_at_once, tell};
 use crate::cli::ServeOptions;
 
+/// Connections at most, unless asked for more: an idle one takes some memory, too.
+const CONNECTIONS: usize = 16_384;
 /// Threads for connections: they move bytes, the units compute.
 const WORKERS: usize = 2;
 /// Threads for what takes longer: large bodies are parsed and tokenized there.
@@ -25,6 +27,7 @@ const PARTING: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the address is taken, the model cannot be loaded, or the engine cannot start.
 pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
+    let http = HttpConfig { max_connections: connections(options.max_connections)?, ..options.http };
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(BLOCKING)
@@ -34,7 +37,7 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
     // Before the model is loaded: a port that is taken is told at once.
     let server = {
         let _within = runtime.enter();
-        HttpServer::bind(options.listen, options.http)?
+        HttpServer::bind(options.listen, http)?
     };
     let name = options.name.unwrap_or_else(|| options.target.served_name());
     let Started { engine, events, text, info, kv_block_bytes } = options.target.start()?;
@@ -57,6 +60,18 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
         tell(&format!("warning: {} requests did not finish in time and were cancelled", drained.cancelled));
     }
     Ok(Ending::Fine)
+}
+
+/// As many as asked for, or as there are files for.
+fn connections(asked: Option<u32>) -> anyhow::Result<usize> {
+    let affordable = affordable_connections();
+    let asked = asked.map_or(CONNECTIONS.min(affordable), |asked| asked as usize);
+    anyhow::ensure!(
+        asked <= affordable,
+        "--max-connections: {asked} are more than the {affordable} that the limit of open files allows\n\
+         hint: raise that limit with `ulimit -n`"
+    );
+    Ok(asked)
 }
 
 fn serve(runtime: &Runtime, server: HttpServer, hub: Hub, model: ServedModel) -> anyhow::Result<Drained> {
