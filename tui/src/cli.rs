@@ -25,7 +25,7 @@ use loadgen::text::Malformed;
 
 use load::LoadArgs;
 pub use refusal::Refusal;
-pub use screen::{ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
+pub use screen::{AppearanceArgs, ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
 use serve::ServeArgs;
 pub use serve::ServeOptions;
 use shift::ShiftArgs;
@@ -59,6 +59,7 @@ Examples:
   pdtune --split 1P3D --workload long-answer   another split, another workload
   pdtune --split 2P2D --isl 600 --osl 16       prompts of 600 tokens, answers of 16
   pdtune record --duration 60s --json          the same without a screen, figures as JSON
+  pdtune view run.jsonl.zst                    a recording on the screen
   pdtune report run.jsonl.zst                  the figures of a recording
   pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol
   pdtune shift --target grpc://127.0.0.1:50051 --to 3P1D      move a unit of it to prefill";
@@ -77,6 +78,12 @@ enum Sub {
     /// could not happen, 3 it ran, but no request completed or a shift did not converge.
     #[command(args_override_self = true)]
     Record(RecordArgs),
+    /// Open a recording on the screen: scrub through it, play it, see every figure as it was.
+    ///
+    /// The panels are those of the live screen. It opens on the whole run, whose figures are those of `pdtune report`; the
+    /// arrows move through time, space plays.
+    #[command(args_override_self = true)]
+    View(ViewOptions),
     /// Print the figures of a recording.
     #[command(args_override_self = true)]
     Report(ReportOptions),
@@ -146,6 +153,16 @@ struct RecordArgs {
     fail_on_slo: bool,
 }
 
+/// What `pdtune view` is asked.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ViewOptions {
+    /// The recording; one that was never finished (FILE.partial) is shown as far as it goes
+    pub file: PathBuf,
+    /// How it looks.
+    #[command(flatten)]
+    pub appearance: AppearanceArgs,
+}
+
 /// What `pdtune report` is asked.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ReportOptions {
@@ -197,6 +214,8 @@ pub enum Command {
     Live(LiveOptions),
     /// `pdtune record`.
     Record(RecordOptions),
+    /// `pdtune view`.
+    View(ViewOptions),
     /// `pdtune report`.
     Report(ReportOptions),
     /// `pdtune serve`.
@@ -261,6 +280,7 @@ impl Cli {
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
                 Command::Record(RecordOptions { target: target.into(), load, out, json, fail_on_slo })
             }
+            Sub::View(options) => Command::View(options),
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),
             Sub::Shift(args) => Command::Shift(args.resolve()?),

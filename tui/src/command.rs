@@ -9,6 +9,7 @@ pub mod serve;
 pub mod shift;
 pub mod shot;
 pub mod signals;
+pub mod view;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
     match cli.command(&cli::library())? {
         Command::Live(options) => live::run(options),
         Command::Record(options) => record::run(options),
+        Command::View(options) => view::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Serve(options) => serve::run(options),
         Command::Shift(options) => shift::run(options),

@@ -26,6 +26,11 @@ fn help_of_record() {
 }
 
 #[test]
+fn help_of_view() {
+    insta::assert_snapshot!(help(&["view", "--help"]));
+}
+
+#[test]
 fn help_of_report() {
     insta::assert_snapshot!(help(&["report", "--help"]));
 }

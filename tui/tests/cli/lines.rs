@@ -22,6 +22,7 @@ fn meaning(line: &str) -> String {
             let (json, fail) = (options.json, options.fail_on_slo);
             format!("record {:?} out={:?} json={json} fail_on_slo={fail}\n  {load}", options.target, options.out)
         }
+        Ok(Command::View(options)) => format!("{options:?}"),
         Ok(Command::Report(options)) => format!("{options:?}"),
         Ok(Command::Serve(options)) => format!("{options:?}"),
         Ok(Command::Shift(options)) => format!("{options:?}"),
