@@ -83,7 +83,7 @@ fn playing() -> Model {
 }
 
 fn incomplete() -> Model {
-    recorded(Some("incomplete: no end record"))
+    recorded(Some("no end record"))
 }
 
 fn many_events() -> Model {
