@@ -38,7 +38,7 @@ pub struct Recording {
 
 impl Recording {
     /// Of a run that ended as `last`, with these figures for the whole of it.
-    pub fn new(name: impl Into<String>, incomplete: Option<String>, last: &Snapshot, whole: Recent) -> Self {
+    pub fn new(name: impl Into<String>, incomplete: Option<String>, last: &Snapshot, whole: &Recent) -> Self {
         Self {
             name: name.into(),
             incomplete,
@@ -47,8 +47,8 @@ impl Recording {
             dragging: false,
             whole: Arc::new(Snapshot {
                 // Of the whole run no unit has been in one state: the latencies alone say what limited it.
-                diagnosis: diagnose(&[], &whole, last.slo, 0),
-                recent: whole,
+                diagnosis: diagnose(&[], whole, last.slo, 0),
+                recent: *whole,
                 ..last.clone()
             }),
         }
@@ -60,7 +60,7 @@ impl Recording {
             Incomplete::NoEnd => "no end record".to_owned(),
             Incomplete::Torn => "no end record, torn inside another".to_owned(),
         });
-        let recording = Self::new(name, incomplete, &playback.last, playback.whole_run());
+        let recording = Self::new(name, incomplete, &playback.last, &playback.whole_run());
         Self { unknown: playback.unknown, ..recording }
     }
 

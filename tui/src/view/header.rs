@@ -114,9 +114,10 @@ pub(super) fn progress(shown: &Snapshot) -> String {
 pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
     let s = &theme.symbols;
     if let Some(recording) = model.recording() {
-        let text = match recording.player.is_playing() {
-            true => format!("{} PLAY {}", s.play, recording.player.speed.text()),
-            false => format!("{} VIEW", s.play),
+        let text = if recording.player.is_playing() {
+            format!("{} PLAY {}", s.play, recording.player.speed.text())
+        } else {
+            format!("{} VIEW", s.play)
         };
         return span(theme, Paint::Headline, text);
     }
