@@ -8,6 +8,7 @@
 
 pub mod arrival;
 pub mod clock;
+pub mod control;
 pub mod diagnose;
 pub mod fold;
 pub mod live;
