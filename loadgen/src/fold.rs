@@ -16,7 +16,6 @@
 mod client;
 mod cluster;
 mod events;
-mod limiting;
 mod moment;
 mod shifts;
 mod words;

@@ -1,12 +1,15 @@
 //! Open-loop load, its measurement and its recording.
 //!
 //! ```text
-//!   schedule (pure: seed → due, lengths, content) ─► pace ─► target ─► samples ─┬─► measure ─► snapshot ─► screen
-//!                                                                              └─► recording
+//!   schedule (pure: seed → due, lengths, content) ─► pace ─► target ─► records ─┬─► fold ─► snapshot ─► screen
+//!                                                                    ▲         └─► recording
+//!                                                                    └── playback ◄────┘
 //! ```
 
 pub mod arrival;
 pub mod clock;
+pub mod control;
+pub mod diagnose;
 pub mod fold;
 pub mod live;
 pub mod measure;
@@ -14,6 +17,7 @@ pub mod playback;
 pub mod profile;
 mod random;
 pub mod recording;
+pub mod request;
 pub mod run;
 pub mod sample;
 pub mod schedule;

@@ -18,7 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::fold::Fold;
-use crate::live::Snapshot;
+use crate::live::{Recent, Snapshot, TtftStages};
+use crate::measure::StageHistogram;
 use crate::recording::{Incomplete, ReadError, Reader, RunRecord};
 use crate::summary::{Accumulator, Summary};
 
@@ -38,6 +39,20 @@ pub struct Playback {
     pub incomplete: Option<Incomplete>,
     /// Records of kinds that a later version added; they are not shown.
     pub unknown: u64,
+}
+
+impl Playback {
+    /// The figures of the whole run in the shape of the recent ones of a screen. They are those of the summary; where the time
+    /// of TTFTs went is told of all requests that completed.
+    pub fn whole_run(&self) -> Recent {
+        let mut stages = StageHistogram::default();
+        let mut completed = 0;
+        for slot in self.last.history.iter() {
+            stages.merge(&slot.stages);
+            completed += u64::from(slot.completed);
+        }
+        Recent { completed, stages: TtftStages::of(&stages), ..self.summary.whole_run() }
+    }
 }
 
 /// Reads a whole recording.

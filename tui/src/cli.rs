@@ -7,10 +7,12 @@
 //!
 //! Everything that can be told from the words and the profiles alone is refused here, before a model is loaded.
 
+mod key;
 mod load;
 mod refusal;
 mod screen;
 mod serve;
+mod shift;
 mod target;
 
 use std::ffi::OsString;
@@ -26,6 +28,8 @@ pub use refusal::Refusal;
 pub use screen::{AppearanceArgs, ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
 use serve::ServeArgs;
 pub use serve::ServeOptions;
+use shift::ShiftArgs;
+pub use shift::ShiftOptions;
 use target::TargetArgs;
 pub use target::TargetSpec;
 
@@ -57,7 +61,8 @@ Examples:
   pdtune record --duration 60s --json          the same without a screen, figures as JSON
   pdtune view run.jsonl.zst                    a recording on the screen
   pdtune report run.jsonl.zst                  the figures of a recording
-  pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol";
+  pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol
+  pdtune shift --target grpc://127.0.0.1:50051 --to 3P1D      move a unit of it to prefill";
 
 #[derive(Debug, Subcommand)]
 enum Sub {
@@ -88,12 +93,24 @@ enum Sub {
     /// model understands no language: a byte of a prompt is a token, a token of an answer is a byte or a number such as
     /// <7000>, and chats are written one message after another.
     ///
-    /// Once it answers, it says so on stderr: `listening on http://127.0.0.1:8080`. Ctrl-C, or a TERM signal, lets what is in
-    /// flight finish and takes nothing new (503); a second one leaves at once.
+    /// Beside it, at --control-listen, a gRPC API generates from token ids, shows the units, and shifts them: `pdtune shift`
+    /// and programs of your own use it, its words are in engine/proto.
+    ///
+    /// Once it answers, it says so on stderr: `control on grpc://127.0.0.1:50051`, `listening on http://127.0.0.1:8080`. Ctrl-C,
+    /// or a TERM signal, lets what is in flight finish and takes nothing new (503, UNAVAILABLE); a second one leaves at once.
     ///
     /// Exit codes: 0 stopped as asked, 2 bad input or the server could not start.
     #[command(args_override_self = true)]
     Serve(ServeArgs),
+    /// Move the units of a running engine to another split, and wait until they serve in it.
+    ///
+    /// Progress goes to stderr, the outcome to stdout. Nothing in flight is lost. A shift asked for while another is under way
+    /// waits its turn. Ctrl-C, and --timeout, end the waiting; the shift goes on.
+    ///
+    /// Exit codes: 0 the engine says that every unit serves in the split asked for, 2 bad input, or the engine could not be
+    /// reached or refused, 3 the shift was given up or dropped, or has not ended in time.
+    #[command(args_override_self = true)]
+    Shift(ShiftArgs),
     /// List, show or check workload and SLO profiles.
     ///
     /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, or the same folders under
@@ -203,6 +220,8 @@ pub enum Command {
     Report(ReportOptions),
     /// `pdtune serve`.
     Serve(ServeOptions),
+    /// `pdtune shift`.
+    Shift(ShiftOptions),
     /// `pdtune profiles`.
     Profiles(ProfilesOptions),
     /// `pdtune shot`.
@@ -264,6 +283,7 @@ impl Cli {
             Sub::View(options) => Command::View(options),
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),
+            Sub::Shift(args) => Command::Shift(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
             Sub::Shot(options) => Command::Shot(options),
         })

@@ -6,6 +6,7 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod serve;
+pub mod shift;
 pub mod shot;
 pub mod signals;
 pub mod view;
@@ -61,6 +62,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::View(options) => view::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Serve(options) => serve::run(options),
+        Command::Shift(options) => shift::run(options),
         Command::Profiles(options) => profiles::run(&options),
         Command::Shot(options) => shot::run(&options),
     }

@@ -58,6 +58,7 @@ pub(crate) fn engine() -> (WallEngine, EventReader) {
         split: "1P1D".parse().expect("a split"),
         pace: Pace::Unbounded,
         inbox_limit: 4096,
+        request_limit: 8192,
         event_limit: 65_536,
     };
     WallEngine::start(config, vec![Box::new(Free), Box::new(Free)]).expect("an engine")

@@ -62,7 +62,7 @@ impl Executor for Letters {
             };
             if sequence.sample {
                 let token = u32::from(b'a') + (sequence.output_index + first) % 26;
-                sampled.push(Sampled { token, logits_digest: 0 });
+                sampled.push(Sampled { token, logits_digest: digest(sequence.output_index, first) });
             }
         }
         Ok(())
@@ -76,6 +76,11 @@ impl Executor for Letters {
         let likeliest = (0..u32::from(most)).map(|index| (token + index, LIKELY[index.min(1) as usize])).collect();
         Some(Logprobs { chosen: LIKELY[0], likeliest })
     }
+}
+
+/// What stands for the digest of logits: another one for every token.
+fn digest(index: u32, first: u32) -> u64 {
+    (u64::from(index) << 32 | u64::from(first)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Starts the engine alone.

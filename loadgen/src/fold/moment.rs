@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Fold;
-use super::limiting::limiting;
+use crate::diagnose::diagnose;
 use crate::live::Snapshot;
 use crate::time::Micros;
 
@@ -20,6 +20,7 @@ impl Fold {
     pub(super) fn moment(&self, now: Micros) -> Snapshot {
         let about = &self.about;
         let recent = self.aggregator.recent(WINDOW);
+        let counts = self.aggregator.counts();
         Snapshot {
             now,
             phase: self.phase,
@@ -32,14 +33,14 @@ impl Fold {
             shape: self.shape,
             slo: self.slo,
             split: self.cluster.split(),
-            counts: self.aggregator.counts(),
+            counts,
             recent,
             history: Arc::default(),
             units: self.cluster.shared(),
             events: Arc::default(),
             shifts: self.shifts.views(),
             outage: self.aggregator.outage().cloned(),
-            limiting: limiting(self.cluster.units(), &recent, self.slo),
+            diagnosis: diagnose(self.cluster.units(), &recent, self.slo, counts.in_flight),
             health: self.client.health(now, self.aggregator.lag_p99()),
         }
     }

@@ -144,6 +144,8 @@ impl Order {
             }
             self.fold.advance(Micros(self.next_second.saturating_mul(SECOND)));
         }
+        // What was read after its second had to be told.
+        self.release();
     }
 
     /// The second of the next thing there is to tell.
@@ -158,6 +160,11 @@ impl Order {
             self.tell_ahead(start, &ahead);
         }
         self.next_second += 1;
+        self.release();
+    }
+
+    /// Applies the records of the seconds that are told.
+    fn release(&mut self) {
         while let Some((_, record)) = self.waiting.pop_front_if(|(at, _)| second(*at) < self.next_second) {
             if let Record::Req(sample) = &record {
                 self.waiting_gaps -= sample.gaps.len();
@@ -345,13 +352,15 @@ mod tests {
             order.push(Record::Req(Box::new(completed(index, index * 1_000, 500, &[]))));
             assert!(order.waiting.len() <= WAITING + 1_001, "{}", order.waiting.len());
         }
+        // As many again, all at once.
+        let late = (count - 1) * 1_000;
+        for index in count..2 * count {
+            order.push(Record::Req(Box::new(completed(index, late, 500, &[]))));
+            assert!(order.waiting.len() <= WAITING + 1_001, "{}", order.waiting.len());
+        }
         let last = order.finish(None);
-        assert_eq!((last.counts.offered, last.counts.completed), (count - 1, count - 1));
-        assert_eq!(
-            last.history.iter().map(|slot| u64::from(slot.completed)).sum::<u64>(),
-            195_999,
-            "those that ended before the last full second"
-        );
+        assert_eq!((last.counts.offered, last.counts.completed), (2 * count - 1, 2 * count - 1));
+        assert_eq!(last.history.iter().map(|slot| u64::from(slot.completed)).sum::<u64>(), 2 * count - 1);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split};
-use loadgen::live::{Counts, Event, Limiting, MarkKind, Outage, Phase, Recent, ShiftView, Slot, Snapshot, UnitView};
+use loadgen::diagnose::{Diagnosis, diagnose};
+use loadgen::live::{Counts, Event, MarkKind, Outage, Phase, Recent, ShiftView, Slot, Snapshot, UnitView};
 
 use super::{Script, seconds, unit};
 
@@ -22,6 +23,12 @@ pub(super) fn events() -> Vec<Event> {
     ]
 }
 
+/// What the figures of a changed snapshot say.
+fn diagnose_anew(snapshot: &mut Snapshot) {
+    let in_flight = snapshot.counts.in_flight;
+    snapshot.diagnosis = diagnose(&snapshot.units, &snapshot.recent, snapshot.slo, in_flight);
+}
+
 /// Two minutes and a half at 2P2D, one shift behind it.
 pub fn normal() -> Snapshot {
     Snapshot { events: Arc::new(events()), ..Script::default().run() }
@@ -35,7 +42,6 @@ pub fn shifting() -> Snapshot {
     units[1].in_state = seconds(1.2);
     units[3].state = UnitState::Draining { left: 14 };
     snapshot.units = Arc::new(units);
-    snapshot.limiting = Limiting { side: "prefill", why: "queue 8 and rising, units 93% busy".to_owned() };
     let to = |prefill, decode| Split { prefill, decode, aggregated: 0 };
     snapshot.shifts = vec![
         ShiftView { to: to(3, 1), how: How::Drain, since: Some(seconds(148.9)) },
@@ -51,7 +57,7 @@ pub fn waiting() -> Snapshot {
     snapshot.counts = Counts { offered: 12, sent: 12, in_flight: 12, ..Counts::default() };
     snapshot.recent = Recent { offered_rps: 3.8, ..Recent::default() };
     snapshot.history = Arc::default();
-    snapshot.limiting = Limiting { side: "none", why: "nothing measured yet".to_owned() };
+    snapshot.diagnosis = Diagnosis::default();
     snapshot.health.recorded_bytes = None;
     let mut units = snapshot.units.to_vec();
     for unit in &mut units {
@@ -90,7 +96,9 @@ pub fn without_slo() -> Snapshot {
 
 /// Another cluster.
 pub fn with_units(split: Split, units: Vec<UnitView>) -> Snapshot {
-    Snapshot { split, units: Arc::new(units), ..normal() }
+    let mut snapshot = Snapshot { split, units: Arc::new(units), ..normal() };
+    diagnose_anew(&mut snapshot);
+    snapshot
 }
 
 /// Four units that do both.

@@ -41,6 +41,11 @@ fn help_of_serve() {
 }
 
 #[test]
+fn help_of_shift() {
+    insta::assert_snapshot!(help(&["shift", "--help"]));
+}
+
+#[test]
 fn help_of_profiles() {
     insta::assert_snapshot!(help(&["profiles", "--help"]));
 }
