@@ -51,6 +51,8 @@ pub enum Action {
     SpanShorter,
     /// Take the mouse, or let the terminal have it.
     Mouse,
+    /// Write a picture of the screen.
+    Picture,
     /// Open the command palette.
     Palette,
     /// Carry out what is selected in the palette.
@@ -69,6 +71,8 @@ pub enum Action {
     Previous,
     /// Select the line below.
     Next,
+    /// Select this line, from 0; of commands, the one that is selected already is carried out.
+    Choose(u8),
     /// Switch between draining and migrating.
     ToggleHow,
     /// Carry out the selected shift.
@@ -164,6 +168,11 @@ impl Chord {
         Self { code, with: KeyModifiers::SHIFT }
     }
 
+    /// The key as a terminal reports it.
+    pub fn event(&self) -> KeyEvent {
+        KeyEvent::new(self.code, self.with)
+    }
+
     /// A letter says itself whether it was typed with shift, and so does back-tab.
     fn matches(self, key: &KeyEvent) -> bool {
         let told_by_code = matches!(key.code, KeyCode::Char(_) | KeyCode::BackTab);
@@ -183,6 +192,8 @@ pub struct Binding {
     pub chords: &'static [Chord],
     /// The keys as the footer and the help write them.
     pub keys: &'static str,
+    /// What the first and the last of those keys do, when they are keys for two things.
+    pub pair: Option<(Action, Action)>,
     /// What it is called in the command palette and in messages; empty for what only makes sense where it is.
     pub name: &'static str,
     /// One or two words for the footer; empty when the footer leaves it out.
@@ -194,7 +205,11 @@ pub struct Binding {
 impl Binding {
     /// A row that neither footer nor help nor palette mentions.
     const fn new(place: Place, action: Action, chords: &'static [Chord], keys: &'static str) -> Self {
-        Self { action, place, chords, keys, name: "", hint: "", help: "" }
+        Self { action, place, chords, keys, pair: None, name: "", hint: "", help: "" }
+    }
+
+    const fn pair(self, first: Action, last: Action) -> Self {
+        Self { pair: Some((first, last)), ..self }
     }
 
     const fn named(self, name: &'static str) -> Self {
@@ -216,6 +231,13 @@ pub fn lookup(place: Place, key: &KeyEvent) -> Option<Action> {
         .iter()
         .find(|row| row.place.covers(place) && row.chords.iter().any(|chord| chord.matches(key)))
         .map(|row| row.action)
+}
+
+/// Whether `action` means something at `place`.
+pub fn is_at(place: Place, action: Action) -> bool {
+    let lists = matches!(place, Place::Shift | Place::Palette | Place::Form);
+    TABLE.iter().any(|row| row.place.covers(place) && row.action == action)
+        || (lists && matches!(action, Action::Choose(_)))
 }
 
 /// What the footer of the live screen shows, most important first: what one does next depends on what one looks at.

@@ -60,6 +60,8 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Shift => model.overlay = Overlay::Shift(ShiftDialog::open(&model.latest)),
         Action::Previous => select(model, |position, _| position.saturating_sub(1)),
         Action::Next => select(model, |position, last| (position + 1).min(last)),
+        Action::Choose(index) => return choose(model, usize::from(index)),
+        Action::Picture => return vec![Effect::Picture],
         Action::ToggleHow => toggle_how(model),
         Action::ConfirmShift => return confirm_shift(model),
         Action::Quit => {
@@ -205,7 +207,8 @@ fn finish(model: &mut Model) -> Vec<Effect> {
 
 fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
     if let Overlay::Help(from) = &mut model.overlay {
-        *from = to(*from, help::last_row());
+        let last = help::last_row(model.screen.height);
+        *from = to((*from).min(last), last);
         return;
     }
     if let Overlay::Form(form) = &mut model.overlay {
@@ -223,6 +226,15 @@ fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
     if let Some(chosen) = moves.get(position) {
         dialog.selected = (chosen.from, chosen.to);
     }
+}
+
+/// Selects a line. Of commands, a click on what is selected carries it out.
+fn choose(model: &mut Model, index: usize) -> Vec<Effect> {
+    if matches!(&model.overlay, Overlay::Palette(palette) if palette.selected == index) {
+        return run_command(model);
+    }
+    select(model, |_, last| index.min(last));
+    Vec::new()
 }
 
 fn toggle_how(model: &mut Model) {

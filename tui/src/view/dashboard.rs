@@ -10,14 +10,16 @@ use super::{compact, events, footer, goodput, header, lanes, split};
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::tier::Tier;
+use crate::widget::target::Targets;
 
 /// Draws it.
-pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, buf: &mut Buffer) {
+pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, buf: &mut Buffer) -> Targets {
     let Layout { header, panels, event, footer } = layout(model, area);
+    let mut targets = Targets::default();
     match (tier, header.as_slice()) {
         (Tier::Compact, lines) => compact::header(model, theme, lines, buf),
         (_, [run, headline, ..]) => {
-            header::run(model, theme, *run, buf);
+            targets = header::run(model, theme, *run, buf);
             header::goodput(model, theme, *headline, buf);
         }
         _ => {}
@@ -30,7 +32,8 @@ pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, bu
         }
     }
     compact::event(model, theme, event, buf);
-    footer::footer(model, theme, footer, buf);
+    targets.extend(footer::footer(model, theme, footer, buf));
+    targets
 }
 
 fn framed(panel: Panel, model: &Model, theme: &Theme, place: Rect, buf: &mut Buffer) {
