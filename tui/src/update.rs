@@ -2,11 +2,13 @@
 
 mod mouse;
 mod perform;
+mod playing;
 
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 use loadgen::live::{Command, Phase, Snapshot};
+use loadgen::time::Micros;
 use ratatui::layout::{Rect, Size};
 
 use crate::action::{self, Action, Place};
@@ -33,6 +35,8 @@ pub enum Msg {
     Interrupt,
     /// The process got SIGTERM or SIGHUP.
     Terminate,
+    /// Time passes: the instant on a clock that is the same for all ticks. A recording is played by it.
+    Tick(Micros),
     /// No further snapshot will come.
     Ended,
     /// A command did not reach the run, because its queue is full or the run is over.
@@ -101,6 +105,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Interrupt => perform::perform(model, Action::Interrupt),
         Msg::Terminate => vec![Effect::Send(Command::Abort), Effect::Leave(Exit::Terminated)],
+        Msg::Tick(now) => {
+            playing::tick(model, now);
+            Vec::new()
+        }
         Msg::Ended => {
             model.ended = true;
             leave_when_over(model)

@@ -3,6 +3,9 @@
 #[cfg(test)]
 #[path = "pty/terminal.rs"]
 mod terminal;
+#[cfg(test)]
+#[path = "pty/viewing.rs"]
+mod viewing;
 
 #[cfg(test)]
 mod tests {
@@ -202,6 +205,36 @@ mod tests {
         end.assert_restored();
         let (last, _) = play(&std::fs::read_to_string(&file).expect("a cast"));
         assert_eq!(last, end.last);
+    }
+
+    #[test]
+    fn a_recording_that_is_lost_ends_the_run_and_says_why() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments = LIVE.to_vec();
+        arguments.extend(["--out", "run.jsonl.zst"]);
+        let mut terminal = Terminal::start_with_little_disk(folder.path(), 8, &arguments, WIDE);
+        terminal.wait("the loss", |text| text.contains("LOST") && text.contains("recording lost: "));
+        terminal.wait("the end", |text| text.contains("DONE, q to quit"));
+        terminal.press("q");
+        let end = terminal.wait_for_end();
+        assert_eq!(end.code, 2, "{}", end.text);
+        assert!(end.text.contains("run.jsonl.zst.partial"), "{}", end.text);
+        end.assert_restored();
+    }
+
+    #[test]
+    fn a_cast_that_cannot_be_written_ends_and_the_run_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments = LIVE.to_vec();
+        arguments.extend(["--asciicast", "a.cast"]);
+        let mut terminal = Terminal::start_with_little_disk(folder.path(), 64, &arguments, WIDE);
+        terminal.wait("the end of the cast", |text| text.contains("the cast a.cast ends before the screen did"));
+        terminal.wait("the run goes on", |text| text.contains("LIVE") && headline(text).contains("req/s"));
+        terminal.press("qq");
+        let end = terminal.wait_for_end();
+        assert_eq!(end.code, 0, "{}", end.text);
+        assert!(end.text.contains("warning: the cast a.cast ends before the screen did"), "{}", end.text);
+        end.assert_restored();
     }
 
     #[test]

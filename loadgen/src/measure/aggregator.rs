@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::history::{Cell, History, percentiles, sum};
-use super::{Distribution, SlotHistogram, Standing};
-use crate::live::{Counts, Outage, Recent, Slot, Snapshot};
+use super::{Distribution, SlotHistogram, StageTimes, Standing};
+use crate::live::{Counts, Outage, Recent, Slot, Snapshot, TtftStages};
 use crate::sample::{Outcome, Sample};
 use crate::slo::Slo;
 use crate::time::Micros;
@@ -139,6 +139,7 @@ impl Aggregator {
                 *slot.good.get_or_insert(0) += good;
                 slot.judged += 1;
             }
+            Arc::make_mut(&mut slot.slowest).offer(sample);
             if !sample.outcome.is_completed() {
                 slot.errors += 1;
                 return;
@@ -149,6 +150,9 @@ impl Aggregator {
             }
             if let Some(tpot) = sample.tpot() {
                 Arc::make_mut(&mut slot.tpot).record(tpot.0);
+            }
+            if let Some(times) = StageTimes::of(sample) {
+                Arc::make_mut(&mut slot.stages).record(&times);
             }
         });
     }
@@ -195,13 +199,17 @@ impl Aggregator {
         Recent {
             window: covered,
             goodput_rps: good.map(|good| self.good_rate(good, figures.start, figures.start + covered)),
-            goodput_before_rps: before.and_then(|b| Some(self.good_rate(b.good?, b.start, b.end))),
+            goodput_before_rps: before.as_ref().and_then(|b| Some(self.good_rate(b.good?, b.start, b.end))),
             attainment: good.filter(|_| figures.judged > 0).map(|good| good as f64 / figures.judged as f64),
             offered_rps: rate(figures.offered),
+            completed: figures.completed,
+            growth: figures.offered as i64 - (figures.completed + figures.errors) as i64,
             input_tps: rate(figures.input_tokens),
             output_tps: rate(figures.output_tokens),
+            output_before_tps: before.map(|b| b.output_tokens as f64 / b.end.since(b.start).as_secs_f64()),
             ttft: percentiles(&figures.ttft),
             tpot: percentiles(&figures.tpot),
+            stages: TtftStages::of(&figures.stages),
         }
     }
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use engine::cluster::How;
 use engine::units::{Role, Split};
 use loadgen::arrival::Arrival;
-use loadgen::live::Counts;
+use loadgen::live::{Counts, MarkKind};
 use loadgen::recording::{
-    ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, RateRecord, Record, Recorder, RunRecord, SCHEMA, ShiftEnd,
-    ShiftRecord, SloRecord, UnitPhase, UnitRecord,
+    ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, NoteRecord, RateRecord, Record, Recorder, RunRecord,
+    SCHEMA, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
 };
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
 use loadgen::schedule::{Segment, Shape};
@@ -76,6 +76,8 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         1 => load().prop_map(Record::Load),
         1 => (instant(), option::of(slo())).prop_map(|(at, slo)| Record::Slo(SloRecord { at, slo })),
         1 => lag().prop_map(Record::Lag),
+        1 => waiting().prop_map(Record::Waiting),
+        1 => note().prop_map(Record::Note),
     ]
 }
 
@@ -206,16 +208,15 @@ fn load() -> impl Strategy<Value = LoadRecord> {
 
 fn rate() -> impl Strategy<Value = RateRecord> {
     let state = select(vec![LoadState::Loading, LoadState::Paused, LoadState::Finishing]);
-    (instant(), state, 0_u32..1_000_000).prop_map(|(at, state, rps)| RateRecord {
-        at,
-        state,
-        rps: f64::from(rps) / 8.0,
+    (instant(), state, 0_u32..1_000_000, option::of(0_u32..1_000_000)).prop_map(|(at, state, rps, resumed)| {
+        RateRecord { at, state, rps: f64::from(rps) / 8.0, resumed_rps: resumed.map(|rps| f64::from(rps) / 8.0) }
     })
 }
 
 fn lag() -> impl Strategy<Value = LagRecord> {
-    (instant(), any::<[u64; 3]>(), option::of((instant(), instant())), instant()).prop_map(
-        |(at, [sent, rss_bytes, dropped], lag, cpu)| LagRecord {
+    let cores = option::of(any::<u32>());
+    (instant(), any::<[u64; 3]>(), option::of((instant(), instant())), instant(), cores).prop_map(
+        |(at, [sent, rss_bytes, dropped], lag, cpu, cores)| LagRecord {
             at,
             sent,
             p99: lag.map(|lag| lag.0),
@@ -223,6 +224,18 @@ fn lag() -> impl Strategy<Value = LagRecord> {
             cpu,
             rss_bytes,
             dropped,
+            cores,
         },
     )
+}
+
+fn waiting() -> impl Strategy<Value = WaitingRecord> {
+    let shift = (split(), select(vec![How::Drain, How::Migrate])).prop_map(|(to, how)| WaitingShift { to, how });
+    (instant(), proptest::collection::vec(shift, 0..3)).prop_map(|(at, shifts)| WaitingRecord { at, shifts })
+}
+
+fn note() -> impl Strategy<Value = NoteRecord> {
+    let mark =
+        select(vec![None, Some(MarkKind::Shift), Some(MarkKind::Load), Some(MarkKind::Slo), Some(MarkKind::Failure)]);
+    (instant(), mark, "[a-z]{0,12}", ".{0,30}").prop_map(|(at, mark, label, text)| NoteRecord { at, mark, label, text })
 }

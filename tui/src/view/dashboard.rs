@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::figures::{roles, span};
 use super::latency::{self, Metric};
 use super::layout::{Layout, is_framed, layout};
-use super::{compact, events, footer, goodput, header, lanes, split};
+use super::{compact, events, footer, goodput, header, lanes, scrub as scrub_bar, split};
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::tier::Tier;
@@ -14,7 +14,7 @@ use crate::widget::target::Targets;
 
 /// Draws it.
 pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, buf: &mut Buffer) -> Targets {
-    let Layout { header, panels, event, footer } = layout(model, area);
+    let Layout { header, panels, event, scrub, legend, footer } = layout(model, area);
     let mut targets = Targets::default();
     match (tier, header.as_slice()) {
         (Tier::Compact, lines) => compact::header(model, theme, lines, buf),
@@ -32,6 +32,10 @@ pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, bu
         }
     }
     compact::event(model, theme, event, buf);
+    if !scrub.is_empty() {
+        scrub_bar::bar(model, theme, scrub, buf);
+        scrub_bar::legend(model, theme, legend, buf);
+    }
     targets.extend(footer::footer(model, theme, footer, buf));
     targets
 }

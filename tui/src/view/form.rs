@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::figures::span;
 use crate::action::Action;
 use crate::model::Model;
-use crate::model::form::{Field, Form, Subject};
+use crate::model::form::{Asked, Field, Form, Subject};
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
 use crate::widget::target::{Parts, Targets};
@@ -20,9 +20,13 @@ pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &
     let (title, effect) = match form.subject {
         Subject::Slo => ("SLO", "judges requests that end from now on; earlier judgements stand"),
         Subject::Load => ("LOAD", "holds from the next request on; those drawn before it stay"),
+        Subject::Instant(_) => ("GO TO", "all figures are then those of that second"),
     };
-    let commands = form.commands();
-    let wrong = commands.as_ref().err();
+    let asked = form.asked();
+    // A field that waits to be typed into is not wrong yet.
+    let untouched =
+        matches!(form.subject, Subject::Instant(_)) && form.fields.iter().all(|field| field.text.is_empty());
+    let wrong = asked.as_ref().err().filter(|_| !untouched);
     let mut rows = Vec::new();
     for (place, field) in form.fields.iter().enumerate() {
         let is_wrong = wrong.is_some_and(|wrong| wrong.field == place);
@@ -43,8 +47,12 @@ pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &
         rows.push(Row::new(4, span(theme, Paint::Dim, format!(" {effect}"))));
         rows.push(Row::new(5, Line::default()));
     }
-    let can = commands.as_ref().is_ok_and(|commands| !commands.is_empty());
-    rows.push(Row::clickable(0, buttons(model, can, theme)));
+    let can = match &asked {
+        Ok(Asked::OfTheRun(commands)) => !commands.is_empty(),
+        Ok(Asked::Instant(_)) => true,
+        Err(_) => false,
+    };
+    rows.push(Row::clickable(0, buttons(model, can, form.fields.len() > 1, theme)));
     let title = Line::from(span(theme, Paint::Title, title));
     let cancel = Row::new(0, span(theme, Paint::Dim, "esc:cancel")).does(Action::Back);
     popup(theme, title, cancel, rows, WIDTH, area, buf)
@@ -65,25 +73,27 @@ fn line(field: &Field, selected: bool, is_wrong: bool, theme: &Theme) -> Line<'s
     ];
     if is_wrong {
         spans.push(span(theme, Paint::Bad, format!(" {}", s.bad)));
-    } else if field.is_changed() {
+    } else if field.is_changed() && field.name != "time" {
         let before = if field.before.is_empty() { s.none } else { &field.before };
         spans.push(span(theme, Paint::Dim, format!("  (was {before})")));
     }
     Line::from(spans)
 }
 
-fn buttons(model: &Model, can: bool, theme: &Theme) -> Parts {
+fn buttons(model: &Model, can: bool, several: bool, theme: &Theme) -> Parts {
     if let Some(notice) = &model.notice {
         return Parts::default().text(span(theme, Paint::Warn, format!(" {}", notice.text)));
     }
     let (key, word) = if can { (Paint::Key, Paint::Text) } else { (Paint::Disabled, Paint::Disabled) };
     let dim = |text: &'static str| span(theme, Paint::Dim, text);
-    Parts::default()
+    let mut parts = Parts::default()
         .text(Span::raw(" "))
-        .button([span(theme, key, "enter"), span(theme, word, ": apply")], Action::Apply)
-        .text(dim("   "))
-        .button([dim("↑")], Action::Previous)
-        .button([dim("↓: another field")], Action::Next)
+        .button([span(theme, key, "enter"), span(theme, word, ": apply")], Action::Apply);
+    if several {
+        parts =
+            parts.text(dim("   ")).button([dim("↑")], Action::Previous).button([dim("↓: another field")], Action::Next);
+    }
+    parts
         .text(dim("   "))
         .button([dim("ctrl-u: empty it")], Action::EraseAll)
         .text(dim("   "))

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::figures::span;
-use crate::action::{self, Action};
+use crate::action::{self, Action, Place};
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
 use crate::widget::target::{Parts, Targets};
@@ -19,9 +19,9 @@ const LEGEND: [&str; 6] = [
     "heatmaps: every request, · few to █ many; rows from ┄ up miss the SLO",
 ];
 
-/// How far the list can be scrolled on a screen of `height` rows.
-pub fn last_row(height: u16) -> usize {
-    (action::help().count() + 1 + LEGEND.len()).saturating_sub(seen(height))
+/// How far the list of a screen of `height` rows can be scrolled.
+pub fn last_row(screen: Place, height: u16) -> usize {
+    (action::help(screen).count() + 1 + LEGEND.len()).saturating_sub(seen(height))
 }
 
 /// The rows that are seen at once.
@@ -30,14 +30,14 @@ fn seen(height: u16) -> usize {
 }
 
 /// Draws the overlay from row `from` on, or as far down as there is anything to show.
-pub(super) fn help(theme: &Theme, from: usize, area: Rect, buf: &mut Buffer) -> Targets {
-    let keys = action::help().map(|row| {
+pub(super) fn help(screen: Place, theme: &Theme, from: usize, area: Rect, buf: &mut Buffer) -> Targets {
+    let keys = action::help(screen).map(|row| {
         Line::from_iter([span(theme, Paint::Key, format!(" {:>6}  ", row.keys)), span(theme, Paint::Text, row.help)])
     });
     let legend = LEGEND.map(|text| Line::from(span(theme, Paint::Dim, format!(" {text}"))));
     let all: Vec<Line<'static>> = keys.chain([Line::default()]).chain(legend).collect();
     let seen = seen(area.height);
-    let from = from.min(last_row(area.height));
+    let from = from.min(last_row(screen, area.height));
     let mut close = Parts::default();
     if all.len() > seen {
         let place = format!(":{}-{} of {}  ", from + 1, from + seen, all.len());
@@ -58,9 +58,11 @@ mod tests {
 
     #[test]
     fn scrolling_ends_where_the_last_row_is_seen() {
-        let all = action::help().count() + 1 + LEGEND.len();
-        assert_eq!(last_row(24), all - 22);
-        assert_eq!(last_row(0), all - 1);
-        assert_eq!(last_row(500), 0);
+        for screen in [Place::Live, Place::View] {
+            let all = action::help(screen).count() + 1 + LEGEND.len();
+            assert_eq!(last_row(screen, 24), all - 22);
+            assert_eq!(last_row(screen, 0), all - 1);
+            assert_eq!(last_row(screen, 500), 0);
+        }
     }
 }

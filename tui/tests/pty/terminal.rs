@@ -61,9 +61,23 @@ impl Terminal {
 
     /// The same in another folder.
     pub(crate) fn start_in(folder: &Path, arguments: &[&str], variables: &[(&str, &str)], size: (u16, u16)) -> Self {
-        let pair = native_pty_system().openpty(pty_size(size)).expect("a pseudo-terminal");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_pdtune"));
         command.args(arguments);
+        Self::run(command, folder, variables, size)
+    }
+
+    /// Starts the program where no file may have more than `blocks` of 512 bytes: writing more fails, as on a full disk.
+    pub(crate) fn start_with_little_disk(folder: &Path, blocks: u32, arguments: &[&str], size: (u16, u16)) -> Self {
+        let mut command = CommandBuilder::new("sh");
+        // The signal that comes with the limit is ignored, so that writing fails with an error.
+        command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
+        command.args([env!("CARGO_BIN_EXE_pdtune")]);
+        command.args(arguments);
+        Self::run(command, folder, &[], size)
+    }
+
+    fn run(mut command: CommandBuilder, folder: &Path, variables: &[(&str, &str)], size: (u16, u16)) -> Self {
+        let pair = native_pty_system().openpty(pty_size(size)).expect("a pseudo-terminal");
         command.cwd(folder);
         command.env("TERM", "xterm-256color");
         command.env("LC_ALL", "C.UTF-8");

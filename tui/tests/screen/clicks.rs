@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use loadgen::live::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use tui::action::{Action, Chord, Place, TABLE};
+use tui::action::{Action, Chord, Place, TABLE, lookup};
 use tui::model::{Model, Overlay};
 use tui::scene::{self, SCREENS, model};
 use tui::update::{Effect, Msg, update};
@@ -34,10 +34,10 @@ fn click(model: &mut Model, what: &str) -> Vec<Effect> {
     update(model, Msg::Click(action.unwrap_or_else(|| panic!("{what} does nothing\n{drawn}"))))
 }
 
-/// The key of an action that has one where the operator is.
+/// A key that does `action` where the operator is.
 fn key(place: Place, action: Action) -> Option<KeyEvent> {
-    let row = TABLE.iter().find(|row| row.action == action && row.place == place)?;
-    row.chords.first().map(Chord::event)
+    let rows = TABLE.iter().filter(|row| row.action == action);
+    rows.flat_map(|row| row.chords).map(Chord::event).find(|key| lookup(place, key) == Some(action))
 }
 
 #[test]

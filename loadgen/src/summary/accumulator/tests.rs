@@ -190,6 +190,7 @@ fn an_incomplete_recording_says_so_and_ends_with_its_latest_record() {
         cpu: Micros(2000),
         rss_bytes: 1_000_000,
         dropped: 0,
+        cores: None,
     }));
     let summary = accumulator.finish(None, Some("run.jsonl.zst.partial".to_owned()));
     assert!(summary.incomplete);
