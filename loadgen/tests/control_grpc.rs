@@ -172,8 +172,13 @@ fn figures_are_rates_between_two_looks() {
     let (address, runtime) = serve(&hub);
     let (control, _) = GrpcControl::open(address, RemoteConfig::default(), Told::new()).expect("a control");
     assert!(control.observe().units.iter().all(|unit| unit.output_tps <= 0.0));
-    let generation =
-        Generation { prompt: [7; 40].into(), output_tokens: 20, sampling: Sampling::Greedy, stop: Arc::default() };
+    let generation = Generation {
+        prompt: [7; 40].into(),
+        output_tokens: 20,
+        sampling: Sampling::Greedy,
+        stop: Arc::default(),
+        logprobs: None,
+    };
     let mut answer = hub.generate(vec![generation]).expect("room").pop().expect("an answer");
     runtime.block_on(async { while !matches!(answer.next().await, Some(Part::End(End::Finished(_)))) {} });
     let seen = (0..100_000_000).find_map(|_| {

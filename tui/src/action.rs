@@ -4,7 +4,7 @@ mod table;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::model::{Model, Overlay, Source};
+use crate::model::{Model, Overlay, Panel, Requests, Source};
 
 pub use table::TABLE;
 
@@ -63,6 +63,12 @@ pub enum Action {
     SpanShorter,
     /// Take the mouse, or let the terminal have it.
     Mouse,
+    /// Open the list of the slowest requests.
+    Requests,
+    /// Order that list by the next latency.
+    Reorder,
+    /// Open the selected request.
+    OpenRequest,
     /// Open the command palette.
     Palette,
     /// Carry out what is selected in the palette.
@@ -125,6 +131,10 @@ pub enum Place {
     Palette,
     /// A form.
     Form,
+    /// The list of requests.
+    Requests,
+    /// The timeline of a request.
+    Request,
     /// The help.
     Help,
     /// The question whether to leave.
@@ -136,13 +146,15 @@ pub enum Place {
 impl Place {
     /// Where the operator is.
     pub fn of(model: &Model) -> Self {
-        match model.overlay {
+        match &model.overlay {
             Overlay::None => Self::screen(model),
             Overlay::Help(_) => Self::Help,
             Overlay::Quit => Self::Quit,
             Overlay::Shift(_) => Self::Shift,
             Overlay::Palette(_) => Self::Palette,
             Overlay::Form(_) => Self::Form,
+            Overlay::Requests(Requests { opened: false, .. }) => Self::Requests,
+            Overlay::Requests(_) => Self::Request,
         }
     }
 
@@ -276,7 +288,7 @@ const HINTS_OF_A_RECORDING: [Action; 9] = [
     Action::Tenth(0),
     Action::Slower,
     Action::Goto,
-    Action::Zoom,
+    Action::Requests,
     Action::Help,
     Action::Quit,
 ];
@@ -291,7 +303,9 @@ pub fn footer(model: &Model) -> Vec<&'static Binding> {
         Place::Live => HINTS,
         _ => return rows().collect(),
     };
-    hints.into_iter().filter_map(|action| rows().find(|row| row.action == action)).collect()
+    let at_stages = model.focus == Panel::Stages;
+    let hint = |action| if action == Action::Heatmap && at_stages { Action::Requests } else { action };
+    hints.into_iter().map(hint).filter_map(|action| rows().find(|row| row.action == action)).collect()
 }
 
 /// The rows that the help of a screen shows: its own, and those of what can be opened on it.
@@ -325,8 +339,9 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     }
     let over = || model.is_over().then(|| "the load is over".to_owned());
     match action {
+        // Of a recording every instant is there, and the end is one of them.
+        Action::Apply | Action::Live if model.recording().is_some() => None,
         Action::RateUp | Action::RateDown => model.offers.rate_refused.clone().or_else(over),
-        Action::Apply if model.recording().is_some() => None,
         Action::Pause | Action::EditSlo | Action::EditLoad | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_over() {
@@ -337,8 +352,10 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
                 None
             }
         }),
-        Action::Live if model.recording().is_some() => None,
         Action::Live => model.timeline.cursor().is_none().then(|| "the cursor is at the newest sample".to_owned()),
+        Action::Requests if model.shown().history.iter().all(|slot| slot.slowest.lines().is_empty()) => {
+            Some("no request is over yet".to_owned())
+        }
         Action::Scrub(_) | Action::Oldest | Action::Play | Action::Seek(_) | Action::Tenth(_) | Action::Goto
             if model.shown().history.is_empty() =>
         {
@@ -355,8 +372,17 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 7] =
-        [Place::Live, Place::View, Place::Shift, Place::Palette, Place::Form, Place::Help, Place::Quit];
+    const PLACES: [Place; 9] = [
+        Place::Live,
+        Place::View,
+        Place::Shift,
+        Place::Palette,
+        Place::Form,
+        Place::Requests,
+        Place::Request,
+        Place::Help,
+        Place::Quit,
+    ];
 
     #[test]
     fn no_key_means_two_things_at_one_place() {
@@ -386,7 +412,8 @@ mod tests {
             assert!(TABLE.iter().filter(|row| row.place == place && !row.hint.is_empty()).count() <= 9, "{place:?}");
             assert_eq!(lookup(place, &KeyEvent::from(KeyCode::Esc)), Some(Action::Back), "{place:?}");
         }
-        let of_a_run = HINTS.into_iter().chain(HINTS_OF_THE_PAST).map(|action| (Place::Live, action));
+        let of_a_run =
+            HINTS.into_iter().chain(HINTS_OF_THE_PAST).chain([Action::Requests]).map(|action| (Place::Live, action));
         for (place, action) in of_a_run.chain(HINTS_OF_A_RECORDING.map(|action| (Place::View, action))) {
             let row = TABLE.iter().find(|row| row.action == action && row.place.covers(place));
             assert!(row.is_some_and(|row| !row.hint.is_empty()), "{action:?}");

@@ -5,6 +5,7 @@ pub mod palette;
 pub mod panel;
 pub mod player;
 pub mod rate;
+pub mod requests;
 pub mod shift;
 pub mod source;
 pub mod timeline;
@@ -20,6 +21,7 @@ pub use form::Form;
 pub use palette::Palette;
 pub use panel::Panel;
 pub use player::{Player, Speed};
+pub use requests::Requests;
 pub use shift::{Move, ShiftDialog};
 pub use source::{Recording, Source};
 pub use timeline::{Span, Timeline};
@@ -40,6 +42,8 @@ pub enum Overlay {
     Palette(Palette),
     /// Values to type.
     Form(Form),
+    /// The slowest requests, or one of them.
+    Requests(Requests),
 }
 
 /// What cannot be done, with the reason the operator reads when trying.

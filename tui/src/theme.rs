@@ -33,6 +33,12 @@ pub enum Paint {
     Decode,
     /// Units that do both.
     Aggregated,
+    /// A prompt being computed, in a bar of stages: work is filled, waiting is not.
+    PrefillWork,
+    /// Tokens being decoded, in a bar of stages.
+    DecodeWork,
+    /// KV being copied, in a bar of stages.
+    CopyWork,
     /// Within bounds.
     Good,
     /// Out of bounds, failed, lost.
@@ -65,7 +71,7 @@ pub enum Paint {
 
 impl Paint {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Text,
         Self::Dim,
         Self::Border,
@@ -76,6 +82,9 @@ impl Paint {
         Self::Prefill,
         Self::Decode,
         Self::Aggregated,
+        Self::PrefillWork,
+        Self::DecodeWork,
+        Self::CopyWork,
         Self::Good,
         Self::Bad,
         Self::Warn,

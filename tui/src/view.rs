@@ -16,9 +16,12 @@ pub mod layout;
 mod lines;
 mod palette;
 mod quit;
+mod request;
+mod requests;
 pub mod scrub;
 mod shift;
 mod split;
+mod stages;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -46,6 +49,13 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
         Overlay::Quit => quit::quit(model, theme, area, buf),
         Overlay::Shift(dialog) => shift::shift(model, *dialog, theme, area, buf),
         Overlay::Form(typed) => form::form(model, typed, theme, area, buf),
+        Overlay::Requests(list) => match list.chosen().filter(|_| list.opened) {
+            Some(line) => {
+                let place = format!("{} of {}", list.selected + 1, list.lines().len());
+                request::request(line, &place, theme, area, buf);
+            }
+            None => requests::requests(list, theme, area, buf),
+        },
         Overlay::Palette(palette) => palette::palette(model, palette, theme, area, buf),
     }
     if theme.set == SymbolSet::Ascii {

@@ -5,4 +5,5 @@ pub mod fit;
 pub mod panel;
 pub mod plot;
 pub mod popup;
+pub mod stages;
 pub mod wrap;

@@ -13,6 +13,9 @@ mod looking;
 #[path = "screen/properties.rs"]
 mod properties;
 #[cfg(test)]
+#[path = "screen/requests.rs"]
+mod requests;
+#[cfg(test)]
 #[path = "screen/shots.rs"]
 mod shots;
 #[cfg(test)]

@@ -44,6 +44,7 @@ impl Target for Embedded {
             sampling: Sampling::Greedy,
             // A load test wants the length it asked for.
             stop: Arc::new([]),
+            logprobs: None,
         };
         self.handle.submit(submission).map_err(|error| match error {
             SubmitError::TooMany => Shed::TooMany,

@@ -114,6 +114,10 @@ pub const TABLE: &[Binding] = &[
         .named("heatmap")
         .hint("heatmap")
         .help("show every TTFT and TPOT as heatmaps, or their percentiles as lines"),
+    Binding::new(Place::Screen, Action::Requests, &[Chord::char('i')], "i")
+        .named("slowest requests")
+        .hint("requests")
+        .help("list the slowest requests of what the charts show, or at the cursor; enter shows where one's time went"),
     Binding::new(Place::Screen, Action::Mouse, &[Chord::char('M')], "M")
         .named("mouse on or off")
         .help("let the terminal have the mouse, to select text, or take it back"),
@@ -160,6 +164,16 @@ pub const TABLE: &[Binding] = &[
     Binding::new(Place::Form, Action::Erase, &[Chord::key(KeyCode::Backspace), Chord::control('h')], ""),
     Binding::new(Place::Form, Action::EraseAll, &[Chord::control('u')], "ctrl-u").hint("empty"),
     Binding::new(Place::Form, Action::Back, &[ESC], "esc").hint("cancel"),
+    Binding::new(Place::Requests, Action::Previous, &[Chord::key(KeyCode::Up)], "↑"),
+    Binding::new(Place::Requests, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓").hint("pick"),
+    Binding::new(Place::Requests, Action::OpenRequest, &[ENTER], "enter").hint("timeline"),
+    Binding::new(Place::Requests, Action::Reorder, &[Chord::char('o'), Chord::key(KeyCode::Tab)], "o")
+        .hint("order")
+        .help("in the list of requests: order by TTFT, E2E or TPOT"),
+    Binding::new(Place::Requests, Action::Back, &[ESC, Chord::char('q'), Chord::char('i')], "esc").hint("close"),
+    Binding::new(Place::Request, Action::Previous, &[Chord::key(KeyCode::Up)], "↑"),
+    Binding::new(Place::Request, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓").hint("request"),
+    Binding::new(Place::Request, Action::Back, &[ESC, ENTER, Chord::char('q')], "esc").hint("list"),
     Binding::new(Place::Quit, Action::StopAndLeave, &[Chord::char('q'), Chord::char('y')], "q")
         .hint("stop now")
         .help("when leaving: cancel what is in flight and print the summary"),

@@ -68,6 +68,9 @@ impl Theme {
             Paint::Prefill => plain.fg(c.prefill),
             Paint::Decode => plain.fg(c.decode),
             Paint::Aggregated | Paint::Mark => plain.fg(c.mark),
+            Paint::PrefillWork => plain.fg(c.prefill).add_modifier(Modifier::REVERSED),
+            Paint::DecodeWork => plain.fg(c.decode).add_modifier(Modifier::REVERSED),
+            Paint::CopyWork => plain.fg(c.mark).add_modifier(Modifier::REVERSED),
             Paint::Good | Paint::Median | Paint::Heat => plain.fg(c.good),
             Paint::Bad => bold.fg(c.bad),
             Paint::Warn | Paint::Cursor => bold.fg(c.decode),
@@ -97,6 +100,9 @@ impl Theme {
             Paint::Prefill => plain.fg(prefill),
             Paint::Decode => plain.fg(decode),
             Paint::Aggregated | Paint::Mark => plain.fg(mark),
+            Paint::PrefillWork => Style::new().fg(black).bg(prefill),
+            Paint::DecodeWork => Style::new().fg(black).bg(decode),
+            Paint::CopyWork => Style::new().fg(black).bg(mark),
             Paint::Good | Paint::Median | Paint::Heat => plain.fg(good),
             Paint::Bad | Paint::Slo | Paint::HeatOver => bold.fg(bad),
             Paint::Warn | Paint::Cursor => bold.fg(decode),
@@ -120,7 +126,9 @@ impl Theme {
             | Paint::Cursor
             | Paint::HeatOver => plain.add_modifier(Modifier::BOLD),
             Paint::Dim | Paint::Border | Paint::Disabled | Paint::Offered => plain.add_modifier(Modifier::DIM),
-            Paint::Selected | Paint::Alert => plain.add_modifier(Modifier::REVERSED),
+            Paint::Selected | Paint::Alert | Paint::PrefillWork | Paint::DecodeWork | Paint::CopyWork => {
+                plain.add_modifier(Modifier::REVERSED)
+            }
             _ => plain,
         })
     }

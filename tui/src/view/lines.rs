@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{compact, events, figures, footer, header};
+use super::{compact, events, figures, footer, header, split};
 use crate::format;
 use crate::model::Model;
 use crate::theme::{Paint, Theme};
@@ -20,6 +20,11 @@ pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
     state.push(Segment::new(3, [figures::span(theme, Paint::Text, format::clock(shown.now))]));
     rows.push(state);
     rows.push(compact::busy(shown, theme));
+    let found = shown.diagnosis.words();
+    rows.push(vec![
+        Segment::new(0, [figures::span(theme, split::limit_paint(shown.diagnosis.limit), found.name)]),
+        Segment::new(1, [figures::span(theme, Paint::Dim, found.why)]),
+    ]);
     rows.push(vec![header::errors(shown, theme)]);
     let with_keys = area.height >= 3;
     let body = Rect { height: area.height - u16::from(with_keys), ..area };

@@ -2,6 +2,7 @@
 
 use engine::cluster::{How, UnitState};
 use engine::units::Role;
+use loadgen::diagnose::Side;
 use loadgen::live::{Snapshot, UnitView};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -60,12 +61,21 @@ fn move_rows(now: &Snapshot, moves: &[Move], position: usize, theme: &Theme) -> 
         } else {
             spans.push(span(theme, Paint::Headline, format!(" {} {}", s.arrow, m.result)));
             if shift::bearing(now, m) == Bearing::Towards {
-                spans.push(span(theme, Paint::Good, format!("  helps {}", m.to)));
+                spans.push(span(theme, Paint::Good, format!("  helps {}", side_name(now))));
             }
         }
         rows.push(Row::new(if selected { 0 } else { 3 }, Line::from(spans)));
     }
     rows
+}
+
+/// The side that one more unit would help.
+fn side_name(now: &Snapshot) -> &'static str {
+    match now.diagnosis.limit.side() {
+        Some(Side::Prefill) => "prefill",
+        Some(Side::Decode) => "decode",
+        None => "",
+    }
 }
 
 fn now_rows(now: &Snapshot, chosen: &Move, theme: &Theme, width: u16) -> Vec<Row> {
