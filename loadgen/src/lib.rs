@@ -8,8 +8,10 @@
 pub mod arrival;
 pub mod clock;
 pub mod diagnose;
+pub mod fold;
 pub mod live;
 pub mod measure;
+pub mod playback;
 pub mod profile;
 mod random;
 pub mod recording;

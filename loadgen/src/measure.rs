@@ -15,6 +15,7 @@ mod history;
 mod slot_histogram;
 mod stage_histogram;
 mod stages;
+mod standing;
 
 pub use aggregator::{Aggregator, LagSummary};
 pub use distribution::Distribution;
@@ -23,3 +24,4 @@ pub use slot_histogram::SlotHistogram;
 pub use stage_histogram::{MeanStages, StageHistogram};
 pub(crate) use stages::whole;
 pub use stages::{Span, Stage, StageTimes};
+pub(crate) use standing::Standing;

@@ -8,7 +8,6 @@
 //!
 //! The pacing thread waits for nobody. What the others cannot take in time is counted, shown and recorded.
 
-mod events;
 mod in_flight;
 mod memory;
 mod meters;
@@ -162,8 +161,6 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     };
     let parts = observe::Parts {
         clock,
-        load,
-        info,
         run,
         target,
         events,
@@ -174,7 +171,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         dropped,
         abort: Arc::clone(&abort),
         orders: orders.clone(),
-        rate_rps: schedule.rate_at(crate::time::Micros::ZERO),
+        rate_rps: schedule.rate().at(crate::time::Micros::ZERO),
     };
     let (observer, snapshots) = observe::Observer::new(parts);
     let pacing = std::thread::Builder::new().name("pace".to_owned()).spawn(move || pacer.run())?;

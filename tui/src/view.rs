@@ -18,6 +18,7 @@ mod palette;
 mod quit;
 mod request;
 mod requests;
+pub mod scrub;
 mod shift;
 mod split;
 mod stages;
@@ -25,6 +26,7 @@ mod stages;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::action::Place;
 use crate::model::{Model, Overlay};
 use crate::symbols::{self, SymbolSet};
 use crate::theme::{Paint, Theme};
@@ -43,7 +45,7 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     match &model.overlay {
         Overlay::None => {}
-        Overlay::Help(from) => help::help(theme, *from, area, buf),
+        Overlay::Help(from) => help::help(Place::screen(model), theme, *from, area, buf),
         Overlay::Quit => quit::quit(model, theme, area, buf),
         Overlay::Shift(dialog) => shift::shift(model, *dialog, theme, area, buf),
         Overlay::Form(typed) => form::form(model, typed, theme, area, buf),

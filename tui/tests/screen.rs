@@ -18,3 +18,6 @@ mod requests;
 #[cfg(test)]
 #[path = "screen/shots.rs"]
 mod shots;
+#[cfg(test)]
+#[path = "screen/viewing.rs"]
+mod viewing;

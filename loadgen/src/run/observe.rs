@@ -2,7 +2,6 @@
 
 mod changes;
 mod cluster;
-mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,22 +11,20 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::events::EventLog;
 use super::in_flight::{self, InFlight};
 use super::memory::resident_bytes;
 use super::meters::CpuMeters;
 use super::notes::Note;
-use super::pace::Order;
 use super::shifting::Shifting;
 use super::{RunError, RunResult};
 use crate::clock::RunClock;
-use crate::live::{MarkKind, Phase, Snapshot};
-use crate::measure::{Aggregator, Client};
-use crate::recording::{ClientUse, EndRecord, LagRecord, LoadState, Record, Recorder, RunRecord, WriteError};
-use crate::sample::Sample;
-use crate::schedule::{LoadSpec, Shape};
+use crate::fold::Fold;
+use crate::live::{Command, MarkKind, Phase, Snapshot};
+use crate::recording::{
+    ClientUse, EndRecord, LagRecord, LoadState, NoteRecord, Record, Recorder, RunRecord, WriteError,
+};
 use crate::summary::Accumulator;
-use crate::target::{Control, Target, TargetEvent, TargetEvents, TargetInfo};
+use crate::target::{Control, Target, TargetEvent, TargetEvents};
 use crate::time::Micros;
 
 /// The longest the thread waits for events before it looks at notes and time.
@@ -37,21 +34,9 @@ const SNAPSHOT_EVERY: Micros = Micros(100_000);
 /// Between two observations of the cluster, and between two records of it.
 const OBSERVE_EVERY: Micros = Micros(1_000_000);
 
-/// Units that are remembered every second; of twice as many, every other second is.
-const UNITS_A_SECOND: u64 = 32;
-/// A second that closes a little early is still the next one.
-const TOLERANCE: Micros = Micros(500_000);
-
-/// A rate for people: at most three decimals, none that say nothing.
-fn rate(rps: f64) -> f64 {
-    (rps * 1000.0).round() / 1000.0
-}
-
 /// What the thread is given.
 pub(super) struct Parts {
     pub(super) clock: RunClock,
-    pub(super) load: LoadSpec,
-    pub(super) info: TargetInfo,
     pub(super) run: RunRecord,
     pub(super) target: Arc<dyn Target>,
     pub(super) events: Box<dyn TargetEvents>,
@@ -61,7 +46,8 @@ pub(super) struct Parts {
     pub(super) meters: Arc<CpuMeters>,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) abort: Arc<AtomicBool>,
-    pub(super) orders: SyncSender<Order>,
+    pub(super) orders: SyncSender<Command>,
+    /// Requests per second offered at the start.
     pub(super) rate_rps: f64,
 }
 
@@ -73,27 +59,23 @@ pub(super) struct Observer {
     early: Vec<TargetEvent>,
     /// Requests up to this number have been noted.
     noted: Option<u64>,
-    aggregator: Aggregator,
+    /// Everything a snapshot shows.
+    fold: Fold,
     accumulator: Accumulator,
-    cluster: cluster::Cluster,
     shifting: Shifting,
     /// One line for each unit that was lost.
     lost_units: Vec<String>,
-    log: EventLog,
-    phase: Phase,
     schedule_end: Option<Micros>,
     /// The pacing thread is gone: nothing will be sent and no scripted shift will come any more.
     pacing_over: bool,
     aborting: bool,
     recording_lost: Option<WriteError>,
-    /// How requests are drawn now.
-    shape: Option<Shape>,
-    client_cpu: snapshot::CpuShare,
     rss_bytes: u64,
     cores: u32,
+    /// Whether the pacing thread runs in the real-time class.
+    realtime: Option<bool>,
     next_snapshot: Micros,
     next_observation: Micros,
-    next_memory: Micros,
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -103,29 +85,25 @@ impl Observer {
             requests: BTreeMap::new(),
             early: Vec::new(),
             noted: None,
-            aggregator: Aggregator::new(parts.load.slo),
+            fold: Fold::new(&parts.run),
             accumulator: Accumulator::new(&parts.run),
-            cluster: cluster::Cluster::new(parts.info.split),
             shifting: Shifting::default(),
             lost_units: Vec::new(),
-            log: EventLog::default(),
-            phase: Phase::Loading,
             schedule_end: None,
             pacing_over: false,
             aborting: false,
             recording_lost: None,
-            shape: parts.load.traffic.shape(),
-            client_cpu: snapshot::CpuShare::default(),
             rss_bytes: resident_bytes(),
             cores: kernels::thread::usable_cores().len() as u32,
+            realtime: None,
             next_snapshot: SNAPSHOT_EVERY,
             next_observation: Micros::ZERO,
-            next_memory: Micros::ZERO,
             snapshots: watch::channel(Arc::new(Snapshot::empty())).0,
             parts,
         };
+        observer.load_changed(Micros::ZERO, LoadState::Loading, observer.parts.rate_rps);
         observer.observe(Micros::ZERO);
-        let first = observer.snapshot(Micros::ZERO);
+        let first = observer.fold.snapshot(Micros::ZERO);
         observer.snapshots.send_replace(Arc::new(first));
         let receiver = observer.snapshots.subscribe();
         (observer, receiver)
@@ -151,11 +129,8 @@ impl Observer {
             }
             let now = self.parts.clock.now();
             self.abort_if_asked();
-            if self.aggregator.advance(now) && now >= self.next_memory {
-                self.next_memory = now + self.memory_every();
-                let then = self.moment(now);
-                self.aggregator.remember(then);
-            }
+            self.tell_recording();
+            self.fold.advance(now);
             if now >= self.next_observation {
                 self.next_observation = now + OBSERVE_EVERY;
                 self.observe(now);
@@ -167,7 +142,7 @@ impl Observer {
             }
             if now >= self.next_snapshot {
                 self.next_snapshot = now + SNAPSHOT_EVERY;
-                let snapshot = self.snapshot(now);
+                let snapshot = self.fold.snapshot(now);
                 self.snapshots.send_replace(Arc::new(snapshot));
             }
         }
@@ -177,42 +152,39 @@ impl Observer {
         match note {
             Note::Sent { planned, sent } => {
                 self.noted = Some(planned.request.index);
-                self.aggregator.offered(planned.due);
-                self.aggregator.sent(sent.since(planned.due), planned.request.clamped);
+                self.fold.offered(planned.due);
+                self.fold.sent(sent.since(planned.due), planned.request.clamped);
                 self.requests.insert(planned.request.index, InFlight::new(planned, sent));
             }
             Note::Shed { planned, at, why } => {
                 self.noted = Some(planned.request.index);
-                if self.aggregator.counts().shed == 0 {
-                    self.log.push(at, None, "", format!("requests are shed: {why}"));
+                if self.fold.counts().shed == 0 {
+                    self.say(at, None, "", format!("requests are shed: {why}"));
                 }
-                self.aggregator.offered(planned.due);
-                self.sample(in_flight::shed(planned, at));
+                self.fold.offered(planned.due);
+                self.record(&Record::Req(Box::new(in_flight::shed(planned, at))));
             }
-            Note::Rate { at, rate_rps } if self.phase == Phase::Paused => {
-                self.parts.rate_rps = rate_rps;
-                self.log.push(at, None, "", format!("{} requests/s once resumed", rate(rate_rps)));
+            Note::Rate { at, rate_rps } if self.fold.phase() == Phase::Paused => self.rate_once_resumed(at, rate_rps),
+            Note::Rate { at, rate_rps } | Note::Resumed { at, rate_rps } => {
+                self.load_changed(at, LoadState::Loading, rate_rps);
             }
-            Note::Rate { at, rate_rps } => {
-                self.load_changed(at, LoadState::Loading, rate_rps, &format!("{}/s", rate(rate_rps)));
-            }
-            Note::Paused { at } => {
-                self.phase = Phase::Paused;
-                self.load_changed(at, LoadState::Paused, 0.0, "paused");
-            }
-            Note::Resumed { at, rate_rps } => {
-                self.phase = Phase::Loading;
-                self.load_changed(at, LoadState::Loading, rate_rps, "resumed");
-            }
+            Note::Paused { at } => self.load_changed(at, LoadState::Paused, 0.0),
             Note::Reshaped { at, shape } => self.reshaped(at, shape),
-            Note::Refused { at, why } => self.log.push(at, None, "", why),
+            Note::Refused { at, why } => self.say(at, None, "", why),
+            Note::Priority { at, realtime } => self.priority(at, realtime),
             Note::Slo { at, slo } => self.judge_by(at, slo),
             Note::Shift { at, to, how } => self.ask_for_shift(at, to, how),
             Note::Ended { at } => {
-                self.phase = Phase::Finishing;
                 self.schedule_end = Some(at);
-                self.load_changed(at, LoadState::Finishing, 0.0, "");
+                self.load_changed(at, LoadState::Finishing, 0.0);
             }
+        }
+    }
+
+    fn priority(&mut self, at: Micros, realtime: bool) {
+        self.realtime = Some(realtime);
+        if !realtime {
+            self.say(at, None, "", "pacing thread without real-time priority: lag may grow under load".to_owned());
         }
     }
 
@@ -221,14 +193,14 @@ impl Observer {
             TargetEvent::Token { index, at, token, logits_digest } => match self.requests.get_mut(&index) {
                 Some(request) => {
                     if request.token(at, token, logits_digest) {
-                        self.aggregator.first_token(at, request.input_tokens());
+                        self.fold.first_token(at, request.input_tokens());
                     }
-                    self.aggregator.tokens(at, 1);
+                    self.fold.tokens(at, 1);
                 }
                 None => self.keep_if_early(index, TargetEvent::Token { index, at, token, logits_digest }),
             },
             TargetEvent::Ended { index, at, outcome, server } => match self.requests.remove(&index) {
-                Some(request) => self.sample(request.end(at, outcome, server)),
+                Some(request) => self.record(&Record::Req(Box::new(request.end(at, outcome, server)))),
                 None => self.keep_if_early(index, TargetEvent::Ended { index, at, outcome, server }),
             },
             other => self.cluster_event(other),
@@ -242,16 +214,6 @@ impl Observer {
         }
     }
 
-    fn sample(&mut self, sample: Sample) {
-        self.aggregator.sample(&sample);
-        self.record(&Record::Req(Box::new(sample)));
-    }
-
-    /// What the run looked like is kept every second, of a large cluster less often: it takes a unit about a hundred bytes.
-    fn memory_every(&self) -> Micros {
-        Micros(1_000_000 * (self.cluster.units.len() as u64).div_ceil(UNITS_A_SECOND).max(1) - TOLERANCE.0)
-    }
-
     fn abort_if_asked(&mut self) {
         if !self.aborting && self.parts.abort.load(Ordering::Acquire) {
             self.aborting = true;
@@ -259,7 +221,7 @@ impl Observer {
         if self.aborting {
             if !self.pacing_over {
                 // Full when the operator types faster than the pacing thread reads: tried again in the next turn.
-                let _ = self.parts.orders.try_send(Order::Finish);
+                let _ = self.parts.orders.try_send(Command::Finish);
             }
             for index in self.requests.keys() {
                 self.parts.target.cancel(*index);
@@ -267,24 +229,37 @@ impl Observer {
         }
     }
 
-    /// To the figures of the run and to its recording. A recording that cannot be written ends the run.
+    /// To everything that is told of the run: its snapshots, its figures and its recording. A recording that cannot be
+    /// written ends the run.
     fn record(&mut self, record: &Record) {
+        self.fold.apply(record);
         self.accumulator.record(record);
         let Some(recorder) = &mut self.parts.recorder else { return };
         if let Err(error) = recorder.push(record) {
             self.parts.recorder = None;
-            self.log.push(self.parts.clock.now(), Some(MarkKind::Failure), "recording", error.to_string());
+            let (at, mark) = (self.parts.clock.now(), Some(MarkKind::Failure));
+            let text = error.to_string();
+            self.fold.apply(&Record::Note(NoteRecord { at, mark, label: "recording".to_owned(), text }));
             self.recording_lost = Some(error);
             self.aborting = true;
         }
     }
 
+    /// An event that no other record tells.
+    fn say(&mut self, at: Micros, mark: Option<MarkKind>, label: &str, text: String) {
+        self.record(&Record::Note(NoteRecord { at, mark, label: label.to_owned(), text }));
+    }
+
+    fn tell_recording(&mut self) {
+        let bytes = self.parts.recorder.as_ref().map(Recorder::bytes);
+        self.fold.recorded(bytes, self.recording_lost.as_ref().map(ToString::to_string));
+    }
+
     fn record_health(&mut self, now: Micros) {
         self.parts.meters.observing();
         self.rss_bytes = resident_bytes();
-        let lag = self.aggregator.take_lag();
+        let lag = self.fold.take_lag();
         let client = self.client_use();
-        self.client_cpu.update(now, client.cpu);
         self.record(&Record::Lag(LagRecord {
             at: now,
             sent: lag.sent,
@@ -293,6 +268,7 @@ impl Observer {
             cpu: client.cpu,
             rss_bytes: client.rss_bytes,
             dropped: client.dropped,
+            cores: Some(client.cores),
         }));
     }
 
@@ -302,19 +278,8 @@ impl Observer {
             cores: self.cores,
             rss_bytes: self.rss_bytes,
             dropped: self.parts.dropped.load(Ordering::Relaxed),
+            realtime: self.realtime,
         }
-    }
-
-    fn verdict(&self, now: Micros) -> Option<String> {
-        let client = self.client_use();
-        Client {
-            lag_p99: self.aggregator.lag_p99(),
-            dropped: client.dropped,
-            cpu: client.cpu,
-            elapsed: now,
-            cores: client.cores,
-        }
-        .verdict()
     }
 
     fn finish(mut self, now: Micros) -> RunResult {
@@ -323,23 +288,26 @@ impl Observer {
         let end = EndRecord {
             at: now,
             schedule_end: self.schedule_end.unwrap_or(now),
-            requests: self.aggregator.counts().into(),
+            requests: self.fold.counts(),
             client: self.client_use(),
         };
         let mut error = self.recording_lost.clone();
-        let mut recording = None;
+        let (mut recording, mut bytes) = (None, None);
         if let Some(recorder) = self.parts.recorder.take() {
             match recorder.finish(&end) {
-                Ok(recorded) => recording = Some(recorded.path.display().to_string()),
+                Ok(recorded) => {
+                    (recording, bytes) = (Some(recorded.path.display().to_string()), Some(recorded.bytes));
+                }
                 Err(failed) => {
                     self.recording_lost = Some(failed.clone());
                     error = Some(failed);
                 }
             }
         }
-        self.phase = Phase::Done;
-        self.aggregator.advance(now);
-        let last = self.snapshot(now);
+        self.fold.end(&end);
+        self.fold.recorded(bytes, self.recording_lost.as_ref().map(ToString::to_string));
+        self.fold.advance(now);
+        let last = self.fold.snapshot(now);
         self.snapshots.send_replace(Arc::new(last));
         RunResult {
             summary: self.accumulator.finish(Some(&end), recording),

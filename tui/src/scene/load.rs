@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::units::Split;
 use loadgen::arrival::Arrival;
 use loadgen::diagnose::diagnose;
-use loadgen::live::{Event, Health, Phase, Slot, Snapshot};
+use loadgen::live::{Event, Health, Phase, Recent, Slot, Snapshot};
 use loadgen::measure::Aggregator;
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::{Segment, Shape};
@@ -124,6 +124,11 @@ impl Script {
 
     /// The run at its end, without events.
     pub fn run(self) -> Snapshot {
+        self.run_and_whole().0
+    }
+
+    /// The same, and the figures of the whole run.
+    pub fn run_and_whole(self) -> (Snapshot, Recent) {
         let mut aggregator = Aggregator::new(self.slo);
         let mut ending: Vec<Sample> = Vec::new();
         for second in 0..self.seconds {
@@ -149,7 +154,8 @@ impl Script {
             }
         }
         let last = self.snapshot(&mut aggregator, self.seconds.saturating_sub(1));
-        Snapshot { history: aggregator.history(), ..last }
+        let whole = aggregator.recent(Micros(self.seconds * SECOND));
+        (Snapshot { history: aggregator.history(), ..last }, whole)
     }
 
     fn snapshot(&self, aggregator: &mut Aggregator, second: u64) -> Snapshot {

@@ -14,7 +14,7 @@ pub fn event(at: f64, mark: Option<MarkKind>, label: &str, text: &str) -> Event 
     Event { at: seconds(at), mark, label: label.to_owned(), text: text.to_owned() }
 }
 
-fn events() -> Vec<Event> {
+pub(super) fn events() -> Vec<Event> {
     vec![
         event(60.3, Some(MarkKind::Load), "15/s", "15 requests/s"),
         event(88.0, None, "", "unit 1 (decode) drains, 12 in flight"),

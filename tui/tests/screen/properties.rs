@@ -21,7 +21,7 @@ use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tui::model::{Model, Offers};
+use tui::model::{Model, Offers, Recording};
 use tui::scene::SCREENS;
 use tui::symbols::SymbolSet;
 use tui::theme::{Depth, Theme};
@@ -354,7 +354,7 @@ fn remembering() -> BoxedStrategy<Snapshot> {
 
 /// What an operator may do: any key that means something, and the mouse anywhere.
 fn messages() -> BoxedStrategy<Vec<Msg>> {
-    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruhol50ii".chars().collect::<Vec<_>>());
+    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruholg159ii".chars().collect::<Vec<_>>());
     let code = proptest::sample::select(vec![
         KeyCode::Esc,
         KeyCode::Enter,
@@ -382,7 +382,34 @@ fn messages() -> BoxedStrategy<Vec<Msg>> {
         Msg::Mouse(event, Rect::new(0, 0, width, height))
     });
     let key = key.prop_map(|(code, modifiers)| Msg::Key(KeyEvent::new(code, modifiers)));
-    vec(prop_oneof![3 => key, 1 => mouse], 0..12).boxed()
+    let tick = micros().prop_map(Msg::Tick);
+    vec(prop_oneof![6 => key, 2 => mouse, 1 => tick], 0..12).boxed()
+}
+
+/// Where snapshots come from.
+#[derive(Clone, Debug)]
+enum From {
+    Live,
+    Recording { name: String, incomplete: Option<String>, whole: Recent },
+}
+
+impl From {
+    fn model(self, first: Snapshot) -> Model {
+        let first = Arc::new(first);
+        match self {
+            Self::Live => Model::new(first, Offers::default()),
+            Self::Recording { name, incomplete, whole } => {
+                let recording = Recording::new(name, incomplete, &first, whole);
+                Model::viewing(first, recording)
+            }
+        }
+    }
+}
+
+fn source() -> BoxedStrategy<From> {
+    let recording = (".{0,30}", option::of(".{0,40}"), recent())
+        .prop_map(|(name, incomplete, whole)| From::Recording { name, incomplete, whole });
+    prop_oneof![Just(From::Live), recording].boxed()
 }
 
 fn theme() -> BoxedStrategy<Theme> {
@@ -399,11 +426,11 @@ proptest! {
         first in remembering(),
         second in snapshot(),
         (before, after) in (messages(), messages()),
-        theme in theme(),
+        (source, theme) in (source(), theme()),
         (x, y) in (0..20u16, 0..20u16),
         (width, height) in (0..=250u16, 0..=80u16),
     ) {
-        let mut model = Model::new(Arc::new(first), Offers::default());
+        let mut model = source.model(first);
         for msg in before {
             update(&mut model, msg);
         }
@@ -420,10 +447,10 @@ proptest! {
     fn nothing_is_drawn_outside_the_area(
         snapshot in snapshot(),
         messages in messages(),
-        theme in theme(),
+        (source, theme) in (source(), theme()),
         (width, height) in (0..=120u16, 0..=40u16),
     ) {
-        let mut model = Model::new(Arc::new(snapshot), Offers::default());
+        let mut model = source.model(snapshot);
         for msg in messages {
             update(&mut model, msg);
         }

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::event::{EngineEvent, EventQueue};
 use super::handle::Message;
+use super::open::Open;
 use super::request::RequestTokens;
 use super::shifts::ShiftQueue;
 use crate::clock::WallClock;
@@ -58,6 +59,8 @@ pub(super) struct State {
     pub(super) shifts: ShiftQueue,
     pub(super) events: Vec<EngineEvent>,
     pub(super) closing: bool,
+    /// Rises with everything that changes what the units do, see [`super::Observation::generation`].
+    pub(super) generation: u64,
     /// The deadline that the intake thread was told to look at.
     announced: Option<Nanos>,
     next_ticket: u64,
@@ -71,6 +74,8 @@ pub(super) struct Shared {
     pub(super) block_tokens: u32,
     /// Token ids from this one on are refused.
     pub(super) vocabulary: u32,
+    /// The requests in flight.
+    pub(super) open: Open,
     pub(super) events: EventQueue,
     /// To the intake thread. Bounded: who finds it full does not wait, and the thread is awake then.
     pub(super) inbox: SyncSender<Message>,
@@ -79,7 +84,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(cluster: Cluster, vocabulary: u32, events: EventQueue, inbox: SyncSender<Message>) -> Self {
+    pub(super) fn new(
+        cluster: Cluster,
+        vocabulary: u32,
+        request_limit: usize,
+        events: EventQueue,
+        inbox: SyncSender<Message>,
+    ) -> Self {
         let block_tokens = cluster.config().block_tokens;
         let units = usize::from(cluster.units());
         let state = State {
@@ -90,6 +101,7 @@ impl Shared {
             shifts: ShiftQueue::default(),
             events: Vec::new(),
             closing: false,
+            generation: 0,
             announced: None,
             next_ticket: 0,
             spare: Outbox::default(),
@@ -98,6 +110,7 @@ impl Shared {
             clock: WallClock::start(),
             block_tokens,
             vocabulary,
+            open: Open::new(request_limit),
             events,
             inbox,
             state: Mutex::new(state),
@@ -180,6 +193,7 @@ impl Shared {
         }
         for finished in out.finished.drain(..) {
             state.requests.remove(&finished.request);
+            self.open.leave();
             state.events.push(EngineEvent::Finished { at: now, finished });
         }
         for transfer in out.transfers.drain(..) {
@@ -206,6 +220,7 @@ impl Shared {
         let mut converged = false;
         for notice in out.notices.drain(..) {
             converged |= matches!(notice, Notice::ShiftEnded(_));
+            state.generation += u64::from(matches!(notice, Notice::Unit { .. }));
             state.events.push(EngineEvent::Notice { at: now, notice });
         }
         if converged {
