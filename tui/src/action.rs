@@ -288,7 +288,7 @@ const HINTS_OF_A_RECORDING: [Action; 9] = [
     Action::Tenth(0),
     Action::Slower,
     Action::Goto,
-    Action::Zoom,
+    Action::Requests,
     Action::Help,
     Action::Quit,
 ];
@@ -339,8 +339,9 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     }
     let over = || model.is_over().then(|| "the load is over".to_owned());
     match action {
+        // Of a recording every instant is there, and the end is one of them.
+        Action::Apply | Action::Live if model.recording().is_some() => None,
         Action::RateUp | Action::RateDown => model.offers.rate_refused.clone().or_else(over),
-        Action::Apply if model.recording().is_some() => None,
         Action::Pause | Action::EditSlo | Action::EditLoad | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_over() {
@@ -351,7 +352,6 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
                 None
             }
         }),
-        Action::Live if model.recording().is_some() => None,
         Action::Live => model.timeline.cursor().is_none().then(|| "the cursor is at the newest sample".to_owned()),
         Action::Requests if model.shown().history.iter().all(|slot| slot.slowest.lines().is_empty()) => {
             Some("no request is over yet".to_owned())

@@ -2,15 +2,15 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::hub::{Answer, End, Part};
-use super::text::{Delta, Finish, Transcript};
+use super::hub::{Answer, End, Part, Token};
+use super::text::{Finish, Transcript};
 use crate::cluster::FinishReason;
 
 /// What a choice yields, in this order: its tokens, then one end or failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
-    /// A token came, with or without text.
-    Delta(Delta),
+    /// A token came, and whether it was the last. The text that it added has been appended.
+    Token(Token, Option<Finish>),
     /// It is complete.
     Done,
     /// It ended before its time.
@@ -29,6 +29,14 @@ pub(super) enum Failure {
     /// No unit is left, or the engine has stopped.
     #[error("the engine can no longer serve this request")]
     Lost,
+}
+
+/// The prompt tokens of a request that came from the prefix cache. `hits` are those of its choices, of which `n` in a row
+/// share a prompt: what the first of them brought into the cache was not there before, so the least of them counts. `None`
+/// as soon as one is not known.
+pub(super) fn cached(hits: &[Option<u32>], n: usize) -> Option<u64> {
+    let least = |hits: &[Option<u32>]| hits.iter().copied().reduce(|a, b| Some(a?.min(b?))).flatten();
+    hits.chunks(n.max(1)).map(|hits| least(hits).map(u64::from)).sum()
 }
 
 /// An answer and its transcript.
@@ -59,8 +67,8 @@ impl Choice {
         self.cached_tokens
     }
 
-    /// The next step; `None` after the last.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
+    /// The next step; `None` after the last. The text of a token, often none, is appended to `text`.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>, text: &mut String) -> Poll<Option<Step>> {
         if self.finish.is_some_and(|finish| !self.engine_ends(finish))
             && let Some(answer) = self.answer.take()
         {
@@ -71,9 +79,8 @@ impl Choice {
         let step = match ready!(answer.poll_next(context)) {
             Some(Part::Token(token)) => {
                 debug_assert!(self.finish.is_none(), "the engine ends an answer where its text ends");
-                let delta = self.transcript.push(token.token);
-                self.finish = delta.finish;
-                return Poll::Ready(Some(Step::Delta(delta)));
+                self.finish = self.transcript.push(token.token, text);
+                return Poll::Ready(Some(Step::Token(token, self.finish)));
             }
             Some(Part::End(end)) => self.ended(&end),
             None => Step::Failed(Failure::Lost),
@@ -104,5 +111,18 @@ impl Choice {
             End::Overrun => Step::Failed(Failure::Overrun),
             End::Stopped => Step::Failed(Failure::Lost),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_is_cached_once_however_many_answers_it_has() {
+        assert_eq!(cached(&[Some(0), Some(48), Some(16), Some(32)], 2), Some(16));
+        assert_eq!(cached(&[Some(16), Some(16)], 2), Some(16));
+        assert_eq!(cached(&[Some(16), None], 1), None);
+        assert_eq!(cached(&[], 1), Some(0));
     }
 }

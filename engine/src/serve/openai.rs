@@ -8,6 +8,7 @@
 mod ask;
 mod content;
 mod error;
+mod logprobs;
 mod outline;
 mod prompt;
 mod reply;
@@ -17,5 +18,5 @@ mod wire;
 
 pub(super) use ask::{Ask, Endpoint, Planned};
 pub(super) use error::ApiError;
-pub(super) use reply::{Reply, Usage};
+pub(super) use reply::{Heading, Piece, Reply, Usage, Written};
 pub(super) use text::Text;

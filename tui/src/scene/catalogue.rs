@@ -53,8 +53,9 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "view-zoomed", about: "a shorter stretch of a recording", model: || viewing("5+m") },
     Screen { name: "view-incomplete", about: "a recording without its end", model: incomplete },
     Screen { name: "view-events", about: "a recording with many events", model: many_events },
-    Screen { name: "view-requests", about: "the slowest requests of a recording at an event", model: || viewing("[i") },
     Screen { name: "view-goto", about: "a time to go to", model: || viewing("g1:2") },
+    Screen { name: "view-requests", about: "the slowest requests around the cursor", model: || viewing("5i") },
+    Screen { name: "view-request", about: "where the time of a recorded request went", model: || viewing("5i\n") },
     Screen { name: "view-help", about: "all keys over a recording", model: || viewing("?") },
     Screen { name: "view-refused", about: "an action that needs a run that goes on", model: || viewing("s") },
     Screen { name: "shift", about: "the shift dialog", model: || after("s") },
@@ -89,7 +90,7 @@ fn playing() -> Model {
 }
 
 fn incomplete() -> Model {
-    recorded(Some("incomplete: no end record"))
+    recorded(Some("no end record"))
 }
 
 fn many_events() -> Model {

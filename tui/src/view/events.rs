@@ -74,7 +74,10 @@ fn warnings_of(model: &Model) -> Vec<(Paint, String)> {
 /// What the operator should know about the file.
 fn of_the_recording(model: &Model) -> Vec<(Paint, String)> {
     let Some(recording) = model.recording() else { return Vec::new() };
-    let incomplete = recording.incomplete.as_ref().map(|why| format!("{why}; requests in flight then are missing "));
+    let incomplete = recording
+        .incomplete
+        .as_ref()
+        .map(|why| format!("incomplete: what was in flight at its end is missing ({why}) "));
     let unknown = (recording.unknown > 0)
         .then(|| format!("{} records of kinds from a later version are not shown", format::count(recording.unknown)));
     incomplete.map(|text| (Paint::Alert, text)).into_iter().chain(unknown.map(|text| (Paint::Warn, text))).collect()

@@ -114,9 +114,10 @@ pub(super) fn progress(shown: &Snapshot) -> String {
 pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
     let s = &theme.symbols;
     if let Some(recording) = model.recording() {
-        let text = match recording.player.is_playing() {
-            true => format!("{} PLAY {}", s.play, recording.player.speed.text()),
-            false => format!("{} VIEW", s.play),
+        let text = if recording.player.is_playing() {
+            format!("{} PLAY {}", s.play, recording.player.speed.text())
+        } else {
+            format!("{} VIEW", s.play)
         };
         return span(theme, Paint::Headline, text);
     }
@@ -151,13 +152,19 @@ pub(super) fn not_now(model: &Model, theme: &Theme) -> Option<Segment> {
 }
 
 /// `chat.jsonl.zst  complete ✓`, or why it is not.
-fn of_a_recording(recording: &Recording, theme: &Theme) -> [Segment; 2] {
-    let whole = match &recording.incomplete {
-        None => span(theme, Paint::Good, format!("complete {}", theme.symbols.ok)),
-        Some(_) => span(theme, Paint::Alert, " INCOMPLETE "),
-    };
-    let rank = if recording.incomplete.is_some() { 0 } else { 3 };
-    [Segment::new(3, [span(theme, Paint::Title, recording.name.clone())]), Segment::new(rank, [whole])]
+fn of_a_recording(recording: &Recording, theme: &Theme) -> Vec<Segment> {
+    let mut segments = vec![Segment::new(3, [span(theme, Paint::Title, recording.name.clone())])];
+    match &recording.incomplete {
+        None => {
+            let complete = format!("complete {}", theme.symbols.ok);
+            segments.push(Segment::new(3, [span(theme, Paint::Good, complete)]));
+        }
+        Some(why) => {
+            segments.push(Segment::new(0, [span(theme, Paint::Alert, " INCOMPLETE ")]));
+            segments.push(Segment::new(2, [span(theme, Paint::Bad, why.clone())]));
+        }
+    }
+    segments
 }
 
 fn rate(model: &Model, theme: &Theme) -> Segment {

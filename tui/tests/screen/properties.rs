@@ -390,7 +390,7 @@ fn messages() -> BoxedStrategy<Vec<Msg>> {
 #[derive(Clone, Debug)]
 enum From {
     Live,
-    Recording { name: String, incomplete: Option<String>, whole: Recent },
+    Recording { name: String, incomplete: Option<String>, whole: Box<Recent> },
 }
 
 impl From {
@@ -399,7 +399,7 @@ impl From {
         match self {
             Self::Live => Model::new(first, Offers::default()),
             Self::Recording { name, incomplete, whole } => {
-                let recording = Recording::new(name, incomplete, &first, whole);
+                let recording = Recording::new(name, incomplete, &first, &whole);
                 Model::viewing(first, recording)
             }
         }
@@ -408,7 +408,7 @@ impl From {
 
 fn source() -> BoxedStrategy<From> {
     let recording = (".{0,30}", option::of(".{0,40}"), recent())
-        .prop_map(|(name, incomplete, whole)| From::Recording { name, incomplete, whole });
+        .prop_map(|(name, incomplete, whole)| From::Recording { name, incomplete, whole: Box::new(whole) });
     prop_oneof![Just(From::Live), recording].boxed()
 }
 

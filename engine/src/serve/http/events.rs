@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
-use crate::serve::choice::{Choice, Step};
-use crate::serve::openai::{ApiError, Reply, Usage, sse};
+use crate::serve::choice::{Choice, Step, cached};
+use crate::serve::openai::{ApiError, Piece, Reply, Usage, sse};
 
 /// Bytes after which a frame is sent even if there is more.
 const FRAME: usize = 16 * 1024;
@@ -21,8 +21,12 @@ const FRAME: usize = 16 * 1024;
 pub(super) struct Events {
     reply: Reply,
     choices: Vec<Stream>,
-    /// The usage so far, where the client wants it in the end.
-    usage: Option<Usage>,
+    /// Choices of each prompt.
+    n: usize,
+    /// The usage so far.
+    usage: Usage,
+    /// The text of one token; kept for its memory.
+    text: String,
     over: bool,
 }
 
@@ -31,46 +35,45 @@ struct Stream {
     choice: Choice,
     begun: bool,
     over: bool,
+    /// Characters of the tokens so far, as far as anybody wants to know.
+    offset: usize,
 }
 
 impl Events {
-    pub(super) fn new(reply: Reply, choices: Vec<Choice>, usage: Option<Usage>) -> Self {
-        let stream = |choice| Stream { choice, begun: false, over: false };
-        Self { reply, choices: choices.into_iter().map(stream).collect(), usage, over: false }
+    pub(super) fn new(reply: Reply, choices: Vec<Choice>, n: usize, usage: Usage) -> Self {
+        let stream = |choice| Stream { choice, begun: false, over: false, offset: 0 };
+        Self { reply, choices: choices.into_iter().map(stream).collect(), n, usage, text: String::new(), over: false }
     }
 
     /// Appends what is there; `true` when nothing more will come.
-    fn pull(&mut self, context: &mut Context<'_>, out: &mut String) -> bool {
+    fn pull(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> bool {
         for (index, stream) in self.choices.iter_mut().enumerate() {
             while !stream.over && out.len() < FRAME {
-                match stream.choice.poll_next(context) {
+                self.text.clear();
+                match stream.choice.poll_next(context, &mut self.text) {
                     Poll::Pending => break,
-                    Poll::Ready(Some(Step::Delta(delta))) => {
-                        sse::push(&self.reply.piece(index, &delta.text, !stream.begun, delta.finish), out);
+                    Poll::Ready(Some(Step::Token(token, finish))) => {
+                        let (text, first) = (self.text.as_str(), !stream.begun);
+                        self.usage.completion += 1;
+                        let (token, offset, usage) = ((token.token, token.logprobs), &mut stream.offset, self.usage);
+                        self.reply.piece(Piece { index, text, first, finish, token, offset, usage }, out);
                         stream.begun = true;
                     }
                     Poll::Ready(Some(Step::Failed(failure))) => {
                         sse::push(&ApiError::from(failure).body(), out);
-                        out.push_str(sse::DONE);
+                        out.extend_from_slice(sse::DONE);
                         return true;
                     }
-                    Poll::Ready(Some(Step::Done) | None) => {
-                        stream.over = true;
-                        if let Some(usage) = &mut self.usage {
-                            usage.completion += u64::from(stream.choice.tokens());
-                            usage.cached += u64::from(stream.choice.cached_tokens().unwrap_or(0));
-                        }
-                    }
+                    Poll::Ready(Some(Step::Done) | None) => stream.over = true,
                 }
             }
         }
         if !self.choices.iter().all(|stream| stream.over) {
             return false;
         }
-        if let Some(usage) = self.usage {
-            sse::push(&self.reply.usage_piece(usage), out);
-        }
-        out.push_str(sse::DONE);
+        let hits: Vec<_> = self.choices.iter().map(|stream| stream.choice.cached_tokens()).collect();
+        self.reply.usage(Usage { cached: cached(&hits, self.n), ..self.usage }, out);
+        out.extend_from_slice(sse::DONE);
         true
     }
 }
@@ -83,7 +86,7 @@ impl Body for Events {
         if self.over {
             return Poll::Ready(None);
         }
-        let mut out = String::new();
+        let mut out = Vec::new();
         if self.pull(cx, &mut out) {
             self.over = true;
             self.choices.clear();

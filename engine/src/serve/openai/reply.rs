@@ -1,8 +1,15 @@
 //! What is answered: whole answers and pieces of a stream, as JSON.
+//!
+//! A stream has a piece for every token, so what all of its pieces share is written once.
 
-use serde::Serialize;
+use std::sync::Arc;
 
-use super::ask::Endpoint;
+use serde::{Serialize, Serializer};
+
+use super::ask::{Endpoint, Streaming};
+use super::logprobs::{LogprobsJson, Told};
+use super::sse;
+use crate::model::ModelText;
 use crate::serve::text::Finish;
 
 /// The envelope of everything that answers one request.
@@ -12,7 +19,32 @@ pub(in crate::serve) struct Reply {
     id: String,
     created: u64,
     model: String,
-    include_usage: bool,
+    streaming: Streaming,
+    /// The prompts of all choices, where the client wants to see token ids.
+    prompts: Option<Vec<Arc<[u32]>>>,
+    /// What names tokens, where the client wants to know how likely they were.
+    logprobs: Option<Arc<ModelText>>,
+    /// What every piece of a stream begins with, up to its choice.
+    begin: Vec<u8>,
+}
+
+/// What makes the answers to one request different from others'.
+#[derive(Clone, Debug)]
+pub(in crate::serve) struct Heading {
+    /// What was called.
+    pub(in crate::serve) endpoint: Endpoint,
+    /// Tells this request from all others of this server.
+    pub(in crate::serve) number: u64,
+    /// When, in seconds since 1970.
+    pub(in crate::serve) created: u64,
+    /// Who answers.
+    pub(in crate::serve) model: String,
+    /// What a stream tells beside the text.
+    pub(in crate::serve) streaming: Streaming,
+    /// The prompts of all choices, where the client wants to see token ids.
+    pub(in crate::serve) prompts: Option<Vec<Arc<[u32]>>>,
+    /// What names tokens, where the client wants to know how likely they were.
+    pub(in crate::serve) logprobs: Option<Arc<ModelText>>,
 }
 
 /// Tokens that a request took.
@@ -22,35 +54,50 @@ pub(in crate::serve) struct Usage {
     pub(in crate::serve) prompt: u64,
     /// Of all answers.
     pub(in crate::serve) completion: u64,
-    /// Of the prompts, those that came from the prefix cache, as far as is known.
-    pub(in crate::serve) cached: u64,
+    /// Of the prompts, those that came from the prefix cache, if that is known.
+    pub(in crate::serve) cached: Option<u64>,
+}
+
+/// What one token adds to a choice of a stream.
+#[derive(Debug)]
+pub(in crate::serve) struct Piece<'a> {
+    /// Which choice.
+    pub(in crate::serve) index: usize,
+    /// Often none.
+    pub(in crate::serve) text: &'a str,
+    /// Whether it is the first of its choice.
+    pub(in crate::serve) first: bool,
+    /// How the choice ended, if this was its last token.
+    pub(in crate::serve) finish: Option<Finish>,
+    /// The token.
+    pub(in crate::serve) token: Told,
+    /// Characters of the choice's tokens before this one; moved on where log-probabilities are told.
+    pub(in crate::serve) offset: &'a mut usize,
+    /// What the request has taken so far.
+    pub(in crate::serve) usage: Usage,
+}
+
+/// A choice from its first token to its last.
+#[derive(Clone, Debug, Default)]
+pub(in crate::serve) struct Written {
+    /// All of its text.
+    pub(in crate::serve) text: String,
+    /// How it ended.
+    pub(in crate::serve) finish: Option<Finish>,
+    /// Its tokens.
+    pub(in crate::serve) tokens: Vec<Told>,
 }
 
 #[derive(Serialize)]
-struct Envelope<'a, C> {
+struct Envelope<'a> {
     id: &'a str,
     object: &'static str,
     created: u64,
     model: &'a str,
-    choices: Vec<C>,
-    #[serde(skip_serializing_if = "UsageField::is_absent")]
-    usage: UsageField,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum UsageField {
-    /// Nobody asked for it.
-    Absent,
-    /// `null`, in the pieces of a stream that ends with it.
-    Later,
-    Told(UsageJson),
-}
-
-impl UsageField {
-    fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_token_ids: Option<&'a [u32]>,
+    choices: &'a [ChoiceJson<'a>],
+    usage: UsageJson,
 }
 
 #[derive(Serialize)]
@@ -58,7 +105,7 @@ struct UsageJson {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
-    prompt_tokens_details: PromptDetails,
+    prompt_tokens_details: Option<PromptDetails>,
 }
 
 #[derive(Serialize)]
@@ -76,8 +123,21 @@ struct ChoiceJson<'a> {
     message: Option<MessageJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delta: Option<MessageJson<'a>>,
-    logprobs: Option<()>,
+    logprobs: Option<LogprobsJson>,
     finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_token_ids: Option<&'a [u32]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_ids: Option<Ids<'a>>,
+}
+
+/// The ids alone.
+struct Ids<'a>(&'a [Told]);
+
+impl Serialize for Ids<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(id, _)| id))
+    }
 }
 
 #[derive(Serialize)]
@@ -93,7 +153,7 @@ impl From<Usage> for UsageJson {
             prompt_tokens: usage.prompt,
             completion_tokens: usage.completion,
             total_tokens: usage.prompt + usage.completion,
-            prompt_tokens_details: PromptDetails { cached_tokens: usage.cached },
+            prompt_tokens_details: usage.cached.map(|cached_tokens| PromptDetails { cached_tokens }),
         }
     }
 }
@@ -108,72 +168,139 @@ impl Finish {
 }
 
 impl Reply {
-    /// `number` tells this request from all others of this server; `include_usage` is for streams.
-    pub(in crate::serve) fn new(
-        endpoint: Endpoint,
-        number: &str,
-        created: u64,
-        model: String,
-        include_usage: bool,
-    ) -> Self {
+    pub(in crate::serve) fn new(heading: Heading) -> Self {
+        let Heading { endpoint, number, created, model, streaming, prompts, logprobs } = heading;
         let prefix = match endpoint {
             Endpoint::Completion => "cmpl",
             Endpoint::Chat => "chatcmpl",
         };
-        Self { endpoint, id: format!("{prefix}-{number}"), created, model, include_usage }
-    }
-
-    /// A piece of a stream: what a token added to choice `index`. The first of a chat says who speaks.
-    pub(in crate::serve) fn piece(&self, index: usize, text: &str, first: bool, finish: Option<Finish>) -> String {
-        let plain = ChoiceJson {
-            index,
-            text: None,
-            message: None,
-            delta: None,
-            logprobs: None,
-            finish_reason: finish.map(Finish::name),
+        let mut reply = Self {
+            endpoint,
+            id: format!("{prefix}-{number}"),
+            created,
+            model,
+            streaming,
+            prompts,
+            logprobs,
+            begin: Vec::new(),
         };
-        let choice = match self.endpoint {
-            Endpoint::Completion => ChoiceJson { text: Some(text), ..plain },
-            Endpoint::Chat => {
-                let delta = MessageJson { role: first.then_some("assistant"), content: text };
-                ChoiceJson { delta: Some(delta), ..plain }
-            }
-        };
-        let usage = if self.include_usage { UsageField::Later } else { UsageField::Absent };
-        self.envelope(true, vec![choice], usage)
+        reply.begin = reply.beginning();
+        reply
     }
 
-    /// The last piece of a stream whose client wants the usage.
-    pub(in crate::serve) fn usage_piece(&self, usage: Usage) -> String {
-        self.envelope::<ChoiceJson<'_>>(true, Vec::new(), UsageField::Told(usage.into()))
-    }
-
-    /// The whole answer; the choices with their texts and ends stand in order.
-    pub(in crate::serve) fn whole(&self, choices: &[(String, Option<Finish>)], usage: Usage) -> String {
-        let choices = choices.iter().enumerate().map(|(index, (text, finish))| {
-            let chat = self.endpoint == Endpoint::Chat;
-            let message = MessageJson { role: Some("assistant"), content: text };
-            ChoiceJson {
-                index,
-                text: (!chat).then_some(text),
-                message: chat.then_some(message),
-                delta: None,
-                logprobs: None,
-                finish_reason: finish.map(Finish::name),
-            }
-        });
-        self.envelope(false, choices.collect(), UsageField::Told(usage.into()))
-    }
-
-    fn envelope<C: Serialize>(&self, piece: bool, choices: Vec<C>, usage: UsageField) -> String {
-        let object = match self.endpoint {
+    fn object(&self, piece: bool) -> &'static str {
+        match self.endpoint {
             Endpoint::Completion => "text_completion",
             Endpoint::Chat if piece => "chat.completion.chunk",
             Endpoint::Chat => "chat.completion",
-        };
-        let envelope = Envelope { id: &self.id, object, created: self.created, model: &self.model, choices, usage };
-        // Texts and numbers alone: nothing here can fail to be JSON.
-        serde_json::to_string(&envelope).unwrap_or_default()
+        }
     }
+
+    fn beginning(&self) -> Vec<u8> {
+        let mut begin = Vec::new();
+        begin.extend_from_slice(b"{\"id\":");
+        json(&self.id, &mut begin);
+        begin.extend_from_slice(b",\"object\":");
+        json(&self.object(true), &mut begin);
+        begin.extend_from_slice(b",\"created\":");
+        json(&self.created, &mut begin);
+        begin.extend_from_slice(b",\"model\":");
+        json(&self.model, &mut begin);
+        begin.extend_from_slice(b",\"choices\":[");
+        begin
+    }
+
+    /// Appends the event of a token. The first of a chat says who speaks.
+    pub(in crate::serve) fn piece(&self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        let Piece { index, text, first, finish, token, offset, usage } = piece;
+        let prompt = self.prompts.as_ref().filter(|_| first).and_then(|prompts| Some(&**prompts.get(index)?));
+        let tokens = [token];
+        let logprobs = self.logprobs.as_ref().map(|text| {
+            let (told, end) = LogprobsJson::new(self.endpoint, text, &tokens, *offset);
+            *offset = end;
+            told
+        });
+        let chat = self.endpoint == Endpoint::Chat;
+        let choice = ChoiceJson {
+            index,
+            text: (!chat).then_some(text),
+            message: None,
+            delta: chat.then_some(MessageJson { role: first.then_some("assistant"), content: text }),
+            logprobs,
+            finish_reason: finish.map(Finish::name),
+            prompt_token_ids: prompt.filter(|_| !chat),
+            token_ids: self.prompts.is_some().then_some(Ids(&tokens)),
+        };
+        out.extend_from_slice(sse::BEGIN);
+        out.extend_from_slice(&self.begin);
+        json(&choice, out);
+        out.push(b']');
+        // As in vLLM: a chat has one prompt, which stands beside its choices.
+        if let Some(prompt) = prompt.filter(|_| chat && index == 0) {
+            out.extend_from_slice(b",\"prompt_token_ids\":");
+            json(prompt, out);
+        }
+        if self.streaming.continuous {
+            out.extend_from_slice(b",\"usage\":");
+            json(&UsageJson::from(usage), out);
+        } else if self.streaming.usage {
+            out.extend_from_slice(b",\"usage\":null");
+        }
+        out.push(b'}');
+        out.extend_from_slice(sse::END);
+    }
+
+    /// Appends the last event of a stream, if its client wants the usage.
+    pub(in crate::serve) fn usage(&self, usage: Usage, out: &mut Vec<u8>) {
+        if !self.streaming.usage {
+            return;
+        }
+        out.extend_from_slice(sse::BEGIN);
+        out.extend_from_slice(&self.begin);
+        out.extend_from_slice(b"],\"usage\":");
+        json(&UsageJson::from(usage), out);
+        out.push(b'}');
+        out.extend_from_slice(sse::END);
+    }
+
+    /// The whole answer; the choices stand in order.
+    pub(in crate::serve) fn whole(&self, choices: &[Written], usage: Usage) -> Vec<u8> {
+        let chat = self.endpoint == Endpoint::Chat;
+        let prompt = |index: usize| self.prompts.as_ref().and_then(|prompts| Some(&**prompts.get(index)?));
+        let mut told = Vec::with_capacity(choices.len());
+        for (index, written) in choices.iter().enumerate() {
+            let message = MessageJson { role: Some("assistant"), content: &written.text };
+            told.push(ChoiceJson {
+                index,
+                text: (!chat).then_some(&written.text),
+                message: chat.then_some(message),
+                delta: None,
+                logprobs: self
+                    .logprobs
+                    .as_ref()
+                    .map(|text| LogprobsJson::new(self.endpoint, text, &written.tokens, 0).0),
+                finish_reason: written.finish.map(Finish::name),
+                prompt_token_ids: prompt(index).filter(|_| !chat),
+                token_ids: self.prompts.is_some().then_some(Ids(&written.tokens)),
+            });
+        }
+        let envelope = Envelope {
+            id: &self.id,
+            object: self.object(false),
+            created: self.created,
+            model: &self.model,
+            prompt_token_ids: prompt(0).filter(|_| chat),
+            choices: &told,
+            usage: usage.into(),
+        };
+        let mut out = Vec::new();
+        json(&envelope, &mut out);
+        out
+    }
+}
+
+/// Appends `value`. Texts and numbers alone: nothing here can fail to be JSON, nor a vector to be written to.
+fn json<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
 }
