@@ -123,14 +123,14 @@ pub struct RunHandle {
 /// sent then.
 pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let RunConfig { load, connection, record_to } = config;
-    let Connection { info, target, mut events, control } = connection;
+    let Connection { info, target, mut events, control, client } = connection;
     check_shifts(&load, &info, control.is_some())?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
     let content = schedule.content(NonZeroU32::new(info.limits.vocabulary).unwrap_or(NonZeroU32::MIN));
 
     let clock = RunClock::start();
-    let meters = Arc::new(CpuMeters::default());
+    let meters = Arc::new(CpuMeters::new(client.clone()));
     let run = run_record(&load, &info)?;
     let recorder = match record_to {
         Some(path) => {
@@ -169,6 +169,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         target,
         events,
         control,
+        tells_sent: client.is_some(),
         notes: pacing_notes,
         recorder,
         meters: Arc::clone(&meters),
@@ -204,12 +205,12 @@ fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: b
         if !controlled {
             return Err(RunError::NoControl(info.name.clone()));
         }
-        let why = match shift.to.check() {
-            Err(error) => error.to_string(),
-            Ok(to) if to.units() != info.split.units() => {
-                format!("it has {} units, the target has {} ({})", to.units(), info.split.units(), info.split)
+        let why = match (shift.to.check(), info.split) {
+            (Err(error), _) => error.to_string(),
+            (Ok(to), Some(split)) if to.units() != split.units() => {
+                format!("it has {} units, the target has {} ({split})", to.units(), split.units())
             }
-            Ok(_) => continue,
+            (Ok(_), _) => continue,
         };
         return Err(RunError::Shift { at_s: shift.at.as_secs_f64(), to: shift.to.to_string(), why });
     }
@@ -218,19 +219,22 @@ fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: b
 
 fn run_record(load: &LoadSpec, info: &crate::target::TargetInfo) -> Result<RunRecord, RunError> {
     let started = unix_micros();
-    let engine = serde_json::json!({
+    let mut engine = serde_json::json!({
         "model": info.model,
         "context_tokens": info.limits.context_tokens,
         "kv_tokens": info.limits.kv_tokens,
         "vocabulary": info.limits.vocabulary,
     });
+    for (name, fact) in &info.facts {
+        engine[name] = fact.as_str().into();
+    }
     Ok(RunRecord {
         schema: SCHEMA,
         name: load.name.clone(),
         started: rfc3339(started / 1_000_000, (started % 1_000_000) as u32),
         seed: load.seed,
         target: info.name.clone(),
-        split: Some(info.split),
+        split: info.split,
         slo: load.slo,
         warmup: load.warmup,
         load: serde_json::to_value(load)?,

@@ -82,7 +82,8 @@ fn after_ten_minutes_memory_is_flat() {
         for index in second * PER_SECOND..(second + 1) * PER_SECOND {
             let sample = sample(index);
             aggregator.offered(sample.due);
-            aggregator.sent(Micros(index % 300), false);
+            aggregator.sent(false);
+            aggregator.lag(Micros(index % 300));
             aggregator.first_token(sample.ended, sample.input_tokens);
             aggregator.tokens(sample.ended, sample.output_tokens);
             aggregator.sample(&sample);

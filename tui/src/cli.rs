@@ -27,7 +27,7 @@ pub use screen::{ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
 use serve::ServeArgs;
 pub use serve::ServeOptions;
 use target::TargetArgs;
-pub use target::TargetSpec;
+pub use target::{EngineSpec, TargetSpec};
 
 /// Load tester and live tuner for LLM serving with prefill-decode disaggregation.
 ///
@@ -233,14 +233,17 @@ impl Cli {
     /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
-            Sub::Live(LiveArgs { target, load, out, screen }) => {
-                Command::Live(LiveOptions { target: target.into(), load: load.resolve(library, true)?, out, screen })
-            }
+            Sub::Live(LiveArgs { target, load, out, screen }) => Command::Live(LiveOptions {
+                target: target.resolve()?,
+                load: load.resolve(library, true)?,
+                out,
+                screen,
+            }),
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
-                Command::Record(RecordOptions { target: target.into(), load, out, json, fail_on_slo })
+                Command::Record(RecordOptions { target: target.resolve()?, load, out, json, fail_on_slo })
             }
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),

@@ -96,11 +96,15 @@ impl Aggregator {
         self.with_slot(due, |slot| slot.offered += 1);
     }
 
-    /// A request was handed to the target, `lag` after it was due.
-    pub fn sent(&mut self, lag: Micros, clamped: bool) {
+    /// A request was handed to the target.
+    pub fn sent(&mut self, clamped: bool) {
         self.counts.sent += 1;
         self.counts.in_flight += 1;
         self.counts.clamped += u64::from(clamped);
+    }
+
+    /// A request was sent so long after it was due. Told once of each, which may be later than [`sent`](Self::sent).
+    pub fn lag(&mut self, lag: Micros) {
         self.lag.record(lag);
         self.recent_lag.record(lag.0);
         self.recent_lag_max = self.recent_lag_max.max(lag);
@@ -249,7 +253,8 @@ mod tests {
     fn tell(aggregator: &mut Aggregator, sample: &Sample) {
         aggregator.offered(sample.due);
         if let Some(lag) = sample.lag() {
-            aggregator.sent(lag, sample.clamped);
+            aggregator.sent(sample.clamped);
+            aggregator.lag(lag);
         }
         if let Some(first) = sample.first {
             aggregator.first_token(first, sample.input_tokens);
@@ -273,7 +278,8 @@ mod tests {
         tell(&mut aggregator, &completed(4, 0, 10, &[10]));
         tell(&mut aggregator, &completed(5, 0, SECOND, &[10]));
         aggregator.offered(Micros(20));
-        aggregator.sent(Micros(0), true);
+        aggregator.sent(true);
+        aggregator.lag(Micros(0));
         let counts = aggregator.counts();
         assert_eq!(counts.offered, counts.sent + counts.shed);
         assert_eq!(counts.sent, counts.completed + counts.failed + counts.cut + counts.cancelled + counts.in_flight);
@@ -338,9 +344,9 @@ mod tests {
     fn lag_is_summed_up_anew_each_time_and_kept_for_the_run() {
         let mut aggregator = Aggregator::new(None);
         assert_eq!(aggregator.take_lag(), LagSummary::default());
-        aggregator.sent(Micros(40), false);
+        aggregator.lag(Micros(40));
         assert_eq!(aggregator.take_lag(), LagSummary { sent: 1, p99: Some(Micros(40)), max: Some(Micros(40)) });
-        aggregator.sent(Micros(10), false);
+        aggregator.lag(Micros(10));
         assert_eq!(aggregator.take_lag(), LagSummary { sent: 1, p99: Some(Micros(10)), max: Some(Micros(10)) });
         assert_eq!(aggregator.lag_p99(), Some(Micros(40)));
     }

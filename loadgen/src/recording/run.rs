@@ -85,6 +85,9 @@ pub struct ClientUse {
     pub rss_bytes: u64,
     /// Samples dropped because a queue was full.
     pub dropped: u64,
+    /// How often reading from a remote target had to wait for the client's own queue.
+    #[serde(skip_serializing_if = "text::is_zero", default)]
+    pub held_up: u64,
 }
 
 /// The last record: without it, a recording is incomplete.

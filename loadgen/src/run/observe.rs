@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
+use engine::units::Split;
 use tokio::sync::watch;
 
 use super::events::EventLog;
@@ -56,6 +57,8 @@ pub(super) struct Parts {
     pub(super) target: Arc<dyn Target>,
     pub(super) events: Box<dyn TargetEvents>,
     pub(super) control: Option<Arc<dyn Control>>,
+    /// Whether the target tells when a request was sent.
+    pub(super) tells_sent: bool,
     pub(super) notes: Receiver<Note>,
     pub(super) recorder: Option<Recorder>,
     pub(super) meters: Arc<CpuMeters>,
@@ -105,7 +108,7 @@ impl Observer {
             noted: None,
             aggregator: Aggregator::new(parts.load.slo),
             accumulator: Accumulator::new(&parts.run),
-            cluster: cluster::Cluster::new(parts.info.split),
+            cluster: cluster::Cluster::new(parts.info.split.unwrap_or_else(|| Split::of([]))),
             shifting: Shifting::default(),
             lost_units: Vec::new(),
             log: EventLog::default(),
@@ -178,7 +181,10 @@ impl Observer {
             Note::Sent { planned, sent } => {
                 self.noted = Some(planned.request.index);
                 self.aggregator.offered(planned.due);
-                self.aggregator.sent(sent.since(planned.due), planned.request.clamped);
+                self.aggregator.sent(planned.request.clamped);
+                if !self.parts.tells_sent {
+                    self.aggregator.lag(sent.since(planned.due));
+                }
                 self.requests.insert(planned.request.index, InFlight::new(planned, sent));
             }
             Note::Shed { planned, at, why } => {
@@ -218,6 +224,17 @@ impl Observer {
 
     fn event(&mut self, event: TargetEvent) {
         match event {
+            TargetEvent::Sent { index, at } => match self.requests.get_mut(&index) {
+                Some(request) => self.aggregator.lag(request.sent(at)),
+                None => self.keep_if_early(index, TargetEvent::Sent { index, at }),
+            },
+            TargetEvent::Counted { index, tokens } => match self.requests.get_mut(&index) {
+                Some(request) => {
+                    let missing = request.counted(tokens);
+                    self.aggregator.tokens(self.parts.clock.now(), missing);
+                }
+                None => self.keep_if_early(index, TargetEvent::Counted { index, tokens }),
+            },
             TargetEvent::Token { index, at, token, logits_digest } => match self.requests.get_mut(&index) {
                 Some(request) => {
                     if request.token(at, token, logits_digest) {
@@ -228,7 +245,12 @@ impl Observer {
                 None => self.keep_if_early(index, TargetEvent::Token { index, at, token, logits_digest }),
             },
             TargetEvent::Ended { index, at, outcome, server } => match self.requests.remove(&index) {
-                Some(request) => self.sample(request.end(at, outcome, server)),
+                Some(request) => {
+                    if let Some(lag) = request.unsent_lag().filter(|_| self.parts.tells_sent) {
+                        self.aggregator.lag(lag);
+                    }
+                    self.sample(request.end(at, outcome, server));
+                }
                 None => self.keep_if_early(index, TargetEvent::Ended { index, at, outcome, server }),
             },
             other => self.cluster_event(other),
@@ -293,6 +315,7 @@ impl Observer {
             cpu: client.cpu,
             rss_bytes: client.rss_bytes,
             dropped: client.dropped,
+            held_up: client.held_up,
         }));
     }
 
@@ -302,6 +325,7 @@ impl Observer {
             cores: self.cores,
             rss_bytes: self.rss_bytes,
             dropped: self.parts.dropped.load(Ordering::Relaxed),
+            held_up: self.parts.meters.held_up(),
         }
     }
 
@@ -313,6 +337,7 @@ impl Observer {
             cpu: client.cpu,
             elapsed: now,
             cores: client.cores,
+            held_up: client.held_up,
         }
         .verdict()
     }

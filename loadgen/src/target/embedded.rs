@@ -37,6 +37,7 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
         target: Arc::new(Embedded { handle, in_flight, _engine: engine }),
         events: Box::new(events),
         control: Some(Arc::new(control)),
+        client: None,
     }
 }
 
@@ -106,7 +107,7 @@ fn translate(event: EngineEvent, origin: Nanos) -> Option<TargetEvent> {
     let on_run = |at: Nanos| Micros(at.since(origin).0 / 1000);
     Some(match event {
         EngineEvent::Token { at, request, token, logits_digest, .. } => {
-            TargetEvent::Token { index: request.0, at: on_run(at), token, logits_digest }
+            TargetEvent::Token { index: request.0, at: on_run(at), token: Some(token), logits_digest }
         }
         EngineEvent::Finished { at, finished } => TargetEvent::Ended {
             index: finished.request.0,

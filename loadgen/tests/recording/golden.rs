@@ -106,6 +106,7 @@ fn observed() -> Vec<Record> {
         cpu: Micros(12_000),
         rss_bytes: 20_000_000,
         dropped: 0,
+        held_up: 0,
     };
     vec![
         Record::Rate(RateRecord { at: Micros::ZERO, state: LoadState::Loading, rps: 4.5 }),

@@ -43,7 +43,7 @@ pub(crate) fn end() -> EndRecord {
         at: Micros(12_500_000),
         schedule_end: Micros(11_000_000),
         requests: RequestCounts { offered: 3, sent: 3, completed: 3, ..RequestCounts::default() },
-        client: ClientUse { cpu: Micros(250_000), cores: 2, rss_bytes: 30_000_000, dropped: 0 },
+        client: ClientUse { cpu: Micros(250_000), cores: 2, rss_bytes: 30_000_000, dropped: 0, held_up: 2 },
     }
 }
 
@@ -213,8 +213,8 @@ fn rate() -> impl Strategy<Value = RateRecord> {
 }
 
 fn lag() -> impl Strategy<Value = LagRecord> {
-    (instant(), any::<[u64; 3]>(), option::of((instant(), instant())), instant()).prop_map(
-        |(at, [sent, rss_bytes, dropped], lag, cpu)| LagRecord {
+    (instant(), any::<[u64; 4]>(), option::of((instant(), instant())), instant()).prop_map(
+        |(at, [sent, rss_bytes, dropped, held_up], lag, cpu)| LagRecord {
             at,
             sent,
             p99: lag.map(|lag| lag.0),
@@ -222,6 +222,7 @@ fn lag() -> impl Strategy<Value = LagRecord> {
             cpu,
             rss_bytes,
             dropped,
+            held_up,
         },
     )
 }

@@ -8,12 +8,12 @@ use engine::serve::http::{ApiKey, HttpConfig};
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
-use super::target::{TargetArgs, TargetSpec};
+use super::target::{EngineArgs, EngineSpec, secret, unusable};
 
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
-    target: TargetArgs,
+    engine: EngineArgs,
     /// Address and port; port 0 takes a free one. An address that others can reach needs --api-key-env
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address, help_heading = "Server")]
     listen: SocketAddr,
@@ -38,7 +38,7 @@ pub(super) struct ServeArgs {
 #[derive(Debug)]
 pub struct ServeOptions {
     /// What answers.
-    pub target: TargetSpec,
+    pub engine: EngineSpec,
     /// Where the server listens.
     pub listen: SocketAddr,
     /// What clients call the model; `None` leaves it to the model.
@@ -66,8 +66,8 @@ impl ServeArgs {
             key,
             ..HttpConfig::default()
         };
-        let (target, name) = (self.target.into(), self.served_model_name);
-        Ok(ServeOptions { target, listen: self.listen, name, max_requests: self.max_requests, http })
+        let (engine, name) = (self.engine.into(), self.served_model_name);
+        Ok(ServeOptions { engine, listen: self.listen, name, max_requests: self.max_requests, http })
     }
 }
 
@@ -80,8 +80,5 @@ fn parse_address(text: &str) -> Result<SocketAddr, Malformed> {
 }
 
 fn key(name: &str) -> anyhow::Result<ApiKey> {
-    let value = std::env::var(name).map_err(|error| anyhow::anyhow!("--api-key-env: {name}: {error}"))?;
-    ApiKey::new(value).ok_or_else(|| {
-        anyhow::anyhow!("--api-key-env: {name} is empty, or has characters other than printable ASCII without spaces")
-    })
+    ApiKey::new(secret(name)?).ok_or_else(|| unusable(name))
 }

@@ -95,7 +95,8 @@ impl Script {
         for second in 0..self.seconds {
             for sample in self.requests(second) {
                 aggregator.offered(sample.due);
-                aggregator.sent(Micros(80 + sample.index % 350), false);
+                aggregator.sent(false);
+                aggregator.lag(Micros(80 + sample.index % 350));
                 if let Some(first) = sample.first {
                     aggregator.first_token(first, sample.input_tokens);
                     aggregator.tokens(first, 1);

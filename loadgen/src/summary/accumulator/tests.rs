@@ -33,7 +33,7 @@ fn end() -> EndRecord {
         at: Micros(15 * SECOND),
         schedule_end: Micros(12 * SECOND),
         requests: RequestCounts::default(),
-        client: ClientUse { cpu: Micros(SECOND / 2), cores: 2, rss_bytes: 45_000_000, dropped: 0 },
+        client: ClientUse { cpu: Micros(SECOND / 2), cores: 2, rss_bytes: 45_000_000, dropped: 0, held_up: 0 },
     }
 }
 
@@ -165,6 +165,7 @@ fn an_incomplete_recording_says_so_and_ends_with_its_latest_record() {
         cpu: Micros(2000),
         rss_bytes: 1_000_000,
         dropped: 0,
+        held_up: 0,
     }));
     let summary = accumulator.finish(None, Some("run.jsonl.zst.partial".to_owned()));
     assert!(summary.incomplete);
