@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
+use serde::{Deserialize, Serialize};
 
 use crate::measure::SlotHistogram;
+use crate::sample::Outcome;
 use crate::schedule::Shape;
 use crate::slo::Slo;
 use crate::time::Micros;
@@ -26,7 +28,10 @@ pub enum Phase {
 }
 
 /// Requests by outcome since the start. `offered = sent + shed`; `sent = completed + failed + cut + cancelled + in_flight`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// What is in flight and what was good is for the screen: when a run is over nothing is in flight, and what is good depends
+/// on the SLO, so that neither is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Due so far.
     pub offered: u64,
@@ -45,9 +50,24 @@ pub struct Counts {
     /// Sent with a length cut to what the target can serve.
     pub clamped: u64,
     /// Completed and within the SLO.
+    #[serde(skip)]
     pub good: u64,
     /// Sent and not over.
+    #[serde(skip)]
     pub in_flight: u64,
+}
+
+impl Counts {
+    /// A request is over.
+    pub(crate) fn ended(&mut self, outcome: &Outcome) {
+        *match outcome {
+            Outcome::Completed => &mut self.completed,
+            Outcome::Failed(_) => &mut self.failed,
+            Outcome::Cut => &mut self.cut,
+            Outcome::Cancelled => &mut self.cancelled,
+            Outcome::Shed => &mut self.shed,
+        } += 1;
+    }
 }
 
 /// Percentiles of one latency; all `None` when there was no sample.
@@ -239,7 +259,7 @@ pub struct Snapshot {
     pub duration: Option<Micros>,
     /// The end of the schedule, when it has one in requests.
     pub requests: Option<u64>,
-    /// Requests per second that the schedule offers now.
+    /// Requests per second that the schedule plans for now; while paused, what it would offer.
     pub rate_rps: f64,
     /// How requests are drawn now; `None` when they come from a trace.
     pub shape: Option<Shape>,
@@ -296,7 +316,7 @@ impl Snapshot {
 }
 
 /// What a screen may ask of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Command {
     /// Offer this many requests per second from now on.
     SetRate(f64),

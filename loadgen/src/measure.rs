@@ -12,8 +12,10 @@ mod goodput;
 mod health;
 mod history;
 mod slot_histogram;
+mod standing;
 
 pub use aggregator::{Aggregator, LagSummary};
 pub use distribution::Distribution;
 pub use health::{Client, LAG_LIMIT};
 pub use slot_histogram::SlotHistogram;
+pub(crate) use standing::Standing;

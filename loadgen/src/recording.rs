@@ -29,5 +29,5 @@ pub use observed::{
 };
 pub use reader::{Incomplete, Reader};
 pub use record::Record;
-pub use run::{ClientUse, EndRecord, RequestCounts, RunRecord, SCHEMA};
+pub use run::{ClientUse, EndRecord, RunRecord, SCHEMA};
 pub use writer::{Recorded, Recorder};

@@ -176,7 +176,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         dropped,
         abort: Arc::clone(&abort),
         orders: orders.clone(),
-        rate_rps: schedule.rate_at(crate::time::Micros::ZERO),
+        rate: schedule.rate().clone(),
     };
     let (observer, snapshots) = observe::Observer::new(parts);
     let pacing = std::thread::Builder::new().name("pace".to_owned()).spawn(move || pacer.run())?;

@@ -3,6 +3,7 @@
 //! A schedule is a pure function of the load and its seed, and of the rate changes an operator makes: it knows no clock,
 //! and a client that is late changes nothing in it. Reading a trace happens once, in [`Schedule::new`].
 
+mod offered;
 pub mod shifts;
 pub mod spec;
 
@@ -12,10 +13,10 @@ use std::sync::Arc;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+pub use offered::OfferedRate;
 pub use shifts::{ScriptedShift, ShiftScript};
 pub use spec::{LoadSpec, Shape, Traffic};
 
-use crate::arrival::phases::MAX_RATE;
 use crate::arrival::{Operational, RateCurve};
 use crate::random::{Purpose, stream};
 use crate::text::Malformed;
@@ -86,9 +87,7 @@ pub enum ShapeError {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     source: Source,
-    curve: RateCurve,
-    /// Requests per second where the curve is at 1.
-    unit_rate: f64,
+    rate: OfferedRate,
     /// Nothing is due at or after it.
     end: Option<Micros>,
     /// How many requests there are at most.
@@ -135,7 +134,8 @@ impl Schedule {
             }
         };
         let end = spec.duration.or(own_end);
-        let mut schedule = Self { source, curve, unit_rate, end, count: spec.requests, content_seed, upcoming: None };
+        let rate = OfferedRate::new(curve, unit_rate);
+        let mut schedule = Self { source, rate, end, count: spec.requests, content_seed, upcoming: None };
         schedule.upcoming = schedule.draw(0);
         Ok(schedule)
     }
@@ -148,7 +148,7 @@ impl Schedule {
 
     /// When the next request is due; `None` when none is, as long as the rate does not change.
     pub fn next_due(&self) -> Option<Micros> {
-        let due = self.curve.time_of(self.upcoming.as_ref()?.lambda)?;
+        let due = self.rate.curve.time_of(self.upcoming.as_ref()?.lambda)?;
         self.end.is_none_or(|end| due < end).then_some(due)
     }
 
@@ -172,14 +172,9 @@ impl Schedule {
         }
     }
 
-    /// Requests per second offered at `at`; of a trace the mean, which its speed and changes of the rate scale.
-    pub fn rate_at(&self, at: Micros) -> f64 {
-        self.curve.rate_at(at) * self.unit_rate
-    }
-
-    /// The same, but of a paused load what it will be when resumed.
-    pub fn planned_rate_at(&self, at: Micros) -> f64 {
-        self.curve.planned_rate_at(at) * self.unit_rate
+    /// The rate over time as it is planned now.
+    pub fn rate(&self) -> &OfferedRate {
+        &self.rate
     }
 
     /// From `at` on, offers `rate` requests per second, whatever phases were to come. Of a trace, the mean rate becomes
@@ -188,11 +183,7 @@ impl Schedule {
     /// # Errors
     /// When the rate is negative, not a number or beyond [`MAX_RATE`].
     pub fn set_rate(&mut self, at: Micros, rate: f64) -> Result<(), Malformed> {
-        if !(0.0..=MAX_RATE).contains(&rate) {
-            return Err(Malformed::new("a rate", &rate.to_string(), "0 to 1000000 requests per second"));
-        }
-        self.curve.set_rate(at, rate / self.unit_rate);
-        Ok(())
+        self.rate.set(at, rate)
     }
 
     /// The next request and all after it have lengths like these, and gaps between them are distributed like this. When the
@@ -212,17 +203,17 @@ impl Schedule {
 
     /// From `at` on, nothing is due until resumed.
     pub fn pause(&mut self, at: Micros) {
-        self.curve.pause(at);
+        self.rate.curve.pause(at);
     }
 
     /// From `at` on, offers again what is planned for that time. The end of the schedule stays where it is.
     pub fn resume(&mut self, at: Micros) {
-        self.curve.resume(at);
+        self.rate.curve.resume(at);
     }
 
     /// Whether the load is paused.
     pub fn is_paused(&self) -> bool {
-        self.curve.is_paused()
+        self.rate.curve.is_paused()
     }
 
     /// What turns segments into tokens for a target with `vocabulary` token ids.

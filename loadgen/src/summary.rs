@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use accumulator::Accumulator;
 pub use statistics::Statistics;
 
-use crate::recording::RequestCounts;
+use crate::live::Counts;
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -34,17 +34,17 @@ pub struct Summary {
     pub seed: u64,
     /// From the start to the end of the last request.
     pub duration_s: f64,
-    /// The SLO at the end. A request is judged by the one in force when it ends.
+    /// The last SLO that stood. A request is judged by the one that stood when it ended.
     pub slo: Option<Bounds>,
     /// Requests of the whole run.
-    pub requests: RequestCounts,
+    pub requests: Counts,
     /// What the prefix caches did.
     pub prefix: Prefix,
     /// Requests due per second.
     pub offered_rps: Option<f64>,
-    /// Good requests per second; `None` without an SLO.
+    /// Good requests due while an SLO stood, per second of the time in which one did; `None` without an SLO.
     pub goodput_rps: Option<f64>,
-    /// Good of those offered while there was an SLO; `None` without an SLO or without a request.
+    /// Good of those due while an SLO stood; `None` without an SLO or without a request.
     pub attainment: Option<f64>,
     /// Prompt tokens per second, counted when the first token of the answer arrives.
     pub input_tps: Option<f64>,
@@ -72,6 +72,8 @@ pub struct Summary {
     pub recording: Option<String>,
     /// Set when the recording has no end: requests in flight then are missing.
     pub incomplete: bool,
+    /// Seconds of the window in which an SLO stood: all of it, unless it came or went during the run; `None` without an SLO.
+    pub slo_s: Option<f64>,
 }
 
 /// Prompt tokens looked up in prefix caches, and found there; `None` when the target does not say.
@@ -103,6 +105,8 @@ pub struct ClientSummary {
     pub rss_mb: Option<f64>,
     /// Samples dropped because a queue was full.
     pub dropped: u64,
+    /// Whether the pacing thread ran in the real-time class; `None` where that is not known.
+    pub realtime: Option<bool>,
 }
 
 /// One shift.

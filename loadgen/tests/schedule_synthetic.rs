@@ -104,7 +104,7 @@ fn a_pause_sends_nothing_and_is_not_caught_up() {
     assert_eq!(before.len(), 20);
     schedule.pause(secs(2));
     assert!(schedule.is_paused() && !schedule.is_over(secs(3)));
-    assert_eq!((schedule.next_due(), schedule.next(), schedule.rate_at(secs(3)).to_bits()), (None, None, 0));
+    assert_eq!((schedule.next_due(), schedule.next(), schedule.rate().at(secs(3)).to_bits()), (None, None, 0));
     schedule.resume(secs(5));
     let after: Vec<_> = schedule.map(|planned| planned.due).collect();
     assert_eq!(after.first(), Some(&secs(5)));
@@ -124,9 +124,9 @@ fn a_rate_set_while_paused_is_that_of_the_load_to_come() {
     let mut schedule = schedule(&LoadSpec { duration: Some(secs(10)), ..spec(Arrival::Constant, "10", 7) });
     schedule.pause(secs(2));
     schedule.set_rate(secs(3), 4.0).expect("a rate");
-    assert_eq!((schedule.rate_at(secs(3)).to_bits(), schedule.planned_rate_at(secs(3))), (0, 4.0));
+    assert_eq!((schedule.rate().at(secs(3)).to_bits(), schedule.rate().planned_at(secs(3))), (0, 4.0));
     schedule.resume(secs(5));
-    assert_eq!((schedule.rate_at(secs(6)), schedule.planned_rate_at(secs(6))), (4.0, 4.0));
+    assert_eq!((schedule.rate().at(secs(6)), schedule.rate().planned_at(secs(6))), (4.0, 4.0));
 }
 
 #[test]
@@ -204,7 +204,7 @@ proptest! {
         let mut requests: Vec<_> =
             std::iter::from_fn(|| changed.next_due().filter(|d| *d < at).and_then(|_| changed.next())).collect();
         changed.set_rate(at, rate).expect("a rate");
-        prop_assert!((changed.rate_at(at) - rate).abs() < 1e-9);
+        prop_assert!((changed.rate().at(at) - rate).abs() < 1e-9);
         requests.extend(changed);
         prop_assert_eq!(requests.len(), plain.len());
         for (plain, changed) in plain.iter().zip(&requests) {

@@ -148,7 +148,7 @@ fn a_schedule_replays_a_trace_at_its_speed_and_keeps_its_pattern_when_the_rate_i
     assert_eq!(dues(schedule(1.0)), [0, 1_000_000, 4_000_000]);
     assert_eq!(dues(schedule(4.0)), [0, 250_000, 1_000_000]);
     let mut changed = schedule(1.0);
-    assert!((changed.rate_at(Micros::ZERO) - 0.5).abs() < 1e-9, "two gaps in four seconds");
+    assert!((changed.rate().at(Micros::ZERO) - 0.5).abs() < 1e-9, "two gaps in four seconds");
     changed.set_rate(Micros(2_000_000), 1.0).expect("a rate");
     assert_eq!(changed.by_ref().map(|planned| planned.due.0).collect::<Vec<_>>(), [0, 1_000_000, 3_000_000]);
     assert!(changed.is_over(Micros::ZERO));

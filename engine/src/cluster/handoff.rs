@@ -33,17 +33,9 @@ impl Flight {
 }
 
 impl Cluster {
-    /// A transfer was carried out, or, if it had been aborted, nobody touches its blocks any more.
+    /// A transfer was carried out, or, if it had been aborted, nobody touches its blocks any more. (One that cannot be
+    /// carried out is the loss of a unit, see [`Self::unit_failed`]: tried again between the same two, it would fail again.)
     pub fn transfer_done(&mut self, now: Nanos, id: TransferId, out: &mut Outbox) {
-        self.land(now, id, true, out);
-    }
-
-    /// A transfer could not be carried out and nobody touches its blocks any more. The sequence is where it was and tries again.
-    pub fn transfer_failed(&mut self, now: Nanos, id: TransferId, out: &mut Outbox) {
-        self.land(now, id, false, out);
-    }
-
-    fn land(&mut self, now: Nanos, id: TransferId, copied: bool, out: &mut Outbox) {
         let Some(Flight { slot, from, to, source, destination, migration }) = self.flights.remove(&id) else { return };
         if source.is_some() {
             self.units[from.index()].handing_off -= 1;
@@ -52,12 +44,11 @@ impl Cluster {
             self.units[to.index()].incoming -= 1;
         }
         match (slot, source, destination) {
-            (Some(slot), source, Some(destination)) if copied => {
+            (Some(slot), source, Some(destination)) => {
                 self.give_back(from, source, out);
                 self.join_batch(now, slot, to, destination, out);
             }
-            (Some(slot), Some(source), destination) => {
-                self.give_back(to, destination, out);
+            (Some(slot), Some(source), None) => {
                 self.return_to_source(slot, source, migration, out);
             }
             (_, source, destination) => {

@@ -15,13 +15,14 @@ mod config;
 mod event;
 mod handle;
 mod intake;
+mod open;
 mod request;
 mod shared;
 mod shifts;
 mod unit;
 
 pub use config::{EngineError, Pace, WallConfig};
-pub use event::{EngineEvent, EventReader};
+pub use event::{EngineEvent, EventReader, SubmissionRefused};
 pub use handle::{EngineHandle, Observation, Submission, SubmitError, UnitObservation};
 pub use shifts::ShiftError;
 
@@ -50,7 +51,12 @@ impl WallEngine {
         if executors.len() != usize::from(units) {
             return Err(EngineError::Executors { split: config.split, executors: executors.len() });
         }
-        for (name, limit) in [("inbox_limit", config.inbox_limit), ("event_limit", config.event_limit)] {
+        let limits = [
+            ("request_limit", config.request_limit),
+            ("inbox_limit", config.inbox_limit),
+            ("event_limit", config.event_limit),
+        ];
+        for (name, limit) in limits {
             if limit == 0 {
                 return Err(EngineError::Zero(name));
             }
@@ -59,7 +65,7 @@ impl WallEngine {
         let cluster = Cluster::new(config.cluster, config.split)?;
         let (events, reader) = event::queue(config.event_limit);
         let (inbox, messages) = sync_channel(config.inbox_limit);
-        let shared = Arc::new(shared::Shared::new(cluster, vocabulary, events, inbox));
+        let shared = Arc::new(shared::Shared::new(cluster, vocabulary, config.request_limit, events, inbox));
         let mut engine =
             Self { handle: EngineHandle::new(Arc::clone(&shared)), threads: Vec::with_capacity(executors.len() + 1) };
         for (index, executor) in executors.into_iter().enumerate() {

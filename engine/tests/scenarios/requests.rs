@@ -211,16 +211,6 @@ fn a_cancelled_transfer_holds_its_blocks_on_both_sides_until_it_is_acknowledged(
 }
 
 #[test]
-fn a_failed_transfer_is_tried_again() {
-    let (mut cluster, mut out, transfer) = in_transfer();
-    cluster.transfer_failed(Nanos(2), transfer.id, &mut out);
-    let again = out.transfers.pop().expect("another transfer");
-    assert_eq!((again.id.0, again.source == transfer.source), (transfer.id.0 + 1, true));
-    cluster.transfer_done(Nanos(3), again.id, &mut out);
-    assert_eq!((out.emissions.len(), held(&cluster)), (1, [0, 2]));
-}
-
-#[test]
 fn a_cancelled_sequence_holds_its_blocks_until_the_step_that_uses_them_has_ended() {
     let mut cluster = Cluster::new(ClusterConfig { prefix_cache: false, ..config() }, split("1A")).expect("a cluster");
     let (mut out, mut plan) = (Outbox::default(), StepPlan::new());

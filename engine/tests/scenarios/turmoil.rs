@@ -1,4 +1,4 @@
-//! A driver that acknowledges in any order, stops answers at any token, fails transfers, and checks after every call.
+//! A driver that acknowledges in any order, stops answers at any token, loses units, and checks after every call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ enum Move {
     Shift(usize, How),
     Fail(u16),
     Step { unit: u16, stop: bool },
-    Transfer { which: usize, works: bool },
+    Transfer(usize),
     Role(usize),
     Deadline,
 }
@@ -38,7 +38,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         2 => (0_usize..50).prop_map(Move::Cancel),
         1 => (0..SPLITS.len(), how).prop_map(|(to, how)| Move::Shift(to, how)),
         30 => (0_u16..3, prop::bool::weighted(0.05)).prop_map(|(unit, stop)| Move::Step { unit, stop }),
-        8 => (0_usize..9, prop::bool::weighted(0.8)).prop_map(|(which, works)| Move::Transfer { which, works }),
+        8 => (0_usize..9).prop_map(Move::Transfer),
         2 => (0_usize..3).prop_map(Move::Role),
         1 => Just(Move::Deadline),
         1 => prop_oneof![5 => Just(9_u16), 1 => 0_u16..3].prop_map(Move::Fail),
@@ -102,14 +102,10 @@ impl World {
                 }
             }
             Move::Step { unit, stop } => self.end_step(UnitId(unit), stop),
-            Move::Transfer { which, works } => {
+            Move::Transfer(which) => {
                 if let Some(&id) = self.transfers.iter().nth(which) {
                     self.transfers.remove(&id);
-                    if works {
-                        self.cluster.transfer_done(now, id, out);
-                    } else {
-                        self.cluster.transfer_failed(now, id, out);
-                    }
+                    self.cluster.transfer_done(now, id, out);
                 }
             }
             Move::Role(which) => {
@@ -184,7 +180,7 @@ impl World {
         loop {
             let stepping = (0..3).find(|&unit| self.plans[usize::from(unit)].is_some());
             let next = if !self.transfers.is_empty() {
-                Move::Transfer { which: 0, works: true }
+                Move::Transfer(0)
             } else if !self.roles.is_empty() {
                 Move::Role(0)
             } else if let Some(unit) = stepping {

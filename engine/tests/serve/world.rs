@@ -88,6 +88,7 @@ pub(crate) fn engine(split: &str, gate: &Gate) -> (WallEngine, EventReader) {
         },
         split: split.parse().expect("a split"),
         pace: Pace::Unbounded,
+        request_limit: 4096,
         inbox_limit: 4096,
         event_limit: 4096,
     };

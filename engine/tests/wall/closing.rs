@@ -84,6 +84,7 @@ fn closing_waits_for_the_step_and_the_piece_under_way_and_for_no_other() {
 #[test]
 fn an_engine_that_could_let_nothing_through_does_not_start() {
     for (limits, name) in [
+        (WallConfig { request_limit: 0, ..config(cluster(), "1A") }, "request_limit"),
         (WallConfig { inbox_limit: 0, ..config(cluster(), "1A") }, "inbox_limit"),
         (WallConfig { event_limit: 0, ..config(cluster(), "1A") }, "event_limit"),
     ] {

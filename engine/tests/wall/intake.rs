@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use engine::cluster::FinishReason;
-use engine::drive::wall::{EngineEvent, WallConfig};
+use engine::drive::wall::{EngineEvent, SubmitError, WallConfig};
 use engine::units::RequestId;
 
 use crate::hashed::{self, VOCABULARY};
 use crate::stage::Cue;
-use crate::world::{Outcome, World, cluster, config, text};
+use crate::world::{Outcome, World, cluster, config, submission, text};
 
 #[test]
 fn an_answer_that_could_never_fit_is_refused_before_it_takes_memory() {
@@ -94,5 +94,28 @@ fn a_request_that_is_cancelled_in_the_inbox_never_starts() {
     world.until_over(0..2);
     assert_eq!(world.finished(1).reason, FinishReason::Cancelled);
     world.stage.release(cue);
+    world.assert_at_rest();
+}
+
+#[test]
+fn requests_in_flight_are_bounded_and_each_end_makes_room() {
+    let mut world = World::with(WallConfig { request_limit: 3, ..config(cluster(), "1A") });
+    let cue = Cue::Token(RequestId(0), 5);
+    world.stage.hold(cue);
+    world.submit(0, 40, 20);
+    // Refused in the end, but in flight until then.
+    world.submit(1, 0, 1);
+    world.until_over([1]);
+    for request in 2..4 {
+        world.submit(request, 40, 20);
+    }
+    assert_eq!(world.handle.submit(submission(9, text(9, 40, VOCABULARY), 20)), Err(SubmitError::TooMany));
+    world.stage.release(cue);
+    world.until_over([0, 2, 3]);
+    for request in 4..7 {
+        world.submit(request, 40, 20);
+    }
+    world.until_over(4..7);
+    world.assert_answered([0, 2, 3, 4, 5, 6]);
     world.assert_at_rest();
 }

@@ -1,6 +1,8 @@
 //! A reader that stops reading stops the engine, and nothing is lost.
 
-use engine::drive::wall::{SubmitError, WallConfig};
+use std::cell::RefCell;
+
+use engine::drive::wall::{Observation, SubmitError, WallConfig};
 use engine::units::RequestId;
 
 use crate::stage::Cue;
@@ -18,6 +20,10 @@ fn units_stop_between_steps_until_events_are_read() {
             let idle = now.units.iter().filter(|unit| unit.figures.running + unit.figures.queue == 0).count();
             now.stalled + idle >= units && now.stalled > 0
         });
+        // Nobody is busy who waits for the reader: the figures stand still with the units.
+        let busy = |now: &Observation| now.units.iter().map(|unit| unit.busy).collect::<Vec<_>>();
+        let before = RefCell::new(Vec::new());
+        world.until_observed("nobody to be busy", |now| before.replace(busy(now)) == busy(now));
         let sampled: u64 = stalled.units.iter().map(|unit| unit.output_tokens).sum();
         assert!(sampled < 100, "{sampled} of 480 tokens for 6 events that may wait: {stalled:?}");
         assert!((0..8).all(|request| !world.stage.has_reached(Cue::Token(RequestId(request), 59))));

@@ -37,7 +37,7 @@ pub(crate) fn cluster() -> ClusterConfig {
 /// An engine with generous queues.
 pub(crate) fn config(cluster: ClusterConfig, split_text: &str) -> WallConfig {
     let split = split(split_text);
-    WallConfig { cluster, split, pace: Pace::Unbounded, inbox_limit: 1024, event_limit: 1 << 20 }
+    WallConfig { cluster, split, pace: Pace::Unbounded, request_limit: 4096, inbox_limit: 1024, event_limit: 1 << 20 }
 }
 
 /// A split, spelled.
@@ -194,7 +194,7 @@ impl World {
                 Some(Outcome::Finished(finished.clone()))
             }
             EngineEvent::Refused { request: refused, why, .. } if *refused == request => {
-                Some(Outcome::Refused(why.clone()))
+                Some(Outcome::Refused(why.to_string()))
             }
             _ => None,
         };

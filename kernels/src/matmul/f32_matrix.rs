@@ -1,9 +1,9 @@
 //! Single-precision weights.
 
-use super::panel::{PANEL, Tile, product};
+use super::panel::{PANEL, Product, Tile};
 use crate::KernelError;
 use crate::error::{expect_len, expect_multiple};
-use crate::simd::{Isa, Kernel, LANES, Simd, accumulate};
+use crate::simd::{Isa, LANES, Simd, accumulate};
 
 /// A weight matrix in single precision.
 #[derive(Clone, Debug)]
@@ -56,23 +56,8 @@ impl F32Matrix {
         let rows = x.len() / self.inputs;
         expect_len("rows of a product", x.len(), rows * self.inputs)?;
         expect_len("output of a product", out.len(), rows * self.columns)?;
-        isa.run(Product { matrix: self, x, out });
+        isa.run(Product { tiles: Tiles { matrix: self, x }, columns: self.columns, out });
         Ok(())
-    }
-}
-
-struct Product<'a> {
-    matrix: &'a F32Matrix,
-    x: &'a [f32],
-    out: &'a mut [f32],
-}
-
-impl Kernel for Product<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        product(simd, &Tiles { matrix: self.matrix, x: self.x }, self.matrix.columns, self.out);
     }
 }
 

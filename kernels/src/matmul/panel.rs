@@ -1,6 +1,6 @@
 //! What both matrices share: columns in panels of two vectors, rows in register tiles.
 
-use crate::simd::{LANES, Simd, store_tile, tile_rows};
+use crate::simd::{Kernel, LANES, Simd, store_tile, tile_rows};
 
 /// Columns of a panel.
 pub(super) const PANEL: usize = 2 * LANES;
@@ -13,23 +13,34 @@ pub(super) trait Tile {
     fn tile<S: Simd, const R: usize>(&self, simd: S, panel: usize, row: usize) -> [[S::F; 2]; R];
 }
 
-/// Computes all rows of `out`, of `columns` numbers each, panel after panel: a panel stays in the cache while the rows,
-/// which are fewer bytes, pass it.
-#[inline(always)]
-pub(super) fn product<S: Simd, T: Tile>(simd: S, tiles: &T, columns: usize, out: &mut [f32]) {
-    let rows = out.len() / columns;
-    for panel in 0..columns.div_ceil(PANEL) {
-        let mut row = 0;
-        while row < rows {
-            let mut place = Place { out: &mut out[row * columns..], columns, first: panel * PANEL };
-            let count = tile_rows::<S>((rows - row).min(T::ROWS));
-            match count {
-                8 if S::WIDE && T::ROWS >= 8 => place.put(simd, &tiles.tile::<S, 8>(simd, panel, row)),
-                4 if S::WIDE && T::ROWS >= 4 => place.put(simd, &tiles.tile::<S, 4>(simd, panel, row)),
-                2 => place.put(simd, &tiles.tile::<S, 2>(simd, panel, row)),
-                _ => place.put(simd, &tiles.tile::<S, 1>(simd, panel, row)),
+/// All rows of `out`, of `columns` numbers each.
+pub(super) struct Product<'a, T> {
+    pub(super) tiles: T,
+    pub(super) columns: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+impl<T: Tile> Kernel for Product<'_, T> {
+    type Output = ();
+
+    /// Panel after panel: a panel stays in the cache while the rows, which are fewer bytes, pass it.
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { tiles, columns, out } = self;
+        let rows = out.len() / columns;
+        for panel in 0..columns.div_ceil(PANEL) {
+            let mut row = 0;
+            while row < rows {
+                let mut place = Place { out: &mut out[row * columns..], columns, first: panel * PANEL };
+                let count = tile_rows::<S>((rows - row).min(T::ROWS));
+                match count {
+                    8 if S::WIDE && T::ROWS >= 8 => place.put(simd, &tiles.tile::<S, 8>(simd, panel, row)),
+                    4 if S::WIDE && T::ROWS >= 4 => place.put(simd, &tiles.tile::<S, 4>(simd, panel, row)),
+                    2 => place.put(simd, &tiles.tile::<S, 2>(simd, panel, row)),
+                    _ => place.put(simd, &tiles.tile::<S, 1>(simd, panel, row)),
+                }
+                row += count;
             }
-            row += count;
         }
     }
 }

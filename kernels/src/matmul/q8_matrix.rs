@@ -5,11 +5,11 @@
 use half::f16;
 
 use super::Q8_BLOCK;
-use super::panel::{PANEL, Tile, product};
+use super::panel::{PANEL, Product, Tile};
 use super::quantize::{QuantizedRows, block};
 use crate::KernelError;
 use crate::error::{expect_len, expect_multiple};
-use crate::simd::{Element, Isa, Kernel, LANES, Simd};
+use crate::simd::{Element, Isa, LANES, Simd};
 
 /// Bytes of a block in a file: the scale, then 32 weights.
 const FILE_BLOCK: usize = 2 + Q8_BLOCK;
@@ -117,23 +117,8 @@ impl Q8Matrix {
     pub(super) fn forward_with(&self, isa: Isa, x: &QuantizedRows, out: &mut [f32]) -> Result<(), KernelError> {
         expect_len("inputs of a product", x.inputs(), self.inputs)?;
         expect_len("output of a product", out.len(), x.rows() * self.columns)?;
-        isa.run(Product { matrix: self, x, out });
+        isa.run(Product { tiles: Tiles { matrix: self, x }, columns: self.columns, out });
         Ok(())
-    }
-}
-
-struct Product<'a> {
-    matrix: &'a Q8Matrix,
-    x: &'a QuantizedRows,
-    out: &'a mut [f32],
-}
-
-impl Kernel for Product<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        product(simd, &Tiles { matrix: self.matrix, x: self.x }, self.matrix.columns, self.out);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::history::{Cell, History, percentiles, sum};
-use super::{Distribution, SlotHistogram};
+use super::{Distribution, SlotHistogram, Standing};
 use crate::live::{Counts, Outage, Recent, Slot, Snapshot};
 use crate::sample::{Outcome, Sample};
 use crate::slo::Slo;
@@ -12,6 +12,8 @@ use crate::time::Micros;
 /// How far an event may lie ahead of the last instant told: targets stamp events before the aggregator is told the time.
 /// What lies further ahead is counted at the end of that span.
 const AHEAD: Micros = Micros(10_000_000);
+/// The shortest time over which a recent rate is told: an SLO that has just come would make a rate of one request a storm.
+const SHORTEST: Micros = Micros(1_000_000);
 
 /// The lag of the requests sent since the last such summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct LagSummary {
 /// [`summary`](crate::summary).
 #[derive(Debug)]
 pub struct Aggregator {
-    slo: Option<Slo>,
+    slo: Standing,
     now: Micros,
     counts: Counts,
     history: History,
@@ -49,7 +51,7 @@ impl Aggregator {
     /// At the start of a run.
     pub fn new(slo: Option<Slo>) -> Self {
         Self {
-            slo,
+            slo: Standing::new(slo),
             now: Micros::ZERO,
             counts: Counts::default(),
             history: History::new(slo.map(|_| 0)),
@@ -63,16 +65,21 @@ impl Aggregator {
         }
     }
 
-    /// Judges requests that end from now on by `slo`. Earlier judgements stand.
-    pub fn set_slo(&mut self, slo: Option<Slo>) {
-        self.slo = slo;
+    /// Judges requests that end at `at` or later by `slo`. Earlier judgements stand.
+    pub fn set_slo(&mut self, at: Micros, slo: Option<Slo>) {
+        self.slo.change(at, slo);
+    }
+
+    /// What a slot begins with: without an SLO it has no goodput.
+    fn fresh(&self) -> Option<u64> {
+        self.slo.now().map(|_| 0)
     }
 
     /// Tells the time. Seconds that are over are closed. Whether one was: then the run as it is now is worth
     /// [remembering](Self::remember).
     pub fn advance(&mut self, now: Micros) -> bool {
         self.now = self.now.max(now);
-        self.history.extend(self.now, self.slo.map(|_| 0));
+        self.history.extend(self.now, self.fresh());
         let over = self.history.closed(self.now).last().map(|cell| cell.end);
         let closed_one = over > self.closed_until;
         self.closed_until = over;
@@ -124,17 +131,12 @@ impl Aggregator {
     pub fn sample(&mut self, sample: &Sample) {
         self.note_outage(sample);
         let counts = &mut self.counts;
-        match sample.outcome {
-            Outcome::Completed => counts.completed += 1,
-            Outcome::Failed(_) => counts.failed += 1,
-            Outcome::Cut => counts.cut += 1,
-            Outcome::Cancelled => counts.cancelled += 1,
-            Outcome::Shed => counts.shed += 1,
-        }
+        counts.ended(&sample.outcome);
         if sample.sent.is_some() {
             counts.in_flight = counts.in_flight.saturating_sub(1);
         }
-        let good = self.slo.map(|slo| u64::from(slo.judge(sample)));
+        // By the one that stood when it ended, however late that is told.
+        let good = self.slo.at(sample.ended).map(|slo| u64::from(slo.judge(sample)));
         counts.good += good.unwrap_or(0);
         self.with_slot(sample.ended, |slot| {
             if let Some(good) = good {
@@ -192,17 +194,25 @@ impl Aggregator {
         };
         let rate = |count: u64| if covered == Micros::ZERO { 0.0 } else { count as f64 / covered.as_secs_f64() };
         let before = sum(closed, from.since(window), from);
+        let standing = self.slo.now().is_some();
+        let good = figures.good.filter(|_| standing);
         Recent {
             window: covered,
-            goodput_rps: figures.good.map(rate),
-            goodput_before_rps: before.and_then(|b| Some(b.good? as f64 / b.end.since(b.start).as_secs_f64())),
-            attainment: figures.good.filter(|_| figures.judged > 0).map(|good| good as f64 / figures.judged as f64),
+            goodput_rps: good.map(|good| self.good_rate(good, figures.start, figures.start + covered)),
+            goodput_before_rps: before.and_then(|b| Some(self.good_rate(b.good?, b.start, b.end))),
+            attainment: good.filter(|_| figures.judged > 0).map(|good| good as f64 / figures.judged as f64),
             offered_rps: rate(figures.offered),
             input_tps: rate(figures.input_tokens),
             output_tps: rate(figures.output_tokens),
             ttft: percentiles(&figures.ttft),
             tpot: percentiles(&figures.tpot),
         }
+    }
+
+    /// Good requests per second of the time from `from` to `to` in which an SLO stood.
+    fn good_rate(&self, good: u64, from: Micros, to: Micros) -> f64 {
+        let shortest = SHORTEST.min(to.since(from)).max(Micros(1));
+        good as f64 / self.slo.within(from, to).max(shortest).as_secs_f64()
     }
 
     /// The closed slots, oldest first; replaced as a whole when a second closes.
@@ -228,7 +238,7 @@ impl Aggregator {
 
     fn with_slot(&mut self, at: Micros, change: impl FnOnce(&mut Cell)) {
         let at = at.min(self.now + AHEAD);
-        self.history.extend(at, self.slo.map(|_| 0));
+        self.history.extend(at, self.fresh());
         if let Some(slot) = self.history.at(at) {
             change(slot);
         }
@@ -377,10 +387,36 @@ mod tests {
     fn an_slo_that_comes_late_counts_nobody_before_it_as_bad() {
         let mut aggregator = Aggregator::new(None);
         tell(&mut aggregator, &completed(0, 0, 10, &[]));
-        aggregator.set_slo("ttft=1s".parse().ok());
+        aggregator.set_slo(Micros(15), "ttft=1s".parse().ok());
         tell(&mut aggregator, &completed(1, 20, 10, &[]));
         aggregator.advance(Micros(SECOND));
         assert_eq!(aggregator.recent(Micros(SECOND)).attainment, Some(1.0));
+    }
+
+    #[test]
+    fn a_request_is_judged_by_the_slo_that_stood_when_it_ended_however_late_that_is_told() {
+        let mut aggregator = Aggregator::new(Some(slo()));
+        aggregator.set_slo(Micros(100), "ttft=1us".parse().ok());
+        tell(&mut aggregator, &completed(0, 0, 99, &[]));
+        assert_eq!(aggregator.counts().good, 1, "it ended before the change");
+        tell(&mut aggregator, &completed(1, 0, 100, &[]));
+        assert_eq!(aggregator.counts().good, 1);
+    }
+
+    #[test]
+    fn recent_goodput_is_over_the_time_in_which_an_slo_stood() {
+        let mut aggregator = Aggregator::new(None);
+        for second in 0..10 {
+            if second == 6 {
+                aggregator.set_slo(Micros(second * SECOND), Some(slo()));
+            }
+            tell(&mut aggregator, &completed(second, second * SECOND, 10, &[]));
+        }
+        aggregator.advance(Micros(10 * SECOND));
+        assert_eq!(aggregator.recent(Micros(10 * SECOND)).goodput_rps, Some(1.0));
+        aggregator.set_slo(Micros(10 * SECOND), None);
+        let recent = aggregator.recent(Micros(10 * SECOND));
+        assert_eq!((recent.goodput_rps, recent.attainment), (None, None), "without an SLO there is no goodput");
     }
 
     #[test]

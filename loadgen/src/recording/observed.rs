@@ -5,11 +5,10 @@ use engine::units::{Role, Split};
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::arrival::Arrival;
 use crate::live::UnitView;
+use crate::schedule::Shape;
 use crate::slo::Slo;
 use crate::time::Micros;
-use crate::workload::Lengths;
 
 /// One unit as observed at an instant. Shares are in thousandths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,12 +173,9 @@ pub struct RateRecord {
 pub struct LoadRecord {
     /// From when on.
     pub at: Micros,
-    /// How gaps are distributed.
-    pub arrival: Arrival,
-    /// Lengths of prompts.
-    pub isl: Lengths,
-    /// Lengths of answers.
-    pub osl: Lengths,
+    /// What they look like.
+    #[serde(flatten)]
+    pub shape: Shape,
 }
 
 /// The SLO changed: requests that end from now on are judged by it.
@@ -215,4 +211,22 @@ pub struct LagRecord {
     /// How often since the start reading from a remote target had to wait for the client's own queue.
     #[serde(skip_serializing_if = "text::is_zero", default)]
     pub held_up: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_shape_stands_beside_its_instant() {
+        let shape = Shape {
+            arrival: "constant".parse().expect("known"),
+            isl: "9".parse().expect("lengths"),
+            osl: "uniform:1..5".parse().expect("lengths"),
+        };
+        let record = LoadRecord { at: Micros(7), shape };
+        let text = serde_json::to_string(&record).expect("JSON");
+        assert_eq!(text, r#"{"at":7,"arrival":"constant","isl":"9","osl":"uniform:1..5"}"#);
+        assert_eq!(serde_json::from_str::<LoadRecord>(&text).expect("a record"), record);
+    }
 }

@@ -45,34 +45,6 @@ pub struct RunRecord {
     pub versions: BTreeMap<String, String>,
 }
 
-/// Requests by outcome at the end of a run, when none is in flight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestCounts {
-    /// Due.
-    pub offered: u64,
-    /// Handed to the target.
-    pub sent: u64,
-    /// Ended as asked.
-    pub completed: u64,
-    /// Ended by an error.
-    pub failed: u64,
-    /// Streams that ended without saying so.
-    pub cut: u64,
-    /// Not sent because a stated limit was reached.
-    pub shed: u64,
-    /// Cancelled by us.
-    pub cancelled: u64,
-    /// Sent with a length cut to what the target can serve.
-    pub clamped: u64,
-}
-
-impl From<Counts> for RequestCounts {
-    fn from(counts: Counts) -> Self {
-        let Counts { offered, sent, completed, failed, cut, shed, cancelled, clamped, good: _, in_flight: _ } = counts;
-        Self { offered, sent, completed, failed, cut, shed, cancelled, clamped }
-    }
-}
-
 /// What the client itself used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientUse {
@@ -88,6 +60,9 @@ pub struct ClientUse {
     /// How often reading from a remote target had to wait for the client's own queue.
     #[serde(skip_serializing_if = "text::is_zero", default)]
     pub held_up: u64,
+    /// Whether the pacing thread ran in the real-time class; `None` where the system has no such thing or it is not known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub realtime: Option<bool>,
 }
 
 /// The last record: without it, a recording is incomplete.
@@ -98,7 +73,7 @@ pub struct EndRecord {
     /// The end of the schedule. Requests in flight then were waited for, or cancelled.
     pub schedule_end: Micros,
     /// Requests by outcome.
-    pub requests: RequestCounts,
+    pub requests: Counts,
     /// What the client itself used.
     pub client: ClientUse,
 }

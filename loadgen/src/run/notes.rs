@@ -33,6 +33,8 @@ pub(super) enum Note {
     Reshaped { at: Micros, shape: Shape },
     /// An order that could not be carried out.
     Refused { at: Micros, why: String },
+    /// Whether the system lets the pacing thread run in the real-time class.
+    Priority { at: Micros, realtime: bool },
     /// Requests that end from now on are judged by this.
     Slo { at: Micros, slo: Option<Slo> },
     /// A shift is due, by the script or by the operator.

@@ -18,15 +18,14 @@ use super::in_flight::{self, InFlight};
 use super::memory::resident_bytes;
 use super::meters::CpuMeters;
 use super::notes::Note;
-use super::pace::Order;
 use super::shifting::Shifting;
 use super::{RunError, RunResult};
 use crate::clock::RunClock;
-use crate::live::{MarkKind, Phase, Snapshot};
+use crate::live::{Command, MarkKind, Phase, Snapshot};
 use crate::measure::{Aggregator, Client};
 use crate::recording::{ClientUse, EndRecord, LagRecord, LoadState, Record, Recorder, RunRecord, WriteError};
 use crate::sample::Sample;
-use crate::schedule::{LoadSpec, Shape};
+use crate::schedule::{LoadSpec, OfferedRate, Shape};
 use crate::summary::Accumulator;
 use crate::target::{Control, Target, TargetEvent, TargetEvents, TargetInfo};
 use crate::time::Micros;
@@ -64,8 +63,9 @@ pub(super) struct Parts {
     pub(super) meters: Arc<CpuMeters>,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) abort: Arc<AtomicBool>,
-    pub(super) orders: SyncSender<Order>,
-    pub(super) rate_rps: f64,
+    pub(super) orders: SyncSender<Command>,
+    /// What the schedule offers, changed here by notes as it is there by orders.
+    pub(super) rate: OfferedRate,
 }
 
 /// The thread's state.
@@ -94,6 +94,8 @@ pub(super) struct Observer {
     client_cpu: snapshot::CpuShare,
     rss_bytes: u64,
     cores: u32,
+    /// Whether the pacing thread runs in the real-time class.
+    realtime: Option<bool>,
     next_snapshot: Micros,
     next_observation: Micros,
     next_memory: Micros,
@@ -121,6 +123,7 @@ impl Observer {
             client_cpu: snapshot::CpuShare::default(),
             rss_bytes: resident_bytes(),
             cores: kernels::thread::usable_cores().len() as u32,
+            realtime: None,
             next_snapshot: SNAPSHOT_EVERY,
             next_observation: Micros::ZERO,
             next_memory: Micros::ZERO,
@@ -195,13 +198,7 @@ impl Observer {
                 self.aggregator.offered(planned.due);
                 self.sample(in_flight::shed(planned, at));
             }
-            Note::Rate { at, rate_rps } if self.phase == Phase::Paused => {
-                self.parts.rate_rps = rate_rps;
-                self.log.push(at, None, "", format!("{} requests/s once resumed", rate(rate_rps)));
-            }
-            Note::Rate { at, rate_rps } => {
-                self.load_changed(at, LoadState::Loading, rate_rps, &format!("{}/s", rate(rate_rps)));
-            }
+            Note::Rate { at, rate_rps } => self.rate_changed(at, rate_rps),
             Note::Paused { at } => {
                 self.phase = Phase::Paused;
                 self.load_changed(at, LoadState::Paused, 0.0, "paused");
@@ -212,6 +209,7 @@ impl Observer {
             }
             Note::Reshaped { at, shape } => self.reshaped(at, shape),
             Note::Refused { at, why } => self.log.push(at, None, "", why),
+            Note::Priority { at, realtime } => self.priority(at, realtime),
             Note::Slo { at, slo } => self.judge_by(at, slo),
             Note::Shift { at, to, how } => self.ask_for_shift(at, to, how),
             Note::Ended { at } => {
@@ -219,6 +217,13 @@ impl Observer {
                 self.schedule_end = Some(at);
                 self.load_changed(at, LoadState::Finishing, 0.0, "");
             }
+        }
+    }
+
+    fn priority(&mut self, at: Micros, realtime: bool) {
+        self.realtime = Some(realtime);
+        if !realtime {
+            self.log.push(at, None, "", "pacing thread without real-time priority: lag may grow under load".to_owned());
         }
     }
 
@@ -281,7 +286,7 @@ impl Observer {
         if self.aborting {
             if !self.pacing_over {
                 // Full when the operator types faster than the pacing thread reads: tried again in the next turn.
-                let _ = self.parts.orders.try_send(Order::Finish);
+                let _ = self.parts.orders.try_send(Command::Finish);
             }
             for index in self.requests.keys() {
                 self.parts.target.cancel(*index);
@@ -326,6 +331,7 @@ impl Observer {
             rss_bytes: self.rss_bytes,
             dropped: self.parts.dropped.load(Ordering::Relaxed),
             held_up: self.parts.meters.held_up(),
+            realtime: self.realtime,
         }
     }
 
@@ -348,7 +354,7 @@ impl Observer {
         let end = EndRecord {
             at: now,
             schedule_end: self.schedule_end.unwrap_or(now),
-            requests: self.aggregator.counts().into(),
+            requests: self.aggregator.counts(),
             client: self.client_use(),
         };
         let mut error = self.recording_lost.clone();

@@ -5,14 +5,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use engine::cluster::How;
-use engine::units::Split;
-
 use super::meters::CpuMeters;
 use super::notes::{Note, Notes};
 use crate::clock::RunClock;
-use crate::schedule::{Schedule, ScriptedShift, Shape};
-use crate::slo::Slo;
+use crate::live::Command;
+use crate::schedule::{Schedule, ScriptedShift};
 use crate::target::{Dispatch, Target};
 use crate::time::Micros;
 use crate::workload::Content;
@@ -26,23 +23,6 @@ const TURN: Duration = Duration::from_micros(20);
 /// Between two attempts to pass on notes that found their queue full.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// What the pacing thread is told.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Order {
-    /// Offer this many requests per second from now on.
-    Rate(f64),
-    Pause,
-    Resume,
-    /// Draw requests of this shape from now on.
-    Reshape(Shape),
-    /// Pass on what makes a request good.
-    Slo(Option<Slo>),
-    /// Pass a shift on.
-    Shift(Split, How),
-    /// Send nothing more.
-    Finish,
-}
-
 /// Everything the thread needs.
 #[derive(Debug)]
 pub(super) struct Pacer {
@@ -51,7 +31,7 @@ pub(super) struct Pacer {
     pub(super) content: Content,
     pub(super) target: Arc<dyn Target>,
     pub(super) shifts: VecDeque<ScriptedShift>,
-    pub(super) orders: Receiver<Order>,
+    pub(super) orders: Receiver<Command>,
     pub(super) notes: Notes,
     pub(super) meters: Arc<CpuMeters>,
 }
@@ -59,8 +39,11 @@ pub(super) struct Pacer {
 impl Pacer {
     /// Runs until the schedule and the shift script are over, or until told to finish.
     pub(super) fn run(mut self) {
-        // Where the system refuses, requests leave a little later than they could; the lag shows it.
-        let _ = kernels::thread::keep_time();
+        // Where the system refuses, requests leave a little later than they could; the lag shows by how much.
+        let kept = kernels::thread::keep_time();
+        if cfg!(target_os = "linux") {
+            self.notes.change(Note::Priority { at: self.clock.now(), realtime: kept.is_ok() });
+        }
         let mut prompt = Vec::new();
         let mut ready = None;
         let mut ended = false;
@@ -86,9 +69,9 @@ impl Pacer {
                 std::thread::sleep(TURN);
             }
             match self.orders.recv_timeout(wait) {
-                Ok(Order::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Command::Finish | Command::Abort) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(order) => {
-                    if matches!(order, Order::Reshape(_)) {
+                    if matches!(order, Command::Reshape(_)) {
                         ready = None;
                     }
                     self.obey(order, ended);
@@ -154,31 +137,30 @@ impl Pacer {
     }
 
     /// Once the load has ended there is none to change, but shifts and SLOs still have a meaning.
-    fn obey(&mut self, order: Order, ended: bool) {
+    fn obey(&mut self, order: Command, ended: bool) {
         let at = self.clock.now();
         let note = match order {
-            Order::Shift(to, how) => Note::Shift { at, to, how },
-            Order::Slo(slo) => Note::Slo { at, slo },
+            Command::Shift(to, how) => Note::Shift { at, to, how },
+            Command::SetSlo(slo) => Note::Slo { at, slo },
             _ if ended => return,
-            Order::Rate(rate_rps) => {
-                // A rate that cannot be offered leaves the schedule as it is; the note says what it is.
-                let _ = self.schedule.set_rate(at, rate_rps);
-                Note::Rate { at, rate_rps: self.schedule.planned_rate_at(at) }
-            }
-            Order::Pause => {
+            Command::SetRate(rate_rps) => match self.schedule.set_rate(at, rate_rps) {
+                Ok(()) => Note::Rate { at, rate_rps },
+                Err(why) => Note::Refused { at, why: format!("the rate stays as it is: {why}") },
+            },
+            Command::Pause => {
                 self.schedule.pause(at);
                 Note::Paused { at }
             }
-            Order::Resume => {
+            Command::Resume => {
                 self.schedule.resume(at);
-                Note::Resumed { at, rate_rps: self.schedule.rate_at(at) }
+                Note::Resumed { at, rate_rps: self.schedule.rate().at(at) }
             }
-            Order::Reshape(shape) => match self.schedule.reshape(shape) {
+            Command::Reshape(shape) => match self.schedule.reshape(shape) {
                 Ok(()) => Note::Reshaped { at, shape },
                 Err(why) => Note::Refused { at, why: format!("the load stays as it is: {why}") },
             },
             // Dealt with by the caller.
-            Order::Finish => return,
+            Command::Finish | Command::Abort => return,
         };
         self.notes.change(note);
     }

@@ -2,10 +2,10 @@
 
 use super::throughput::Throughput;
 use super::{Bounds, ClientSummary, Prefix, Shift, Statistics, Summary, Window};
-use crate::measure::{Client, Distribution};
-use crate::recording::{EndRecord, LagRecord, Record, RequestCounts, RunRecord, SCHEMA, ShiftRecord};
-use crate::sample::{Outcome, Sample};
-use crate::slo::Slo;
+use crate::live::Counts;
+use crate::measure::{Client, Distribution, Standing};
+use crate::recording::{EndRecord, LagRecord, Record, RunRecord, SCHEMA, ShiftRecord};
+use crate::sample::Sample;
 use crate::time::Micros;
 
 /// Takes the records of a run, one after another, and sums them up in constant memory.
@@ -15,14 +15,15 @@ pub struct Accumulator {
     split: Option<String>,
     seed: u64,
     warmup: Micros,
-    slo: Option<Slo>,
-    requests: RequestCounts,
+    slo: Standing,
+    requests: Counts,
     prefix: Prefix,
-    /// Requests due in the window, and the good ones of them.
+    /// Requests due in the window.
     offered: u64,
-    good: u64,
-    /// Requests due in the window for which there was an SLO: all of them, unless it came or went during the run.
+    /// Those of them that were due while an SLO stood: all, unless it came or went during the run.
     judged: u64,
+    /// The good ones of those.
+    good: u64,
     throughput: Throughput,
     ttft: Distribution,
     ttft_sent: Distribution,
@@ -44,12 +45,12 @@ impl Accumulator {
             split: run.split.map(|split| split.to_string()),
             seed: run.seed,
             warmup: run.warmup,
-            slo: run.slo,
-            requests: RequestCounts::default(),
+            slo: Standing::new(run.slo),
+            requests: Counts::default(),
             prefix: Prefix::default(),
             offered: 0,
-            good: 0,
             judged: 0,
+            good: 0,
             throughput: Throughput::default(),
             ttft: Distribution::default(),
             ttft_sent: Distribution::default(),
@@ -78,7 +79,7 @@ impl Accumulator {
             Record::Rate(rate) => rate.at,
             Record::Load(load) => load.at,
             Record::Slo(slo) => {
-                self.slo = slo.slo;
+                self.slo.change(slo.at, slo.slo);
                 slo.at
             }
             Record::Lag(lag) => {
@@ -94,13 +95,7 @@ impl Accumulator {
         requests.offered += 1;
         requests.sent += u64::from(sample.sent.is_some());
         requests.clamped += u64::from(sample.clamped && sample.sent.is_some());
-        *match sample.outcome {
-            Outcome::Completed => &mut requests.completed,
-            Outcome::Failed(_) => &mut requests.failed,
-            Outcome::Cut => &mut requests.cut,
-            Outcome::Cancelled => &mut requests.cancelled,
-            Outcome::Shed => &mut requests.shed,
-        } += 1;
+        requests.ended(&sample.outcome);
         if let Some(first) = sample.first {
             self.throughput.add(first, u64::from(sample.input_tokens), u64::from(sample.first_tokens));
             let mut at = first;
@@ -116,7 +111,10 @@ impl Accumulator {
             return;
         }
         self.offered += 1;
-        if let Some(slo) = self.slo {
+        // One that was taken away before the request ended still judges it: the request was offered under it.
+        if self.slo.at(sample.due).is_some()
+            && let Some(slo) = self.slo.last_at(sample.ended)
+        {
             self.judged += 1;
             self.good += u64::from(slo.judge(sample));
         }
@@ -166,8 +164,10 @@ impl Accumulator {
     pub fn finish(&self, end: Option<&EndRecord>, recording: Option<String>) -> Summary {
         let to = end.map_or(self.latest, |end| end.schedule_end);
         let duration = end.map_or(self.latest, |end| end.at);
-        let length = to.since(self.warmup).as_secs_f64();
-        let per_second = |amount: f64| (length > 0.0).then(|| amount / length);
+        let rate = |amount: f64, length: Micros| (length > Micros::ZERO).then(|| amount / length.as_secs_f64());
+        let per_second = |amount: f64| rate(amount, to.since(self.warmup));
+        let slo = self.slo.last_at(to);
+        let stood = slo.map(|_| self.slo.within(self.warmup, to));
         let (input, output) = self.throughput.between(self.warmup, to);
         Summary {
             schema: SCHEMA,
@@ -175,12 +175,12 @@ impl Accumulator {
             split: self.split.clone(),
             seed: self.seed,
             duration_s: duration.as_secs_f64(),
-            slo: self.slo.map(Bounds::from),
+            slo: slo.map(Bounds::from),
             requests: self.requests,
             prefix: self.prefix,
             offered_rps: per_second(self.offered as f64),
-            goodput_rps: self.slo.and_then(|_| per_second(self.good as f64)),
-            attainment: self.slo.filter(|_| self.judged > 0).map(|_| self.good as f64 / self.judged as f64),
+            goodput_rps: stood.and_then(|stood| rate(self.good as f64, stood)),
+            attainment: (self.judged > 0).then(|| self.good as f64 / self.judged as f64),
             input_tps: per_second(input),
             output_tps: per_second(output),
             ttft_ms: Statistics::from(&self.ttft),
@@ -194,6 +194,7 @@ impl Accumulator {
             shifts: self.shifts.clone(),
             recording,
             incomplete: end.is_none(),
+            slo_s: stood.map(Micros::as_secs_f64),
         }
     }
 
@@ -215,6 +216,7 @@ impl Accumulator {
             cpu_s: cpu.map(Micros::as_secs_f64),
             rss_mb: rss.map(|bytes| bytes as f64 / 1e6),
             dropped,
+            realtime: end.and_then(|end| end.client.realtime),
         }
     }
 }

@@ -70,7 +70,16 @@ impl Summary {
         };
         let goodput = self.goodput_rps.map_or("-".to_owned(), figure);
         let attainment = self.attainment.map_or("-".to_owned(), |share| format!("{:.1}%", share * 100.0));
-        writeln!(out, "goodput      {goodput} req/s   ({attainment} of {offered} offered; SLO{slo})")
+        write!(out, "goodput      {goodput} req/s   ({attainment} of ")?;
+        let window = self.window.to_s - self.window.from_s;
+        match self.slo_s {
+            // To the microsecond both come from the same instants.
+            Some(stood) if window - stood > 1e-6 => {
+                write!(out, "those due in the {stood:.1} s of {window:.1} s in which an SLO stood")?;
+            }
+            _ => write!(out, "{offered} offered")?,
+        }
+        writeln!(out, "; SLO{slo})")
     }
 
     fn write_client(&self, out: &mut String) -> fmt::Result {
@@ -85,7 +94,11 @@ impl Summary {
         if let Some(rss) = client.rss_mb {
             write!(out, "  rss {rss:.0} MB")?;
         }
-        writeln!(out, "  drop {}", client.dropped)
+        write!(out, "  drop {}", client.dropped)?;
+        if client.realtime == Some(false) {
+            write!(out, "  not in the real-time class")?;
+        }
+        writeln!(out)
     }
 }
 

@@ -25,6 +25,8 @@ const PREFILL: BatchLimits = BatchLimits { tokens: 256, sequences: 16 };
 const DECODE: BatchLimits = BatchLimits { tokens: 64, sequences: 64 };
 /// A small chunk, because every decoding sequence waits for it.
 const AGGREGATED: BatchLimits = BatchLimits { tokens: 128, sequences: 64 };
+/// Requests that may be in flight, waiting ones included: an overloaded engine refuses instead of filling memory.
+pub const REQUESTS: u32 = 8_192;
 /// Requests that may wait for the engine's intake thread.
 const INBOX: usize = 16_384;
 /// Events that may wait to be read before units stop between steps.
@@ -119,6 +121,7 @@ pub fn start(target: &CpuTarget) -> Result<Started, OpenError> {
         },
         split: target.split,
         pace: Pace::Shared { cores: kernels::thread::usable_cores().len() as u16 },
+        request_limit: REQUESTS as usize,
         inbox_limit: INBOX,
         event_limit: EVENTS,
     };

@@ -1,6 +1,5 @@
 //! The engine inside the program as a target.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,24 +16,14 @@ use crate::live::UnitView;
 use crate::sample::{Failure, FailureKind, Outcome, ServerSide};
 use crate::time::Micros;
 
-/// Requests that may be in flight, waiting ones included: an overloaded engine sheds instead of filling memory.
-const IN_FLIGHT: usize = 8_192;
-
 /// Opens a running engine as a target. The engine lives as long as the connection's target.
 pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Connection {
     let handle = engine.handle();
     let control = EmbeddedControl { handle: handle.clone(), last: Mutex::new(handle.observe()) };
-    let in_flight = Arc::new(AtomicUsize::new(0));
-    let events = EmbeddedEvents {
-        in_flight: Arc::clone(&in_flight),
-        reader,
-        handle: handle.clone(),
-        origin: Nanos::ZERO,
-        fresh: Vec::new(),
-    };
+    let events = EmbeddedEvents { reader, handle: handle.clone(), origin: Nanos::ZERO, fresh: Vec::new() };
     Connection {
         info,
-        target: Arc::new(Embedded { handle, in_flight, _engine: engine }),
+        target: Arc::new(Embedded { handle, _engine: engine }),
         events: Box::new(events),
         control: Some(Arc::new(control)),
         client: None,
@@ -44,16 +33,11 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
 #[derive(Debug)]
 struct Embedded {
     handle: EngineHandle,
-    in_flight: Arc<AtomicUsize>,
     _engine: WallEngine,
 }
 
 impl Target for Embedded {
     fn submit(&self, dispatch: Dispatch) -> Result<(), Shed> {
-        // The pacing thread alone counts up, so the limit is exact.
-        if self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT {
-            return Err(Shed::TooMany);
-        }
         let submission = Submission {
             request: RequestId(dispatch.index),
             prompt: dispatch.prompt,
@@ -62,13 +46,10 @@ impl Target for Embedded {
             // A load test wants the length it asked for.
             stop: Arc::new([]),
         };
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.handle.submit(submission).map_err(|error| {
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
-            match error {
-                SubmitError::Full => Shed::InboxFull,
-                SubmitError::Closed => Shed::Stopped,
-            }
+        self.handle.submit(submission).map_err(|error| match error {
+            SubmitError::TooMany => Shed::TooMany,
+            SubmitError::Full => Shed::InboxFull,
+            SubmitError::Closed => Shed::Stopped,
         })
     }
 
@@ -79,7 +60,6 @@ impl Target for Embedded {
 
 #[derive(Debug)]
 struct EmbeddedEvents {
-    in_flight: Arc<AtomicUsize>,
     reader: EventReader,
     handle: EngineHandle,
     /// The engine's clock at the start of the run.
@@ -96,8 +76,6 @@ impl TargetEvents for EmbeddedEvents {
     fn drain(&mut self, into: &mut Vec<TargetEvent>, wait: Duration) -> bool {
         let open = self.reader.drain(&mut self.fresh, wait);
         let origin = self.origin;
-        let over = |event: &&EngineEvent| matches!(event, EngineEvent::Finished { .. } | EngineEvent::Refused { .. });
-        self.in_flight.fetch_sub(self.fresh.iter().filter(over).count(), Ordering::Relaxed);
         into.extend(self.fresh.drain(..).filter_map(|event| translate(event, origin)));
         open
     }
@@ -118,7 +96,7 @@ fn translate(event: EngineEvent, origin: Nanos) -> Option<TargetEvent> {
         EngineEvent::Refused { at, request, why } => TargetEvent::Ended {
             index: request.0,
             at: on_run(at),
-            outcome: failed(FailureKind::Refused, why),
+            outcome: failed(FailureKind::Refused, why.to_string()),
             server: None,
         },
         EngineEvent::Notice { at, notice } => match notice {

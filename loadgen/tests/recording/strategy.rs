@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use engine::cluster::How;
 use engine::units::{Role, Split};
 use loadgen::arrival::Arrival;
+use loadgen::live::Counts;
 use loadgen::recording::{
-    ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, RateRecord, Record, Recorder, RequestCounts, RunRecord,
-    SCHEMA, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
+    ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, RateRecord, Record, Recorder, RunRecord, SCHEMA, ShiftEnd,
+    ShiftRecord, SloRecord, UnitPhase, UnitRecord,
 };
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
-use loadgen::schedule::Segment;
+use loadgen::schedule::{Segment, Shape};
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
 use loadgen::workload::Lengths;
@@ -42,8 +43,9 @@ pub(crate) fn end() -> EndRecord {
     EndRecord {
         at: Micros(12_500_000),
         schedule_end: Micros(11_000_000),
-        requests: RequestCounts { offered: 3, sent: 3, completed: 3, ..RequestCounts::default() },
-        client: ClientUse { cpu: Micros(250_000), cores: 2, rss_bytes: 30_000_000, dropped: 0, held_up: 2 },
+        requests: Counts { offered: 3, sent: 3, completed: 3, ..Counts::default() },
+        client: ClientUse { cpu: Micros(250_000), cores: 2, rss_bytes: 30_000_000, dropped: 0,
+            held_up: 0, realtime: None },
     }
 }
 
@@ -200,7 +202,7 @@ fn shift() -> impl Strategy<Value = ShiftRecord> {
 fn load() -> impl Strategy<Value = LoadRecord> {
     let lengths = || select(vec![Lengths::Fixed(7), Lengths::Uniform(1, 90), Lengths::LogNormal(900.5, 0.7)]);
     (instant(), select(vec![Arrival::Constant, Arrival::Poisson]), lengths(), lengths())
-        .prop_map(|(at, arrival, isl, osl)| LoadRecord { at, arrival, isl, osl })
+        .prop_map(|(at, arrival, isl, osl)| LoadRecord { at, shape: Shape { arrival, isl, osl } })
 }
 
 fn rate() -> impl Strategy<Value = RateRecord> {

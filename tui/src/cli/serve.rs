@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use engine::serve::http::{ApiKey, HttpConfig};
+use loadgen::target::cpu::REQUESTS;
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
@@ -23,8 +24,8 @@ pub(super) struct ServeArgs {
     /// What clients call the model [default: the name of the folder or file, or `built-in`]
     #[arg(long, value_name = "NAME", help_heading = "Server")]
     served_model_name: Option<String>,
-    /// Requests in flight; one more is answered 429
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Server")]
+    /// Requests in flight, at most 8192; one more is answered 429
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=i64::from(REQUESTS)), help_heading = "Server")]
     max_requests: u32,
     /// Open connections; one more closes the longest idle, or is answered 503
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Server")]

@@ -57,7 +57,8 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use loadgen::recording::{ClientUse, EndRecord, Recorder, RequestCounts, RunRecord, SCHEMA};
+    use loadgen::live::Counts;
+    use loadgen::recording::{ClientUse, EndRecord, Recorder, RunRecord, SCHEMA};
     use loadgen::time::Micros;
 
     use super::*;
@@ -84,7 +85,7 @@ mod tests {
         let path = folder.path().join("run.jsonl.zst");
         let recorder = Recorder::create(&path, &run_record(), || Micros::ZERO).expect("created");
         let at = Micros(10_000_000);
-        let end = EndRecord { at, schedule_end: at, requests: RequestCounts::default(), client: ClientUse::default() };
+        let end = EndRecord { at, schedule_end: at, requests: Counts::default(), client: ClientUse::default() };
         recorder.finish(&end).expect("finished");
         (folder, path)
     }

@@ -117,14 +117,12 @@ impl Form {
 
     fn load_commands(&self) -> Result<Vec<Command>, Wrong> {
         let mut commands = Vec::new();
-        if let Some(field) = self.fields.first() {
+        if let Some(field) = self.fields.first().filter(|field| field.is_changed()) {
             let wrong = |why: String| Wrong { field: 0, why };
             // The command line's own reader says what is wrong; what it accepts is a number.
             RatePlan::parse_rate(field.text.trim()).map_err(|error| wrong(error.to_string()))?;
             let rps: f64 = field.text.trim().parse().map_err(|_| wrong("a rate is a number".to_owned()))?;
-            if field.is_changed() {
-                commands.push(Command::SetRate(rps));
-            }
+            commands.push(Command::SetRate(rps));
         }
         if let [_, arrival, isl, osl] = self.fields.as_slice() {
             let wrong = |field: usize| move |error: Malformed| Wrong { field, why: error.to_string() };

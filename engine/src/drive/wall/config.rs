@@ -27,6 +27,9 @@ impl Pace {
 }
 
 /// The set-up of an engine in wall time.
+///
+/// Units compute without pause, beside threads that keep time: where the system has such a class (Linux), each unit's thread
+/// runs in the idle one, behind every ordinary thread of the machine that wants to run.
 #[derive(Clone, Debug)]
 pub struct WallConfig {
     /// The cluster.
@@ -35,7 +38,11 @@ pub struct WallConfig {
     pub split: Split,
     /// The speed of a unit.
     pub pace: Pace,
-    /// Messages that may wait for the intake thread, at least 1; a request more is refused.
+    /// Requests that may be in flight, from their submission to their last event, at least 1; one more is refused with
+    /// [`SubmitError::TooMany`](super::SubmitError::TooMany).
+    pub request_limit: usize,
+    /// Messages that may wait for the intake thread, at least 1; a request more is refused with
+    /// [`SubmitError::Full`](super::SubmitError::Full).
     pub inbox_limit: usize,
     /// Events that may wait for the reader, at least 1; while there are more, units stop between steps and no request is
     /// taken from the inbox.

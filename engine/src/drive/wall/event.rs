@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::cluster::{Finished, How, Notice};
+use crate::cluster::{Finished, How, Notice, Refused};
 use crate::units::{Nanos, RequestId, Split, UnitId};
 
 /// Something that happened in the engine.
@@ -34,14 +34,14 @@ pub enum EngineEvent {
         /// How it went.
         finished: Finished,
     },
-    /// A request was not accepted by the cluster.
+    /// A submission was not accepted.
     Refused {
         /// When.
         at: Nanos,
         /// Which.
         request: RequestId,
         /// Why, with the numbers.
-        why: String,
+        why: SubmissionRefused,
     },
     /// A unit, a shift or a preemption.
     Notice {
@@ -70,6 +70,22 @@ pub enum EngineEvent {
         /// Why.
         why: String,
     },
+}
+
+/// Why a submission that was taken from the inbox is not computed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmissionRefused {
+    /// An executor cannot compute such a token: it would take one unit after the other with it.
+    #[error("token {token} of the prompt is outside the vocabulary of {vocabulary}")]
+    UnknownToken {
+        /// Its id.
+        token: u32,
+        /// Ids run from 0 to this, exclusive.
+        vocabulary: u32,
+    },
+    /// The cluster does not accept it.
+    #[error(transparent)]
+    Cluster(#[from] Refused),
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +147,12 @@ impl EventQueue {
             inner = self.0.room.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         inner.stalled -= 1;
+    }
+
+    /// Whether whoever goes on has to wait for room first.
+    pub(super) fn is_full(&self) -> bool {
+        let inner = self.0.lock();
+        inner.events.len() >= self.0.limit && !inner.closed
     }
 
     /// How many threads wait for room.

@@ -28,6 +28,9 @@ pub struct Submission {
 /// Why a submission was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
+    /// As many requests as allowed are in flight.
+    #[error("too many requests are in flight")]
+    TooMany,
     /// As many submissions as allowed wait for the intake thread.
     #[error("the engine's inbox is full")]
     Full,
@@ -108,11 +111,17 @@ impl EngineHandle {
     /// Hands a request over without waiting. What becomes of it is reported by events.
     ///
     /// # Errors
-    /// When the inbox is full or the engine has stopped; the request is not taken.
+    /// When too many requests are in flight, the inbox is full or the engine has stopped; the request is not taken.
     pub fn submit(&self, submission: Submission) -> Result<(), SubmitError> {
-        self.shared.inbox.try_send(Message::Submit(submission)).map_err(|error| match error {
-            TrySendError::Full(_) => SubmitError::Full,
-            TrySendError::Disconnected(_) => SubmitError::Closed,
+        if !self.shared.open.enter() {
+            return Err(SubmitError::TooMany);
+        }
+        self.shared.inbox.try_send(Message::Submit(submission)).map_err(|error| {
+            self.shared.open.leave();
+            match error {
+                TrySendError::Full(_) => SubmitError::Full,
+                TrySendError::Disconnected(_) => SubmitError::Closed,
+            }
         })
     }
 

@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::event::EngineEvent;
+use super::event::{EngineEvent, SubmissionRefused};
 use super::handle::{Message, Submission};
 use super::request::RequestTokens;
 use super::shared::Shared;
@@ -60,14 +60,16 @@ fn submit(shared: &Shared, submission: Submission) {
     let mut guard = shared.lock();
     let state = &mut *guard;
     let now = shared.clock.now();
-    // An executor cannot compute such a token: it would take one unit after the other with it.
     let accepted = match foreign {
-        Some(token) => Err(format!("token {token} of the prompt is outside the vocabulary of {}", shared.vocabulary)),
-        None => state.cluster.arrive(now, arrival, &mut state.outbox).map_err(|refused| refused.to_string()),
+        Some(&token) => Err(SubmissionRefused::UnknownToken { token, vocabulary: shared.vocabulary }),
+        None => state.cluster.arrive(now, arrival, &mut state.outbox).map_err(SubmissionRefused::from),
     };
     match accepted {
         Ok(()) => state.admit(request, tokens),
-        Err(why) => state.events.push(EngineEvent::Refused { at: now, request, why }),
+        Err(why) => {
+            shared.open.leave();
+            state.events.push(EngineEvent::Refused { at: now, request, why });
+        }
     }
     shared.settle(state, now);
 }

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::event::{EngineEvent, EventQueue};
 use super::handle::Message;
+use super::open::Open;
 use super::request::RequestTokens;
 use super::shifts::ShiftQueue;
 use crate::clock::WallClock;
@@ -71,6 +72,8 @@ pub(super) struct Shared {
     pub(super) block_tokens: u32,
     /// Token ids from this one on are refused.
     pub(super) vocabulary: u32,
+    /// The requests in flight.
+    pub(super) open: Open,
     pub(super) events: EventQueue,
     /// To the intake thread. Bounded: who finds it full does not wait, and the thread is awake then.
     pub(super) inbox: SyncSender<Message>,
@@ -79,7 +82,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(cluster: Cluster, vocabulary: u32, events: EventQueue, inbox: SyncSender<Message>) -> Self {
+    pub(super) fn new(
+        cluster: Cluster,
+        vocabulary: u32,
+        request_limit: usize,
+        events: EventQueue,
+        inbox: SyncSender<Message>,
+    ) -> Self {
         let block_tokens = cluster.config().block_tokens;
         let units = usize::from(cluster.units());
         let state = State {
@@ -98,6 +107,7 @@ impl Shared {
             clock: WallClock::start(),
             block_tokens,
             vocabulary,
+            open: Open::new(request_limit),
             events,
             inbox,
             state: Mutex::new(state),
@@ -180,6 +190,7 @@ impl Shared {
         }
         for finished in out.finished.drain(..) {
             state.requests.remove(&finished.request);
+            self.open.leave();
             state.events.push(EngineEvent::Finished { at: now, finished });
         }
         for transfer in out.transfers.drain(..) {

@@ -67,7 +67,6 @@ impl Seat {
     fn serve(&mut self) -> Result<(), ExecutorError> {
         while self.exchange() {
             self.compute()?;
-            self.shared.events.wait_for_room();
         }
         Ok(())
     }
@@ -86,6 +85,13 @@ impl Seat {
             let now = shared.clock.now();
             if self.acknowledge_role(&mut guard, now) {
                 shared.settle(&mut guard, now);
+                continue;
+            }
+            // Between steps, when what was computed is applied and the unit holds nothing: a unit that waits is not busy.
+            if shared.events.is_full() {
+                drop(guard);
+                shared.events.wait_for_room();
+                guard = shared.lock();
                 continue;
             }
             if self.take(&mut guard, now) {

@@ -133,7 +133,7 @@ impl Shared {
         self.tell_in_flight(&table);
         match refused {
             None => Ok(()),
-            Some(SubmitError::Full) => Err(Refusal::Full { limit: self.config.in_flight_limit }),
+            Some(SubmitError::Full | SubmitError::TooMany) => Err(Refusal::Full { limit: self.config.in_flight_limit }),
             Some(SubmitError::Closed) => Err(Refusal::Closed),
         }
     }
@@ -206,7 +206,7 @@ impl Shared {
                 EngineEvent::Refused { request, why, .. } => {
                     let Some(entry) = entries.remove(&request) else { continue };
                     counts.failed += u64::from(entry.delivery.is_some());
-                    end(entry.delivery, End::Refused(why));
+                    end(entry.delivery, End::Refused(why.to_string()));
                 }
                 EngineEvent::Notice { .. } | EngineEvent::ShiftDropped { .. } | EngineEvent::UnitLost { .. } => {
                     counts.news(&event);

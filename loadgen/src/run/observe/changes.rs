@@ -1,7 +1,7 @@
 //! Changes of the load and of what makes a request good: shown, marked in the charts, and recorded.
 
 use super::{Observer, rate};
-use crate::live::MarkKind;
+use crate::live::{MarkKind, Phase};
 use crate::recording::{LoadRecord, LoadState, RateRecord, Record, SloRecord};
 use crate::schedule::Shape;
 use crate::slo::Slo;
@@ -9,9 +9,6 @@ use crate::time::Micros;
 
 impl Observer {
     pub(super) fn load_changed(&mut self, at: Micros, state: LoadState, rps: f64, label: &str) {
-        if state == LoadState::Loading {
-            self.parts.rate_rps = rps;
-        }
         let (mark, text) = match state {
             LoadState::Loading => (Some(MarkKind::Load), format!("{} requests/s", rate(rps))),
             LoadState::Paused => (Some(MarkKind::Load), "paused".to_owned()),
@@ -19,6 +16,17 @@ impl Observer {
         };
         self.log.push(at, mark, label, text);
         self.record(&Record::Rate(RateRecord { at, state, rps }));
+    }
+
+    pub(super) fn rate_changed(&mut self, at: Micros, rps: f64) {
+        // It was accepted where it was asked for.
+        let taken = self.parts.rate.set(at, rps);
+        debug_assert!(taken.is_ok(), "{taken:?}");
+        if self.phase == Phase::Paused {
+            self.log.push(at, None, "", format!("{} requests/s once resumed", rate(rps)));
+        } else {
+            self.load_changed(at, LoadState::Loading, rps, &format!("{}/s", rate(rps)));
+        }
     }
 
     pub(super) fn reshaped(&mut self, at: Micros, shape: Shape) {
@@ -31,13 +39,13 @@ impl Observer {
         };
         let text = format!("{arrival} arrivals, isl {isl}, osl {osl}");
         self.log.push(at, Some(MarkKind::Load), short(&label), text);
-        self.record(&Record::Load(LoadRecord { at, arrival, isl, osl }));
+        self.record(&Record::Load(LoadRecord { at, shape }));
     }
 
     /// Earlier judgements stand.
     pub(super) fn judge_by(&mut self, at: Micros, slo: Option<Slo>) {
         self.parts.load.slo = slo;
-        self.aggregator.set_slo(slo);
+        self.aggregator.set_slo(at, slo);
         let text = slo.map_or_else(|| "no SLO: no request is good or bad".to_owned(), |slo| slo.to_string());
         self.log.push(at, Some(MarkKind::Slo), "SLO", text);
         self.record(&Record::Slo(SloRecord { at, slo }));

@@ -46,7 +46,7 @@ impl Observer {
             seed: load.seed,
             duration: load.duration,
             requests: load.requests,
-            rate_rps: parts.rate_rps,
+            rate_rps: parts.rate.planned_at(now),
             shape: self.shape,
             slo: load.slo,
             split: self.cluster.split,

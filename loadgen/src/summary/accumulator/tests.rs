@@ -6,8 +6,10 @@ use engine::cluster::How;
 
 use super::*;
 use crate::recording::{ClientUse, ShiftEnd};
+use crate::sample::Outcome;
 use crate::sample::ServerSide;
 use crate::sample::testing::{completed, failed, unanswered};
+use crate::slo::Slo;
 
 const SECOND: u64 = 1_000_000;
 
@@ -32,8 +34,15 @@ fn end() -> EndRecord {
     EndRecord {
         at: Micros(15 * SECOND),
         schedule_end: Micros(12 * SECOND),
-        requests: RequestCounts::default(),
-        client: ClientUse { cpu: Micros(SECOND / 2), cores: 2, rss_bytes: 45_000_000, dropped: 0, held_up: 0 },
+        requests: Counts::default(),
+        client: ClientUse {
+            cpu: Micros(SECOND / 2),
+            cores: 2,
+            rss_bytes: 45_000_000,
+            dropped: 0,
+            held_up: 0,
+            realtime: Some(false),
+        },
     }
 }
 
@@ -55,7 +64,36 @@ fn an_slo_that_comes_late_counts_nobody_before_it_as_bad() {
     accumulator.record(&Record::Slo(crate::recording::SloRecord { at: Micros(4 * SECOND), slo: SLO }));
     accumulator.record(&Record::Req(Box::new(completed(1, 5 * SECOND, 1000, &[]))));
     let summary = accumulator.finish(Some(&end()), None);
-    assert_eq!((summary.attainment, summary.goodput_rps), (Some(1.0), Some(0.1)));
+    assert_eq!((summary.attainment, summary.goodput_rps), (Some(1.0), Some(1.0 / 8.0)), "a request in 8 of 10 seconds");
+    assert_eq!(summary.slo_s, Some(8.0));
+    let text = summary.text(None);
+    assert!(text.contains("0.12 req/s   (100.0% of those due in the 8.0 s of 10.0 s in which an SLO stood"), "{text}");
+}
+
+#[test]
+fn an_slo_that_is_taken_away_leaves_the_goodput_of_its_time() {
+    let mut accumulator = Accumulator::new(&run(SLO));
+    let slow = completed(0, 3 * SECOND, 5 * SECOND, &[]);
+    let good = completed(1, 4 * SECOND, 1000, &[]);
+    accumulator.record(&Record::Req(Box::new(good)));
+    accumulator.record(&Record::Slo(crate::recording::SloRecord { at: Micros(7 * SECOND), slo: None }));
+    accumulator.record(&Record::Req(Box::new(slow)));
+    accumulator.record(&Record::Req(Box::new(completed(2, 9 * SECOND, 1000, &[]))));
+    let summary = accumulator.finish(Some(&end()), None);
+    assert_eq!((summary.goodput_rps, summary.slo_s), (Some(0.2), Some(5.0)), "from 2 s to 7 s");
+    assert_eq!(summary.attainment, Some(0.5), "the slow one was offered under the SLO, the last one was not");
+    assert_eq!(summary.slo, SLO.map(Bounds::from));
+}
+
+#[test]
+fn a_request_is_judged_by_the_slo_that_stood_when_it_ended() {
+    let mut accumulator = Accumulator::new(&run(SLO));
+    let strict = Slo { ttft: Some(Micros(1)), ..Slo::default() };
+    accumulator.record(&Record::Slo(crate::recording::SloRecord { at: Micros(4 * SECOND), slo: Some(strict) }));
+    accumulator.record(&Record::Req(Box::new(completed(0, 3 * SECOND, 1000, &[]))));
+    accumulator.record(&Record::Req(Box::new(completed(1, 4 * SECOND, 1000, &[]))));
+    let summary = accumulator.finish(Some(&end()), None);
+    assert_eq!((summary.attainment, summary.slo), (Some(0.5), Some(Bounds::from(strict))));
 }
 
 #[test]
@@ -83,7 +121,7 @@ fn goodput_is_good_requests_due_in_the_window_by_its_length() {
 #[test]
 fn without_an_slo_there_is_no_goodput() {
     let summary = summary(None, &[completed(0, 3 * SECOND, 1000, &[])]);
-    assert_eq!((summary.slo, summary.goodput_rps, summary.attainment), (None, None, None));
+    assert_eq!((summary.slo, summary.goodput_rps, summary.attainment, summary.slo_s), (None, None, None, None));
     assert_eq!(summary.offered_rps, Some(0.1));
 }
 
@@ -111,18 +149,6 @@ fn a_one_token_answer_counts_in_ttft_and_e2e_alone() {
     let summary = summary(SLO, &[completed(0, 3 * SECOND, 1000, &[])]);
     assert_eq!((summary.ttft_ms.n, summary.e2e_ms.n, summary.tpot_ms.n, summary.itl_ms.n), (1, 1, 0, 0));
     assert_eq!(summary.attainment, Some(1.0));
-}
-
-#[test]
-fn a_request_is_judged_by_the_slo_in_force_when_it_ends() {
-    let mut accumulator = Accumulator::new(&run(SLO));
-    let request = Record::Req(Box::new(completed(0, 3 * SECOND, SECOND / 4, &[])));
-    accumulator.record(&request);
-    let strict = Slo { ttft: Some(Micros(1)), ..Slo::default() };
-    accumulator.record(&Record::Slo(crate::recording::SloRecord { at: Micros(4 * SECOND), slo: Some(strict) }));
-    accumulator.record(&request);
-    let summary = accumulator.finish(Some(&end()), None);
-    assert_eq!((summary.attainment, summary.slo), (Some(0.5), Some(Bounds::from(strict))));
 }
 
 #[test]
@@ -190,8 +216,8 @@ fn the_keys_stand_in_the_order_that_scripts_rely_on() {
         r#""e2e_ms":{"mean":300.0,"p50":300.0,"p90":300.0,"p95":300.0,"p99":300.0,"max":300.0,"n":1},"#,
         r#""lag_ms":{"mean":0.0,"p50":0.0,"p90":0.0,"p95":0.0,"p99":0.0,"max":0.0,"n":1},"#,
         r#""window":{"from_s":2.0,"to_s":12.0},"#,
-        r#""client":{"verdict":"ok","cpu_s":0.5,"rss_mb":45.0,"dropped":0},"#,
-        r#""shifts":[],"recording":"run.jsonl.zst","incomplete":false}"#,
+        r#""client":{"verdict":"ok","cpu_s":0.5,"rss_mb":45.0,"dropped":0,"realtime":false},"#,
+        r#""shifts":[],"recording":"run.jsonl.zst","incomplete":false,"slo_s":10.0}"#,
     );
     assert_eq!(serde_json::to_string(&summary).expect("JSON"), expected);
 }
@@ -214,7 +240,7 @@ throughput   10.0 prompt tokens/s  0.30 output tokens/s
 ttft  p50 250  p95 250  p99 250 ms      tpot  p50 18.9  p95 18.9  p99 18.9 ms
 itl   p50 18.9  p95 18.9  p99 18.9 ms   e2e   p50 288  p95 288  p99 288 ms
 shifts       1  (2P2D -> 1P3D at 01:48 by drain: drained 210 ms, took 260 ms, lost 0)
-client       ok  lag p99 0.00 ms  cpu 0.5 s  rss 45 MB  drop 0
+client       ok  lag p99 0.00 ms  cpu 0.5 s  rss 45 MB  drop 0  not in the real-time class
 recording    run.jsonl.zst  (2 requests, 5.1 MB, complete)
 ";
     assert_eq!(summary.text(Some(5_100_000)), expected);
