@@ -2,15 +2,15 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::hub::{Answer, End, Part};
-use super::text::{Delta, Finish, Transcript};
+use super::hub::{Answer, End, Part, Token};
+use super::text::{Finish, Transcript};
 use crate::cluster::FinishReason;
 
 /// What a choice yields, in this order: its tokens, then one end or failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A token came, with or without text.
-    Delta(Delta),
+    /// A token came, and whether it was the last. The text that it added has been appended.
+    Token(Token, Option<Finish>),
     /// It is complete.
     Done,
     /// It ended before its time.
@@ -59,8 +59,8 @@ impl Choice {
         self.cached_tokens
     }
 
-    /// The next step; `None` after the last.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
+    /// The next step; `None` after the last. The text of a token, often none, is appended to `text`.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>, text: &mut String) -> Poll<Option<Step>> {
         if self.finish.is_some_and(|finish| !self.engine_ends(finish))
             && let Some(answer) = self.answer.take()
         {
@@ -71,9 +71,8 @@ impl Choice {
         let step = match ready!(answer.poll_next(context)) {
             Some(Part::Token(token)) => {
                 debug_assert!(self.finish.is_none(), "the engine ends an answer where its text ends");
-                let delta = self.transcript.push(token.token);
-                self.finish = delta.finish;
-                return Poll::Ready(Some(Step::Delta(delta)));
+                self.finish = self.transcript.push(token.token, text);
+                return Poll::Ready(Some(Step::Token(token, self.finish)));
             }
             Some(Part::End(end)) => self.ended(&end),
             None => Step::Failed(Failure::Lost),

@@ -17,5 +17,5 @@ mod wire;
 
 pub(super) use ask::{Ask, Endpoint, Planned};
 pub(super) use error::ApiError;
-pub(super) use reply::{Reply, Usage};
+pub(super) use reply::{Heading, Piece, Reply, Usage, Written};
 pub(super) use text::Text;

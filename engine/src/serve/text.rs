@@ -11,4 +11,4 @@ mod decoder;
 mod stops;
 mod transcript;
 
-pub(super) use transcript::{Delta, Finish, Transcript, Until};
+pub(super) use transcript::{Finish, Transcript, Until};

@@ -145,6 +145,46 @@ fn a_streamed_chat_says_who_speaks_and_ends_with_its_usage() {
 }
 
 #[test]
+fn token_ids_are_told_to_whoever_wants_them() {
+    let world = World::new();
+    let completion = json!({ "prompt": [[104, 105], [106]], "max_tokens": 3, "return_token_ids": true });
+    let whole = post(world.address, "/v1/completions", &body(&completion)).json();
+    for (index, prompt) in [json!([104, 105]), json!([106])].iter().enumerate() {
+        let choice = &whole["choices"][index];
+        assert_eq!((&choice["token_ids"], &choice["prompt_token_ids"]), (&json!([97, 98, 99]), prompt));
+    }
+    let mut streamed = completion;
+    streamed["stream"] = json!(true);
+    let (events, done) = post(world.address, "/v1/completions", &body(&streamed)).events();
+    assert!(done);
+    for (index, prompt) in [json!([104, 105]), json!([106])].iter().enumerate() {
+        let own: Vec<&Value> =
+            events.iter().map(|event| &event["choices"][0]).filter(|choice| choice["index"] == index).collect();
+        let ids: Vec<&Value> = own.iter().map(|choice| &choice["token_ids"]).collect();
+        assert_eq!(ids, [&json!([97]), &json!([98]), &json!([99])]);
+        assert_eq!(own[0]["prompt_token_ids"], *prompt);
+        assert!(own[1..].iter().all(|choice| choice.get("prompt_token_ids").is_none()));
+    }
+    // The token that stopped an answer is one of its tokens, though not of its text; a chat's prompt stands beside its
+    // choices.
+    let mut chat = json!({
+        "model": MODEL, "messages": [{ "role": "user", "content": "x" }], "temperature": 0, "stop_token_ids": [98],
+        "return_token_ids": true
+    });
+    let prompt = json!("user=x;".as_bytes());
+    let whole = post(world.address, "/v1/chat/completions", &chat).json();
+    assert_eq!((&whole["prompt_token_ids"], &whole["choices"][0]["token_ids"]), (&prompt, &json!([97, 98])));
+    assert_eq!(whole["choices"][0]["message"]["content"], "a");
+    chat["stream"] = json!(true);
+    let (events, _) = post(world.address, "/v1/chat/completions", &chat).events();
+    assert_eq!((&events[0]["prompt_token_ids"], &events[1]["choices"][0]["token_ids"]), (&prompt, &json!([98])));
+    assert!(events[1].get("prompt_token_ids").is_none());
+    // Nobody else sees any.
+    let plain = post(world.address, "/v1/completions", &body(&json!({ "max_tokens": 1 }))).body;
+    assert!(!plain.contains("token_ids"), "{plain}");
+}
+
+#[test]
 fn the_prefix_cache_shows_in_the_usage() {
     let world = World::new();
     let more = json!({ "prompt": "x".repeat(64), "max_tokens": 2 });

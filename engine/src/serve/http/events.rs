@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 
 use crate::serve::choice::{Choice, Step};
-use crate::serve::openai::{ApiError, Reply, Usage, sse};
+use crate::serve::openai::{ApiError, Piece, Reply, Usage, sse};
 
 /// Bytes after which a frame is sent even if there is more.
 const FRAME: usize = 16 * 1024;
@@ -23,6 +23,8 @@ pub(super) struct Events {
     choices: Vec<Stream>,
     /// The usage so far, where the client wants it in the end.
     usage: Option<Usage>,
+    /// The text of one token; kept for its memory.
+    text: String,
     over: bool,
 }
 
@@ -36,22 +38,24 @@ struct Stream {
 impl Events {
     pub(super) fn new(reply: Reply, choices: Vec<Choice>, usage: Option<Usage>) -> Self {
         let stream = |choice| Stream { choice, begun: false, over: false };
-        Self { reply, choices: choices.into_iter().map(stream).collect(), usage, over: false }
+        Self { reply, choices: choices.into_iter().map(stream).collect(), usage, text: String::new(), over: false }
     }
 
     /// Appends what is there; `true` when nothing more will come.
-    fn pull(&mut self, context: &mut Context<'_>, out: &mut String) -> bool {
+    fn pull(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> bool {
         for (index, stream) in self.choices.iter_mut().enumerate() {
             while !stream.over && out.len() < FRAME {
-                match stream.choice.poll_next(context) {
+                self.text.clear();
+                match stream.choice.poll_next(context, &mut self.text) {
                     Poll::Pending => break,
-                    Poll::Ready(Some(Step::Delta(delta))) => {
-                        sse::push(&self.reply.piece(index, &delta.text, !stream.begun, delta.finish), out);
+                    Poll::Ready(Some(Step::Token(token, finish))) => {
+                        let (text, first) = (self.text.as_str(), !stream.begun);
+                        self.reply.piece(Piece { index, text, first, finish, token: token.token }, out);
                         stream.begun = true;
                     }
                     Poll::Ready(Some(Step::Failed(failure))) => {
                         sse::push(&ApiError::from(failure).body(), out);
-                        out.push_str(sse::DONE);
+                        out.extend_from_slice(sse::DONE);
                         return true;
                     }
                     Poll::Ready(Some(Step::Done) | None) => {
@@ -68,9 +72,9 @@ impl Events {
             return false;
         }
         if let Some(usage) = self.usage {
-            sse::push(&self.reply.usage_piece(usage), out);
+            self.reply.usage(usage, out);
         }
-        out.push_str(sse::DONE);
+        out.extend_from_slice(sse::DONE);
         true
     }
 }
@@ -83,7 +87,7 @@ impl Body for Events {
         if self.over {
             return Poll::Ready(None);
         }
-        let mut out = String::new();
+        let mut out = Vec::new();
         if self.pull(cx, &mut out) {
             self.over = true;
             self.choices.clear();

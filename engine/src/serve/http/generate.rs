@@ -18,8 +18,8 @@ use super::routes::Served;
 use crate::clock::unix_seconds;
 use crate::serve::choice::{Choice, Step};
 use crate::serve::hub::Refusal;
-use crate::serve::openai::{ApiError, Ask, Endpoint, Planned, Reply, Usage};
-use crate::serve::text::{Finish, Transcript};
+use crate::serve::openai::{ApiError, Ask, Endpoint, Heading, Planned, Reply, Usage, Written};
+use crate::serve::text::Transcript;
 
 /// Bodies up to this size are parsed and tokenized where they are read; larger ones where nobody waits behind them.
 const SMALL_BODY: usize = 8 * 1024;
@@ -57,14 +57,15 @@ async fn generate(
         prepared.map_err(|_| ApiError::stopping())??
     };
     let Prepared { planned, stream, include_usage } = prepared;
-    let Planned { generations, untils, engine_stops, prompt_tokens } = planned;
+    let Planned { generations, untils, engine_stops, prompt_tokens, prompts } = planned;
     let answers = served.hub.generate(generations)?;
     let choices = answers.into_iter().zip(untils).map(|(answer, until)| {
         let transcript = Transcript::new(Arc::clone(&served.model.text), until);
         Choice::new(answer, transcript, engine_stops)
     });
     let choices = choices.collect();
-    let reply = Reply::new(endpoint, &number.to_string(), unix_seconds(), served.model.name.clone(), include_usage);
+    let (created, model) = (unix_seconds(), served.model.name.clone());
+    let reply = Reply::new(Heading { endpoint, number, created, model, include_usage, prompts });
     let usage = Usage { prompt: prompt_tokens, ..Usage::default() };
     if !stream {
         return Ok(respond::with(StatusCode::OK, JSON, whole(choices, &reply, usage).await?));
@@ -86,17 +87,17 @@ fn prepare(served: &Served, endpoint: Endpoint, body: &Bytes, number: u64) -> Re
 }
 
 /// Waits for all choices and puts them together. They are read in turn, all of them, so that none falls behind.
-async fn whole(mut choices: Vec<Choice>, reply: &Reply, mut usage: Usage) -> Result<String, ApiError> {
-    let mut texts: Vec<(String, Option<Finish>)> = vec![(String::new(), None); choices.len()];
+async fn whole(mut choices: Vec<Choice>, reply: &Reply, mut usage: Usage) -> Result<Vec<u8>, ApiError> {
+    let mut all = vec![Written::default(); choices.len()];
     let mut over = vec![false; choices.len()];
     poll_fn(|context| {
-        for ((choice, (text, finish)), over) in choices.iter_mut().zip(&mut texts).zip(&mut over) {
+        for ((choice, written), over) in choices.iter_mut().zip(&mut all).zip(&mut over) {
             while !*over {
-                match choice.poll_next(context) {
+                match choice.poll_next(context, &mut written.text) {
                     Poll::Pending => break,
-                    Poll::Ready(Some(Step::Delta(delta))) => {
-                        text.push_str(&delta.text);
-                        *finish = delta.finish;
+                    Poll::Ready(Some(Step::Token(token, finish))) => {
+                        written.tokens.push(token.token);
+                        written.finish = finish;
                     }
                     Poll::Ready(Some(Step::Failed(failure))) => {
                         return Poll::Ready(Err(ApiError::from(failure)));
@@ -112,5 +113,5 @@ async fn whole(mut choices: Vec<Choice>, reply: &Reply, mut usage: Usage) -> Res
         usage.completion += u64::from(choice.tokens());
         usage.cached += u64::from(choice.cached_tokens().unwrap_or(0));
     }
-    Ok(reply.whole(&texts, usage))
+    Ok(reply.whole(&all, usage))
 }

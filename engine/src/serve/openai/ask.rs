@@ -43,6 +43,7 @@ pub(in crate::serve) struct Ask {
     seed: Option<u64>,
     stop_texts: Vec<String>,
     stop_tokens: Vec<u32>,
+    return_token_ids: bool,
     /// Whether the answer is streamed.
     pub(in crate::serve) stream: bool,
     /// Whether a stream ends with its usage.
@@ -60,6 +61,8 @@ pub(in crate::serve) struct Planned {
     pub(in crate::serve) engine_stops: bool,
     /// Tokens of all prompts.
     pub(in crate::serve) prompt_tokens: u64,
+    /// The prompt of each answer, where the client wants to see token ids.
+    pub(in crate::serve) prompts: Option<Vec<Arc<[u32]>>>,
 }
 
 impl Ask {
@@ -101,6 +104,7 @@ impl Ask {
             seed: wire.seed.map(i64::cast_unsigned),
             stop_texts,
             stop_tokens,
+            return_token_ids: wire.return_token_ids.unwrap_or(false),
             stream,
             include_usage: wire.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
         })
@@ -119,7 +123,9 @@ impl Ask {
         }
         let stop: Arc<[u32]> = stop.into();
         let engine_stops = self.min_tokens <= 1;
-        let mut planned = Planned { generations: Vec::new(), untils: Vec::new(), engine_stops, prompt_tokens: 0 };
+        let prompts = self.return_token_ids.then(Vec::new);
+        let mut planned =
+            Planned { generations: Vec::new(), untils: Vec::new(), engine_stops, prompt_tokens: 0, prompts };
         for (prompt, at) in self.text.tokens(model).zip(0_u64..) {
             let prompt = prompt?;
             let tokens = answer_tokens(self.endpoint, prompt.len(), self.max_tokens, model.context_tokens)?;
@@ -139,6 +145,9 @@ impl Ask {
                 };
                 let stop_in_engine = if engine_stops { Arc::clone(&stop) } else { Arc::default() };
                 let prompt = Arc::clone(&prompt);
+                if let Some(prompts) = &mut planned.prompts {
+                    prompts.push(Arc::clone(&prompt));
+                }
                 planned.generations.push(Generation { prompt, output_tokens: tokens, sampling, stop: stop_in_engine });
                 planned.untils.push(Until {
                     tokens,

@@ -1,14 +1,18 @@
 //! Server-sent events (HTML standard, 9.2), as far as the protocol uses them.
 
+/// What stands before the JSON of an event, which has no line breaks of its own: JSON escapes those in its texts.
+pub(super) const BEGIN: &[u8] = b"data: ";
+/// What stands after it.
+pub(super) const END: &[u8] = b"\n\n";
 /// What ends a stream.
-pub(in crate::serve) const DONE: &str = "data: [DONE]\n\n";
+pub(in crate::serve) const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// Appends one event. `json` has no line breaks of its own: JSON escapes those in its texts.
-pub(in crate::serve) fn push(json: &str, out: &mut String) {
+/// Appends one event.
+pub(in crate::serve) fn push(json: &str, out: &mut Vec<u8>) {
     debug_assert!(!json.contains(['\n', '\r']), "an event is one line");
-    out.push_str("data: ");
-    out.push_str(json);
-    out.push_str("\n\n");
+    out.extend_from_slice(BEGIN);
+    out.extend_from_slice(json.as_bytes());
+    out.extend_from_slice(END);
 }
 
 #[cfg(test)]
@@ -21,8 +25,9 @@ mod tests {
         #[test]
         fn an_event_is_one_line_whatever_the_text(text in "(.|\n|\r){0,40}") {
             let json = serde_json::to_string(&text).expect("JSON");
-            let mut out = String::new();
+            let mut out = Vec::new();
             push(&json, &mut out);
+            let out = String::from_utf8(out).expect("text");
             let data = out.strip_prefix("data: ").and_then(|rest| rest.strip_suffix("\n\n")).expect("an event");
             prop_assert!(!data.contains(['\n', '\r']));
             prop_assert_eq!(serde_json::from_str::<String>(data).expect("JSON"), text);

@@ -31,20 +31,13 @@ pub(in crate::serve) enum Finish {
     Length,
 }
 
-/// What a token added.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::serve) struct Delta {
-    /// Text, often none.
-    pub(in crate::serve) text: String,
-    /// The end, when this was the last token.
-    pub(in crate::serve) finish: Option<Finish>,
-}
-
 /// Turns the tokens of one answer into text.
 #[derive(Debug)]
 pub(in crate::serve) struct Transcript {
     decoder: Decoder,
     stops: StopMatcher,
+    /// Text of the last token that has not gone through the stop strings yet; kept for its memory.
+    decoded: String,
     stop_tokens: Arc<[u32]>,
     most: u32,
     least: u32,
@@ -56,6 +49,7 @@ impl Transcript {
         Self {
             decoder: Decoder::new(model),
             stops: StopMatcher::new(until.stop_texts),
+            decoded: String::new(),
             stop_tokens: until.stop_tokens,
             most: until.tokens,
             least: until.min_tokens,
@@ -68,29 +62,29 @@ impl Transcript {
         self.tokens
     }
 
-    /// Takes a token. After one that finished the answer no other may come.
-    pub(in crate::serve) fn push(&mut self, token: u32) -> Delta {
+    /// Takes a token, appends the text that it adds to `text`, often none, and says how the answer ended if this was its
+    /// last token. After that no other may come.
+    pub(in crate::serve) fn push(&mut self, token: u32, text: &mut String) -> Option<Finish> {
         self.tokens += 1;
-        let mut delta = Delta::default();
-        let mut decoded = String::new();
-        if self.tokens >= self.least && self.stop_tokens.contains(&token) {
-            delta.finish = Some(Finish::StopToken);
+        self.decoded.clear();
+        let mut finish = if self.tokens >= self.least && self.stop_tokens.contains(&token) {
+            Some(Finish::StopToken)
         } else {
-            self.decoder.push(token, &mut decoded);
-            delta.finish = (self.tokens >= self.most).then_some(Finish::Length);
-        }
-        if delta.finish.is_some() {
-            self.decoder.finish(&mut decoded);
+            self.decoder.push(token, &mut self.decoded);
+            (self.tokens >= self.most).then_some(Finish::Length)
+        };
+        if finish.is_some() {
+            self.decoder.finish(&mut self.decoded);
         }
         if self.tokens < self.least {
-            delta.text = decoded;
-        } else if self.stops.push(&decoded, &mut delta.text) {
-            delta.finish = Some(Finish::StopText);
+            text.push_str(&self.decoded);
+        } else if self.stops.push(&self.decoded, text) {
+            finish = Some(Finish::StopText);
         }
-        if delta.finish.is_some() {
-            self.stops.finish(&mut delta.text);
+        if finish.is_some() {
+            self.stops.finish(text);
         }
-        delta
+        finish
     }
 }
 
@@ -108,10 +102,9 @@ mod tests {
     fn run(mut transcript: Transcript, text: &str) -> (String, u32, Option<Finish>) {
         let mut whole = String::new();
         for byte in text.bytes() {
-            let delta = transcript.push(u32::from(byte));
-            whole += &delta.text;
-            if delta.finish.is_some() {
-                return (whole, transcript.tokens(), delta.finish);
+            let finish = transcript.push(u32::from(byte), &mut whole);
+            if finish.is_some() {
+                return (whole, transcript.tokens(), finish);
             }
         }
         (whole, transcript.tokens(), None)
