@@ -91,6 +91,15 @@ pub(super) struct Parts {
     pub(super) client: Arc<ClientSide>,
 }
 
+/// How much may be under way.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    in_flight: usize,
+    inbox: usize,
+    /// How long a request may take.
+    timeout: Duration,
+}
+
 /// A runtime for [`connect`], on which a target can be asked about itself first.
 ///
 /// # Errors
@@ -106,17 +115,20 @@ pub(super) fn runtime() -> io::Result<Runtime> {
 /// # Errors
 /// When the thread cannot be started.
 pub(super) fn connect<P: Protocol>(runtime: Runtime, protocol: P, timeout: Duration) -> io::Result<Parts> {
-    let limit = files::sockets().min(IN_FLIGHT);
+    connect_within(runtime, protocol, Limits { in_flight: files::sockets().min(IN_FLIGHT), inbox: INBOX, timeout })
+}
+
+fn connect_within<P: Protocol>(runtime: Runtime, protocol: P, limits: Limits) -> io::Result<Parts> {
     let client = Arc::new(ClientSide::default());
     let clock = SharedClock::new();
-    let inbox = Arc::new(Inbox::new(INBOX, Arc::clone(&client)));
+    let inbox = Arc::new(Inbox::new(limits.inbox, Arc::clone(&client)));
     let in_flight = Arc::new(AtomicUsize::new(0));
     let cancels = Arc::new(Cancels::default());
-    let (sender, queue) = mpsc::channel(limit);
+    let (sender, queue) = mpsc::channel(limits.in_flight);
     let thread = Thread {
         protocol: Arc::new(protocol),
         queue,
-        timeout,
+        timeout: limits.timeout,
         cancels: Arc::clone(&cancels),
         inbox: Arc::clone(&inbox),
         in_flight: Arc::clone(&in_flight),
@@ -125,7 +137,7 @@ pub(super) fn connect<P: Protocol>(runtime: Runtime, protocol: P, timeout: Durat
     };
     std::thread::Builder::new().name("remote".to_owned()).spawn(move || thread.run(runtime))?;
     Ok(Parts {
-        target: Arc::new(Remote { queue: sender, in_flight, limit, cancels }),
+        target: Arc::new(Remote { queue: sender, in_flight, limit: limits.in_flight, cancels }),
         events: Box::new(RemoteEvents { inbox, clock }),
         client,
     })
@@ -181,3 +193,6 @@ impl TargetEvents for RemoteEvents {
         self.inbox.drain(into, wait)
     }
 }
+
+#[cfg(test)]
+mod tests;

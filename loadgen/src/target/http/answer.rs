@@ -198,3 +198,6 @@ impl State<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

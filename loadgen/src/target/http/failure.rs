@@ -1,6 +1,7 @@
 //! What went wrong, in the words of outcomes.
 
 use std::error::Error;
+use std::io::ErrorKind;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,12 +42,11 @@ pub(super) fn of_status(status: u16, body: &[u8], key: Option<&ApiKey>) -> Outco
 fn is_garbage(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<hyper::Error>() {
-            return error.is_parse();
-        }
-        // How the sizes of chunks are complained about.
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData);
+        // The second is how wrong chunks of a body are told.
+        let parse = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if parse || matches!(io, Some(ErrorKind::InvalidInput | ErrorKind::InvalidData)) {
+            return true;
         }
         source = error.source();
     }

@@ -87,9 +87,7 @@ impl<P: Protocol> Thread<P> {
             tokio::select! {
                 dispatch = self.queue.recv() => {
                     let Some(dispatch) = dispatch else { return };
-                    let given_up = Arc::new(Notify::new());
-                    running.insert(dispatch.index, Arc::clone(&given_up));
-                    tasks.spawn(self.task(dispatch, given_up));
+                    self.begin(dispatch, &mut tasks, &mut running);
                 }
                 Some(done) = tasks.join_next() => match done {
                     Ok(index) => _ = running.remove(&index),
@@ -97,6 +95,10 @@ impl<P: Protocol> Thread<P> {
                     Err(_) => return,
                 },
                 asked = self.cancels.next() => {
+                    // What was handed over before it was to be given up has begun then.
+                    while let Ok(dispatch) = self.queue.try_recv() {
+                        self.begin(dispatch, &mut tasks, &mut running);
+                    }
                     for given_up in asked.iter().filter_map(|index| running.get(index)) {
                         given_up.notify_one();
                     }
@@ -104,6 +106,12 @@ impl<P: Protocol> Thread<P> {
                 _ = charging.tick() => self.client.charge(),
             }
         }
+    }
+
+    fn begin(&self, dispatch: Dispatch, tasks: &mut JoinSet<u64>, running: &mut HashMap<u64, Arc<Notify>>) {
+        let given_up = Arc::new(Notify::new());
+        running.insert(dispatch.index, Arc::clone(&given_up));
+        tasks.spawn(self.task(dispatch, given_up));
     }
 
     /// One request from its dispatch to its end.

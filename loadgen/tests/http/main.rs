@@ -1,0 +1,9 @@
+//! Servers over HTTP as targets: every outcome, whole runs, and our own server's answers against the embedded engine's.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod client;
+mod outcomes;
+mod own;
+mod runs;
+mod server;
