@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `cluster` decides everything about scheduling and knows neither threads nor time; `executor` computes whole steps and
-//! decides nothing; `drive` joins the two. `serve` is how others reach a driven engine.
+//! decides nothing; `drive` joins the two. `serve` is how others reach a driven engine, `remote` how we reach one of theirs.
 
 pub mod block_hash;
 pub mod clock;
@@ -15,5 +15,7 @@ pub mod cluster;
 pub mod drive;
 pub mod executor;
 pub mod model;
+pub mod remote;
 pub mod serve;
 pub mod units;
+mod wire;

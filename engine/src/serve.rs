@@ -1,15 +1,17 @@
 //! Serving an engine to the outside.
 //!
 //! ```text
-//!   wall engine ── events ──► hub (one thread) ──► bounded buffer of each answer ──► http, or any other transport
+//!   wall engine ── events ──► hub (one thread) ──► bounded buffer of each answer ──► http, grpc
 //!        ▲                     │ ▲
 //!        └── submit, cancel ───┘ └── generate, stop or drop of an answer
 //! ```
 //!
 //! [`hub`] knows no transport: it admits requests, gives each consumer its tokens and cancels what nobody reads any more.
-//! `text` turns tokens into text as they come. [`http`] is the OpenAI protocol over both.
+//! `text` turns tokens into text as they come. [`http`] is the OpenAI protocol over both, [`grpc`] control and generation in token
+//! ids.
 
 mod choice;
+pub mod grpc;
 mod histogram;
 pub mod http;
 pub mod hub;

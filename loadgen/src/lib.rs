@@ -7,11 +7,15 @@
 
 pub mod arrival;
 pub mod clock;
+pub mod diagnose;
+pub mod fold;
 pub mod live;
 pub mod measure;
+pub mod playback;
 pub mod profile;
 mod random;
 pub mod recording;
+pub mod request;
 pub mod run;
 pub mod sample;
 pub mod schedule;

@@ -8,7 +8,9 @@ use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
 use serde::{Deserialize, Serialize};
 
-use crate::measure::SlotHistogram;
+use crate::diagnose::Diagnosis;
+use crate::measure::{MeanStages, SlotHistogram, StageHistogram};
+use crate::request::Slowest;
 use crate::sample::Outcome;
 use crate::schedule::Shape;
 use crate::slo::Slo;
@@ -108,6 +110,10 @@ pub struct Slot {
     pub ttft_values: Arc<SlotHistogram>,
     /// Each TPOT of requests completed in it, in microseconds.
     pub tpot_values: Arc<SlotHistogram>,
+    /// What the stages of those TTFTs took, by the length of the TTFT.
+    pub stages: Arc<StageHistogram>,
+    /// The slowest requests that ended in it, a few.
+    pub slowest: Arc<Slowest>,
     /// The run at the end of the slot, without history and events; `None` when nobody looked. See [`Snapshot::at`].
     pub then: Option<Arc<Snapshot>>,
 }
@@ -125,14 +131,42 @@ pub struct Recent {
     pub attainment: Option<f64>,
     /// Requests due per second.
     pub offered_rps: f64,
+    /// Requests completed in the window.
+    pub completed: u64,
+    /// Requests in flight at its end, less those at its start.
+    pub growth: i64,
     /// Prompt tokens computed per second.
     pub input_tps: f64,
     /// Tokens received per second.
     pub output_tps: f64,
+    /// The same over the window before.
+    pub output_before_tps: Option<f64>,
     /// TTFT.
     pub ttft: Percentiles,
     /// TPOT.
     pub tpot: Percentiles,
+    /// Where the time of those TTFTs went.
+    pub stages: TtftStages,
+}
+
+/// Where TTFT goes: what its stages take on average, of all requests and of the slow ones. All `None` without requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TtftStages {
+    /// Of all requests.
+    pub all: Option<MeanStages>,
+    /// Of those about as fast as the median.
+    pub p50: Option<MeanStages>,
+    /// Of those at the 95th percentile and above.
+    pub p95: Option<MeanStages>,
+    /// Of those at the 99th percentile and above.
+    pub p99: Option<MeanStages>,
+}
+
+impl TtftStages {
+    /// From what was counted.
+    pub fn of(histogram: &StageHistogram) -> Self {
+        Self { all: histogram.all(), p50: histogram.at(0.5), p95: histogram.from(0.95), p99: histogram.from(0.99) }
+    }
 }
 
 /// One unit as last observed.
@@ -212,15 +246,6 @@ pub struct Outage {
     pub error: String,
 }
 
-/// Which side limits the cluster, with the figures it was told from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Limiting {
-    /// `prefill`, `decode`, `kv`, `hand-off` or `none`.
-    pub side: &'static str,
-    /// One sentence with the figures.
-    pub why: String,
-}
-
 /// The tool's own condition.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
@@ -281,8 +306,8 @@ pub struct Snapshot {
     pub shifts: Vec<ShiftView>,
     /// Errors since the last request that completed, while there are any.
     pub outage: Option<Outage>,
-    /// Which side limits.
-    pub limiting: Limiting,
+    /// What limits, and the figures that say so.
+    pub diagnosis: Diagnosis,
     /// The tool's own condition.
     pub health: Health,
 }
@@ -309,7 +334,7 @@ impl Snapshot {
             events: Arc::default(),
             shifts: Vec::new(),
             outage: None,
-            limiting: Limiting { side: "none", why: String::new() },
+            diagnosis: Diagnosis::default(),
             health: Health::default(),
         }
     }

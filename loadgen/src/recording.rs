@@ -1,7 +1,7 @@
 //! Recordings: what a run was, and everything that happened in it, in one file that many tools can read.
 //!
 //! A recording is JSON lines in independent zstd frames. The first line is the `run` record, the last one the `end` record;
-//! between them stand `req`, `unit`, `shift`, `rate`, `slo` and `lag` records in the order in which they became known.
+//! between them stand `req`, `unit`, `shift`, `rate` and other records in the order in which they became known.
 //! `recordings/README.md` is the reference of the format.
 //!
 //! ```text
@@ -25,7 +25,8 @@ mod writer;
 pub use error::{ReadError, WriteError};
 pub use name::{default_name, rfc3339};
 pub use observed::{
-    LagRecord, LoadRecord, LoadState, RateRecord, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
+    LagRecord, LoadRecord, LoadState, NoteRecord, RateRecord, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
+    WaitingRecord, WaitingShift,
 };
 pub use reader::{Incomplete, Reader};
 pub use record::Record;

@@ -8,9 +8,7 @@
 //!
 //! The pacing thread waits for nobody. What the others cannot take in time is counted, shown and recorded.
 
-mod events;
 mod in_flight;
-mod limiting;
 mod memory;
 mod meters;
 mod notes;
@@ -163,8 +161,6 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     };
     let parts = observe::Parts {
         clock,
-        load,
-        info,
         run,
         target,
         events,
@@ -176,7 +172,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         dropped,
         abort: Arc::clone(&abort),
         orders: orders.clone(),
-        rate: schedule.rate().clone(),
+        rate_rps: schedule.rate().at(crate::time::Micros::ZERO),
     };
     let (observer, snapshots) = observe::Observer::new(parts);
     let pacing = std::thread::Builder::new().name("pace".to_owned()).spawn(move || pacer.run())?;

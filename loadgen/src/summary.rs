@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use accumulator::Accumulator;
 pub use statistics::Statistics;
 
-use crate::live::Counts;
+use crate::live::{Counts, Percentiles, Recent};
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -74,6 +74,26 @@ pub struct Summary {
     pub incomplete: bool,
     /// Seconds of the window in which an SLO stood: all of it, unless it came or went during the run; `None` without an SLO.
     pub slo_s: Option<f64>,
+}
+
+impl Summary {
+    /// The same figures in the shape of the recent ones of a screen, over the window of the summary.
+    pub fn whole_run(&self) -> Recent {
+        let micros = |ms: Option<f64>| ms.map(|ms| Micros::from_secs_f64(ms / 1e3));
+        let percentiles =
+            |of: &Statistics| Percentiles { p50: micros(of.p50), p95: micros(of.p95), p99: micros(of.p99) };
+        Recent {
+            window: Micros::from_secs_f64(self.window.to_s - self.window.from_s),
+            goodput_rps: self.goodput_rps,
+            attainment: self.attainment,
+            offered_rps: self.offered_rps.unwrap_or(0.0),
+            input_tps: self.input_tps.unwrap_or(0.0),
+            output_tps: self.output_tps.unwrap_or(0.0),
+            ttft: percentiles(&self.ttft_ms),
+            tpot: percentiles(&self.tpot_ms),
+            ..Recent::default()
+        }
+    }
 }
 
 /// Prompt tokens looked up in prefix caches, and found there; `None` when the target does not say.

@@ -4,7 +4,7 @@ mod table;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::model::{Model, Overlay};
+use crate::model::{Model, Overlay, Source};
 
 pub use table::TABLE;
 
@@ -29,6 +29,18 @@ pub enum Action {
     Freeze,
     /// Move the cursor by this many steps on the time axis, into the past when negative.
     Scrub(i8),
+    /// Play the recording, or stop.
+    Play,
+    /// Play it slower.
+    Slower,
+    /// Play it faster.
+    Faster,
+    /// Move the cursor by this many seconds, into the past when negative.
+    Seek(i8),
+    /// Put the cursor at so many tenths of the run.
+    Tenth(u8),
+    /// Open the form of an instant.
+    Goto,
     /// Put the cursor at the start of what is known.
     Oldest,
     /// Take the cursor away: back to what is new.
@@ -101,8 +113,12 @@ impl Action {
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The live screen, nothing open.
+    /// The screen over a run that goes on, nothing open.
     Live,
+    /// The screen over a recording, nothing open.
+    View,
+    /// Both of them.
+    Screen,
     /// The shift dialog.
     Shift,
     /// The command palette.
@@ -121,12 +137,20 @@ impl Place {
     /// Where the operator is.
     pub fn of(model: &Model) -> Self {
         match model.overlay {
-            Overlay::None => Self::Live,
+            Overlay::None => Self::screen(model),
             Overlay::Help(_) => Self::Help,
             Overlay::Quit => Self::Quit,
             Overlay::Shift(_) => Self::Shift,
             Overlay::Palette(_) => Self::Palette,
             Overlay::Form(_) => Self::Form,
+        }
+    }
+
+    /// The screen itself, whatever is open on it.
+    pub fn screen(model: &Model) -> Self {
+        match model.source {
+            Source::Live => Self::Live,
+            Source::Recording(_) => Self::View,
         }
     }
 
@@ -136,7 +160,7 @@ impl Place {
     }
 
     fn covers(self, other: Self) -> bool {
-        self == other || self == Self::Anywhere
+        self == other || self == Self::Anywhere || (self == Self::Screen && matches!(other, Self::Live | Self::View))
     }
 }
 
@@ -210,12 +234,13 @@ impl Binding {
     }
 }
 
-/// What `key` does at `place`.
+/// What `key` does at `place`. Over a recording, a key that would change a live run is told why it does not.
 pub fn lookup(place: Place, key: &KeyEvent) -> Option<Action> {
-    TABLE
-        .iter()
-        .find(|row| row.place.covers(place) && row.chords.iter().any(|chord| chord.matches(key)))
-        .map(|row| row.action)
+    let typed = |row: &&Binding| row.chords.iter().any(|chord| chord.matches(key));
+    let at = |place: Place| TABLE.iter().filter(move |row| row.place.covers(place));
+    let elsewhere = || at(Place::Live).find(|row| row.action.changes_the_run() && typed(row));
+    let row = at(place).find(typed).or_else(|| (place == Place::View).then(elsewhere).flatten());
+    row.map(|row| row.action)
 }
 
 /// What the footer of the live screen shows, most important first: what one does next depends on what one looks at.
@@ -243,40 +268,65 @@ const HINTS_OF_THE_PAST: [Action; 9] = [
     Action::Quit,
 ];
 
+/// The same over a recording.
+const HINTS_OF_A_RECORDING: [Action; 9] = [
+    Action::Play,
+    Action::Seek(-1),
+    Action::PreviousEvent,
+    Action::Tenth(0),
+    Action::Slower,
+    Action::Goto,
+    Action::Zoom,
+    Action::Help,
+    Action::Quit,
+];
+
 /// The rows that the footer shows.
 pub fn footer(model: &Model) -> Vec<&'static Binding> {
     let place = Place::of(model);
-    let rows = || TABLE.iter().filter(move |row| row.place == place && !row.hint.is_empty());
-    if place != Place::Live {
-        return rows().collect();
-    }
-    let hints = if model.timeline.cursor().is_some() { HINTS_OF_THE_PAST } else { HINTS };
+    let rows = || TABLE.iter().filter(move |row| row.place.covers(place) && !row.hint.is_empty());
+    let hints = match place {
+        Place::View => HINTS_OF_A_RECORDING,
+        Place::Live if model.timeline.cursor().is_some() => HINTS_OF_THE_PAST,
+        Place::Live => HINTS,
+        _ => return rows().collect(),
+    };
     hints.into_iter().filter_map(|action| rows().find(|row| row.action == action)).collect()
 }
 
-/// The rows that the help shows.
-pub fn help() -> impl Iterator<Item = &'static Binding> {
-    TABLE.iter().filter(|row| !row.help.is_empty())
+/// The rows that the help of a screen shows: its own, and those of what can be opened on it.
+pub fn help(screen: Place) -> impl Iterator<Item = &'static Binding> {
+    let of_a_run = |row: &Binding| matches!(row.place, Place::Shift | Place::Quit | Place::Anywhere);
+    let is_elsewhere = move |row: &Binding| match row.place {
+        Place::Live | Place::View => row.place != screen,
+        _ => screen == Place::View && of_a_run(row),
+    };
+    TABLE.iter().filter(move |row| !row.help.is_empty() && !is_elsewhere(row))
 }
 
-/// The rows that the command palette offers.
-pub fn commands() -> impl Iterator<Item = &'static Binding> {
-    TABLE.iter().filter(|row| row.place == Place::Live && !row.name.is_empty())
+/// The rows that the command palette of a screen offers.
+pub fn commands(screen: Place) -> impl Iterator<Item = &'static Binding> {
+    TABLE.iter().filter(move |row| row.place.covers(screen) && row.place != Place::Anywhere && !row.name.is_empty())
 }
 
-/// What an action is called.
-pub fn name(action: Action) -> &'static str {
-    TABLE.iter().find(|row| row.action == action).map_or("", |row| row.name)
+/// What an action is called on a screen.
+pub fn name(screen: Place, action: Action) -> &'static str {
+    let rows = || TABLE.iter().filter(|row| row.action == action);
+    rows().find(|row| row.place.covers(screen)).or_else(|| rows().next()).map_or("", |row| row.name)
 }
 
 /// Why `action` cannot be done now; `None` when it can.
 pub fn refusal(model: &Model, action: Action) -> Option<String> {
+    if model.recording().is_some() && action.changes_the_run() && !matches!(action, Action::Apply) {
+        return Some("this is a recording".to_owned());
+    }
     if model.offers.read_only && action.changes_the_run() {
         return Some("the screen is read-only".to_owned());
     }
     let over = || model.is_over().then(|| "the load is over".to_owned());
     match action {
         Action::RateUp | Action::RateDown => model.offers.rate_refused.clone().or_else(over),
+        Action::Apply if model.recording().is_some() => None,
         Action::Pause | Action::EditSlo | Action::EditLoad | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_over() {
@@ -287,8 +337,11 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
                 None
             }
         }),
+        Action::Live if model.recording().is_some() => None,
         Action::Live => model.timeline.cursor().is_none().then(|| "the cursor is at the newest sample".to_owned()),
-        Action::Scrub(_) | Action::Oldest if model.shown().history.is_empty() => {
+        Action::Scrub(_) | Action::Oldest | Action::Play | Action::Seek(_) | Action::Tenth(_) | Action::Goto
+            if model.shown().history.is_empty() =>
+        {
             Some("no second is over yet".to_owned())
         }
         Action::PreviousEvent | Action::NextEvent if model.shown().events.iter().all(|event| event.mark.is_none()) => {
@@ -302,7 +355,8 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 6] = [Place::Live, Place::Shift, Place::Palette, Place::Form, Place::Help, Place::Quit];
+    const PLACES: [Place; 7] =
+        [Place::Live, Place::View, Place::Shift, Place::Palette, Place::Form, Place::Help, Place::Quit];
 
     #[test]
     fn no_key_means_two_things_at_one_place() {
@@ -328,21 +382,32 @@ mod tests {
 
     #[test]
     fn the_footers_stay_short_and_show_what_they_mean_to() {
-        for place in PLACES.into_iter().filter(|place| *place != Place::Live) {
+        for place in PLACES.into_iter().filter(|place| !matches!(place, Place::Live | Place::View)) {
             assert!(TABLE.iter().filter(|row| row.place == place && !row.hint.is_empty()).count() <= 9, "{place:?}");
             assert_eq!(lookup(place, &KeyEvent::from(KeyCode::Esc)), Some(Action::Back), "{place:?}");
         }
-        for action in HINTS.into_iter().chain(HINTS_OF_THE_PAST) {
-            let row = TABLE.iter().find(|row| row.action == action && row.place == Place::Live);
+        let of_a_run = HINTS.into_iter().chain(HINTS_OF_THE_PAST).map(|action| (Place::Live, action));
+        for (place, action) in of_a_run.chain(HINTS_OF_A_RECORDING.map(|action| (Place::View, action))) {
+            let row = TABLE.iter().find(|row| row.action == action && row.place.covers(place));
             assert!(row.is_some_and(|row| !row.hint.is_empty()), "{action:?}");
         }
     }
 
     #[test]
     fn every_action_of_the_live_screen_is_in_the_palette_and_in_the_help() {
-        for row in TABLE.iter().filter(|row| row.place == Place::Live) {
+        for row in TABLE.iter().filter(|row| matches!(row.place, Place::Live | Place::View | Place::Screen)) {
             assert!(!row.name.is_empty(), "{:?}", row.action);
         }
+    }
+
+    #[test]
+    fn over_a_recording_the_help_speaks_of_nothing_that_needs_a_run() {
+        let all: Vec<Action> = help(Place::View).chain(commands(Place::View)).map(|row| row.action).collect();
+        assert!(all.iter().all(|action| !action.changes_the_run()), "{all:?}");
+        assert!([Action::Play, Action::Help, Action::Quit].iter().all(|action| all.contains(action)), "{all:?}");
+        let key = |letter| lookup(Place::View, &KeyEvent::from(KeyCode::Char(letter)));
+        assert_eq!([key('s'), key('p'), key('x')], [Some(Action::Shift), Some(Action::Pause), None]);
+        assert_eq!([key(' '), key('+'), key('7')], [Action::Play, Action::SpanShorter, Action::Tenth(7)].map(Some));
     }
 
     #[test]

@@ -7,10 +7,12 @@
 //!
 //! Everything that can be told from the words and the profiles alone is refused here, before a model is loaded.
 
+mod key;
 mod load;
 mod refusal;
 mod screen;
 mod serve;
+mod shift;
 mod target;
 
 use std::ffi::OsString;
@@ -23,9 +25,11 @@ use loadgen::text::Malformed;
 
 use load::LoadArgs;
 pub use refusal::Refusal;
-pub use screen::{ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
+pub use screen::{AppearanceArgs, ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
 use serve::ServeArgs;
 pub use serve::ServeOptions;
+use shift::ShiftArgs;
+pub use shift::ShiftOptions;
 use target::TargetArgs;
 pub use target::{EngineSpec, TargetSpec};
 
@@ -55,8 +59,10 @@ Examples:
   pdtune --split 1P3D --workload long-answer   another split, another workload
   pdtune --split 2P2D --isl 600 --osl 16       prompts of 600 tokens, answers of 16
   pdtune record --duration 60s --json          the same without a screen, figures as JSON
+  pdtune view run.jsonl.zst                    a recording on the screen
   pdtune report run.jsonl.zst                  the figures of a recording
-  pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol";
+  pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol
+  pdtune shift --target grpc://127.0.0.1:50051 --to 3P1D      move a unit of it to prefill";
 
 #[derive(Debug, Subcommand)]
 enum Sub {
@@ -72,6 +78,12 @@ enum Sub {
     /// could not happen, 3 it ran, but no request completed or a shift did not converge.
     #[command(args_override_self = true)]
     Record(RecordArgs),
+    /// Open a recording on the screen: scrub through it, play it, see every figure as it was.
+    ///
+    /// The panels are those of the live screen. It opens on the whole run, whose figures are those of `pdtune report`; the
+    /// arrows move through time, space plays.
+    #[command(args_override_self = true)]
+    View(ViewOptions),
     /// Print the figures of a recording.
     #[command(args_override_self = true)]
     Report(ReportOptions),
@@ -81,12 +93,24 @@ enum Sub {
     /// model understands no language: a byte of a prompt is a token, a token of an answer is a byte or a number such as
     /// <7000>, and chats are written one message after another.
     ///
-    /// Once it answers, it says so on stderr: `listening on http://127.0.0.1:8080`. Ctrl-C, or a TERM signal, lets what is in
-    /// flight finish and takes nothing new (503); a second one leaves at once.
+    /// Beside it, at --control-listen, a gRPC API generates from token ids, shows the units, and shifts them: `pdtune shift`
+    /// and programs of your own use it, its words are in engine/proto.
+    ///
+    /// Once it answers, it says so on stderr: `control on grpc://127.0.0.1:50051`, `listening on http://127.0.0.1:8080`. Ctrl-C,
+    /// or a TERM signal, lets what is in flight finish and takes nothing new (503, UNAVAILABLE); a second one leaves at once.
     ///
     /// Exit codes: 0 stopped as asked, 2 bad input or the server could not start.
     #[command(args_override_self = true)]
     Serve(ServeArgs),
+    /// Move the units of a running engine to another split, and wait until they serve in it.
+    ///
+    /// Progress goes to stderr, the outcome to stdout. Nothing in flight is lost. A shift asked for while another is under way
+    /// waits its turn. Ctrl-C, and --timeout, end the waiting; the shift goes on.
+    ///
+    /// Exit codes: 0 the engine says that every unit serves in the split asked for, 2 bad input, or the engine could not be
+    /// reached or refused, 3 the shift was given up or dropped, or has not ended in time.
+    #[command(args_override_self = true)]
+    Shift(ShiftArgs),
     /// List, show or check workload and SLO profiles.
     ///
     /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, or the same folders under
@@ -127,6 +151,16 @@ struct RecordArgs {
     /// Exit with 1 unless every request meets the SLO
     #[arg(long, help_heading = "Recording")]
     fail_on_slo: bool,
+}
+
+/// What `pdtune view` is asked.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ViewOptions {
+    /// The recording; one that was never finished (FILE.partial) is shown as far as it goes
+    pub file: PathBuf,
+    /// How it looks.
+    #[command(flatten)]
+    pub appearance: AppearanceArgs,
 }
 
 /// What `pdtune report` is asked.
@@ -180,10 +214,14 @@ pub enum Command {
     Live(LiveOptions),
     /// `pdtune record`.
     Record(RecordOptions),
+    /// `pdtune view`.
+    View(ViewOptions),
     /// `pdtune report`.
     Report(ReportOptions),
     /// `pdtune serve`.
     Serve(ServeOptions),
+    /// `pdtune shift`.
+    Shift(ShiftOptions),
     /// `pdtune profiles`.
     Profiles(ProfilesOptions),
     /// `pdtune shot`.
@@ -245,8 +283,10 @@ impl Cli {
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
                 Command::Record(RecordOptions { target: target.resolve()?, load, out, json, fail_on_slo })
             }
+            Sub::View(options) => Command::View(options),
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),
+            Sub::Shift(args) => Command::Shift(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
             Sub::Shot(options) => Command::Shot(options),
         })

@@ -6,8 +6,10 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod serve;
+pub mod shift;
 pub mod shot;
 pub mod signals;
+pub mod view;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -57,8 +59,10 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
     match cli.command(&cli::library())? {
         Command::Live(options) => live::run(options),
         Command::Record(options) => record::run(options),
+        Command::View(options) => view::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Serve(options) => serve::run(options),
+        Command::Shift(options) => shift::run(options),
         Command::Profiles(options) => profiles::run(&options),
         Command::Shot(options) => shot::run(&options),
     }

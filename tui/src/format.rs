@@ -9,6 +9,19 @@ pub fn clock(at: Micros) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
 }
 
+/// Reads what [`clock`] writes; `None` for anything else.
+pub fn read_clock(text: &str) -> Option<Micros> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (first, rest) = parts.split_first().filter(|(_, rest)| matches!(rest.len(), 1 | 2))?;
+    let number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let mut seconds = number(first)?;
+    for part in rest {
+        seconds = seconds.checked_mul(60)?.checked_add(number(part).filter(|part| *part < 60)?)?;
+    }
+    seconds.checked_mul(1_000_000).map(Micros)
+}
+
 /// A short duration: `850us`, `12.3ms`, `420ms`, `3.2s`, `75s`.
 pub fn duration(of: Micros) -> String {
     let millis = of.as_millis_f64();

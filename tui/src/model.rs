@@ -1,10 +1,12 @@
-//! The state of the live screen. Only `update` changes it; views read it.
+//! The state of the screen, over a run that goes on or over a recording. Only `update` changes it; views read it.
 
 pub mod form;
 pub mod palette;
 pub mod panel;
+pub mod player;
 pub mod rate;
 pub mod shift;
+pub mod source;
 pub mod timeline;
 
 use std::sync::Arc;
@@ -17,7 +19,9 @@ use crate::chart::TimeAxis;
 pub use form::Form;
 pub use palette::Palette;
 pub use panel::Panel;
+pub use player::{Player, Speed};
 pub use shift::{Move, ShiftDialog};
+pub use source::{Recording, Source};
 pub use timeline::{Span, Timeline};
 
 /// What is open on top of the live screen.
@@ -78,10 +82,12 @@ pub struct Look {
     pub mouse: bool,
 }
 
-/// Everything the live screen knows.
+/// Everything the screen knows.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// The newest snapshot of the run.
+    /// Where the snapshots come from.
+    pub source: Source,
+    /// The newest snapshot of the run; of a recording, the last one.
     pub latest: Arc<Snapshot>,
     /// The snapshot that is held still, if one is.
     pub frozen: Option<Arc<Snapshot>>,
@@ -111,6 +117,7 @@ impl Model {
     /// The screen as it starts.
     pub fn new(first: Arc<Snapshot>, offers: Offers) -> Self {
         Self {
+            source: Source::Live,
             latest: first,
             frozen: None,
             overlay: Overlay::None,
@@ -126,14 +133,48 @@ impl Model {
         }
     }
 
+    /// The screen over a recording whose run ended as `last`. It starts with the whole run in view, and its figures.
+    pub fn viewing(last: Arc<Snapshot>, recording: Recording) -> Self {
+        let timeline = Timeline::over(last.now);
+        Self { source: Source::Recording(recording), timeline, ..Self::new(last, Offers::default()) }
+    }
+
+    /// The recording, if it is one.
+    pub fn recording(&self) -> Option<&Recording> {
+        match &self.source {
+            Source::Live => None,
+            Source::Recording(recording) => Some(recording),
+        }
+    }
+
+    /// The same, to be played.
+    pub(crate) fn recording_mut(&mut self) -> Option<&mut Recording> {
+        match &mut self.source {
+            Source::Live => None,
+            Source::Recording(recording) => Some(recording),
+        }
+    }
+
+    /// Whether time passes on its own although no snapshot comes.
+    pub fn is_playing(&self) -> bool {
+        self.recording().is_some_and(|recording| recording.player.is_playing())
+    }
+
     /// The snapshot to draw: its history and events are those of the charts.
     pub fn shown(&self) -> &Snapshot {
         self.frozen.as_ref().unwrap_or(&self.latest)
     }
 
-    /// The snapshot whose figures the panels show: that of the cursor, or else the one that is drawn.
+    /// The snapshot whose figures the panels show: that of the cursor, or else the one that is drawn, in a recording with
+    /// the figures of the whole run.
     pub fn here(&self) -> &Snapshot {
-        self.at_cursor.as_deref().unwrap_or_else(|| self.shown())
+        let without_cursor = || self.recording().map_or_else(|| self.shown(), Recording::whole);
+        self.at_cursor.as_deref().unwrap_or_else(without_cursor)
+    }
+
+    /// The snapshot that warnings speak of: what a recording warned of is past, like the rest of it.
+    pub fn standing(&self) -> &Snapshot {
+        if self.recording().is_some() { self.here() } else { &self.latest }
     }
 
     /// Whether the cursor was put at a second that was not over then: what it was like is not known before it is.
@@ -166,7 +207,7 @@ impl Model {
 
     /// Whether the run is done or out of reach.
     pub fn is_gone(&self) -> bool {
-        self.ended || self.latest.phase == Phase::Done
+        self.recording().is_some() || self.ended || self.latest.phase == Phase::Done
     }
 
     /// Puts a message in place of the footer for a few seconds of the run.

@@ -1,4 +1,5 @@
-//! The one part of the live screen that touches the world: terminal, keys, signals, and the channels to the run.
+//! The one part of the screen that touches the world: terminal, keys, signals, the time that passes while a recording is played,
+//! and the channels to a run that goes on.
 
 mod appearance;
 mod terminal;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind};
 use futures_util::StreamExt;
+use loadgen::clock::RunClock;
 use loadgen::live::{Command, Snapshot};
 use loadgen::run::CpuMeters;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -45,22 +47,58 @@ pub struct LiveSource {
     pub meters: Arc<CpuMeters>,
 }
 
+/// The channels of a run that goes on.
+#[derive(Debug)]
+struct Feed {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    commands: mpsc::Sender<Command>,
+    meters: Arc<CpuMeters>,
+}
+
 /// Shows the run until the operator leaves, the process is told to go, or the terminal is lost. The terminal is restored
 /// in every case. The run itself is not waited for: whoever called ends it according to the answer.
 ///
 /// # Errors
 /// When the terminal cannot be set up or drawn on, or another thread panicked.
 pub async fn run(source: LiveSource, theme: &Theme) -> anyhow::Result<Exit> {
+    let LiveSource { mut snapshots, commands, offers, meters } = source;
+    let model = Model::new(snapshots.borrow_and_update().clone(), offers);
+    show(model, Some(Feed { snapshots, commands, meters }), theme).await
+}
+
+/// Shows a recording until the operator leaves, the process is told to go, or the terminal is lost.
+///
+/// # Errors
+/// As [`run`].
+pub async fn view_recording(model: Model, theme: &Theme) -> anyhow::Result<Exit> {
+    show(model, None, theme).await
+}
+
+async fn show(model: Model, feed: Option<Feed>, theme: &Theme) -> anyhow::Result<Exit> {
     let mut signals = Signals::install()?;
     let mut screen = Screen::enter().context("cannot set up the terminal")?;
-    let result = drive(source, theme, &mut signals, &mut screen).await;
+    let result = drive(model, feed, theme, &mut signals, &mut screen).await;
     drop(screen);
     result
 }
 
-async fn drive(source: LiveSource, theme: &Theme, signals: &mut Signals, screen: &mut Screen) -> anyhow::Result<Exit> {
-    let LiveSource { mut snapshots, commands, offers, meters } = source;
-    let mut model = Model::new(snapshots.borrow_and_update().clone(), offers);
+/// The next snapshot, or that there is none any more. Never comes where none is fed.
+async fn next_snapshot(feed: Option<&mut Feed>) -> Msg {
+    let Some(feed) = feed else { return std::future::pending().await };
+    match feed.snapshots.changed().await {
+        Ok(()) => Msg::Snapshot(feed.snapshots.borrow_and_update().clone()),
+        Err(_) => Msg::Ended,
+    }
+}
+
+async fn drive(
+    mut model: Model,
+    mut feed: Option<Feed>,
+    theme: &Theme,
+    signals: &mut Signals,
+    screen: &mut Screen,
+) -> anyhow::Result<Exit> {
+    let clock = RunClock::start();
     let mut events = EventStream::new();
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -79,13 +117,15 @@ async fn drive(source: LiveSource, theme: &Theme, signals: &mut Signals, screen:
                 }
                 None => Some(Msg::Terminate),
             },
-            changed = snapshots.changed(), if !model.ended => Some(match changed {
-                Ok(()) => Msg::Snapshot(snapshots.borrow_and_update().clone()),
-                Err(_) => Msg::Ended,
-            }),
-            _ = frames.tick(), if dirty => {
+            msg = next_snapshot(feed.as_mut()), if !model.ended => Some(msg),
+            _ = frames.tick(), if dirty || model.is_playing() => {
+                if model.is_playing() {
+                    update(&mut model, Msg::Tick(clock.now()));
+                }
                 screen.draw(|frame| view(&model, theme, frame.area(), frame.buffer_mut())).context("cannot draw")?;
-                meters.screen();
+                if let Some(feed) = &feed {
+                    feed.meters.screen();
+                }
                 dirty = false;
                 continue;
             }
@@ -99,7 +139,8 @@ async fn drive(source: LiveSource, theme: &Theme, signals: &mut Signals, screen:
                     Effect::Leave(exit) => return Ok(exit),
                     Effect::Mouse(ours) => screen.take_mouse(ours).context("cannot set the mouse")?,
                     Effect::Send(command) => {
-                        if let Err(refused) = commands.try_send(command) {
+                        let Some(feed) = &feed else { continue };
+                        if let Err(refused) = feed.commands.try_send(command) {
                             further.extend(update(&mut model, Msg::Undelivered(undelivered(refused))));
                         }
                     }

@@ -73,6 +73,14 @@ pub struct Symbols {
     pub none: &'static str,
     /// The time cursor in a chart.
     pub now: &'static str,
+    /// A stretch of time.
+    pub line: &'static str,
+    /// Where it starts.
+    pub line_start: &'static str,
+    /// A recording.
+    pub play: &'static str,
+    /// As it should be.
+    pub ok: &'static str,
     /// How many there are, from few to many.
     pub heat: [&'static str; 5],
     /// The frame of a panel.
@@ -104,6 +112,10 @@ impl Symbols {
         dot: "·",
         none: "—",
         now: "┃",
+        line: "─",
+        line_start: "├",
+        play: "▶",
+        ok: "✓",
         heat: ["·", "░", "▒", "▓", "█"],
         frame: border::PLAIN,
         focus: border::THICK,
@@ -112,17 +124,17 @@ impl Symbols {
 
 /// What stands in for which glyphs, one column for one.
 const STAND_INS: [(char, &str); 13] = [
-    ('*', "●"),
+    ('*', "●✓"),
     ('o', "○"),
     ('=', "‖━"),
     ('^', "▲↑"),
     ('v', "▼↓"),
     ('~', "⟳…±"),
     ('x', "✗×"),
-    ('>', "▸→≥"),
+    ('>', "▸→≥▶"),
     ('<', "←≤"),
     ('-', "┄—–−─"),
-    ('|', "│┤┃"),
+    ('|', "│┤┃├"),
     ('+', "▒┌┐└┘┏┓┗┛"),
     (':', "░┊"),
 ];
@@ -134,6 +146,9 @@ fn ascii(glyph: char) -> char {
         '█' | '■' => '#',
         '▓' => '%',
         '·' => '.',
+        // The first nine numbered marks; those after them say only that there is one.
+        '①'..='⑨' => char::from(b'1' + (glyph as u32 - '①' as u32) as u8),
+        '⑩'..='⑳' => '+',
         _ => STAND_INS.iter().find(|(_, glyphs)| glyphs.contains(glyph)).map_or('?', |(letter, _)| *letter),
     }
 }

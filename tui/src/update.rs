@@ -2,11 +2,13 @@
 
 mod mouse;
 mod perform;
+mod playing;
 
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 use loadgen::live::{Command, Phase, Snapshot};
+use loadgen::time::Micros;
 use ratatui::layout::Rect;
 
 use crate::action::{self, Place};
@@ -25,6 +27,8 @@ pub enum Msg {
     Interrupt,
     /// The process got SIGTERM or SIGHUP.
     Terminate,
+    /// Time passes: the instant on a clock that is the same for all ticks. A recording is played by it.
+    Tick(Micros),
     /// No further snapshot will come.
     Ended,
     /// A command did not reach the run, because its queue is full or the run is over.
@@ -70,6 +74,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Interrupt => perform::perform(model, action::Action::Interrupt),
         Msg::Terminate => vec![Effect::Send(Command::Abort), Effect::Leave(Exit::Terminated)],
+        Msg::Tick(now) => {
+            playing::tick(model, now);
+            Vec::new()
+        }
         Msg::Ended => {
             model.ended = true;
             leave_when_over(model)

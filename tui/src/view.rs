@@ -16,12 +16,14 @@ pub mod layout;
 mod lines;
 mod palette;
 mod quit;
+pub mod scrub;
 mod shift;
 mod split;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::action::Place;
 use crate::model::{Model, Overlay};
 use crate::symbols::{self, SymbolSet};
 use crate::theme::{Paint, Theme};
@@ -40,7 +42,7 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     match &model.overlay {
         Overlay::None => {}
-        Overlay::Help(from) => help::help(theme, *from, area, buf),
+        Overlay::Help(from) => help::help(Place::screen(model), theme, *from, area, buf),
         Overlay::Quit => quit::quit(model, theme, area, buf),
         Overlay::Shift(dialog) => shift::shift(model, *dialog, theme, area, buf),
         Overlay::Form(typed) => form::form(model, typed, theme, area, buf),

@@ -3,6 +3,9 @@
 #[cfg(test)]
 #[path = "pty/terminal.rs"]
 mod terminal;
+#[cfg(test)]
+#[path = "pty/viewing.rs"]
+mod viewing;
 
 #[cfg(test)]
 mod tests {

@@ -15,3 +15,6 @@ mod properties;
 #[cfg(test)]
 #[path = "screen/shots.rs"]
 mod shots;
+#[cfg(test)]
+#[path = "screen/viewing.rs"]
+mod viewing;

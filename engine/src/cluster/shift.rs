@@ -25,6 +25,43 @@ impl Cluster {
     /// # Errors
     /// When another shift is under way, or `to` does not fit the units that there are; nothing has changed then.
     pub fn shift(&mut self, now: Nanos, to: Split, how: How, out: &mut Outbox) -> Result<ShiftId, ShiftRefused> {
+        let from = self.check_shift(to)?;
+        let id = self.number_shift();
+        self.start_shift(now, id, (from, to), how, out);
+        Ok(id)
+    }
+
+    /// As [`Cluster::shift`], for a shift that has had its number since it began to wait.
+    ///
+    /// # Errors
+    /// As [`Cluster::shift`]; the number may be tried again or forgotten.
+    pub fn shift_numbered(
+        &mut self,
+        now: Nanos,
+        id: ShiftId,
+        to: Split,
+        how: How,
+        out: &mut Outbox,
+    ) -> Result<(), ShiftRefused> {
+        let from = self.check_shift(to)?;
+        self.start_shift(now, id, (from, to), how, out);
+        Ok(())
+    }
+
+    /// The number for a shift that the caller lets wait for the one under way.
+    pub fn number_shift(&mut self) -> ShiftId {
+        let id = ShiftId(self.next_shift);
+        self.next_shift += 1;
+        id
+    }
+
+    /// The shift under way.
+    pub fn shift_under_way(&self) -> Option<(ShiftId, Split, How)> {
+        self.shift.as_ref().map(|run| (run.report.id, run.report.to, run.report.how))
+    }
+
+    /// Whether units could move to `to` now; returns the split as it is.
+    fn check_shift(&self, to: Split) -> Result<Split, ShiftRefused> {
         if let Some(run) = &self.shift {
             return Err(ShiftRefused::Busy { id: run.report.id, to: run.report.to });
         }
@@ -33,8 +70,10 @@ impl Cluster {
             return Err(ShiftRefused::WrongUnits { asked: to, live: from.units() });
         }
         to.check()?;
-        let id = ShiftId(self.next_shift);
-        self.next_shift += 1;
+        Ok(from)
+    }
+
+    fn start_shift(&mut self, now: Nanos, id: ShiftId, (from, to): (Split, Split), how: How, out: &mut Outbox) {
         let moves = self.moves(from, to);
         let in_flight = moves.iter().map(|&(unit, _)| self.units[unit.index()].held()).sum();
         let (drain, total, abandoned) = (Nanos::ZERO, Nanos::ZERO, None);
@@ -54,7 +93,6 @@ impl Cluster {
         }
         self.settle(now, out);
         self.end_shift_if_over(now, out);
-        Ok(id)
     }
 
     /// The executor of `unit` has changed its role.

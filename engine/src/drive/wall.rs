@@ -24,7 +24,7 @@ mod unit;
 pub use config::{EngineError, Pace, WallConfig};
 pub use event::{EngineEvent, EventReader, SubmissionRefused};
 pub use handle::{EngineHandle, Observation, Submission, SubmitError, UnitObservation};
-pub use shifts::ShiftError;
+pub use shifts::{PendingShift, ShiftError};
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;

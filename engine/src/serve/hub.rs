@@ -27,7 +27,7 @@ pub use counts::Counts;
 pub use news::{News, NewsReader};
 
 use crate::clock::WallClock;
-use crate::cluster::How;
+use crate::cluster::{How, ShiftId};
 use crate::drive::wall::{EventReader, Observation, ShiftError, WallEngine};
 use crate::executor::Sampling;
 use crate::units::Split;
@@ -152,12 +152,20 @@ impl Hub {
         Shared::generate(&self.0.shared, batch)
     }
 
-    /// Asks for a shift; what becomes of it is told by the news.
+    /// Asks for a shift; what becomes of it is told by the news, under the number returned here.
     ///
     /// # Errors
     /// When the split is not for this engine's units or could not serve; nothing has changed then.
-    pub fn shift(&self, to: Split, how: How) -> Result<(), ShiftError> {
+    pub fn shift(&self, to: Split, how: How) -> Result<ShiftId, ShiftError> {
         self.0.shared.handle.shift(to, how)
+    }
+
+    /// As [`Hub::shift`], unless the engine's state is no longer of the `expected` [generation](Observation::generation).
+    ///
+    /// # Errors
+    /// As [`Hub::shift`], and when something has moved.
+    pub fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
+        self.0.shared.handle.shift_at(to, how, expected)
     }
 
     /// The engine as it is now.

@@ -9,6 +9,7 @@ mod bad_input;
 mod client;
 mod connections;
 mod disconnects;
+mod grpc;
 mod hub;
 mod protocol;
 mod stopping;

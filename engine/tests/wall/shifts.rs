@@ -1,7 +1,7 @@
 //! Shifts that wait for each other.
 
 use engine::cluster::{ClusterConfig, How, Notice, ShiftRefused};
-use engine::drive::wall::{EngineEvent, ShiftError};
+use engine::drive::wall::{EngineEvent, PendingShift, ShiftError};
 use engine::units::{Nanos, RequestId, UnitId};
 
 use crate::stage::{Cue, Trouble};
@@ -25,24 +25,27 @@ fn third(request: u64) -> Cue {
 #[test]
 fn a_waiting_shift_that_became_impossible_is_reported_and_the_next_one_tried() {
     let mut world = with_busy_decode_units(World::new("2P2D"), 2);
-    world.handle.shift(split("3P1D"), How::Drain).expect("the first shift");
-    world.handle.shift(split("1P3D"), How::Drain).expect("it may wait");
+    let first = world.handle.shift(split("3P1D"), How::Drain).expect("the first shift");
+    let second = world.handle.shift(split("1P3D"), How::Drain).expect("it may wait");
     world.stage.trouble(Cue::Token(RequestId(2), 0), Trouble::Error);
     world.submit(2, 40, 12);
     world.until("the loss", |event| matches!(event, EngineEvent::UnitLost { .. }));
     assert_eq!(world.lost(), [UnitId(0)]);
-    world.handle.shift(split("1P2D"), How::Migrate).expect("it may wait");
-    let waiting = world.handle.observe().waiting_shifts;
-    assert_eq!(waiting, [(split("1P3D"), How::Drain), (split("1P2D"), How::Migrate)]);
+    let third = world.handle.shift(split("1P2D"), How::Migrate).expect("it may wait");
+    let now = world.handle.observe();
+    assert_eq!(now.shift, Some(PendingShift { id: first, to: split("3P1D"), how: How::Drain }));
+    let waiting = [(second, "1P3D", How::Drain), (third, "1P2D", How::Migrate)];
+    assert_eq!(now.waiting_shifts, waiting.map(|(id, to, how)| PendingShift { id, to: split(to), how }));
 
     world.stage.release_all();
     let dropped = world.until("the shift for four", |event| matches!(event, EngineEvent::ShiftDropped { .. }));
-    let EngineEvent::ShiftDropped { to, how, why, .. } = dropped else { unreachable!("just looked for") };
+    let EngineEvent::ShiftDropped { id, to, how, why, .. } = dropped else { unreachable!("just looked for") };
     let told = "split 1P3D has 4 units, 3 are serving";
-    assert_eq!((to, how, why.as_str()), (split("1P3D"), How::Drain, told));
+    assert_eq!((id, to, how, why.as_str()), (second, split("1P3D"), How::Drain, told));
     world.until_shifted(2);
-    let ended: Vec<_> = world.shifts().iter().map(|report| (report.to, report.abandoned.is_some())).collect();
-    assert_eq!(ended, [(split("3P1D"), false), (split("1P2D"), false)]);
+    let ended: Vec<_> =
+        world.shifts().iter().map(|report| (report.id, report.to, report.abandoned.is_some())).collect();
+    assert_eq!(ended, [(first, split("3P1D"), false), (third, split("1P2D"), false)]);
     assert_eq!(world.handle.observe().split, split("1P2D"));
     world.until_over(0..3);
     world.assert_answered(0..3);
@@ -101,7 +104,7 @@ fn only_so_many_shifts_wait() {
     let mut taken = 0;
     let full = loop {
         match world.handle.shift(turns[taken % 2], How::Drain) {
-            Ok(()) => taken += 1,
+            Ok(_) => taken += 1,
             Err(full) => break full,
         }
         assert!(taken < 10_000, "the queue has no end");

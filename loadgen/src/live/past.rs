@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Recent, Slot, Snapshot};
+use super::{Recent, Slot, Snapshot, TtftStages};
+use crate::diagnose::Diagnosis;
 use crate::time::Micros;
 
 impl Snapshot {
@@ -26,9 +27,11 @@ impl Snapshot {
             window: slot.length,
             ttft: slot.ttft,
             tpot: slot.tpot,
+            stages: TtftStages::of(&slot.stages),
             ..Recent::default()
         });
-        Self { recent, units: Arc::default(), shifts: Vec::new(), outage: None, ..self.clone() }
+        let diagnosis = Diagnosis::default();
+        Self { recent, diagnosis, units: Arc::default(), shifts: Vec::new(), outage: None, ..self.clone() }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::history::{Cell, History, percentiles, sum};
-use super::{Distribution, SlotHistogram, Standing};
-use crate::live::{Counts, Outage, Recent, Slot, Snapshot};
+use super::{Distribution, SlotHistogram, StageTimes, Standing};
+use crate::live::{Counts, Outage, Recent, Slot, Snapshot, TtftStages};
 use crate::sample::{Outcome, Sample};
 use crate::slo::Slo;
 use crate::time::Micros;
@@ -103,15 +103,11 @@ impl Aggregator {
         self.with_slot(due, |slot| slot.offered += 1);
     }
 
-    /// A request was handed to the target.
-    pub fn sent(&mut self, clamped: bool) {
+    /// A request was handed to the target, `lag` after it was due.
+    pub fn sent(&mut self, lag: Micros, clamped: bool) {
         self.counts.sent += 1;
         self.counts.in_flight += 1;
         self.counts.clamped += u64::from(clamped);
-    }
-
-    /// A request was sent so long after it was due. Told once of each, which may be later than [`sent`](Self::sent).
-    pub fn lag(&mut self, lag: Micros) {
         self.lag.record(lag);
         self.recent_lag.record(lag.0);
         self.recent_lag_max = self.recent_lag_max.max(lag);
@@ -143,6 +139,7 @@ impl Aggregator {
                 *slot.good.get_or_insert(0) += good;
                 slot.judged += 1;
             }
+            Arc::make_mut(&mut slot.slowest).offer(sample);
             if !sample.outcome.is_completed() {
                 slot.errors += 1;
                 return;
@@ -153,6 +150,9 @@ impl Aggregator {
             }
             if let Some(tpot) = sample.tpot() {
                 Arc::make_mut(&mut slot.tpot).record(tpot.0);
+            }
+            if let Some(times) = StageTimes::of(sample) {
+                Arc::make_mut(&mut slot.stages).record(&times);
             }
         });
     }
@@ -199,13 +199,17 @@ impl Aggregator {
         Recent {
             window: covered,
             goodput_rps: good.map(|good| self.good_rate(good, figures.start, figures.start + covered)),
-            goodput_before_rps: before.and_then(|b| Some(self.good_rate(b.good?, b.start, b.end))),
+            goodput_before_rps: before.as_ref().and_then(|b| Some(self.good_rate(b.good?, b.start, b.end))),
             attainment: good.filter(|_| figures.judged > 0).map(|good| good as f64 / figures.judged as f64),
             offered_rps: rate(figures.offered),
+            completed: figures.completed,
+            growth: figures.offered as i64 - (figures.completed + figures.errors) as i64,
             input_tps: rate(figures.input_tokens),
             output_tps: rate(figures.output_tokens),
+            output_before_tps: before.map(|b| b.output_tokens as f64 / b.end.since(b.start).as_secs_f64()),
             ttft: percentiles(&figures.ttft),
             tpot: percentiles(&figures.tpot),
+            stages: TtftStages::of(&figures.stages),
         }
     }
 
@@ -263,8 +267,7 @@ mod tests {
     fn tell(aggregator: &mut Aggregator, sample: &Sample) {
         aggregator.offered(sample.due);
         if let Some(lag) = sample.lag() {
-            aggregator.sent(sample.clamped);
-            aggregator.lag(lag);
+            aggregator.sent(lag, sample.clamped);
         }
         if let Some(first) = sample.first {
             aggregator.first_token(first, sample.input_tokens);
@@ -288,8 +291,7 @@ mod tests {
         tell(&mut aggregator, &completed(4, 0, 10, &[10]));
         tell(&mut aggregator, &completed(5, 0, SECOND, &[10]));
         aggregator.offered(Micros(20));
-        aggregator.sent(true);
-        aggregator.lag(Micros(0));
+        aggregator.sent(Micros(0), true);
         let counts = aggregator.counts();
         assert_eq!(counts.offered, counts.sent + counts.shed);
         assert_eq!(counts.sent, counts.completed + counts.failed + counts.cut + counts.cancelled + counts.in_flight);
@@ -354,9 +356,9 @@ mod tests {
     fn lag_is_summed_up_anew_each_time_and_kept_for_the_run() {
         let mut aggregator = Aggregator::new(None);
         assert_eq!(aggregator.take_lag(), LagSummary::default());
-        aggregator.lag(Micros(40));
+        aggregator.sent(Micros(40), false);
         assert_eq!(aggregator.take_lag(), LagSummary { sent: 1, p99: Some(Micros(40)), max: Some(Micros(40)) });
-        aggregator.lag(Micros(10));
+        aggregator.sent(Micros(10), false);
         assert_eq!(aggregator.take_lag(), LagSummary { sent: 1, p99: Some(Micros(10)), max: Some(Micros(10)) });
         assert_eq!(aggregator.lag_p99(), Some(Micros(40)));
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::live::{Percentiles, Slot, Snapshot};
-use crate::measure::SlotHistogram;
+use crate::measure::{SlotHistogram, StageHistogram};
+use crate::request::Slowest;
 use crate::time::Micros;
 
 /// Most slots that are kept. Half of them, half an hour, always keep their one second.
@@ -28,6 +29,8 @@ pub(super) struct Cell {
     /// Shared with what was published: only a value that comes late copies it.
     pub(super) ttft: Arc<SlotHistogram>,
     pub(super) tpot: Arc<SlotHistogram>,
+    pub(super) stages: Arc<StageHistogram>,
+    pub(super) slowest: Arc<Slowest>,
     pub(super) then: Option<Arc<Snapshot>>,
 }
 
@@ -47,6 +50,8 @@ impl Cell {
         self.output_tokens += later.output_tokens;
         Arc::make_mut(&mut self.ttft).merge(&later.ttft);
         Arc::make_mut(&mut self.tpot).merge(&later.tpot);
+        Arc::make_mut(&mut self.stages).merge(&later.stages);
+        Arc::make_mut(&mut self.slowest).merge(&later.slowest);
         if later.then.is_some() {
             self.then.clone_from(&later.then);
         }
@@ -67,6 +72,8 @@ impl Cell {
             tpot: percentiles(&self.tpot),
             ttft_values: Arc::clone(&self.ttft),
             tpot_values: Arc::clone(&self.tpot),
+            stages: Arc::clone(&self.stages),
+            slowest: Arc::clone(&self.slowest),
             then: self.then.clone(),
         }
     }
@@ -144,8 +151,8 @@ impl History {
     /// Heap bytes of everything kept.
     #[cfg(test)]
     pub(super) fn heap_bytes(&self) -> usize {
-        let histograms: usize = self.cells.iter().map(|c| c.ttft.heap_bytes() + c.tpot.heap_bytes()).sum();
-        self.cells.capacity() * size_of::<Cell>() + histograms
+        let of = |c: &Cell| c.ttft.heap_bytes() + c.tpot.heap_bytes() + c.stages.heap_bytes() + c.slowest.heap_bytes();
+        self.cells.capacity() * size_of::<Cell>() + self.cells.iter().map(of).sum::<usize>()
     }
 
     fn coarsen(&mut self) {

@@ -1,11 +1,11 @@
-//! What was observed beside requests: units, shifts, changes of the load and of the SLO, the client's lag.
+//! What was observed beside requests: units, shifts, changes of the load and of the SLO, the client's lag, other events.
 
 use engine::cluster::{How, ShiftReport, UnitState};
-use engine::units::{Role, Split};
+use engine::units::{Role, Split, UnitId};
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::live::UnitView;
+use crate::live::{MarkKind, UnitView};
 use crate::schedule::Shape;
 use crate::slo::Slo;
 use crate::time::Micros;
@@ -84,6 +84,31 @@ impl UnitRecord {
             kv_cached: thousandths(view.kv_cached),
             input_tps: view.input_tps.max(0.0).round() as u64,
             output_tps: view.output_tps.max(0.0).round() as u64,
+        }
+    }
+
+    /// What the screen shows. How long the unit has been in its state is not recorded.
+    pub fn view(&self) -> UnitView {
+        let share = |thousandths: u16| f64::from(thousandths.min(1000)) / 1000.0;
+        UnitView {
+            unit: UnitId(self.unit),
+            role: self.role,
+            state: match self.state {
+                UnitPhase::Serving => UnitState::Serving,
+                UnitPhase::Draining => UnitState::Draining { left: self.left.unwrap_or(0) },
+                UnitPhase::Switching => UnitState::Switching,
+                UnitPhase::Warming => UnitState::Warming,
+                UnitPhase::Failed => UnitState::Failed,
+            },
+            in_state: Micros::ZERO,
+            busy: share(self.busy),
+            queue: self.queue,
+            running: self.running,
+            handing_off: self.handing_off,
+            kv_used: share(self.kv_used),
+            kv_cached: share(self.kv_cached),
+            input_tps: self.input_tps as f64,
+            output_tps: self.output_tps as f64,
         }
     }
 }
@@ -166,6 +191,9 @@ pub struct RateRecord {
     pub state: LoadState,
     /// Requests offered per second.
     pub rps: f64,
+    /// Requests offered per second once resumed, where that was changed while paused.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resumed_rps: Option<f64>,
 }
 
 /// Requests are drawn from other distributions from now on.
@@ -211,6 +239,44 @@ pub struct LagRecord {
     /// How often since the start reading from a remote target had to wait for the client's own queue.
     #[serde(skip_serializing_if = "text::is_zero", default)]
     pub held_up: u64,
+    /// Cores of its machine, where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cores: Option<u32>,
+}
+
+/// The shifts that wait for the one under way; written when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingRecord {
+    /// When.
+    pub at: Micros,
+    /// In the order in which they will run.
+    pub shifts: Vec<WaitingShift>,
+}
+
+/// A shift that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingShift {
+    /// Where it leads.
+    #[serde(with = "text::display")]
+    pub to: Split,
+    /// How units will be emptied.
+    #[serde(with = "text::how")]
+    pub how: How,
+}
+
+/// An event that no other record tells: an order that was refused, a unit that was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteRecord {
+    /// When.
+    pub at: Micros,
+    /// Why charts show it, if they do.
+    #[serde(with = "text::mark", skip_serializing_if = "Option::is_none", default)]
+    pub mark: Option<MarkKind>,
+    /// A short label for a chart.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub label: String,
+    /// One sentence.
+    pub text: String,
 }
 
 #[cfg(test)]

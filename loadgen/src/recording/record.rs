@@ -3,7 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::observed::{LagRecord, LoadRecord, RateRecord, ShiftRecord, SloRecord, UnitRecord};
+use super::observed::{
+    LagRecord, LoadRecord, NoteRecord, RateRecord, ShiftRecord, SloRecord, UnitRecord, WaitingRecord,
+};
 use super::req::Req;
 use super::run::{EndRecord, RunRecord};
 use crate::sample::Sample;
@@ -17,6 +19,8 @@ pub enum Record {
     Unit(UnitRecord),
     /// A shift that started or ended.
     Shift(ShiftRecord),
+    /// The shifts that wait.
+    Waiting(WaitingRecord),
     /// A change of the load.
     Rate(RateRecord),
     /// A change of how requests are drawn.
@@ -25,6 +29,8 @@ pub enum Record {
     Slo(SloRecord),
     /// The client's own condition.
     Lag(LagRecord),
+    /// Any other event.
+    Note(NoteRecord),
 }
 
 /// A line of a recording.
@@ -57,10 +63,12 @@ impl Record {
             Self::Req(sample) => write(out, "req", &Req::from(sample.as_ref())),
             Self::Unit(unit) => write(out, "unit", unit),
             Self::Shift(shift) => write(out, "shift", shift),
+            Self::Waiting(waiting) => write(out, "waiting", waiting),
             Self::Rate(rate) => write(out, "rate", rate),
             Self::Load(load) => write(out, "load", load),
             Self::Slo(slo) => write(out, "slo", slo),
             Self::Lag(lag) => write(out, "lag", lag),
+            Self::Note(note) => write(out, "note", note),
         }
     }
 }
@@ -103,10 +111,12 @@ impl Line {
             "req" => Record::Req(Box::new(Sample::try_from(read::<Req>(line)?)?)),
             "unit" => Record::Unit(read(line)?),
             "shift" => Record::Shift(read(line)?),
+            "waiting" => Record::Waiting(read(line)?),
             "rate" => Record::Rate(read(line)?),
             "load" => Record::Load(read(line)?),
             "slo" => Record::Slo(read(line)?),
             "lag" => Record::Lag(read(line)?),
+            "note" => Record::Note(read(line)?),
             _ => return Ok(Self::Unknown),
         };
         Ok(Self::Record(record))

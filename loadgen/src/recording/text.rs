@@ -114,6 +114,30 @@ pub(super) mod how {
     }
 }
 
+/// Why an event stands in the charts, as a word.
+pub(super) mod mark {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::live::MarkKind;
+
+    const WORDS: [(MarkKind, &str); 4] =
+        [(MarkKind::Shift, "shift"), (MarkKind::Load, "load"), (MarkKind::Slo, "slo"), (MarkKind::Failure, "failure")];
+
+    pub(crate) fn serialize<S: Serializer>(mark: &Option<MarkKind>, serializer: S) -> Result<S::Ok, S::Error> {
+        let word = mark.and_then(|mark| WORDS.into_iter().find(|(known, _)| *known == mark));
+        match word {
+            Some((_, word)) => serializer.serialize_str(word),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// A reason that a later version added is none that this one could show.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MarkKind>, D::Error> {
+        let word = Option::<String>::deserialize(deserializer)?;
+        Ok(WORDS.into_iter().find(|(_, known)| Some(*known) == word.as_deref()).map(|(mark, _)| mark))
+    }
+}
+
 /// An SLO as an object of bounds in microseconds.
 pub(super) mod slo {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -9,7 +9,7 @@ use crate::time::Micros;
 pub(super) struct InFlight {
     planned: Planned,
     sent: Micros,
-    /// `sent` is what the target told; otherwise it is the hand-over.
+    /// `sent` is what the target told; otherwise, and of a request that it could not send, it is the hand-over.
     sent_is_told: bool,
     first: Option<Micros>,
     last: Option<Micros>,
@@ -43,15 +43,26 @@ impl InFlight {
         self.planned.request.input_tokens
     }
 
-    /// The target told when the request was sent. Returns its lag.
-    pub(super) fn sent(&mut self, at: Micros) -> Micros {
-        (self.sent, self.sent_is_told) = (at, true);
-        at.since(self.planned.due)
+    pub(super) fn index(&self) -> u64 {
+        self.planned.request.index
     }
 
-    /// The lag of its hand-over, of a request that the target could not send.
-    pub(super) fn unsent_lag(&self) -> Option<Micros> {
-        (!self.sent_is_told).then(|| self.sent.since(self.planned.due))
+    pub(super) fn is_clamped(&self) -> bool {
+        self.planned.request.clamped
+    }
+
+    /// The target told when the request was sent.
+    pub(super) fn sent(&mut self, at: Micros) {
+        (self.sent, self.sent_is_told) = (at, true);
+    }
+
+    /// Whether the target told so.
+    pub(super) fn was_sent(&self) -> bool {
+        self.sent_is_told
+    }
+
+    pub(super) fn lag(&self) -> Micros {
+        self.sent.since(self.planned.due)
     }
 
     /// Takes a token; `true` when it is the first.

@@ -3,7 +3,6 @@
 use engine::cluster::{How, ShiftReport};
 use engine::units::Split;
 
-use crate::live::ShiftView;
 use crate::recording::ShiftRecord;
 use crate::time::Micros;
 
@@ -11,8 +10,6 @@ use crate::time::Micros;
 #[derive(Clone, Copy, Debug)]
 struct Running {
     at: Micros,
-    to: Split,
-    how: How,
     /// Requests that had failed before it began.
     failed_before: u64,
 }
@@ -23,7 +20,6 @@ pub(super) struct Shifting {
     /// Asked for and not over.
     open: usize,
     running: Option<Running>,
-    waiting: Vec<(Split, How)>,
     failed: Vec<String>,
 }
 
@@ -44,15 +40,9 @@ impl Shifting {
         self.failed(why);
     }
 
-    /// The shifts that wait, as last observed.
-    pub(super) fn observed(&mut self, waiting: Vec<(Split, How)>) {
-        self.waiting = waiting;
-    }
-
     /// A shift began.
     pub(super) fn started(&mut self, at: Micros, from: Split, to: Split, how: How, failed: u64) -> ShiftRecord {
-        self.waiting.retain(|waits| *waits != (to, how));
-        self.running = Some(Running { at, to, how, failed_before: failed });
+        self.running = Some(Running { at, failed_before: failed });
         ShiftRecord { at, from, to, how, ended: None }
     }
 
@@ -70,13 +60,6 @@ impl Shifting {
     /// Whether nothing is under way and nothing waits.
     pub(super) fn settled(&self) -> bool {
         self.open == 0
-    }
-
-    /// For the screen: the one under way first.
-    pub(super) fn views(&self) -> Vec<ShiftView> {
-        let running = self.running.iter().map(|r| ShiftView { to: r.to, how: r.how, since: Some(r.at) });
-        let waiting = self.waiting.iter().map(|(to, how)| ShiftView { to: *to, how: *how, since: None });
-        running.chain(waiting).collect()
     }
 
     /// Everything that went wrong, one line each.

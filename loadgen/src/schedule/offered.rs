@@ -1,5 +1,6 @@
 //! How many requests a schedule offers per second, over the whole run.
 
+use super::Traffic;
 use crate::arrival::RateCurve;
 use crate::arrival::phases::MAX_RATE;
 use crate::text::Malformed;
@@ -16,6 +17,20 @@ pub struct OfferedRate {
 impl OfferedRate {
     pub(super) fn new(curve: RateCurve, unit_rate: f64) -> Self {
         Self { curve, unit_rate }
+    }
+
+    /// What is planned for this traffic, before anything is changed; `None` for a trace, which has to be read first.
+    pub(crate) fn planned(traffic: &Traffic) -> Option<Self> {
+        match traffic {
+            Traffic::Synthetic { rate, .. } => Some(Self::new(rate.curve(), 1.0)),
+            Traffic::Trace { .. } => None,
+        }
+    }
+
+    /// The same rate all the time, in requests per second; what is no rate counts as none.
+    pub(crate) fn steady(rps: f64) -> Self {
+        let rps = if rps.is_finite() { rps.clamp(0.0, MAX_RATE) } else { 0.0 };
+        Self::new(RateCurve::constant(rps), 1.0)
     }
 
     /// Requests per second offered at `at`; of a trace the mean, which its speed and changes of the rate scale.

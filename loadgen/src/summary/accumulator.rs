@@ -76,6 +76,8 @@ impl Accumulator {
                 self.shift(shift);
                 shift.at
             }
+            Record::Waiting(waiting) => waiting.at,
+            Record::Note(note) => note.at,
             Record::Rate(rate) => rate.at,
             Record::Load(load) => load.at,
             Record::Slo(slo) => {

@@ -106,7 +106,9 @@ fn translate(event: EngineEvent, origin: Nanos) -> Option<TargetEvent> {
             // Counted by the request itself, see `ServerSide::preemptions`.
             Notice::Preempted { .. } => return None,
         },
-        EngineEvent::ShiftDropped { at, to, how, why } => TargetEvent::ShiftDropped { at: on_run(at), to, how, why },
+        EngineEvent::ShiftDropped { at, to, how, why, .. } => {
+            TargetEvent::ShiftDropped { at: on_run(at), to, how, why }
+        }
         EngineEvent::UnitLost { at, unit, why } => TargetEvent::UnitLost { at: on_run(at), unit, why },
     })
 }
@@ -156,12 +158,12 @@ impl Control for EmbeddedControl {
         ClusterView {
             split: now.split,
             units: units.map(|(unit, before_unit)| view(unit, before_unit, now.at, before.at)).collect(),
-            waiting_shifts: now.waiting_shifts,
+            waiting_shifts: now.waiting_shifts.iter().map(|shift| (shift.to, shift.how)).collect(),
         }
     }
 
     fn shift(&self, to: Split, how: How) -> Result<(), String> {
-        self.handle.shift(to, how).map_err(|refused| refused.to_string())
+        self.handle.shift(to, how).map(|_| ()).map_err(|refused| refused.to_string())
     }
 }
 

@@ -106,10 +106,11 @@ fn observed() -> Vec<Record> {
         cpu: Micros(12_000),
         rss_bytes: 20_000_000,
         dropped: 0,
+        cores: None,
         held_up: 0,
     };
     vec![
-        Record::Rate(RateRecord { at: Micros::ZERO, state: LoadState::Loading, rps: 4.5 }),
+        Record::Rate(RateRecord { at: Micros::ZERO, state: LoadState::Loading, rps: 4.5, resumed_rps: None }),
         Record::Unit(unit.clone()),
         Record::Shift(shift.clone()),
         Record::Unit(UnitRecord { state: UnitPhase::Draining, left: Some(4), ..unit }),
@@ -123,7 +124,7 @@ fn observed() -> Vec<Record> {
         Record::Slo(SloRecord { at: Micros(3_600_000), slo: None }),
         Record::Lag(lag.clone()),
         Record::Lag(LagRecord { sent: 0, p99: None, max: None, ..lag }),
-        Record::Rate(RateRecord { at: Micros(11_000_000), state: LoadState::Finishing, rps: 0.0 }),
+        Record::Rate(RateRecord { at: Micros(11_000_000), state: LoadState::Finishing, rps: 0.0, resumed_rps: None }),
     ]
 }
 

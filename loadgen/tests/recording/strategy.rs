@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use engine::cluster::How;
 use engine::units::{Role, Split};
 use loadgen::arrival::Arrival;
-use loadgen::live::Counts;
+use loadgen::live::{Counts, MarkKind};
 use loadgen::recording::{
-    ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, RateRecord, Record, Recorder, RunRecord, SCHEMA, ShiftEnd,
-    ShiftRecord, SloRecord, UnitPhase, UnitRecord,
+    ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, NoteRecord, RateRecord, Record, Recorder, RunRecord,
+    SCHEMA, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
 };
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
 use loadgen::schedule::{Segment, Shape};
@@ -44,14 +44,7 @@ pub(crate) fn end() -> EndRecord {
         at: Micros(12_500_000),
         schedule_end: Micros(11_000_000),
         requests: Counts { offered: 3, sent: 3, completed: 3, ..Counts::default() },
-        client: ClientUse {
-            cpu: Micros(250_000),
-            cores: 2,
-            rss_bytes: 30_000_000,
-            dropped: 0,
-            held_up: 0,
-            realtime: None,
-        },
+        client: ClientUse { cpu: Micros(250_000), cores: 2, rss_bytes: 30_000_000, dropped: 0, realtime: None, held_up: 2 },
     }
 }
 
@@ -83,6 +76,8 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         1 => load().prop_map(Record::Load),
         1 => (instant(), option::of(slo())).prop_map(|(at, slo)| Record::Slo(SloRecord { at, slo })),
         1 => lag().prop_map(Record::Lag),
+        1 => waiting().prop_map(Record::Waiting),
+        1 => note().prop_map(Record::Note),
     ]
 }
 
@@ -213,16 +208,15 @@ fn load() -> impl Strategy<Value = LoadRecord> {
 
 fn rate() -> impl Strategy<Value = RateRecord> {
     let state = select(vec![LoadState::Loading, LoadState::Paused, LoadState::Finishing]);
-    (instant(), state, 0_u32..1_000_000).prop_map(|(at, state, rps)| RateRecord {
-        at,
-        state,
-        rps: f64::from(rps) / 8.0,
+    (instant(), state, 0_u32..1_000_000, option::of(0_u32..1_000_000)).prop_map(|(at, state, rps, resumed)| {
+        RateRecord { at, state, rps: f64::from(rps) / 8.0, resumed_rps: resumed.map(|rps| f64::from(rps) / 8.0) }
     })
 }
 
 fn lag() -> impl Strategy<Value = LagRecord> {
-    (instant(), any::<[u64; 4]>(), option::of((instant(), instant())), instant()).prop_map(
-        |(at, [sent, rss_bytes, dropped, held_up], lag, cpu)| LagRecord {
+    let cores = option::of(any::<u32>());
+    (instant(), any::<[u64; 4]>(), option::of((instant(), instant())), instant(), cores).prop_map(
+        |(at, [sent, rss_bytes, dropped, held_up], lag, cpu, cores)| LagRecord {
             at,
             sent,
             p99: lag.map(|lag| lag.0),
@@ -230,7 +224,19 @@ fn lag() -> impl Strategy<Value = LagRecord> {
             cpu,
             rss_bytes,
             dropped,
+            cores,
             held_up,
         },
     )
+}
+
+fn waiting() -> impl Strategy<Value = WaitingRecord> {
+    let shift = (split(), select(vec![How::Drain, How::Migrate])).prop_map(|(to, how)| WaitingShift { to, how });
+    (instant(), proptest::collection::vec(shift, 0..3)).prop_map(|(at, shifts)| WaitingRecord { at, shifts })
+}
+
+fn note() -> impl Strategy<Value = NoteRecord> {
+    let mark =
+        select(vec![None, Some(MarkKind::Shift), Some(MarkKind::Load), Some(MarkKind::Slo), Some(MarkKind::Failure)]);
+    (instant(), mark, "[a-z]{0,12}", ".{0,30}").prop_map(|(at, mark, label, text)| NoteRecord { at, mark, label, text })
 }

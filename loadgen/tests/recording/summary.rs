@@ -1,5 +1,6 @@
 //! A run that goes on and its recording are summed up alike.
 
+use loadgen::playback;
 use loadgen::recording::{Reader, Record};
 use loadgen::sample::{Gap, Outcome};
 use loadgen::summary::Accumulator;
@@ -27,6 +28,26 @@ proptest! {
         let name = || Some("run.jsonl.zst".to_owned());
         let json = |summary| serde_json::to_string(&summary).expect("JSON");
         prop_assert_eq!(json(live.finish(Some(&strategy::end()), name())), json(read.finish(reader.end(), name())));
+    }
+
+    #[test]
+    fn any_recording_can_be_viewed_whole_or_torn(records in vec(strategy::record(), 0..60), kept in 0.0..=1.0_f64) {
+        let (_folder, path) = strategy::written(&records);
+        let whole = playback::open(&path).expect("a recording");
+        prop_assert_eq!(whole.incomplete, None);
+        let requests = whole.summary.requests;
+        let counts = whole.last.counts;
+        prop_assert_eq!(
+            (counts.offered, counts.completed, counts.failed, counts.shed),
+            (requests.offered, requests.completed, requests.failed, requests.shed)
+        );
+        let bytes = std::fs::read(&path).expect("the file");
+        let torn = path.with_extension("torn");
+        std::fs::write(&torn, &bytes[..(bytes.len() as f64 * kept) as usize]).expect("written");
+        if let Ok(part) = playback::open(&torn) {
+            prop_assert_eq!(part.incomplete.is_some(), part.summary.incomplete);
+            prop_assert!(part.last.counts.completed <= counts.completed);
+        }
     }
 
     #[test]

@@ -42,14 +42,50 @@ pub const TABLE: &[Binding] = &[
     Binding::new(Place::Live, Action::Scrub(-10), &[Chord::shift(KeyCode::Left)], "shift ←").named("cursor far back"),
     Binding::new(Place::Live, Action::Scrub(10), &[Chord::shift(KeyCode::Right)], "shift →")
         .named("cursor far forward"),
-    Binding::new(Place::Live, Action::PreviousEvent, &[Chord::char('[')], "[ ]")
+    Binding::new(Place::View, Action::Play, &[Chord::char(' ')], "space")
+        .named("play or stop")
+        .hint("play")
+        .help("play the recording from the cursor on, at the end from the start; or stop"),
+    Binding::new(Place::View, Action::Slower, &[Chord::char('<'), Chord::char(',')], "<>")
+        .named("play slower")
+        .hint("speed")
+        .help("play slower, or (>) faster: from half to 60 times as fast as it was"),
+    Binding::new(Place::View, Action::Faster, &[Chord::char('>'), Chord::char('.')], ">").named("play faster"),
+    Binding::new(Place::View, Action::Seek(-1), &[Chord::key(KeyCode::Left)], "←→")
+        .named("a second back")
+        .hint("1s")
+        .help("move by a second (shift: by ten): all figures are those at the cursor"),
+    Binding::new(Place::View, Action::Seek(1), &[Chord::key(KeyCode::Right)], "→").named("a second on"),
+    Binding::new(Place::View, Action::Seek(-10), &[Chord::shift(KeyCode::Left)], "shift ←").named("ten seconds back"),
+    Binding::new(Place::View, Action::Seek(10), &[Chord::shift(KeyCode::Right)], "shift →").named("ten seconds on"),
+    Binding::new(Place::Screen, Action::PreviousEvent, &[Chord::char('[')], "[ ]")
         .named("event before")
         .hint("event")
         .help("put the cursor at the event before, or (]) at the next one"),
-    Binding::new(Place::Live, Action::NextEvent, &[Chord::char(']')], "]").named("next event"),
-    Binding::new(Place::Live, Action::Oldest, &[Chord::key(KeyCode::Home)], "home")
+    Binding::new(Place::Screen, Action::NextEvent, &[Chord::char(']')], "]").named("next event"),
+    Binding::new(Place::Screen, Action::Oldest, &[Chord::key(KeyCode::Home)], "home")
         .named("cursor to the start")
         .help("put the cursor at the start of the run"),
+    Binding::new(Place::View, Action::Tenth(0), &[Chord::char('0')], "0-9")
+        .named("to the start of the run")
+        .hint("jump")
+        .help("put the cursor at so many tenths of the run"),
+    Binding::new(Place::View, Action::Tenth(1), &[Chord::char('1')], "1").named("to 10 % of the run"),
+    Binding::new(Place::View, Action::Tenth(2), &[Chord::char('2')], "2").named("to 20 % of the run"),
+    Binding::new(Place::View, Action::Tenth(3), &[Chord::char('3')], "3").named("to 30 % of the run"),
+    Binding::new(Place::View, Action::Tenth(4), &[Chord::char('4')], "4").named("to 40 % of the run"),
+    Binding::new(Place::View, Action::Tenth(5), &[Chord::char('5')], "5").named("to 50 % of the run"),
+    Binding::new(Place::View, Action::Tenth(6), &[Chord::char('6')], "6").named("to 60 % of the run"),
+    Binding::new(Place::View, Action::Tenth(7), &[Chord::char('7')], "7").named("to 70 % of the run"),
+    Binding::new(Place::View, Action::Tenth(8), &[Chord::char('8')], "8").named("to 80 % of the run"),
+    Binding::new(Place::View, Action::Tenth(9), &[Chord::char('9')], "9").named("to 90 % of the run"),
+    Binding::new(Place::View, Action::Goto, &[Chord::char('g')], "g")
+        .named("go to a time")
+        .hint("goto")
+        .help("put the cursor at a time that you type"),
+    Binding::new(Place::View, Action::Live, &[Chord::key(KeyCode::End)], "end")
+        .named("to the end of the run")
+        .help("take the cursor away: figures are those of the whole run"),
     Binding::new(Place::Live, Action::Live, &[Chord::key(KeyCode::End)], "end")
         .named("back to now")
         .hint("live")
@@ -59,30 +95,40 @@ pub const TABLE: &[Binding] = &[
         .hint("time span")
         .help("show more time in the charts, or (T) less: from 1 minute to 7 days"),
     Binding::new(Place::Live, Action::SpanShorter, &[Chord::char('T'), Chord::char('<')], "T").named("less time"),
-    Binding::new(Place::Live, Action::FocusNext, &[Chord::key(KeyCode::Tab)], "tab")
+    Binding::new(Place::View, Action::SpanLonger, &[Chord::char('-'), Chord::char('t')], "+-")
+        .named("more time")
+        .hint("time span")
+        .help("show less time in the charts, or (-) more: from 1 minute to the whole run"),
+    Binding::new(Place::View, Action::SpanShorter, &[Chord::char('+'), Chord::char('='), Chord::char('T')], "+")
+        .named("less time"),
+    Binding::new(Place::Screen, Action::FocusNext, &[Chord::key(KeyCode::Tab)], "tab")
         .named("focus the next panel")
         .help("give another panel the focus; its frame is thick"),
-    Binding::new(Place::Live, Action::FocusPrevious, &[Chord::key(KeyCode::BackTab)], "shift tab")
+    Binding::new(Place::Screen, Action::FocusPrevious, &[Chord::key(KeyCode::BackTab)], "shift tab")
         .named("focus the panel before"),
-    Binding::new(Place::Live, Action::Zoom, &[Chord::char('z'), ENTER], "z")
+    Binding::new(Place::Screen, Action::Zoom, &[Chord::char('z'), ENTER], "z")
         .named("zoom the panel")
         .hint("zoom")
         .help("give the panel in focus the whole screen, or take it back (esc)"),
-    Binding::new(Place::Live, Action::Heatmap, &[Chord::char('m')], "m")
+    Binding::new(Place::Screen, Action::Heatmap, &[Chord::char('m')], "m")
         .named("heatmap")
         .hint("heatmap")
         .help("show every TTFT and TPOT as heatmaps, or their percentiles as lines"),
-    Binding::new(Place::Live, Action::Mouse, &[Chord::char('M')], "M")
+    Binding::new(Place::Screen, Action::Mouse, &[Chord::char('M')], "M")
         .named("mouse on or off")
         .help("let the terminal have the mouse, to select text, or take it back"),
-    Binding::new(Place::Live, Action::Palette, &[Chord::char(':')], ":")
+    Binding::new(Place::Screen, Action::Palette, &[Chord::char(':')], ":")
         .named("find a command")
         .hint("commands")
         .help("find any of these by its name"),
-    Binding::new(Place::Live, Action::Help, &[Chord::char('?'), Chord::char('h'), Chord::key(KeyCode::F(1))], "?")
+    Binding::new(Place::Screen, Action::Help, &[Chord::char('?'), Chord::char('h'), Chord::key(KeyCode::F(1))], "?")
         .named("help")
         .hint("help")
         .help("show this list"),
+    Binding::new(Place::View, Action::Quit, &[Chord::char('q')], "q").named("quit").hint("quit").help("leave"),
+    Binding::new(Place::View, Action::Back, &[ESC], "esc")
+        .named("back")
+        .help("back out: of the zoom, then to the end of the run"),
     Binding::new(Place::Live, Action::Quit, &[Chord::char('q')], "q")
         .named("quit")
         .hint("quit")

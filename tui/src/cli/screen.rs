@@ -10,16 +10,25 @@ use loadgen::text::Malformed;
 use crate::symbols::SymbolSet;
 use crate::theme::Choice;
 
-/// Options of the screen.
+/// How a screen looks.
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 #[command(next_help_heading = "Screen")]
-pub struct ScreenArgs {
+pub struct AppearanceArgs {
     /// Colours. `auto` asks the terminal for its background, and follows `NO_COLOR` and `TERM=dumb`
     #[arg(long, value_name = "THEME", value_enum, default_value_t = ThemeArg::Auto)]
     pub theme: ThemeArg,
     /// Glyphs. `auto` is ASCII where the locale is not UTF-8; `block` is for fonts without braille
     #[arg(long, value_name = "SET", value_enum, default_value_t = SymbolsArg::Auto)]
     pub symbols: SymbolsArg,
+}
+
+/// Options of the live screen.
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+#[command(next_help_heading = "Screen")]
+pub struct ScreenArgs {
+    /// How it looks.
+    #[command(flatten)]
+    pub appearance: AppearanceArgs,
     /// Look, but change nothing of the run
     #[arg(long)]
     pub read_only: bool,

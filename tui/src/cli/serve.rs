@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use engine::serve::grpc::GrpcConfig;
 use engine::serve::http::{ApiKey, HttpConfig};
 use loadgen::target::cpu::REQUESTS;
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
-use super::target::{EngineArgs, EngineSpec, secret, unusable};
+use super::key;
+use super::target::{EngineArgs, EngineSpec};
 
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
@@ -18,6 +20,9 @@ pub(super) struct ServeArgs {
     /// Address and port; port 0 takes a free one. An address that others can reach needs --api-key-env
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address, help_heading = "Server")]
     listen: SocketAddr,
+    /// Address and port of the gRPC API for control and generation, or `none`. The same rules
+    #[arg(long, value_name = "ADDRESS:PORT|none", default_value = "127.0.0.1:50051", value_parser = parse_control, help_heading = "Server")]
+    control_listen: ControlListen,
     /// Environment variable with the key that clients have to present as `Authorization: Bearer KEY`; /health stays open
     #[arg(long, value_name = "VAR", help_heading = "Server")]
     api_key_env: Option<String>,
@@ -27,7 +32,7 @@ pub(super) struct ServeArgs {
     /// Requests in flight, at most 8192; one more is answered 429
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=i64::from(REQUESTS)), help_heading = "Server")]
     max_requests: u32,
-    /// Open connections; one more closes the longest idle, or is answered 503
+    /// Open connections; one more closes the longest idle, or is answered 503. Of gRPC, at most 256 of them
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Server")]
     max_connections: u32,
     /// How long requests in flight may take to finish after Ctrl-C
@@ -48,27 +53,43 @@ pub struct ServeOptions {
     pub max_requests: u32,
     /// Everything about HTTP.
     pub http: HttpConfig,
+    /// Where gRPC listens, if it does, and everything about it.
+    pub control: Option<(SocketAddr, GrpcConfig)>,
 }
+
+/// An address, or none.
+#[derive(Clone, Copy, Debug)]
+struct ControlListen(Option<SocketAddr>);
 
 impl ServeArgs {
     /// # Errors
     /// When others could reach the server without a key, or the key is not there.
     pub(super) fn resolve(self) -> anyhow::Result<ServeOptions> {
-        let key = self.api_key_env.map(|name| key(&name)).transpose()?;
+        let key = self.api_key_env.map(|name| key::read(&name, ApiKey::new)).transpose()?;
+        let ControlListen(control) = self.control_listen;
+        for (option, address) in [("--listen", Some(self.listen)), ("--control-listen", control)] {
+            let Some(address) = address.filter(|address| key.is_none() && !address.ip().is_loopback()) else {
+                continue;
+            };
+            anyhow::bail!(
+                "{option}: {address} can be reached from outside, which needs --api-key-env\n\
+                 hint: listen on 127.0.0.1, or put a key into a variable and name that"
+            );
+        }
         anyhow::ensure!(
-            self.listen.ip().is_loopback() || key.is_some(),
-            "--listen: {} can be reached from outside, which needs --api-key-env\n\
-             hint: listen on 127.0.0.1, or put a key into a variable and name that",
+            control.is_none_or(|control| control != self.listen || control.port() == 0),
+            "--control-listen: {} is where --listen is already\nhint: give them different ports",
             self.listen
         );
-        let http = HttpConfig {
-            max_connections: self.max_connections as usize,
-            drain_timeout: Duration::from_micros(self.drain_timeout.0),
-            key,
-            ..HttpConfig::default()
-        };
+        let drain_timeout = Duration::from_micros(self.drain_timeout.0);
+        let max_connections = self.max_connections as usize;
+        let http = HttpConfig { max_connections, drain_timeout, key: key.clone(), ..HttpConfig::default() };
+        let grpc = GrpcConfig::default();
+        let max_connections = grpc.max_connections.min(max_connections);
+        let grpc = GrpcConfig { max_connections, drain_timeout, key, ..grpc };
         let (engine, name) = (self.engine.into(), self.served_model_name);
-        Ok(ServeOptions { engine, listen: self.listen, name, max_requests: self.max_requests, http })
+        let control = control.map(|address| (address, grpc));
+        Ok(ServeOptions { engine, listen: self.listen, name, max_requests: self.max_requests, http, control })
     }
 }
 
@@ -80,6 +101,14 @@ fn parse_address(text: &str) -> Result<SocketAddr, Malformed> {
     })
 }
 
-fn key(name: &str) -> anyhow::Result<ApiKey> {
-    ApiKey::new(secret(name)?).ok_or_else(|| unusable(name))
+fn parse_control(text: &str) -> Result<ControlListen, Malformed> {
+    if text == "none" {
+        return Ok(ControlListen(None));
+    }
+    let address = parse_address(text).map_err(|malformed| Malformed {
+        what: "an address with a port, or `none`",
+        allowed: malformed.allowed.replace("8080", "50051"),
+        ..malformed
+    });
+    address.map(|address| ControlListen(Some(address)))
 }

@@ -14,6 +14,8 @@ use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
 use loadgen::text::{Malformed, parse_duration};
 use loadgen::time::Micros;
 
+use super::key;
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Engine")]
 pub(super) struct EngineArgs {
@@ -170,26 +172,12 @@ impl TargetArgs {
             Place::Http(address) => {
                 ensure!(split.is_none(), "--split is for the embedded engine, {address} has its own");
                 let model = model.map(|name| name.to_string_lossy().into_owned());
-                let key =
-                    api_key_env.map(|name| ApiKey::new(secret(&name)?).ok_or_else(|| unusable(&name))).transpose()?;
+                let key = api_key_env.map(|name| key::read(&name, ApiKey::new)).transpose()?;
                 let timeout = Duration::from_micros(request_timeout.unwrap_or(REQUEST_TIMEOUT).0);
                 Ok(TargetSpec::Http(HttpTarget { address, model, key, timeout }))
             }
         }
     }
-}
-
-/// The value of the variable that `--api-key-env` names.
-///
-/// # Errors
-/// When there is none.
-pub(super) fn secret(name: &str) -> anyhow::Result<String> {
-    std::env::var(name).map_err(|error| anyhow::anyhow!("--api-key-env: {name}: {error}"))
-}
-
-/// Says that it cannot be a key.
-pub(super) fn unusable(name: &str) -> anyhow::Error {
-    anyhow::anyhow!("--api-key-env: {name} is empty, or has characters other than printable ASCII without spaces")
 }
 
 impl TargetSpec {

@@ -23,7 +23,7 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
         "the live screen needs a terminal; `pdtune record` runs without one"
     );
     // Before anything is loaded: the terminal's answer must not come while the screen reads keys.
-    let theme = shell::theme(screen.theme.into(), screen.symbols.set());
+    let theme = shell::theme(screen.appearance.theme.into(), screen.appearance.symbols.set());
     let connection = target.open()?;
     let shift_refused = connection.control.is_none().then(|| "not offered by this target".to_owned());
     let offers = Offers { shift_refused, rate_refused: None, read_only: screen.read_only };

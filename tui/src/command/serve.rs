@@ -1,9 +1,10 @@
-//! `pdtune serve`: the embedded engine behind HTTP.
+//! `pdtune serve`: the embedded engine behind HTTP and gRPC.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use engine::serve::ServedModel;
+use engine::serve::grpc::GrpcServer;
 use engine::serve::http::{Drained, HttpServer};
 use engine::serve::hub::{Hub, HubConfig};
 use loadgen::target::cpu::Started;
@@ -23,7 +24,7 @@ const PARTING: Duration = Duration::from_secs(1);
 /// Serves until a signal, then drains.
 ///
 /// # Errors
-/// When the address is taken, the model cannot be loaded, or the engine cannot start.
+/// When an address is taken, the model cannot be loaded, or the engine cannot start.
 pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -32,9 +33,11 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
         .enable_all()
         .build()?;
     // Before the model is loaded: a port that is taken is told at once.
-    let server = {
+    let (server, control) = {
         let _within = runtime.enter();
-        HttpServer::bind(options.listen, options.http)?
+        let server = HttpServer::bind(options.listen, options.http)?;
+        let control = options.control.map(|(address, config)| GrpcServer::bind(address, config)).transpose();
+        (server, control.context("--control-listen")?)
     };
     let name = options.name.unwrap_or_else(|| options.engine.served_name());
     let Started { engine, events, text, info, kv_block_bytes } = options.engine.start()?;
@@ -51,8 +54,11 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
         hub.observe().split,
         model.context_tokens
     ));
+    if let Some(control) = &control {
+        tell(&format!("control on grpc://{}", control.address()));
+    }
     tell(&format!("listening on http://{}", server.address()));
-    let drained = serve(&runtime, server, hub.clone(), model)?;
+    let drained = serve(&runtime, server, control, hub.clone(), model)?;
     // Connections first, then the engine: nobody is left to ask it.
     runtime.shutdown_timeout(PARTING);
     drop(hub);
@@ -62,19 +68,33 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
     Ok(Ending::Fine)
 }
 
-fn serve(runtime: &Runtime, server: HttpServer, hub: Hub, model: ServedModel) -> anyhow::Result<Drained> {
+fn serve(
+    runtime: &Runtime,
+    server: HttpServer,
+    control: Option<GrpcServer>,
+    hub: Hub,
+    model: ServedModel,
+) -> anyhow::Result<Drained> {
     runtime.block_on(async {
         let mut signals = Signals::install().context("cannot listen for signals")?;
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (stop, stopped) = tokio::sync::watch::channel(());
         let second = async move {
             signals.next().await;
             tell("stopping: waiting for what is in flight; again to leave at once");
             drop(stop);
             signals.next().await;
         };
-        let stopped = async move { _ = stopped.await };
+        // Changes when its sender is dropped.
+        let asked = |mut stopped: tokio::sync::watch::Receiver<()>| async move { _ = stopped.changed().await };
+        let served = async {
+            let Some(control) = control else { return server.run(hub, model, asked(stopped)).await };
+            let beside = control.run(hub.clone(), &model, asked(stopped.clone()));
+            let (http, grpc) = tokio::join!(server.run(hub, model.clone(), asked(stopped)), beside);
+            // Both have waited for the same requests.
+            Drained { cancelled: http.cancelled.max(grpc.cancelled) }
+        };
         tokio::select! {
-            drained = server.run(hub, model, stopped) => Ok(drained),
+            drained = served => Ok(drained),
             () = second => leave_at_once(),
         }
     })

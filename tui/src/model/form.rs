@@ -16,6 +16,17 @@ pub enum Subject {
     Slo,
     /// What is sent, and how fast.
     Load,
+    /// Where the cursor goes in a recording that ends at this instant.
+    Instant(Micros),
+}
+
+/// What a form asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// These of the run; none for fields that were not changed.
+    OfTheRun(Vec<Command>),
+    /// The cursor at this instant.
+    Instant(Micros),
 }
 
 /// A field.
@@ -84,15 +95,37 @@ impl Form {
         Self { subject: Subject::Load, fields, selected: 0 }
     }
 
-    /// The commands that make the run what the fields say; none for fields that were not changed.
+    /// Where to go in a recording that ends at `end`.
+    pub fn instant(end: Micros) -> Self {
+        let about = "minutes and seconds such as 4:31, or a duration such as 271s";
+        Self { subject: Subject::Instant(end), fields: vec![field("time", about, String::new())], selected: 0 }
+    }
+
+    /// What the fields ask for.
     ///
     /// # Errors
     /// The first field that cannot be read.
-    pub fn commands(&self) -> Result<Vec<Command>, Wrong> {
+    pub fn asked(&self) -> Result<Asked, Wrong> {
         match self.subject {
-            Subject::Slo => self.slo_commands(),
-            Subject::Load => self.load_commands(),
+            Subject::Slo => self.slo_commands().map(Asked::OfTheRun),
+            Subject::Load => self.load_commands().map(Asked::OfTheRun),
+            Subject::Instant(end) => self.typed_instant(end).map(Asked::Instant),
         }
+    }
+
+    fn typed_instant(&self, end: Micros) -> Result<Micros, Wrong> {
+        let text = self.fields.first().map_or("", |field| field.text.trim());
+        let wrong = |why: String| Wrong { field: 0, why };
+        let at = match format::read_clock(text) {
+            Some(at) => at,
+            None => parse_duration(text).map_err(|_| {
+                wrong("a time is minutes and seconds such as 4:31, or a duration such as 271s".to_owned())
+            })?,
+        };
+        if at > end {
+            return Err(wrong(format!("the recording ends at {}", format::clock(end))));
+        }
+        Ok(at)
     }
 
     fn slo_commands(&self) -> Result<Vec<Command>, Wrong> {
@@ -162,7 +195,10 @@ mod tests {
         for (field, text) in texts {
             form.fields[*field].text = (*text).to_owned();
         }
-        form.commands()
+        match form.asked()? {
+            Asked::OfTheRun(commands) => Ok(commands),
+            Asked::Instant(at) => panic!("{at:?} is no command"),
+        }
     }
 
     #[test]
@@ -198,6 +234,23 @@ mod tests {
         ] {
             let wrong = typed(form, &[(field, text)]);
             assert_eq!(wrong.as_ref().map_err(|wrong| wrong.field), Err(field), "{text}: {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_instant_is_typed_as_it_is_shown_or_as_a_duration() {
+        let typed = |text: &str| {
+            let mut form = Form::instant(scene::seconds(600.0));
+            text.clone_into(&mut form.fields[0].text);
+            form.asked().map_err(|wrong| wrong.why)
+        };
+        for (text, seconds) in [("4:31", 271.0), ("04:31", 271.0), (" 0:10:00 ", 600.0), ("271s", 271.0), ("2m", 120.0)]
+        {
+            assert_eq!(typed(text), Ok(Asked::Instant(scene::seconds(seconds))), "{text}");
+        }
+        assert_eq!(typed("10:01"), Err("the recording ends at 10:00".to_owned()));
+        for text in ["", "soon", "4:61", "1:2:3:4", "-1:00", "99999999999999999999:00"] {
+            assert!(typed(text).is_err_and(|why| why.starts_with("a time is minutes")), "{text}");
         }
     }
 

@@ -1,10 +1,12 @@
 //! The command palette: a typed word picks from the table of actions.
 
-use crate::action::{self, Binding};
+use crate::action::{self, Binding, Place};
 
 /// The palette's own state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Palette {
+    /// The screen whose actions it offers.
+    pub screen: Place,
     /// What was typed.
     pub text: String,
     /// The selected row among the matches.
@@ -12,10 +14,15 @@ pub struct Palette {
 }
 
 impl Palette {
+    /// With nothing typed yet.
+    pub fn new(screen: Place) -> Self {
+        Self { screen, text: String::new(), selected: 0 }
+    }
+
     /// The actions that match, the best first.
     pub fn matches(&self) -> Vec<&'static Binding> {
         let mut matches: Vec<(usize, &Binding)> =
-            action::commands().filter_map(|row| Some((distance(&self.text, row.name)?, row))).collect();
+            action::commands(self.screen).filter_map(|row| Some((distance(&self.text, row.name)?, row))).collect();
         // Stable: equals stay in the order of the table.
         matches.sort_by_key(|(distance, _)| *distance);
         matches.into_iter().map(|(_, row)| row).collect()
@@ -54,7 +61,7 @@ mod tests {
     use super::*;
 
     fn best(text: &str) -> Option<&'static str> {
-        Palette { text: text.to_owned(), selected: 0 }.chosen().map(|row| row.name)
+        Palette { text: text.to_owned(), ..Palette::new(Place::Live) }.chosen().map(|row| row.name)
     }
 
     #[test]
@@ -69,8 +76,8 @@ mod tests {
 
     #[test]
     fn nothing_typed_lists_every_action_once() {
-        let all = Palette::default().matches();
-        assert_eq!(all.len(), action::commands().count());
+        let all = Palette::new(Place::Live).matches();
+        assert_eq!(all.len(), action::commands(Place::Live).count());
         for (index, row) in all.iter().enumerate() {
             assert!(all[index + 1..].iter().all(|other| other.name != row.name), "{}", row.name);
         }
@@ -78,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_selection_beyond_the_matches_is_the_last_one() {
-        let palette = Palette { text: "rate".to_owned(), selected: 99 };
+        let palette = Palette { text: "rate".to_owned(), selected: 99, ..Palette::new(Place::Live) };
         assert_eq!(palette.chosen().map(|row| row.name), palette.matches().last().map(|row| row.name));
     }
 }

@@ -2,6 +2,7 @@
 
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split};
+use loadgen::diagnose::Side;
 use loadgen::live::{Snapshot, UnitView};
 
 const ROLES: [Role; 3] = [Role::Prefill, Role::Decode, Role::Aggregated];
@@ -108,10 +109,10 @@ fn moved(now: Split, from: Role, to: Role) -> Split {
 
 /// What `m` does for the side that limits now.
 pub fn bearing(snapshot: &Snapshot, m: &Move) -> Bearing {
-    let helps = match snapshot.limiting.side {
-        "prefill" => Role::can_prefill,
-        "decode" | "kv" => Role::can_decode,
-        _ => return Bearing::Neutral,
+    let helps = match snapshot.diagnosis.limit.side() {
+        Some(Side::Prefill) => Role::can_prefill,
+        Some(Side::Decode) => Role::can_decode,
+        None => return Bearing::Neutral,
     };
     match (helps(m.from), helps(m.to)) {
         (false, true) => Bearing::Towards,

@@ -21,6 +21,13 @@ impl Span {
     /// The last hour.
     pub const HOUR: Self = Self(4);
 
+    /// The shortest one that shows this much, or the longest.
+    pub fn covering(length: Micros) -> Self {
+        let minute = 60 * SECOND.0;
+        let fits = Self::MINUTES.iter().position(|minutes| minutes * minute >= length.0);
+        Self(fits.unwrap_or(Self::MINUTES.len() - 1))
+    }
+
     /// The next longer one, or itself when there is none.
     #[must_use]
     pub fn longer(self) -> Self {
@@ -71,12 +78,33 @@ struct Cursor {
 pub struct Timeline {
     span: Span,
     cursor: Option<Cursor>,
+    /// The length of a recording: there is no more to show.
+    whole: Option<Micros>,
 }
 
 impl Timeline {
+    /// Over a recording of this length, all of it in view.
+    pub fn over(whole: Micros) -> Self {
+        let whole = whole.max(SECOND);
+        Self { span: Span::covering(whole), cursor: None, whole: Some(whole) }
+    }
+
     /// The axis of all charts when the newest sample is of `now`.
     pub fn axis(self, now: Micros) -> TimeAxis {
-        TimeAxis::ending(self.cursor.map_or(now, |cursor| cursor.edge), self.span.length())
+        TimeAxis::ending(self.cursor.map_or(now, |cursor| cursor.edge), self.length())
+    }
+
+    /// The length of the axis.
+    pub fn length(self) -> Micros {
+        self.whole.map_or(self.span.length(), |whole| self.span.length().min(whole))
+    }
+
+    /// How much time the charts show, in words.
+    pub fn span_text(self) -> String {
+        match self.whole {
+            Some(whole) if whole <= self.span.length() => "whole run".to_owned(),
+            _ => self.span.text(),
+        }
     }
 
     /// How much time the charts show.
@@ -98,9 +126,9 @@ impl Timeline {
         }
         let axis = self.axis(now);
         let edge = if at < axis.from {
-            at + self.span.length()
+            at + self.length()
         } else if at >= axis.to {
-            at + SECOND
+            self.whole.map_or(at + SECOND, |whole| whole.min(at + SECOND))
         } else {
             axis.to
         };
@@ -123,11 +151,14 @@ impl Timeline {
     /// Shows more or less time. The cursor keeps its place on the screen.
     pub fn show(&mut self, span: Span, now: Micros) {
         let before = self.axis(now);
-        self.span = span;
+        self.span = self.whole.map_or(span, |whole| span.min(Span::covering(whole)));
+        let length = self.length();
         if let Some(cursor) = &mut self.cursor {
-            let left = u128::from(before.to.since(cursor.at).0) * u128::from(span.length().0);
+            let left = u128::from(before.to.since(cursor.at).0) * u128::from(length.0);
             let left = Micros((left / u128::from(before.length().0.max(1))) as u64);
-            cursor.edge = (cursor.at + left).max(cursor.at + SECOND);
+            let edge = (cursor.at + left).max(cursor.at + SECOND);
+            // A recording has no future to show, and no past before its start.
+            cursor.edge = self.whole.map_or(edge, |whole| edge.min(whole).max(length));
         }
     }
 }
@@ -185,13 +216,29 @@ mod tests {
         assert_eq!([Span(0), Span(4), Span(5), Span(7)].map(Span::text), ["1 min", "60 min", "4 h", "7 d"]);
     }
 
+    #[test]
+    fn a_recording_starts_in_view_as_a_whole_and_shows_nothing_beyond_it() {
+        let whole = s(151);
+        let mut line = Timeline::over(whole);
+        let all = TimeAxis { from: Micros::ZERO, to: whole };
+        assert_eq!((line.axis(whole), line.span_text()), (all, "whole run".to_owned()));
+        line.place(s(30), whole);
+        line.show(line.span().longer(), whole);
+        assert_eq!(line.axis(whole), all);
+        line.show(line.span().shorter(), whole);
+        assert_eq!((line.span_text(), line.length()), ("2 min".to_owned(), s(120)));
+        assert!(line.axis(whole).from <= s(30));
+    }
+
     proptest! {
         #[test]
         fn the_cursor_is_always_on_the_axis_and_in_the_past(
-            now in 0..u64::MAX / 4,
+            now in 1..u64::MAX / 4,
+            recorded: bool,
             moves in prop::collection::vec((0..4_u8, any::<i64>(), any::<u64>()), 0..20),
         ) {
-            let (mut line, now) = (Timeline::default(), Micros(now));
+            let now = Micros(now);
+            let mut line = if recorded { Timeline::over(now) } else { Timeline::default() };
             for (kind, steps, at) in moves {
                 match kind {
                     0 => line.step(steps % 10_000, now),

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use loadgen::live::{Phase, Snapshot};
 
-use super::{aggregated, ailing, crowded, down, in_phase, model, normal, seconds, shifting, waiting, without_slo};
+use super::{
+    aggregated, ailing, crowded, down, in_phase, model, normal, recorded, recorded_with_many_events, seconds, shifting,
+    waiting, without_slo,
+};
 use crate::model::{Model, Offers};
 use crate::update::{Msg, update};
 
@@ -39,6 +42,15 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "zoom", about: "one panel: lines and heatmap of TTFT", model: || after("\t\t\t\tz") },
     Screen { name: "zoom-units", about: "one panel: the units", model: || after("\t\t\tz") },
     Screen { name: "zoom-events", about: "one panel: the events", model: || after("\t\tz") },
+    Screen { name: "view", about: "a recording, at the end of the run", model: || recorded(None) },
+    Screen { name: "view-past", about: "a recording at an event", model: || viewing("[") },
+    Screen { name: "view-playing", about: "a recording being played", model: playing },
+    Screen { name: "view-zoomed", about: "a shorter stretch of a recording", model: || viewing("5+m") },
+    Screen { name: "view-incomplete", about: "a recording without its end", model: incomplete },
+    Screen { name: "view-events", about: "a recording with many events", model: many_events },
+    Screen { name: "view-goto", about: "a time to go to", model: || viewing("g1:2") },
+    Screen { name: "view-help", about: "all keys over a recording", model: || viewing("?") },
+    Screen { name: "view-refused", about: "an action that needs a run that goes on", model: || viewing("s") },
     Screen { name: "shift", about: "the shift dialog", model: || after("s") },
     Screen { name: "slo", about: "the form of the SLO", model: || after("o5") },
     Screen { name: "load", about: "the form of the load", model: || after("l.5") },
@@ -54,7 +66,31 @@ pub fn screen(name: &str) -> Option<&'static Screen> {
 
 /// The plain screen after these keys.
 fn after(keys: &str) -> Model {
-    let mut model = model(normal());
+    type_into(model(normal()), keys)
+}
+
+/// The screen over a recording after these keys.
+fn viewing(keys: &str) -> Model {
+    type_into(recorded(None), keys)
+}
+
+fn playing() -> Model {
+    let mut model = viewing("3> ");
+    for tick in [0.0, 2.0] {
+        update(&mut model, Msg::Tick(seconds(tick)));
+    }
+    model
+}
+
+fn incomplete() -> Model {
+    recorded(Some("incomplete: no end record"))
+}
+
+fn many_events() -> Model {
+    type_into(recorded_with_many_events(), "6")
+}
+
+fn type_into(mut model: Model, keys: &str) -> Model {
     for key in keys.chars() {
         let code = if key == '\t' { KeyCode::Tab } else { KeyCode::Char(key) };
         update(&mut model, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));

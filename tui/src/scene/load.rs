@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use engine::units::Split;
 use loadgen::arrival::Arrival;
-use loadgen::live::{Event, Health, Limiting, Phase, Slot, Snapshot};
+use loadgen::diagnose::diagnose;
+use loadgen::live::{Event, Health, Phase, Recent, Slot, Snapshot};
 use loadgen::measure::Aggregator;
-use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, TOKEN_HASH_SEED};
+use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::{Segment, Shape};
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
@@ -83,20 +84,57 @@ impl Script {
             let step = 16.8 + 0.8 * wave(second, 7.0) + if self.moved(second) { 3.1 } else { 0.0 };
             let gap = (step * (0.93 + 0.16 * late + 0.25 * late.powi(20)) * 1e3) as u64;
             let failed = second % 50 == 37 || index % 911 == 910;
-            sample(index, due, ttft, gap, failed)
+            let sample = sample(index, due, ttft, gap, failed);
+            Sample { server: Some(self.server(second, &sample)), ..sample }
         };
         (0..rate).map(request).collect()
     }
 
+    /// What the engine tells of a request: it computes a prompt in about 120 ms and copies its KV in about 14; what is left of
+    /// its TTFT it waited, most of it for a unit that prefills.
+    fn server(&self, second: u64, sample: &Sample) -> ServerSide {
+        let ttft = sample.ttft().map_or(200_000, |ttft| ttft.0);
+        let shake = spread(sample.index ^ 0x5EED);
+        let computing = (ttft * 9 / 10).min(105_000 + (shake * 30_000.0) as u64);
+        let copying = (ttft - computing).min(12_000 + (shake * 4_000.0) as u64);
+        let waiting = ttft - computing - copying;
+        let arrived = sample.due + Micros(600.min(waiting));
+        if sample.first.is_none() {
+            return ServerSide { arrived: Some(arrived), ..ServerSide::default() };
+        }
+        let for_room = Micros(waiting.saturating_sub(600) / if self.moved(second) { 8 } else { 20 });
+        let first = sample.due + Micros(ttft);
+        let handoff_start = first - Micros(copying);
+        let prefill_end = handoff_start - for_room;
+        let decode = if self.moved(second) { 2 } else { 1 };
+        ServerSide {
+            prefill_unit: Some(if self.moved(second) { (sample.index % 2) as u16 } else { 0 }),
+            decode_unit: Some(decode + (sample.index % u64::from(4 - decode)) as u16),
+            prefix_queried: sample.input_tokens,
+            prefix_hit: if sample.index % 4 == 0 { 256 } else { 0 },
+            preemptions: u32::from(sample.index % 97 == 96),
+            arrived: Some(arrived),
+            prefill_start: Some(prefill_end - Micros(computing)),
+            prefill_end: Some(prefill_end),
+            handoff_start: Some(handoff_start),
+            handoff_end: Some(first),
+            decode_start: Some(first + Micros(900)),
+        }
+    }
+
     /// The run at its end, without events.
     pub fn run(self) -> Snapshot {
+        self.run_and_whole().0
+    }
+
+    /// The same, and the figures of the whole run.
+    pub fn run_and_whole(self) -> (Snapshot, Recent) {
         let mut aggregator = Aggregator::new(self.slo);
         let mut ending: Vec<Sample> = Vec::new();
         for second in 0..self.seconds {
             for sample in self.requests(second) {
                 aggregator.offered(sample.due);
-                aggregator.sent(false);
-                aggregator.lag(Micros(80 + sample.index % 350));
+                aggregator.sent(sample.lag().unwrap_or_default(), false);
                 if let Some(first) = sample.first {
                     aggregator.first_token(first, sample.input_tokens);
                     aggregator.tokens(first, 1);
@@ -116,15 +154,14 @@ impl Script {
             }
         }
         let last = self.snapshot(&mut aggregator, self.seconds.saturating_sub(1));
-        Snapshot { history: aggregator.history(), ..last }
+        let whole = aggregator.recent(Micros(self.seconds * SECOND));
+        (Snapshot { history: aggregator.history(), ..last }, whole)
     }
 
     fn snapshot(&self, aggregator: &mut Aggregator, second: u64) -> Snapshot {
-        let limiting = if self.moved(second) {
-            Limiting { side: "none", why: "TTFT p95 at 62% and TPOT p95 at 88% of their bounds".to_owned() }
-        } else {
-            Limiting { side: "prefill", why: "queue 9 and rising, units 97% busy; decode batch 21 at 70%".to_owned() }
-        };
+        let units = Arc::new(units::at(self, second));
+        let (counts, recent) = (aggregator.counts(), aggregator.recent(WINDOW));
+        let diagnosis = diagnose(&units, &recent, self.slo, counts.in_flight);
         Snapshot {
             now: Micros((second + 1) * SECOND),
             phase: Phase::Loading,
@@ -141,14 +178,14 @@ impl Script {
             }),
             slo: self.slo,
             split: self.split(second),
-            counts: aggregator.counts(),
-            recent: aggregator.recent(WINDOW),
+            counts,
+            recent,
             history: Arc::default(),
-            units: Arc::new(units::at(self, second)),
+            units,
             events: Arc::new(Vec::<Event>::new()),
             shifts: Vec::new(),
             outage: None,
-            limiting,
+            diagnosis,
             health: Health {
                 lag_p99: Micros(420),
                 client_cpu_s: second as f64 * 0.027,
@@ -175,7 +212,7 @@ fn sample(index: u64, due: u64, ttft: u64, gap: u64, failed: bool) -> Sample {
     Sample {
         index,
         due: Micros(due),
-        sent: Some(Micros(due)),
+        sent: Some(Micros(due + 80 + index % 350)),
         first: (!failed).then_some(Micros(first)),
         last: (!failed).then_some(Micros(last)),
         ended: Micros(last),

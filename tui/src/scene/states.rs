@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split};
-use loadgen::live::{Counts, Event, Limiting, MarkKind, Outage, Phase, Recent, ShiftView, Slot, Snapshot, UnitView};
+use loadgen::diagnose::{Diagnosis, diagnose};
+use loadgen::live::{Counts, Event, MarkKind, Outage, Phase, Recent, ShiftView, Slot, Snapshot, UnitView};
 
 use super::{Script, seconds, unit};
 
@@ -13,13 +14,19 @@ pub fn event(at: f64, mark: Option<MarkKind>, label: &str, text: &str) -> Event 
     Event { at: seconds(at), mark, label: label.to_owned(), text: text.to_owned() }
 }
 
-fn events() -> Vec<Event> {
+pub(super) fn events() -> Vec<Event> {
     vec![
         event(60.3, Some(MarkKind::Load), "15/s", "15 requests/s"),
         event(88.0, None, "", "unit 1 (decode) drains, 12 in flight"),
         event(97.2, Some(MarkKind::Shift), "→2P2D", "1P3D → 2P2D by drain began"),
         event(100.4, Some(MarkKind::Shift), "2P2D ok", "1P3D → 2P2D by drain: drained 12 in 2.1 s, nothing lost"),
     ]
+}
+
+/// What the figures of a changed snapshot say.
+fn diagnose_anew(snapshot: &mut Snapshot) {
+    let in_flight = snapshot.counts.in_flight;
+    snapshot.diagnosis = diagnose(&snapshot.units, &snapshot.recent, snapshot.slo, in_flight);
 }
 
 /// Two minutes and a half at 2P2D, one shift behind it.
@@ -35,7 +42,6 @@ pub fn shifting() -> Snapshot {
     units[1].in_state = seconds(1.2);
     units[3].state = UnitState::Draining { left: 14 };
     snapshot.units = Arc::new(units);
-    snapshot.limiting = Limiting { side: "prefill", why: "queue 8 and rising, units 93% busy".to_owned() };
     let to = |prefill, decode| Split { prefill, decode, aggregated: 0 };
     snapshot.shifts = vec![
         ShiftView { to: to(3, 1), how: How::Drain, since: Some(seconds(148.9)) },
@@ -51,7 +57,7 @@ pub fn waiting() -> Snapshot {
     snapshot.counts = Counts { offered: 12, sent: 12, in_flight: 12, ..Counts::default() };
     snapshot.recent = Recent { offered_rps: 3.8, ..Recent::default() };
     snapshot.history = Arc::default();
-    snapshot.limiting = Limiting { side: "none", why: "nothing measured yet".to_owned() };
+    snapshot.diagnosis = Diagnosis::default();
     snapshot.health.recorded_bytes = None;
     let mut units = snapshot.units.to_vec();
     for unit in &mut units {
@@ -90,7 +96,9 @@ pub fn without_slo() -> Snapshot {
 
 /// Another cluster.
 pub fn with_units(split: Split, units: Vec<UnitView>) -> Snapshot {
-    Snapshot { split, units: Arc::new(units), ..normal() }
+    let mut snapshot = Snapshot { split, units: Arc::new(units), ..normal() };
+    diagnose_anew(&mut snapshot);
+    snapshot
 }
 
 /// Four units that do both.

@@ -4,17 +4,18 @@ use engine::cluster::How;
 use loadgen::live::{Command, Phase};
 use loadgen::time::Micros;
 
-use super::{Effect, Exit};
-use crate::action::{self, Action};
+use super::{Effect, Exit, playing};
+use crate::action::{self, Action, Place};
 use crate::chart::column;
 use crate::format;
-use crate::model::{AskedRate, Form, Model, Overlay, Palette, ShiftDialog, rate, shift};
+use crate::model::form::Asked;
+use crate::model::{AskedRate, Form, Model, Overlay, Palette, ShiftDialog, Speed, rate, shift};
 use crate::view::help;
 
 /// Carries out `action`, or says why it cannot be done.
 pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(reason) = action::refusal(model, action) {
-        model.notify(format!("{}: {reason}", action::name(action)));
+        model.notify(format!("{}: {reason}", action::name(Place::screen(model), action)));
         return Vec::new();
     }
     match action {
@@ -23,6 +24,12 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Pause => return pause(model),
         Action::Freeze => freeze(model),
         Action::Scrub(steps) => model.scrub(|line, now| line.step(i64::from(steps), now)),
+        Action::Play => playing::play_or_stop(model),
+        Action::Slower => play_at(model, Speed::slower),
+        Action::Faster => play_at(model, Speed::faster),
+        Action::Seek(seconds) => playing::seek(model, seconds),
+        Action::Tenth(tenths) => playing::tenth(model, tenths),
+        Action::Goto => model.overlay = Overlay::Form(Form::instant(model.shown().now)),
         Action::Oldest => {
             let start = model.shown().history.first().map_or(Micros::ZERO, |slot| slot.start);
             model.scrub(|line, now| line.place(start, now));
@@ -49,7 +56,7 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::EditSlo => model.overlay = Overlay::Form(Form::slo(&model.latest)),
         Action::EditLoad => model.overlay = Overlay::Form(Form::load(&model.latest)),
         Action::Apply => return apply(model),
-        Action::Palette => model.overlay = Overlay::Palette(Palette::default()),
+        Action::Palette => model.overlay = Overlay::Palette(Palette::new(Place::screen(model))),
         Action::RunCommand => return run_command(model),
         Action::Erase => edit(model, |text| {
             text.pop();
@@ -95,6 +102,16 @@ pub(super) fn words(command: &Command) -> String {
         Command::Shift(split, how) => format!("shift to {split} ({how})"),
         Command::Finish => "finish".to_owned(),
         Command::Abort => "stop".to_owned(),
+    }
+}
+
+fn play_at(model: &mut Model, change: fn(Speed) -> Speed) {
+    if let Some(recording) = model.recording_mut() {
+        recording.player.speed = change(recording.player.speed);
+        let speed = recording.player.speed.text();
+        if !recording.player.is_playing() {
+            model.notify(format!("plays at {speed}"));
+        }
     }
 }
 
@@ -146,8 +163,13 @@ fn run_command(model: &mut Model) -> Vec<Effect> {
 /// Asks for what the form says; what cannot be read is said in the form.
 fn apply(model: &mut Model) -> Vec<Effect> {
     let Overlay::Form(form) = &mut model.overlay else { return Vec::new() };
-    match form.commands() {
-        Ok(commands) => {
+    match form.asked() {
+        Ok(Asked::Instant(at)) => {
+            model.overlay = Overlay::None;
+            playing::place(model, at);
+            Vec::new()
+        }
+        Ok(Asked::OfTheRun(commands)) => {
             model.overlay = Overlay::None;
             for rps in commands.iter().filter_map(|command| match command {
                 Command::SetRate(rps) => Some(*rps),
@@ -204,8 +226,9 @@ fn finish(model: &mut Model) -> Vec<Effect> {
 }
 
 fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
+    let last = help::last_row(Place::screen(model));
     if let Overlay::Help(from) = &mut model.overlay {
-        *from = to(*from, help::last_row());
+        *from = to(*from, last);
         return;
     }
     if let Overlay::Form(form) = &mut model.overlay {

@@ -42,7 +42,7 @@ pub(super) fn event(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
 /// `GOODPUT 14.6/s ▲  attain 96%  2P2D  02:31`, and the state when it is not the plain one.
 pub(super) fn top(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let shown = model.here();
-    let mut left = vec![Segment::new(0, header::headline(shown, theme, "/s"))];
+    let mut left = vec![Segment::new(0, header::headline(model, theme, "/s"))];
     if let Some(attainment) = shown.recent.attainment {
         let text = format!("{}%", format::percent(attainment));
         left.push(Segment::new(3, [span(theme, header::attainment_paint(attainment), text)]));

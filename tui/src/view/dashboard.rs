@@ -6,14 +6,14 @@ use ratatui::layout::Rect;
 use super::figures::{roles, span};
 use super::latency::{self, Metric};
 use super::layout::{Layout, is_framed, layout};
-use super::{compact, events, footer, goodput, header, lanes, split};
+use super::{compact, events, footer, goodput, header, lanes, scrub as scrub_bar, split};
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::tier::Tier;
 
 /// Draws it.
 pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, buf: &mut Buffer) {
-    let Layout { header, panels, event, footer } = layout(model, area);
+    let Layout { header, panels, event, scrub, legend, footer } = layout(model, area);
     match (tier, header.as_slice()) {
         (Tier::Compact, lines) => compact::header(model, theme, lines, buf),
         (_, [run, headline, ..]) => {
@@ -30,6 +30,10 @@ pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, bu
         }
     }
     compact::event(model, theme, event, buf);
+    if !scrub.is_empty() {
+        scrub_bar::bar(model, theme, scrub, buf);
+        scrub_bar::legend(model, theme, legend, buf);
+    }
     footer::footer(model, theme, footer, buf);
 }
 

@@ -1,6 +1,6 @@
 //! What happened, newest first; what must not be overlooked stands above it.
 
-use loadgen::live::{Event, MarkKind, Snapshot};
+use loadgen::live::{Event, MarkKind};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -26,7 +26,7 @@ pub(super) fn panel(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
 
 /// How many rows there are to show.
 pub(super) fn count(model: &Model) -> usize {
-    known(model).len() + warnings_of(&model.latest).len()
+    known(model).len() + warnings_of(model).len()
 }
 
 /// Draws standing warnings and then events, one a row.
@@ -35,7 +35,7 @@ pub(super) fn rows(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let is_here =
         |event: &Event| here.is_some_and(|here| model.timeline.cursor() <= Some(event.at) && event.at < here.now);
     let events = known(model).iter().rev().map(|event| line(event, is_here(event), theme));
-    for (row, line) in area.rows().zip(warnings(&model.latest, theme).into_iter().chain(events)) {
+    for (row, line) in area.rows().zip(warnings(model, theme).into_iter().chain(events)) {
         buf.set_line(row.x, row.y, &line, row.width);
     }
 }
@@ -52,8 +52,9 @@ fn known(model: &Model) -> &[Event] {
 
 /// What holds as long as it holds, whatever the cursor looks at: a target that is down, a lost recording, a client that is
 /// itself the limit.
-fn warnings_of(now: &Snapshot) -> Vec<(Paint, String)> {
-    let mut texts = Vec::new();
+fn warnings_of(model: &Model) -> Vec<(Paint, String)> {
+    let now = model.standing();
+    let mut texts = of_the_recording(model);
     if let Some(outage) = now.outage.as_ref().filter(|_| is_down(now)) {
         let tries =
             if now.rate_rps > 0.0 { format!("; tried again {}/s", format::rate(now.rate_rps)) } else { String::new() };
@@ -70,10 +71,19 @@ fn warnings_of(now: &Snapshot) -> Vec<(Paint, String)> {
     texts
 }
 
-fn warnings(now: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
+/// What the operator should know about the file.
+fn of_the_recording(model: &Model) -> Vec<(Paint, String)> {
+    let Some(recording) = model.recording() else { return Vec::new() };
+    let incomplete = recording.incomplete.as_ref().map(|why| format!("{why}; requests in flight then are missing "));
+    let unknown = (recording.unknown > 0)
+        .then(|| format!("{} records of kinds from a later version are not shown", format::count(recording.unknown)));
+    incomplete.map(|text| (Paint::Alert, text)).into_iter().chain(unknown.map(|text| (Paint::Warn, text))).collect()
+}
+
+fn warnings(model: &Model, theme: &Theme) -> Vec<Line<'static>> {
     let sign = |paint| if paint == Paint::Alert { theme.symbols.bad } else { theme.symbols.warn };
     let line = |(paint, text): (Paint, String)| span(theme, paint, format!(" {} {text}", sign(paint))).into();
-    warnings_of(now).into_iter().map(line).collect()
+    warnings_of(model).into_iter().map(line).collect()
 }
 
 fn line(event: &Event, is_here: bool, theme: &Theme) -> Line<'static> {

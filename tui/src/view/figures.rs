@@ -2,7 +2,7 @@
 
 use engine::cluster::UnitState;
 use engine::units::Role;
-use loadgen::live::{Percentiles, Snapshot, UnitView};
+use loadgen::live::{Percentiles, Phase, Snapshot, UnitView};
 use loadgen::time::Micros;
 use ratatui::text::Span;
 
@@ -11,6 +11,9 @@ use crate::theme::{Paint, Theme};
 
 /// What a screen says when no SLO is set.
 pub(super) const NO_SLO: &str = "set an SLO: o, or --slo ttft=400ms,tpot=25ms";
+
+/// What a screen says when a recording has none.
+pub(super) const NO_SLO_THEN: &str = "no SLO was set";
 
 /// Where a role's units are drawn.
 pub(super) fn role_paint(role: Role) -> Paint {
@@ -37,6 +40,9 @@ pub(super) fn is_down(snapshot: &Snapshot) -> bool {
 
 /// `waiting for the first answer, 3.2s, 12 sent`.
 pub(super) fn waiting(snapshot: &Snapshot) -> String {
+    if snapshot.phase == Phase::Done {
+        return "nothing was answered".to_owned();
+    }
     format!(
         "waiting for the first answer, {}, {} sent",
         format::duration(snapshot.now),

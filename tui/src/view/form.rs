@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::figures::span;
 use crate::model::Model;
-use crate::model::form::{Field, Form, Subject};
+use crate::model::form::{Asked, Field, Form, Subject};
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
 use crate::widget::wrap::wrap;
@@ -18,9 +18,13 @@ pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &
     let (title, effect) = match form.subject {
         Subject::Slo => ("SLO", "judges requests that end from now on; earlier judgements stand"),
         Subject::Load => ("LOAD", "holds from the next request on; those drawn before it stay"),
+        Subject::Instant(_) => ("GO TO", "all figures are then those of that second"),
     };
-    let commands = form.commands();
-    let wrong = commands.as_ref().err();
+    let asked = form.asked();
+    // A field that waits to be typed into is not wrong yet.
+    let untouched =
+        matches!(form.subject, Subject::Instant(_)) && form.fields.iter().all(|field| field.text.is_empty());
+    let wrong = asked.as_ref().err().filter(|_| !untouched);
     let mut rows = Vec::new();
     for (place, field) in form.fields.iter().enumerate() {
         let is_wrong = wrong.is_some_and(|wrong| wrong.field == place);
@@ -40,8 +44,12 @@ pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &
         rows.push(Row::new(4, span(theme, Paint::Dim, format!(" {effect}"))));
         rows.push(Row::new(5, Line::default()));
     }
-    let can = commands.as_ref().is_ok_and(|commands| !commands.is_empty());
-    rows.push(Row::new(0, buttons(model, can, theme)));
+    let can = match &asked {
+        Ok(Asked::OfTheRun(commands)) => !commands.is_empty(),
+        Ok(Asked::Instant(_)) => true,
+        Err(_) => false,
+    };
+    rows.push(Row::new(0, buttons(model, can, form.fields.len() > 1, theme)));
     let title = Line::from(span(theme, Paint::Title, title));
     popup(theme, title, Line::from(span(theme, Paint::Dim, "esc:cancel")), rows, WIDTH, area, buf);
 }
@@ -61,21 +69,22 @@ fn line(field: &Field, selected: bool, is_wrong: bool, theme: &Theme) -> Line<'s
     ];
     if is_wrong {
         spans.push(span(theme, Paint::Bad, format!(" {}", s.bad)));
-    } else if field.is_changed() {
+    } else if field.is_changed() && field.name != "time" {
         let before = if field.before.is_empty() { s.none } else { &field.before };
         spans.push(span(theme, Paint::Dim, format!("  (was {before})")));
     }
     Line::from(spans)
 }
 
-fn buttons(model: &Model, can: bool, theme: &Theme) -> Line<'static> {
+fn buttons(model: &Model, can: bool, several: bool, theme: &Theme) -> Line<'static> {
     if let Some(notice) = &model.notice {
         return span(theme, Paint::Warn, format!(" {}", notice.text)).into();
     }
+    let another = if several { "   ↑↓: another field" } else { "" };
     let (key, word) = if can { (Paint::Key, Paint::Text) } else { (Paint::Disabled, Paint::Disabled) };
     Line::from_iter([
         span(theme, key, " enter"),
         span(theme, word, ": apply"),
-        span(theme, Paint::Dim, "   ↑↓: another field   ctrl-u: empty it   esc: cancel"),
+        span(theme, Paint::Dim, format!("{another}   ctrl-u: empty it   esc: cancel")),
     ])
 }

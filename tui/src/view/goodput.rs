@@ -26,10 +26,10 @@ pub(super) fn goodput(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer
             "by completion, {} s window  {} offered  {}",
             WINDOW.0 / 1_000_000,
             theme.symbols.bound,
-            model.timeline.span().text()
+            model.timeline.span_text()
         )
     } else {
-        format!("{} offered  {}", theme.symbols.bound, model.timeline.span().text())
+        format!("{} offered  {}", theme.symbols.bound, model.timeline.span_text())
     };
     let inner = panel::panel(
         theme,

@@ -6,9 +6,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::figures::{NO_SLO, is_down, is_waiting, pair, span, trend, waiting};
+use super::figures::{NO_SLO, NO_SLO_THEN, is_down, is_waiting, pair, span, trend, waiting};
 use crate::format;
-use crate::model::Model;
+use crate::model::{Model, Recording};
 use crate::theme::{Paint, Theme};
 use crate::widget::fit::{self, Segment};
 
@@ -19,15 +19,22 @@ const LATE: Micros = Micros(5_000);
 pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let shown = model.shown();
     let mut left = vec![Segment::new(0, [state(model, theme)])];
+    if let Some(recording) = model.recording() {
+        left.extend(of_a_recording(recording, theme));
+    }
     left.extend(not_now(model, theme));
     if model.offers.read_only {
         left.push(Segment::new(2, [span(theme, Paint::Warn, "READ-ONLY")]));
     }
     left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.clone())]));
     left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.clone())]));
-    left.push(Segment::new(1, [span(theme, Paint::Text, progress(&model.latest))]));
+    let progress =
+        if model.recording().is_some() { format!("of {}", format::clock(shown.now)) } else { progress(&model.latest) };
+    left.push(Segment::new(1, [span(theme, Paint::Text, progress)]));
     left.push(Segment::new(7, [span(theme, Paint::Dim, format!("seed {}", shown.seed))]));
-    left.push(recording(shown, theme));
+    if model.recording().is_none() {
+        left.push(recording(shown, theme));
+    }
     left.push(dropped(shown, theme));
     let help = Segment::new(5, [span(theme, Paint::Key, "?"), span(theme, Paint::Dim, ":help")]);
     fit::draw(left, Some(help), area, buf);
@@ -37,7 +44,7 @@ pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
 pub(super) fn goodput(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let shown = model.here();
     let recent = &shown.recent;
-    let mut left = vec![Segment::new(0, headline(shown, theme, if area.width >= 100 { " req/s" } else { "/s" }))];
+    let mut left = vec![Segment::new(0, headline(model, theme, if area.width >= 100 { " req/s" } else { "/s" }))];
     if let Some(attainment) = recent.attainment {
         left.push(Segment::new(
             1,
@@ -67,10 +74,12 @@ pub(super) fn goodput(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer
 }
 
 /// `GOODPUT 14.6 req/s ▲`, or why there is none.
-pub(super) fn headline(shown: &Snapshot, theme: &Theme, unit: &str) -> Vec<Span<'static>> {
+pub(super) fn headline(model: &Model, theme: &Theme, unit: &str) -> Vec<Span<'static>> {
+    let shown = model.here();
     let name = span(theme, Paint::Headline, "GOODPUT ");
     if shown.slo.is_none() {
-        return vec![name, span(theme, Paint::Warn, NO_SLO)];
+        let why = if model.recording().is_some() { NO_SLO_THEN } else { NO_SLO };
+        return vec![name, span(theme, Paint::Warn, why)];
     }
     if is_waiting(shown) {
         return vec![name, span(theme, Paint::Dim, waiting(shown))];
@@ -104,6 +113,13 @@ pub(super) fn progress(shown: &Snapshot) -> String {
 /// `● LIVE` and its siblings; a frozen picture keeps the state of the run, not of the picture.
 pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
     let s = &theme.symbols;
+    if let Some(recording) = model.recording() {
+        let text = match recording.player.is_playing() {
+            true => format!("{} PLAY {}", s.play, recording.player.speed.text()),
+            false => format!("{} VIEW", s.play),
+        };
+        return span(theme, Paint::Headline, text);
+    }
     let (symbol, word, paint) = match model.latest.phase {
         Phase::Done => (s.done, "DONE, q to quit", Paint::Headline),
         _ if model.ended => (s.bad, "RUN ENDED, q to quit", Paint::Bad),
@@ -118,6 +134,11 @@ pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
 /// ` FROZEN 12s ` while the picture is held still, ` AT 01:23, 28s AGO ` while the cursor is in the past: figures of another
 /// time must never pass for those of now.
 pub(super) fn not_now(model: &Model, theme: &Theme) -> Option<Segment> {
+    if model.recording().is_some() {
+        let at = model.timeline.cursor().map(|_| format::clock(model.here().now));
+        let text = at.map_or_else(|| "WHOLE RUN".to_owned(), |at| format!("AT {at}"));
+        return Some(Segment::new(0, [span(theme, Paint::Selected, format!(" {text} "))]));
+    }
     let text = match (model.timeline.cursor(), model.frozen_for()) {
         (Some(_), _) => {
             let at = model.here().now;
@@ -127,6 +148,16 @@ pub(super) fn not_now(model: &Model, theme: &Theme) -> Option<Segment> {
         (None, None) => return None,
     };
     Some(Segment::new(0, [span(theme, Paint::Alert, text)]))
+}
+
+/// `chat.jsonl.zst  complete ✓`, or why it is not.
+fn of_a_recording(recording: &Recording, theme: &Theme) -> [Segment; 2] {
+    let whole = match &recording.incomplete {
+        None => span(theme, Paint::Good, format!("complete {}", theme.symbols.ok)),
+        Some(_) => span(theme, Paint::Alert, " INCOMPLETE "),
+    };
+    let rank = if recording.incomplete.is_some() { 0 } else { 3 };
+    [Segment::new(3, [span(theme, Paint::Title, recording.name.clone())]), Segment::new(rank, [whole])]
 }
 
 fn rate(model: &Model, theme: &Theme) -> Segment {

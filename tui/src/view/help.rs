@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::figures::span;
-use crate::action;
+use crate::action::{self, Place};
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
 
@@ -18,14 +18,14 @@ const LEGEND: [&str; 6] = [
     "heatmaps: every request, · few to █ many; rows from ┄ up miss the SLO",
 ];
 
-/// How far the list can be scrolled.
-pub fn last_row() -> usize {
-    action::help().count() + LEGEND.len()
+/// How far the list of a screen can be scrolled.
+pub fn last_row(screen: Place) -> usize {
+    action::help(screen).count() + LEGEND.len()
 }
 
 /// Draws the overlay from row `from` on, or as far down as there is anything to show.
-pub(super) fn help(theme: &Theme, from: usize, area: Rect, buf: &mut Buffer) {
-    let keys = action::help().map(|row| {
+pub(super) fn help(screen: Place, theme: &Theme, from: usize, area: Rect, buf: &mut Buffer) {
+    let keys = action::help(screen).map(|row| {
         Line::from_iter([span(theme, Paint::Key, format!(" {:>6}  ", row.keys)), span(theme, Paint::Text, row.help)])
     });
     let legend = LEGEND.map(|text| Line::from(span(theme, Paint::Dim, format!(" {text}"))));

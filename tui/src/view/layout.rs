@@ -34,13 +34,35 @@ pub struct Layout {
     pub panels: Vec<(Panel, Rect)>,
     /// The line of the newest event, where there is no panel for events.
     pub event: Rect,
+    /// The scrub bar, over a recording.
+    pub scrub: Rect,
+    /// The line below it that says what its marks are.
+    pub legend: Rect,
     /// The last line.
     pub footer: Rect,
 }
 
 /// The layout of `area`. Below the compact tier there are no panels.
 pub fn layout(model: &Model, area: Rect) -> Layout {
-    match Tier::of(area) {
+    let tier = Tier::of(area);
+    let rows = match tier {
+        _ if model.recording().is_none() => 0,
+        Tier::Full | Tier::Standard => 2,
+        Tier::Compact => 1,
+        Tier::Lines => 0,
+    };
+    if rows == 0 {
+        return of_tier(model, tier, area);
+    }
+    // The scrub bar and its legend stand where the footer of the rest would be, and the footer below them.
+    let places = of_tier(model, tier, Rect { height: area.height - rows, ..area });
+    let from_below = |rows: u16| Rect { y: area.bottom() - rows, height: 1, ..area };
+    let legend = if rows == 2 { from_below(2) } else { Rect::default() };
+    Layout { scrub: from_below(rows + 1), legend, footer: from_below(1), ..places }
+}
+
+fn of_tier(model: &Model, tier: Tier, area: Rect) -> Layout {
+    match tier {
         Tier::Full | Tier::Standard if model.look.zoomed => zoomed(model, area, 2),
         Tier::Compact if model.look.zoomed => zoomed(model, area, 1),
         Tier::Full => full(model, area),
@@ -64,7 +86,7 @@ pub fn time_area(panel: Panel, place: Rect) -> Option<Rect> {
 fn zoomed(model: &Model, area: Rect, header: u16) -> Layout {
     let [top, panel, footer] =
         Cut::vertical([Constraint::Length(header), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
-    Layout { header: top.rows().collect(), panels: vec![(model.focus, panel)], event: Rect::default(), footer }
+    Layout { header: top.rows().collect(), panels: vec![(model.focus, panel)], footer, ..Layout::default() }
 }
 
 fn full(model: &Model, area: Rect) -> Layout {
@@ -82,7 +104,7 @@ fn full(model: &Model, area: Rect) -> Layout {
     let mut panels = vec![(Panel::Units, lanes)];
     panels.extend(charts(upper, lower));
     panels.push((Panel::Events, events));
-    Layout { header: top.rows().collect(), panels, event: Rect::default(), footer }
+    Layout { header: top.rows().collect(), panels, footer, ..Layout::default() }
 }
 
 fn standard(model: &Model, area: Rect) -> Layout {
@@ -98,14 +120,14 @@ fn standard(model: &Model, area: Rect) -> Layout {
     let mut panels = vec![(Panel::Units, lanes)];
     panels.extend(charts(upper, lower));
     panels.push((Panel::Events, events));
-    Layout { header: top.rows().collect(), panels, event: Rect::default(), footer }
+    Layout { header: top.rows().collect(), panels, footer, ..Layout::default() }
 }
 
 fn compact(model: &Model, area: Rect) -> Layout {
     let [top, panel, event, footer] =
         Cut::vertical([Constraint::Length(3), Constraint::Fill(1), Constraint::Length(1), Constraint::Length(1)])
             .areas(area);
-    Layout { header: top.rows().collect(), panels: vec![(model.focus, panel)], event, footer }
+    Layout { header: top.rows().collect(), panels: vec![(model.focus, panel)], event, footer, ..Layout::default() }
 }
 
 fn charts(upper: Rect, lower: Rect) -> [(Panel, Rect); 4] {

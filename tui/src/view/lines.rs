@@ -12,7 +12,7 @@ use crate::widget::fit::{self, Segment};
 /// Draws as many lines as there are rows.
 pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let shown = model.here();
-    let mut rows: Vec<Vec<Segment>> = vec![vec![Segment::new(0, header::headline(shown, theme, "/s"))]];
+    let mut rows: Vec<Vec<Segment>> = vec![vec![Segment::new(0, header::headline(model, theme, "/s"))]];
     rows.extend(compact::latencies(shown, theme).into_iter().take(2).map(|segment| vec![segment]));
     let mut state = vec![Segment::new(1, [header::state(model, theme)])];
     state.extend(header::not_now(model, theme));

@@ -35,7 +35,11 @@ pub(super) fn palette(model: &Model, palette: &Palette, theme: &Theme, area: Rec
         rows.extend((rows.len()..=seen).map(|_| Row::new(2, Line::default())));
     }
     let title = Line::from(span(theme, Paint::Title, "COMMANDS"));
-    let count = Line::from(span(theme, Paint::Dim, format!("{} of {}", matches.len(), action::commands().count())));
+    let count = Line::from(span(
+        theme,
+        Paint::Dim,
+        format!("{} of {}", matches.len(), action::commands(palette.screen).count()),
+    ));
     popup(theme, title, count, rows, 78, area, buf);
 }
 

@@ -60,7 +60,7 @@ fn move_rows(now: &Snapshot, moves: &[Move], position: usize, theme: &Theme) -> 
         } else {
             spans.push(span(theme, Paint::Headline, format!(" {} {}", s.arrow, m.result)));
             if shift::bearing(now, m) == Bearing::Towards {
-                spans.push(span(theme, Paint::Good, format!("  helps {}", now.limiting.side)));
+                spans.push(span(theme, Paint::Good, format!("  helps {}", m.to)));
             }
         }
         rows.push(Row::new(if selected { 0 } else { 3 }, Line::from(spans)));
@@ -86,9 +86,9 @@ fn now_rows(now: &Snapshot, chosen: &Move, theme: &Theme, width: u16) -> Vec<Row
         rows.push(Row::new(4, Line::from(spans)));
     }
     let room = usize::from(width.saturating_sub(22));
-    let side = span(theme, Paint::Headline, format!("{} ", now.limiting.side));
-    let mut why = wrap(&now.limiting.why, room, 2).into_iter();
-    let first = Line::from_iter([label("limit"), side, span(theme, Paint::Text, why.next().unwrap_or_default())]);
+    let words = now.diagnosis.words();
+    let mut why = wrap(&format!("{}: {}", words.name, words.why), room, 2).into_iter();
+    let first = Line::from_iter([label("limit"), span(theme, Paint::Headline, why.next().unwrap_or_default())]);
     rows.push(Row::new(2, first));
     rows.extend(why.map(|text| Row::new(4, span(theme, Paint::Text, format!("{:11}{text}", "")))));
     rows.push(Row::new(
@@ -142,13 +142,11 @@ fn advice(now: &Snapshot, chosen: &Move, theme: &Theme) -> Span<'static> {
     if let Some(reason) = &chosen.refused {
         return span(theme, Paint::Bad, format!(" {} not possible: it {reason}", s.bad));
     }
-    let limiting = now.limiting.side;
+    let limiting = now.diagnosis.words().name;
     match shift::bearing(now, chosen) {
-        Bearing::Towards => {
-            span(theme, Paint::Good, format!(" this gives a unit to the side that limits ({limiting})"))
-        }
+        Bearing::Towards => span(theme, Paint::Good, format!(" this gives a unit to the side that limits: {limiting}")),
         Bearing::Away => {
-            span(theme, Paint::Warn, format!(" {} this takes a unit from the side that limits ({limiting})", s.warn))
+            span(theme, Paint::Warn, format!(" {} this takes a unit from the side that limits: {limiting}", s.warn))
         }
         Bearing::Neutral => {
             let units = side(&now.units, chosen.from).units;

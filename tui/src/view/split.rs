@@ -1,12 +1,13 @@
 //! What is known now about the split: which side limits, and the figures that say so. No predictions.
 
 use engine::units::Role;
+use loadgen::diagnose::{Limit, Side};
 use loadgen::live::Snapshot;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::figures::{pair, role_paint, roles, side, span};
+use super::figures::{role_paint, roles, side, span};
 use crate::format;
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
@@ -22,8 +23,7 @@ pub(super) fn split(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
     lines.push(limit(shown, theme));
     let sides = sides(shown, theme);
     let room = usize::from(inner.height).saturating_sub(lines.len() + sides.len());
-    let why = wrap(&shown.limiting.why, usize::from(inner.width.saturating_sub(2)), room);
-    lines.extend(why.into_iter().map(|text| Line::from(span(theme, Paint::Dim, format!("  {text}")))));
+    lines.extend(reasons(shown, theme, usize::from(inner.width.saturating_sub(2)), room));
     lines.extend(sides);
     for (row, line) in inner.rows().zip(lines) {
         buf.set_line(row.x, row.y, &line, row.width);
@@ -44,17 +44,31 @@ fn shifts(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
     lines
 }
 
-/// `limit prefill`.
+/// `PREFILL-BOUND`.
 fn limit(shown: &Snapshot, theme: &Theme) -> Line<'static> {
-    let (paint, side) = match shown.limiting.side {
-        "prefill" => (Paint::Prefill, "prefill"),
-        "decode" => (Paint::Decode, "decode"),
-        "none" => (Paint::Good, "none now"),
-        other => (Paint::Warn, other),
-    };
-    let mut line = Line::from(vec![span(theme, Paint::Text, " ")]);
-    line.extend(pair(theme, "limit", paint, side.to_uppercase()));
-    line
+    let text = format!(" {}", shown.diagnosis.words().name.to_uppercase());
+    span(theme, limit_paint(shown.diagnosis.limit), text).into()
+}
+
+/// How the name of a limit is painted.
+pub(super) fn limit_paint(limit: Limit) -> Paint {
+    match (limit, limit.side()) {
+        (Limit::Nothing, _) => Paint::Good,
+        (Limit::TooFew | Limit::NotTold, _) => Paint::Dim,
+        (_, Some(Side::Prefill)) => Paint::Prefill,
+        (_, Some(Side::Decode)) => Paint::Decode,
+        _ => Paint::Warn,
+    }
+}
+
+/// The figures that say so, and what to do: of the two the latter keeps its line.
+fn reasons(shown: &Snapshot, theme: &Theme, width: usize, room: usize) -> Vec<Line<'static>> {
+    let words = shown.diagnosis.words();
+    let line = |paint| move |text: String| Line::from(span(theme, paint, format!("  {text}")));
+    let advice = words.advice.map(|advice| wrap(&format!("{} {advice}", theme.symbols.arrow), width, room.min(2)));
+    let advice = advice.unwrap_or_default();
+    let why = wrap(&words.why, width, room - advice.len());
+    why.into_iter().map(line(Paint::Dim)).chain(advice.into_iter().map(line(Paint::Text))).collect()
 }
 
 /// One line of depths per role.

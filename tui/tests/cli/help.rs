@@ -26,6 +26,11 @@ fn help_of_record() {
 }
 
 #[test]
+fn help_of_view() {
+    insta::assert_snapshot!(help(&["view", "--help"]));
+}
+
+#[test]
 fn help_of_report() {
     insta::assert_snapshot!(help(&["report", "--help"]));
 }
@@ -33,6 +38,11 @@ fn help_of_report() {
 #[test]
 fn help_of_serve() {
     insta::assert_snapshot!(help(&["serve", "--help"]));
+}
+
+#[test]
+fn help_of_shift() {
+    insta::assert_snapshot!(help(&["shift", "--help"]));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use engine::cluster::How;
 use engine::units::{Role, Split};
+use loadgen::diagnose::Limit;
 use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::schedule::Shape;
 use loadgen::workload::Lengths;
@@ -28,7 +29,7 @@ fn control_c(model: &mut Model) -> Vec<Effect> {
 /// The plain screen with prefill as the limiting side.
 fn limited() -> Model {
     let mut snapshot = scene::normal();
-    snapshot.limiting.side = "prefill";
+    snapshot.diagnosis.limit = Limit::Prefill;
     model(snapshot)
 }
 
@@ -153,7 +154,7 @@ fn the_selected_move_survives_a_change_of_the_list() {
 fn a_further_shift_starts_from_where_the_waiting_ones_lead() {
     let mut model = model(scene::shifting());
     press(&mut model, 's');
-    assert_eq!(press(&mut model, 'y'), [Effect::Send(Command::Shift(split("3P1D"), How::Drain))]);
+    assert_eq!(press(&mut model, 'y'), [Effect::Send(Command::Shift(split("1P3D"), How::Drain))]);
 }
 
 #[test]

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
+use loadgen::diagnose::diagnose;
 use loadgen::live::{
-    Counts, Event, Health, Limiting, MarkKind, Outage, Percentiles, Phase, Recent, ShiftView, Slot, Snapshot, UnitView,
+    Counts, Event, Health, MarkKind, Outage, Percentiles, Phase, Recent, ShiftView, Slot, Snapshot, TtftStages,
+    UnitView,
 };
-use loadgen::measure::SlotHistogram;
+use loadgen::measure::{SlotHistogram, Stage, StageHistogram, StageTimes};
+use loadgen::request::Slowest;
+use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
+use loadgen::schedule::Segment;
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
 use proptest::collection::vec;
@@ -16,7 +21,7 @@ use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tui::model::{Model, Offers};
+use tui::model::{Model, Offers, Recording};
 use tui::scene::SCREENS;
 use tui::symbols::SymbolSet;
 use tui::theme::{Depth, Theme};
@@ -40,8 +45,8 @@ fn percentiles() -> BoxedStrategy<Percentiles> {
 
 fn slot() -> BoxedStrategy<Slot> {
     let figures = (any::<u32>(), any::<u32>(), option::of(any::<u32>()), percentiles(), percentiles());
-    (figures, histogram(), histogram())
-        .prop_map(|((offered, completed, good, ttft, tpot), ttft_values, tpot_values)| Slot {
+    (figures, histogram(), histogram(), stages(), slowest())
+        .prop_map(|((offered, completed, good, ttft, tpot), ttft_values, tpot_values, stages, slowest)| Slot {
             offered,
             completed,
             good,
@@ -49,6 +54,8 @@ fn slot() -> BoxedStrategy<Slot> {
             tpot,
             ttft_values,
             tpot_values,
+            stages: Arc::new(stages),
+            slowest: Arc::new(slowest),
             ..Slot::default()
         })
         .boxed()
@@ -62,6 +69,85 @@ fn histogram() -> BoxedStrategy<Arc<SlotHistogram>> {
                 histogram.record(value);
             }
             Arc::new(histogram)
+        })
+        .boxed()
+}
+
+fn stage_times() -> BoxedStrategy<StageTimes> {
+    vec((proptest::sample::select(Stage::TTFT.to_vec()), micros()), 0..6).prop_map(StageTimes::from_stages).boxed()
+}
+
+fn stages() -> BoxedStrategy<StageHistogram> {
+    vec(stage_times(), 0..5)
+        .prop_map(|requests| {
+            let mut histogram = StageHistogram::default();
+            requests.iter().for_each(|times| histogram.record(times));
+            histogram
+        })
+        .boxed()
+}
+
+fn server() -> BoxedStrategy<ServerSide> {
+    let instant = || option::of(micros());
+    let units = (option::of(any::<u16>()), option::of(any::<u16>()), any::<u32>(), any::<u32>(), any::<u32>());
+    (units, [instant(), instant(), instant(), instant(), instant(), instant()])
+        .prop_map(
+            |(
+                (prefill_unit, decode_unit, prefix_queried, prefix_hit, preemptions),
+                [arrived, prefill_start, prefill_end, handoff_start, handoff_end, decode_start],
+            )| ServerSide {
+                prefill_unit,
+                decode_unit,
+                prefix_queried,
+                prefix_hit,
+                preemptions,
+                arrived,
+                prefill_start,
+                prefill_end,
+                handoff_start,
+                handoff_end,
+                decode_start,
+            },
+        )
+        .boxed()
+}
+
+fn request() -> BoxedStrategy<Sample> {
+    let outcome = prop_oneof![
+        Just(Outcome::Completed),
+        Just(Outcome::Cut),
+        ".{0,200}".prop_map(|message| Outcome::Failed(Failure { kind: FailureKind::Status, message })),
+    ];
+    let instants = (micros(), option::of(micros()), option::of(micros()), option::of(micros()), micros());
+    (any::<u64>(), instants, any::<u32>(), any::<u32>(), outcome, option::of(server()))
+        .prop_map(|(index, (due, sent, first, last, ended), input_tokens, output_tokens, outcome, server)| Sample {
+            index,
+            due,
+            sent,
+            first,
+            last,
+            ended,
+            first_tokens: 1,
+            gaps: vec![Gap { gap: Micros(1), tokens: 1 }],
+            input_tokens,
+            output_asked: output_tokens,
+            output_tokens,
+            segments: vec![Segment(index, input_tokens)],
+            clamped: false,
+            outcome,
+            token_hash: TOKEN_HASH_SEED,
+            logits_hash: None,
+            server,
+        })
+        .boxed()
+}
+
+fn slowest() -> BoxedStrategy<Slowest> {
+    vec(request(), 0..3)
+        .prop_map(|requests| {
+            let mut slowest = Slowest::default();
+            requests.iter().for_each(|request| slowest.offer(request));
+            slowest
         })
         .boxed()
 }
@@ -143,15 +229,17 @@ fn event() -> BoxedStrategy<Event> {
 
 fn recent() -> BoxedStrategy<Recent> {
     let floats = [float(), float(), float()];
-    let options = [option::of(float()), option::of(float()), option::of(float())];
-    (micros(), floats, options, percentiles(), percentiles())
+    let options = [option::of(float()), option::of(float()), option::of(float()), option::of(float())];
+    let counts = (any::<u64>(), any::<i64>(), stages());
+    (micros(), floats, options, percentiles(), percentiles(), counts)
         .prop_map(
             |(
                 window,
                 [offered_rps, input_tps, output_tps],
-                [goodput_rps, goodput_before_rps, attainment],
+                [goodput_rps, goodput_before_rps, attainment, output_before_tps],
                 ttft,
                 tpot,
+                (completed, growth, stages),
             )| {
                 Recent {
                     window,
@@ -159,10 +247,14 @@ fn recent() -> BoxedStrategy<Recent> {
                     goodput_before_rps,
                     attainment,
                     offered_rps,
+                    completed,
+                    growth,
                     input_tps,
                     output_tps,
+                    output_before_tps,
                     ttft,
                     tpot,
+                    stages: TtftStages::of(&stages),
                 }
             },
         )
@@ -203,39 +295,41 @@ fn counts() -> BoxedStrategy<Counts> {
 
 fn snapshot() -> BoxedStrategy<Snapshot> {
     let phase = prop_oneof![Just(Phase::Loading), Just(Phase::Paused), Just(Phase::Finishing), Just(Phase::Done)];
-    let side = prop_oneof![Just("prefill"), Just("decode"), Just("kv"), Just("hand-off"), Just("none")];
     let run =
         (micros(), phase, ".{0,40}", ".{0,80}", option::of(micros()), option::of(any::<u64>()), float(), any::<u64>());
     let load = (option::of(slo()), counts(), recent(), history());
-    let cluster = (split(), vec(unit(), 0..20), vec(event(), 0..12), vec(shift(), 0..4), side, ".{0,120}");
+    let cluster = (split(), vec(unit(), 0..20), vec(event(), 0..12), vec(shift(), 0..4), ".{0,120}");
     (run, load, cluster, health())
         .prop_map(
             |(
                 (now, phase, workload, target, duration, requests, rate_rps, seed),
                 (slo, counts, recent, history),
-                (split, units, events, shifts, side, why),
+                (split, units, events, shifts, error),
                 health,
-            )| Snapshot {
-                now,
-                phase,
-                workload,
-                target,
-                seed,
-                duration,
-                requests,
-                rate_rps,
-                shape: None,
-                slo,
-                split,
-                counts,
-                recent,
-                history: Arc::new(history),
-                units: Arc::new(units),
-                events: Arc::new(events),
-                shifts,
-                outage: why.starts_with('a').then(|| Outage { since: now, failed: seed, error: why.clone() }),
-                limiting: Limiting { side, why },
-                health,
+            )| {
+                let diagnosis = diagnose(&units, &recent, slo, counts.in_flight);
+                Snapshot {
+                    now,
+                    phase,
+                    workload,
+                    target,
+                    seed,
+                    duration,
+                    requests,
+                    rate_rps,
+                    shape: None,
+                    slo,
+                    split,
+                    counts,
+                    recent,
+                    history: Arc::new(history),
+                    units: Arc::new(units),
+                    events: Arc::new(events),
+                    shifts,
+                    outage: error.starts_with('a').then(|| Outage { since: now, failed: seed, error: error.clone() }),
+                    diagnosis,
+                    health,
+                }
             },
         )
         .boxed()
@@ -256,7 +350,7 @@ fn remembering() -> BoxedStrategy<Snapshot> {
 
 /// What an operator may do: any key that means something, and the mouse anywhere.
 fn messages() -> BoxedStrategy<Vec<Msg>> {
-    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruhol50".chars().collect::<Vec<_>>());
+    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruholg159".chars().collect::<Vec<_>>());
     let code = proptest::sample::select(vec![
         KeyCode::Esc,
         KeyCode::Enter,
@@ -284,7 +378,34 @@ fn messages() -> BoxedStrategy<Vec<Msg>> {
         Msg::Mouse(event, Rect::new(0, 0, width, height))
     });
     let key = key.prop_map(|(code, modifiers)| Msg::Key(KeyEvent::new(code, modifiers)));
-    vec(prop_oneof![3 => key, 1 => mouse], 0..12).boxed()
+    let tick = micros().prop_map(Msg::Tick);
+    vec(prop_oneof![6 => key, 2 => mouse, 1 => tick], 0..12).boxed()
+}
+
+/// Where snapshots come from.
+#[derive(Clone, Debug)]
+enum From {
+    Live,
+    Recording { name: String, incomplete: Option<String>, whole: Recent },
+}
+
+impl From {
+    fn model(self, first: Snapshot) -> Model {
+        let first = Arc::new(first);
+        match self {
+            Self::Live => Model::new(first, Offers::default()),
+            Self::Recording { name, incomplete, whole } => {
+                let recording = Recording::new(name, incomplete, &first, whole);
+                Model::viewing(first, recording)
+            }
+        }
+    }
+}
+
+fn source() -> BoxedStrategy<From> {
+    let recording = (".{0,30}", option::of(".{0,40}"), recent())
+        .prop_map(|(name, incomplete, whole)| From::Recording { name, incomplete, whole });
+    prop_oneof![Just(From::Live), recording].boxed()
 }
 
 fn theme() -> BoxedStrategy<Theme> {
@@ -301,11 +422,11 @@ proptest! {
         first in remembering(),
         second in snapshot(),
         (before, after) in (messages(), messages()),
-        theme in theme(),
+        (source, theme) in (source(), theme()),
         (x, y) in (0..20u16, 0..20u16),
         (width, height) in (0..=250u16, 0..=80u16),
     ) {
-        let mut model = Model::new(Arc::new(first), Offers::default());
+        let mut model = source.model(first);
         for msg in before {
             update(&mut model, msg);
         }
@@ -322,10 +443,10 @@ proptest! {
     fn nothing_is_drawn_outside_the_area(
         snapshot in snapshot(),
         messages in messages(),
-        theme in theme(),
+        (source, theme) in (source(), theme()),
         (width, height) in (0..=120u16, 0..=40u16),
     ) {
-        let mut model = Model::new(Arc::new(snapshot), Offers::default());
+        let mut model = source.model(snapshot);
         for msg in messages {
             update(&mut model, msg);
         }

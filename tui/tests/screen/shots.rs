@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
+use loadgen::diagnose::Limit;
 use loadgen::slo::Slo;
 use ratatui::buffer::Cell;
 use tui::model::Model;
@@ -100,7 +101,7 @@ fn a_bound_far_above_the_data_is_named_in_the_corner() {
 #[test]
 fn the_shift_dialog_warns_of_moves_that_take_from_the_limiting_side() {
     let mut snapshot = scene::normal();
-    snapshot.limiting.side = "prefill";
+    snapshot.diagnosis.limit = Limit::Prefill;
     let mut model = scene::model(snapshot);
     press(&mut model, &[KeyCode::Char('s'), KeyCode::Up, KeyCode::Char('k')]);
     at_all_sizes("shift-away-by-migration", &model);

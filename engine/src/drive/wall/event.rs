@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::cluster::{Finished, How, Notice, Refused};
+use crate::cluster::{Finished, How, Notice, Refused, ShiftId};
 use crate::units::{Nanos, RequestId, Split, UnitId};
 
 /// Something that happened in the engine.
@@ -54,6 +54,8 @@ pub enum EngineEvent {
     ShiftDropped {
         /// When.
         at: Nanos,
+        /// Which.
+        id: ShiftId,
         /// Where it would have led.
         to: Split,
         /// How.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 
 use super::shared::Shared;
-use super::shifts::ShiftError;
+use super::shifts::{PendingShift, ShiftError};
 use crate::clock::WallClock;
-use crate::cluster::{How, UnitFigures};
+use crate::cluster::{How, ShiftId, UnitFigures};
 use crate::executor::Sampling;
 use crate::units::{Nanos, RequestId, Split, UnitId};
 
@@ -50,7 +50,7 @@ pub(super) enum Message {
 }
 
 /// One unit as it is now. Counters run from the start of the engine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnitObservation {
     /// Which.
     pub unit: UnitId,
@@ -71,7 +71,7 @@ pub struct UnitObservation {
 }
 
 /// The whole engine as it is now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// When.
     pub at: Nanos,
@@ -81,8 +81,14 @@ pub struct Observation {
     pub units: Vec<UnitObservation>,
     /// Requests that were accepted and are not over.
     pub in_flight: usize,
-    /// Shifts that wait for the one under way.
-    pub waiting_shifts: Vec<(Split, How)>,
+    /// The shift under way.
+    pub shift: Option<PendingShift>,
+    /// Shifts that wait for it, first come first.
+    pub waiting_shifts: Vec<PendingShift>,
+    /// Rises with every change of a unit's role or state, and with every shift that is accepted; never falls.
+    pub generation: u64,
+    /// Positions that a KV block holds.
+    pub block_tokens: u32,
     /// Prompt tokens looked up in prefix caches at first admissions.
     pub prefix_queried: u64,
     /// How many of them were there.
@@ -134,18 +140,27 @@ impl EngineHandle {
         }
     }
 
-    /// Moves the units to another split, after the shift under way if there is one. Progress is reported by events.
+    /// Moves the units to another split, after the shift under way if there is one. Progress is reported by events, which
+    /// carry the number returned here.
     ///
     /// # Errors
     /// When the split is not for this engine's units or could not serve, when too many shifts wait, or when the engine has
     /// stopped; nothing has changed then.
-    pub fn shift(&self, to: Split, how: How) -> Result<(), ShiftError> {
+    pub fn shift(&self, to: Split, how: How) -> Result<ShiftId, ShiftError> {
+        self.shift_at(to, how, None)
+    }
+
+    /// As [`EngineHandle::shift`], unless the state is no longer of the `expected` [generation](Observation::generation).
+    ///
+    /// # Errors
+    /// As [`EngineHandle::shift`], and when something has moved.
+    pub fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
         let mut guard = self.shared.lock();
         let now = self.shared.clock.now();
         let state = &mut *guard;
-        state.shift(now, to, how)?;
+        let id = state.shift(now, to, how, expected)?;
         self.shared.settle(state, now);
-        Ok(())
+        Ok(id)
     }
 
     /// The state of the engine now.
@@ -174,7 +189,10 @@ impl EngineHandle {
             in_flight: state.cluster.in_flight(),
             prefix_queried,
             prefix_hit,
+            shift: state.cluster.shift_under_way().map(|(id, to, how)| PendingShift { id, to, how }),
             waiting_shifts: state.waiting_shifts(),
+            generation: state.generation,
+            block_tokens: self.shared.block_tokens,
             stalled: self.shared.events.stalled(),
         }
     }

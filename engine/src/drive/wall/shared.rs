@@ -59,6 +59,8 @@ pub(super) struct State {
     pub(super) shifts: ShiftQueue,
     pub(super) events: Vec<EngineEvent>,
     pub(super) closing: bool,
+    /// Rises with everything that changes what the units do, see [`super::Observation::generation`].
+    pub(super) generation: u64,
     /// The deadline that the intake thread was told to look at.
     announced: Option<Nanos>,
     next_ticket: u64,
@@ -99,6 +101,7 @@ impl Shared {
             shifts: ShiftQueue::default(),
             events: Vec::new(),
             closing: false,
+            generation: 0,
             announced: None,
             next_ticket: 0,
             spare: Outbox::default(),
@@ -217,6 +220,7 @@ impl Shared {
         let mut converged = false;
         for notice in out.notices.drain(..) {
             converged |= matches!(notice, Notice::ShiftEnded(_));
+            state.generation += u64::from(matches!(notice, Notice::Unit { .. }));
             state.events.push(EngineEvent::Notice { at: now, notice });
         }
         if converged {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::event::EngineEvent;
 use super::shared::State;
-use crate::cluster::{How, ShiftRefused};
+use crate::cluster::{How, ShiftId, ShiftRefused};
 use crate::units::{Nanos, Split};
 
 /// Shifts that may wait for the one under way; one more is refused.
@@ -19,26 +19,54 @@ pub enum ShiftError {
     /// As many shifts as allowed wait for the one under way.
     #[error("{WAITING_LIMIT} shifts wait already")]
     QueueFull,
+    /// Something has moved since the caller looked.
+    #[error("the topology has changed: generation {expected} was expected, it is {live} now")]
+    Moved {
+        /// The generation that the caller knows.
+        expected: u64,
+        /// The generation as it is.
+        live: u64,
+    },
     /// The engine has stopped.
     #[error("the engine has stopped")]
     Closed,
 }
 
+/// A shift that was accepted and has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingShift {
+    /// Its number, given when it was accepted; events about it carry it.
+    pub id: ShiftId,
+    /// Where it leads.
+    pub to: Split,
+    /// How.
+    pub how: How,
+}
+
 /// The shifts that wait.
 #[derive(Debug, Default)]
 pub(super) struct ShiftQueue {
-    waiting: VecDeque<(Split, How)>,
+    waiting: VecDeque<PendingShift>,
 }
 
 impl State {
     /// Starts a shift, or lets it wait for the one under way.
-    pub(super) fn shift(&mut self, now: Nanos, to: Split, how: How) -> Result<(), ShiftError> {
+    pub(super) fn shift(
+        &mut self,
+        now: Nanos,
+        to: Split,
+        how: How,
+        expected: Option<u64>,
+    ) -> Result<ShiftId, ShiftError> {
         if self.closing {
             return Err(ShiftError::Closed);
         }
+        if let Some(expected) = expected.filter(|expected| *expected != self.generation) {
+            return Err(ShiftError::Moved { expected, live: self.generation });
+        }
         to.check().map_err(ShiftRefused::from)?;
-        match self.cluster.shift(now, to, how, &mut self.outbox) {
-            Ok(_) => Ok(()),
+        let id = match self.cluster.shift(now, to, how, &mut self.outbox) {
+            Ok(id) => id,
             Err(ShiftRefused::Busy { .. }) => {
                 let live = self.cluster.split();
                 if to.units() != live.units() {
@@ -47,31 +75,35 @@ impl State {
                 if self.shifts.waiting.len() == WAITING_LIMIT {
                     return Err(ShiftError::QueueFull);
                 }
-                self.shifts.waiting.push_back((to, how));
-                Ok(())
+                let id = self.cluster.number_shift();
+                self.shifts.waiting.push_back(PendingShift { id, to, how });
+                id
             }
-            Err(refused) => Err(refused.into()),
-        }
+            Err(refused) => return Err(refused.into()),
+        };
+        self.generation += 1;
+        Ok(id)
     }
 
     /// Starts the next waiting shift; one that has become impossible is reported and the one after it tried.
     pub(super) fn next_shift(&mut self, now: Nanos) {
-        while let Some((to, how)) = self.shifts.waiting.pop_front() {
-            match self.cluster.shift(now, to, how, &mut self.outbox) {
-                Ok(_) => return,
+        while let Some(shift) = self.shifts.waiting.pop_front() {
+            let PendingShift { id, to, how } = shift;
+            match self.cluster.shift_numbered(now, id, to, how, &mut self.outbox) {
+                Ok(()) => return,
                 Err(ShiftRefused::Busy { .. }) => {
-                    self.shifts.waiting.push_front((to, how));
+                    self.shifts.waiting.push_front(shift);
                     return;
                 }
                 Err(refused) => {
-                    self.events.push(EngineEvent::ShiftDropped { at: now, to, how, why: refused.to_string() });
+                    self.events.push(EngineEvent::ShiftDropped { at: now, id, to, how, why: refused.to_string() });
                 }
             }
         }
     }
 
     /// The shifts that wait, first come first.
-    pub(super) fn waiting_shifts(&self) -> Vec<(Split, How)> {
+    pub(super) fn waiting_shifts(&self) -> Vec<PendingShift> {
         self.shifts.waiting.iter().copied().collect()
     }
 }

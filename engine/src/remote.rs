@@ -1,0 +1,34 @@
+//! An engine somewhere else, over gRPC: `grpc://HOST:PORT`.
+//!
+//! ```text
+//!   RemoteEngine ─┬─ generate ──► RemoteAnswer: tokens as they come; dropped, it cancels
+//!   (cheap clone) ├─ topology, load: how it is now
+//!                 ├─ shift ──► the number of the shift
+//!                 └─ watch ──► RemoteWatch: the whole state, then every change
+//! ```
+//!
+//! The words are those of the embedded engine: a [`Topology`] holds an [`Observation`](crate::drive::wall::Observation), a
+//! watch yields [`EngineEvent`](crate::drive::wall::EngineEvent)s, an answer ends with a
+//! [`Finished`](crate::cluster::Finished). All their instants are on the *server's* clock; `observed.at` of a topology says
+//! what that reads, somewhere between the call and its return.
+//!
+//! Nothing here outlives what the caller holds: no retry, no task that goes on by itself. A connection that broke is made anew
+//! by the next call.
+
+mod address;
+mod answer;
+mod engine;
+mod error;
+mod key;
+mod load;
+mod topology;
+mod watch;
+
+pub use address::{RemoteAddress, RemoteAddressError};
+pub use answer::{AnswerEvent, RemoteAnswer};
+pub use engine::{RemoteConfig, RemoteEngine};
+pub use error::{RemoteError, StatusCode};
+pub use key::RemoteKey;
+pub use load::{Load, Rates};
+pub use topology::{Limits, Topology};
+pub use watch::{RemoteWatch, WatchEvent};

@@ -1,0 +1,156 @@
+//! Why a call did not work out.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use tonic::{Code, ConnectError, Status};
+
+use super::RemoteAddress;
+use crate::wire::Malformed;
+
+/// What the server said, in gRPC's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StatusCode {
+    /// The request could never be served.
+    InvalidArgument,
+    /// The key is missing or wrong.
+    Unauthenticated,
+    /// No such model here.
+    NotFound,
+    /// No room now; later there may be.
+    ResourceExhausted,
+    /// The topology has changed.
+    FailedPrecondition,
+    /// The client was too slow; it may begin anew.
+    Aborted,
+    /// The server is stopping, or its engine has stopped.
+    Unavailable,
+    /// The server does not know this call.
+    Unimplemented,
+    /// Any other, by its number.
+    Other(i32),
+}
+
+impl fmt::Display for StatusCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidArgument => f.write_str("INVALID_ARGUMENT"),
+            Self::Unauthenticated => f.write_str("UNAUTHENTICATED"),
+            Self::NotFound => f.write_str("NOT_FOUND"),
+            Self::ResourceExhausted => f.write_str("RESOURCE_EXHAUSTED"),
+            Self::FailedPrecondition => f.write_str("FAILED_PRECONDITION"),
+            Self::Aborted => f.write_str("ABORTED"),
+            Self::Unavailable => f.write_str("UNAVAILABLE"),
+            Self::Unimplemented => f.write_str("UNIMPLEMENTED"),
+            Self::Other(code) => write!(f, "gRPC status {code}"),
+        }
+    }
+}
+
+impl From<Code> for StatusCode {
+    fn from(code: Code) -> Self {
+        match code {
+            Code::InvalidArgument => Self::InvalidArgument,
+            Code::Unauthenticated => Self::Unauthenticated,
+            Code::NotFound => Self::NotFound,
+            Code::ResourceExhausted => Self::ResourceExhausted,
+            Code::FailedPrecondition => Self::FailedPrecondition,
+            Code::Aborted => Self::Aborted,
+            Code::Unavailable => Self::Unavailable,
+            Code::Unimplemented => Self::Unimplemented,
+            other => Self::Other(other as i32),
+        }
+    }
+}
+
+/// Why a call to a remote engine failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// There is no connection, and none could be made.
+    #[error("cannot connect to {address}: {why}")]
+    Connect {
+        /// Where.
+        address: RemoteAddress,
+        /// Why.
+        why: String,
+    },
+    /// The server refused.
+    #[error("{message} ({code})")]
+    Status {
+        /// In gRPC's names.
+        code: StatusCode,
+        /// In the server's words.
+        message: String,
+    },
+    /// No answer in time.
+    #[error("no answer from {address} within {after:?}")]
+    Timeout {
+        /// Where.
+        address: RemoteAddress,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The connection broke, or the stream ended before its end.
+    #[error("the connection to {address} broke: {why}")]
+    Broken {
+        /// Where.
+        address: RemoteAddress,
+        /// How.
+        why: String,
+    },
+    /// What came makes no sense.
+    #[error("what {address} sent makes no sense: {why}")]
+    Malformed {
+        /// Where.
+        address: RemoteAddress,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl RemoteError {
+    /// What the server said, if it is the server that refused.
+    pub fn code(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } | Self::Malformed { .. } => None,
+        }
+    }
+
+    /// A status may be the server's word or the transport's way to say that it has failed.
+    pub(super) fn of_status(address: &RemoteAddress, status: &Status) -> Self {
+        let address = address.clone();
+        if causes(status).any(<dyn Error + 'static>::is::<ConnectError>) {
+            return Self::Connect { address, why: innermost(status) };
+        }
+        if status.source().is_some() {
+            return Self::Broken { address, why: innermost(status) };
+        }
+        let message = status.message();
+        if status.code() == Code::Internal || message.starts_with("grpc-status header missing") {
+            // This server has no internal errors of its own: the client could not read what came.
+            return Self::Malformed { address, why: message.to_owned() };
+        }
+        Self::Status { code: status.code().into(), message: message.to_owned() }
+    }
+
+    pub(super) fn of_malformed(address: &RemoteAddress, Malformed(why): Malformed) -> Self {
+        Self::Malformed { address: address.clone(), why }
+    }
+}
+
+/// The cause at the root, where the system's own words are.
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// An error and what it comes from.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}

@@ -1,0 +1,103 @@
+//! What is bounded, and what happens at each bound.
+
+use engine::remote::{RemoteConfig, RemoteError, StatusCode};
+use engine::serve::grpc::GrpcConfig;
+use engine::serve::hub::HubConfig;
+
+use super::world::{World, greedy, next, read, refused};
+use crate::world::hub_config;
+
+#[test]
+fn over_the_bound_of_requests_is_told_and_asking_again_helps() {
+    let world = World::with(HubConfig { in_flight_limit: 2, ..hub_config() }, GrpcConfig::default());
+    let engine = world.connect();
+    world.gate.close();
+    let held = [1, 2].map(|token| world.run(engine.generate(&greedy(&[token], 5))).expect("room"));
+    let message = refused(world.run(engine.generate(&greedy(&[3], 5))), StatusCode::ResourceExhausted);
+    assert!(message.contains("2 at most"), "{message}");
+    world.gate.open();
+    world.run(async {
+        for answer in held {
+            assert_eq!(read(answer).await.0.len(), 5);
+        }
+        world.hub.idle().await;
+        assert_eq!(read(engine.generate(&greedy(&[3], 5)).await.expect("room")).await.0.len(), 5);
+    });
+    assert_eq!(world.hub.counts().turned_away, 1);
+}
+
+#[test]
+fn a_reader_that_is_behind_loses_its_own_request_and_holds_up_nobody() {
+    let world = World::with(HubConfig { answer_buffer: 16, in_flight_limit: 8, ..hub_config() }, GrpcConfig::default());
+    // The least that HTTP/2 can be told: a few hundred tokens and no more are on the way.
+    let engine =
+        world.connect_with(RemoteConfig { stream_window: 4096, ..RemoteConfig::default() }).expect("a connection");
+    world.run(async {
+        let behind = engine.generate(&greedy(&[1], 4000)).await.expect("room");
+        world.hub.idle().await;
+        let (tokens, finished) = read(engine.generate(&greedy(&[2], 10)).await.expect("room")).await;
+        assert!(tokens.len() == 10 && finished.is_ok(), "another answer on the same connection");
+        let (tokens, error) = read(behind).await;
+        assert!((17..4000).contains(&tokens.len()), "{}", tokens.len());
+        let message = refused(error, StatusCode::Aborted);
+        assert!(message.contains("not read fast enough"), "{message}");
+    });
+    assert_eq!((world.hub.counts().overrun, world.hub.counts().full_length), (1, 1));
+    world.assert_at_rest();
+}
+
+#[test]
+fn answers_that_nobody_reads_are_bounded_too() {
+    // The buffer holds more than HTTP/2 takes at once, so that something is left there.
+    let world =
+        World::with(HubConfig { answer_buffer: 3000, in_flight_limit: 2, ..hub_config() }, GrpcConfig::default());
+    let engine =
+        world.connect_with(RemoteConfig { stream_window: 4096, ..RemoteConfig::default() }).expect("a connection");
+    world.run(async {
+        let mut unread = Vec::new();
+        for _ in 0..4 {
+            unread.push(engine.generate(&greedy(&[1], 4000)).await.expect("room"));
+            world.hub.idle().await;
+        }
+        let message = refused(engine.generate(&greedy(&[1], 1)).await, StatusCode::ResourceExhausted);
+        assert!(message.contains("4 at most"), "{message}");
+        drop(unread);
+    });
+    world.eventually("their places are free", |world| world.run(engine.generate(&greedy(&[1], 1))).is_ok());
+}
+
+#[test]
+fn watchers_and_connections_are_bounded() {
+    let config = GrpcConfig { max_watchers: 1, max_connections: 2, ..GrpcConfig::default() };
+    let world = World::with(hub_config(), config);
+    let (first, second) = (world.connect(), world.connect());
+    let mut watch = world.run(first.watch()).expect("a watch");
+    world.run(next(&mut watch));
+    let message = refused(world.run(second.watch()), StatusCode::ResourceExhausted);
+    assert!(message.contains("1 at most"), "{message}");
+    let third = world.connect_with(RemoteConfig::default()).expect_err("no seat");
+    assert!(matches!(third, RemoteError::Connect { .. }), "{third:?}");
+    drop(watch);
+    world.eventually("the place is free", |world| world.run(second.watch()).is_ok());
+    drop(first);
+    world.eventually("the seat is free", |world| world.connect_with(RemoteConfig::default()).is_ok());
+}
+
+#[test]
+fn more_calls_than_a_connection_may_have_wait_and_are_all_answered() {
+    let world = World::with(hub_config(), GrpcConfig { max_streams: 4, ..GrpcConfig::default() });
+    let engine = world.connect();
+    world.run(async {
+        let tasks: Vec<_> = (0..40)
+            .map(|index| {
+                let engine = engine.clone();
+                tokio::spawn(
+                    async move { read(engine.generate(&greedy(&[index], 20)).await.expect("room")).await.0.len() },
+                )
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(task.await.expect("no panic"), 20);
+        }
+    });
+}

@@ -1,0 +1,47 @@
+//! The snapshot of a run.
+
+use std::sync::Arc;
+
+use super::Fold;
+use crate::diagnose::diagnose;
+use crate::live::Snapshot;
+use crate::time::Micros;
+
+/// The window of the recent figures.
+const WINDOW: Micros = Micros(10_000_000);
+
+impl Fold {
+    /// The run as it is, with what led to it.
+    pub fn snapshot(&mut self, now: Micros) -> Snapshot {
+        Snapshot { history: self.aggregator.history(), events: self.log.shared(), ..self.moment(now) }
+    }
+
+    /// The run as it is, without what led to it: what the history remembers of it.
+    pub(super) fn moment(&self, now: Micros) -> Snapshot {
+        let about = &self.about;
+        let recent = self.aggregator.recent(WINDOW);
+        let counts = self.aggregator.counts();
+        Snapshot {
+            now,
+            phase: self.phase,
+            workload: about.workload.clone(),
+            target: about.target.clone(),
+            seed: about.seed,
+            duration: about.duration,
+            requests: about.requests,
+            rate_rps: self.rate.as_ref().map_or(0.0, |rate| rate.planned_at(now)),
+            shape: self.shape,
+            slo: self.slo,
+            split: self.cluster.split(),
+            counts,
+            recent,
+            history: Arc::default(),
+            units: self.cluster.shared(),
+            events: Arc::default(),
+            shifts: self.shifts.views(),
+            outage: self.aggregator.outage().cloned(),
+            diagnosis: diagnose(self.cluster.units(), &recent, self.slo, counts.in_flight),
+            health: self.client.health(now, self.aggregator.lag_p99()),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Puts what records tell into the order in which it happened.
+//!
+//! A request is recorded when it is over, but it was due, was sent and brought tokens before. A second is therefore told only
+//! when everything in it is known: when every request that was due in it has been read. Requests are numbered in the order
+//! of being due, so that is the case once the numbers read so far have no hole below a request that was due later.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::fold::Fold;
+use crate::live::Snapshot;
+use crate::recording::{EndRecord, Record};
+use crate::sample::Sample;
+use crate::time::Micros;
+
+const SECOND: u64 = 1_000_000;
+
+/// Records that may wait for a request that was due earlier. With more of them, that request is told late (its note was
+/// lost, or it takes for ever): it counts in the history, but not in what was remembered before.
+const WAITING: usize = 65_536;
+
+/// Gaps between tokens, 16 bytes each, that may wait with them.
+const WAITING_GAPS: usize = 4 << 20;
+
+/// Seconds without any record after which time jumps: a run records its lag every second, so the machine slept.
+const SILENCE: u64 = 60;
+
+/// What is known of one second ahead of its records.
+#[derive(Debug, Default)]
+struct Ahead {
+    due: Vec<Micros>,
+    /// Lag, and whether a length was cut.
+    sent: Vec<(Micros, bool)>,
+    input_tokens: u64,
+    output_tokens: u64,
+}
+
+/// The records of a run on their way into its [`Fold`].
+#[derive(Debug)]
+pub(super) struct Order {
+    fold: Fold,
+    /// Records with the instant at which they were known, in that order.
+    waiting: VecDeque<(Micros, Record)>,
+    waiting_gaps: usize,
+    /// By second.
+    ahead: BTreeMap<u64, Ahead>,
+    /// Seconds before this one are told.
+    next_second: u64,
+    /// The latest instant at which anything was known.
+    latest: Micros,
+    /// Requests below this number have been read.
+    next_request: u64,
+    /// Requests above it that have been read, with the instant at which they were due.
+    read: BTreeMap<u64, Micros>,
+    /// Everything that was due before is known.
+    complete: Micros,
+}
+
+impl Order {
+    pub(super) fn new(fold: Fold) -> Self {
+        Self {
+            fold,
+            waiting: VecDeque::new(),
+            waiting_gaps: 0,
+            ahead: BTreeMap::new(),
+            next_second: 0,
+            latest: Micros::ZERO,
+            next_request: 0,
+            read: BTreeMap::new(),
+            complete: Micros::ZERO,
+        }
+    }
+
+    /// Takes the next record of the file.
+    pub(super) fn push(&mut self, record: Record) {
+        self.latest = self.latest.max(known_at(&record));
+        if let Record::Req(sample) = &record {
+            self.look_ahead(sample);
+            self.waiting_gaps += sample.gaps.len();
+        }
+        self.waiting.push_back((self.latest, record));
+        self.tell(second(self.complete.min(self.latest)));
+        while self.waiting.len() > WAITING || self.waiting_gaps > WAITING_GAPS {
+            let oldest = self.waiting.front().map_or(0, |(at, _)| second(*at));
+            self.tell(oldest + 1);
+        }
+    }
+
+    /// Everything was read.
+    pub(super) fn finish(mut self, end: Option<&EndRecord>) -> Snapshot {
+        let last = end.map_or(self.latest, |end| end.at.max(self.latest));
+        self.tell(second(last));
+        while let Some((_, ahead)) = self.ahead.pop_first() {
+            self.tell_ahead(Micros(self.next_second * SECOND), &ahead);
+        }
+        for (_, record) in std::mem::take(&mut self.waiting) {
+            self.fold.apply(&record);
+        }
+        if let Some(end) = end {
+            self.fold.end(end);
+        }
+        self.fold.advance(last);
+        self.fold.snapshot(last)
+    }
+
+    /// What a request tells of the time before it was over.
+    fn look_ahead(&mut self, sample: &Sample) {
+        self.ahead_of(sample.due).due.push(sample.due);
+        if let Some(sent) = sample.sent {
+            self.ahead_of(sent).sent.push((sent.since(sample.due), sample.clamped));
+        }
+        if let Some(mut at) = sample.first {
+            self.ahead_of(at).input_tokens += u64::from(sample.input_tokens);
+            let mut tokens = u64::from(sample.first_tokens);
+            for gap in sample.itl() {
+                let next = at + gap.gap;
+                if second(next) != second(at) {
+                    self.ahead_of(at).output_tokens += std::mem::take(&mut tokens);
+                }
+                at = next;
+                tokens = tokens.saturating_add(u64::from(gap.tokens));
+            }
+            self.ahead_of(at).output_tokens += tokens;
+        }
+        self.read.insert(sample.index, sample.due);
+        while let Some(due) = self.read.remove(&self.next_request) {
+            self.next_request += 1;
+            self.complete = self.complete.max(due);
+        }
+    }
+
+    /// What is known ahead of the second of an instant; of one that was told already, in the next one.
+    fn ahead_of(&mut self, at: Micros) -> &mut Ahead {
+        self.ahead.entry(second(at).max(self.next_second)).or_default()
+    }
+
+    /// Tells all seconds before `until`.
+    fn tell(&mut self, until: u64) {
+        while self.next_second < until {
+            let eventful = self.next_eventful().map_or(until, |second| second.min(until));
+            if eventful.saturating_sub(self.next_second) > SILENCE {
+                self.next_second = eventful;
+            } else {
+                self.tell_second();
+            }
+            self.fold.advance(Micros(self.next_second.saturating_mul(SECOND)));
+        }
+        // What was read after its second had to be told.
+        self.release();
+    }
+
+    /// The second of the next thing there is to tell.
+    fn next_eventful(&self) -> Option<u64> {
+        let record = self.waiting.front().map(|(at, _)| second(*at));
+        record.into_iter().chain(self.ahead.keys().next().copied()).min()
+    }
+
+    fn tell_second(&mut self) {
+        let start = Micros(self.next_second * SECOND);
+        if let Some(ahead) = self.ahead.remove(&self.next_second) {
+            self.tell_ahead(start, &ahead);
+        }
+        self.next_second += 1;
+        self.release();
+    }
+
+    /// Applies the records of the seconds that are told.
+    fn release(&mut self) {
+        while let Some((_, record)) = self.waiting.pop_front_if(|(at, _)| second(*at) < self.next_second) {
+            if let Record::Req(sample) = &record {
+                self.waiting_gaps -= sample.gaps.len();
+            }
+            self.fold.apply(&record);
+        }
+    }
+
+    /// Slots of the history are seconds: where in its second a token came makes no difference.
+    fn tell_ahead(&mut self, start: Micros, ahead: &Ahead) {
+        for due in &ahead.due {
+            self.fold.offered(*due);
+        }
+        for (lag, clamped) in &ahead.sent {
+            self.fold.sent(*lag, *clamped);
+        }
+        let narrow = |tokens: u64| u32::try_from(tokens).unwrap_or(u32::MAX);
+        self.fold.first_token(start, narrow(ahead.input_tokens));
+        self.fold.tokens(start, narrow(ahead.output_tokens));
+    }
+}
+
+fn second(at: Micros) -> u64 {
+    at.0 / SECOND
+}
+
+/// When a record became known.
+fn known_at(record: &Record) -> Micros {
+    match record {
+        Record::Req(sample) => sample.ended,
+        Record::Unit(unit) => unit.at,
+        Record::Shift(shift) => shift.ended.as_ref().map_or(shift.at, |ended| shift.at + ended.total),
+        Record::Waiting(waiting) => waiting.at,
+        Record::Rate(rate) => rate.at,
+        Record::Load(load) => load.at,
+        Record::Slo(slo) => slo.at,
+        Record::Lag(lag) => lag.at,
+        Record::Note(note) => note.at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::recording::{LagRecord, LoadState, RateRecord, RunRecord, SCHEMA, SloRecord};
+    use crate::sample::Outcome;
+    use crate::sample::testing::{completed, failed, unanswered};
+
+    fn run() -> RunRecord {
+        RunRecord {
+            schema: SCHEMA,
+            name: "ordered".to_owned(),
+            started: "2026-11-23T09:00:00.000000Z".to_owned(),
+            seed: 7,
+            target: "cpu".to_owned(),
+            split: "1P1D".parse().ok(),
+            slo: "ttft=400ms".parse().ok(),
+            warmup: Micros::ZERO,
+            load: serde_json::Value::Null,
+            engine: serde_json::Value::Null,
+            versions: BTreeMap::new(),
+        }
+    }
+
+    /// Requests numbered in the order of being due, with an outcome each.
+    fn samples() -> impl Strategy<Value = Vec<Sample>> {
+        let request = (0..700_000_u64, 0..3_000_000_u64, proptest::collection::vec(0..900_000_u64, 0..6), 0..8_u8);
+        proptest::collection::vec(request, 1..60).prop_map(|requests| {
+            let mut due = 0;
+            let numbered = (0..).zip(requests);
+            let sample = |(index, (gap, ttft, gaps, outcome)): (u64, (u64, u64, Vec<u64>, u8))| {
+                due += gap;
+                match outcome {
+                    0 => unanswered(index, due, due + ttft, failed()),
+                    1 => unanswered(index, due, due, Outcome::Shed),
+                    2 => Sample { outcome: Outcome::Cut, ..completed(index, due, ttft, &gaps) },
+                    _ => Sample { sent: Some(Micros(due + 30)), ..completed(index, due, ttft, &gaps) },
+                }
+            };
+            numbered.map(sample).collect()
+        })
+    }
+
+    fn others() -> impl Strategy<Value = Vec<Record>> {
+        let at = || (0..40_000_000_u64).prop_map(Micros);
+        let rate = at().prop_map(|at| RateRecord { at, state: LoadState::Loading, rps: 3.0, resumed_rps: None });
+        let slo = prop_oneof![Just(None), Just("ttft=1s".parse().ok())];
+        let lag = at().prop_map(|at| LagRecord {
+            at,
+            sent: 0,
+            p99: None,
+            max: None,
+            cpu: Micros(at.0 / 20),
+            rss_bytes: at.0,
+            dropped: 0,
+            cores: None,
+        });
+        let record = prop_oneof![
+            rate.prop_map(Record::Rate),
+            (at(), slo).prop_map(|(at, slo)| Record::Slo(SloRecord { at, slo })),
+            lag.prop_map(Record::Lag),
+        ];
+        proptest::collection::vec(record, 0..12)
+    }
+
+    /// What a live run does as it happens: when, and its place among what happens at the same instant.
+    type Happening<'a> = (Micros, u8, Box<dyn Fn(&mut Fold) + 'a>);
+
+    fn happenings(sample: &Sample) -> Vec<Happening<'_>> {
+        let mut all: Vec<Happening<'_>> = vec![(sample.due, 1, Box::new(|fold| fold.offered(sample.due)))];
+        if let Some(sent) = sample.sent {
+            all.push((sent, 1, Box::new(move |fold| fold.sent(sent.since(sample.due), sample.clamped))));
+        }
+        if let Some(first) = sample.first {
+            all.push((first, 1, Box::new(move |fold| fold.first_token(first, sample.input_tokens))));
+            all.push((first, 1, Box::new(move |fold| fold.tokens(first, sample.first_tokens))));
+            let mut at = first;
+            for gap in sample.itl() {
+                at = at + gap.gap;
+                let then = at;
+                all.push((then, 1, Box::new(move |fold| fold.tokens(then, gap.tokens))));
+            }
+        }
+        all
+    }
+
+    /// The run as a live one is told: everything at its instant, the time at the end of every second.
+    fn live(samples: &[Sample], records: &[(Micros, &Record)], end: Micros) -> Snapshot {
+        let mut fold = Fold::new(&run());
+        let mut all: Vec<Happening<'_>> = samples.iter().flat_map(happenings).collect();
+        for (at, record) in records {
+            all.push((*at, 2, Box::new(move |fold| fold.apply(record))));
+        }
+        for second in 1..=second(end) {
+            let at = Micros(second * SECOND);
+            all.push((at, 0, Box::new(move |fold| fold.advance(at))));
+        }
+        all.sort_by_key(|(at, place, _)| (*at, *place));
+        for (_, _, happening) in &all {
+            happening(&mut fold);
+        }
+        fold.advance(end);
+        fold.snapshot(end)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        #[test]
+        fn read_in_the_order_of_ends_a_run_is_told_as_it_happened(samples in samples(), others in others()) {
+            let requests: Vec<Record> = samples.iter().map(|sample| Record::Req(Box::new(sample.clone()))).collect();
+            let mut records: Vec<(Micros, &Record)> =
+                requests.iter().chain(&others).map(|record| (known_at(record), record)).collect();
+            records.sort_by_key(|(at, _)| *at);
+            let end = records.last().map_or(Micros::ZERO, |(at, _)| *at);
+            let expected = live(&samples, &records, end);
+            let mut order = Order::new(Fold::new(&run()));
+            for (_, record) in &records {
+                order.push((*record).clone());
+            }
+            let seen = order.finish(None);
+            prop_assert_eq!(expected.history.len(), seen.history.len());
+            for (expected, seen) in expected.history.iter().zip(seen.history.iter()) {
+                prop_assert_eq!(expected, seen);
+            }
+            prop_assert_eq!(expected, seen);
+        }
+    }
+
+    fn lag(at: u64) -> Record {
+        let (sent, cpu, rss_bytes, dropped) = (0, Micros::ZERO, 0, 0);
+        Record::Lag(LagRecord { at: Micros(at), sent, p99: None, max: None, cpu, rss_bytes, dropped, cores: None })
+    }
+
+    #[test]
+    fn a_request_that_was_never_recorded_holds_nothing_up_for_ever() {
+        let mut order = Order::new(Fold::new(&run()));
+        let count = 3 * WAITING as u64;
+        // Number 0 is missing.
+        for index in 1..count {
+            order.push(Record::Req(Box::new(completed(index, index * 1_000, 500, &[]))));
+            assert!(order.waiting.len() <= WAITING + 1_001, "{}", order.waiting.len());
+        }
+        // As many again, all at once.
+        let late = (count - 1) * 1_000;
+        for index in count..2 * count {
+            order.push(Record::Req(Box::new(completed(index, late, 500, &[]))));
+            assert!(order.waiting.len() <= WAITING + 1_001, "{}", order.waiting.len());
+        }
+        let last = order.finish(None);
+        assert_eq!((last.counts.offered, last.counts.completed), (2 * count - 1, 2 * count - 1));
+        assert_eq!(
+            last.history.iter().map(|slot| u64::from(slot.completed)).sum::<u64>(),
+            195_999,
+            "those that ended before the last full second"
+        );
+    }
+
+    #[test]
+    fn instants_that_no_run_has_are_passed_in_leaps() {
+        let mut order = Order::new(Fold::new(&run()));
+        for at in [5, 10_000_000, u64::MAX / 2, 7, u64::MAX] {
+            order.push(lag(at));
+            order.push(Record::Req(Box::new(completed(at, at / 2, 1, &[u64::MAX / 4]))));
+        }
+        let last = order.finish(None);
+        assert_eq!(last.counts.completed, 5);
+        assert!(last.history.len() < 100, "{}", last.history.len());
+    }
+}

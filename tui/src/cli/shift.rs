@@ -1,0 +1,80 @@
+//! `pdtune shift`: one shift of a remote engine.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use engine::cluster::How;
+use engine::remote::{RemoteAddress, RemoteKey};
+use engine::units::Split;
+use loadgen::text::Malformed;
+use loadgen::time::Micros;
+
+use super::key;
+
+#[derive(Args, Debug)]
+pub(super) struct ShiftArgs {
+    /// The engine's gRPC address: grpc://HOST:PORT, as `pdtune serve` prints it
+    #[arg(long, value_name = "grpc://HOST:PORT")]
+    target: RemoteAddress,
+    /// The split to shift to: 3P1D is three prefill units and one decode unit, 4A is four that do both
+    #[arg(long, value_name = "xPyD|nA")]
+    to: Split,
+    /// How units get rid of what they hold: `drain` finishes it, `migrate` moves it to peers
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = HowArg::Drain)]
+    how: HowArg,
+    /// How long to wait for the units to arrive (10s, 2m); the shift itself has no such limit
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_timeout)]
+    timeout: Micros,
+    /// Print the outcome as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Environment variable with the key that the server wants
+    #[arg(long, value_name = "VAR")]
+    api_key_env: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum HowArg {
+    Drain,
+    Migrate,
+}
+
+/// One shift, where and how.
+#[derive(Debug)]
+pub struct ShiftOptions {
+    /// The engine.
+    pub target: RemoteAddress,
+    /// Where it leads.
+    pub to: Split,
+    /// How.
+    pub how: How,
+    /// How long it is waited for.
+    pub timeout: Duration,
+    /// Whether the outcome is printed as JSON.
+    pub json: bool,
+    /// The key, where the server wants one.
+    pub key: Option<RemoteKey>,
+}
+
+impl ShiftArgs {
+    /// # Errors
+    /// When the key is not there.
+    pub(super) fn resolve(self) -> anyhow::Result<ShiftOptions> {
+        let key = self.api_key_env.map(|name| key::read(&name, |key| RemoteKey::new(&key))).transpose()?;
+        let how = match self.how {
+            HowArg::Drain => How::Drain,
+            HowArg::Migrate => How::Migrate,
+        };
+        let timeout = Duration::from_micros(self.timeout.0);
+        Ok(ShiftOptions { target: self.target, to: self.to, how, timeout, json: self.json, key })
+    }
+}
+
+fn parse_timeout(text: &str) -> Result<Micros, Malformed> {
+    match loadgen::text::parse_duration(text)? {
+        Micros::ZERO => {
+            Err(Malformed { what: "a time to wait", found: text.to_owned(), allowed: "above zero".to_owned() })
+        }
+        timeout => Ok(timeout),
+    }
+}

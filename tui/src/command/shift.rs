@@ -1,0 +1,76 @@
+//! `pdtune shift`: asks for one shift of a remote engine and waits until it is so.
+//!
+//! A ticket only says that the shift was taken. What ends the waiting is what the watch tells of that ticket, and what makes it
+//! a success is a topology that was asked for afterwards.
+
+mod follow;
+mod outcome;
+mod progress;
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use engine::remote::{RemoteConfig, RemoteEngine, RemoteError, StatusCode, Topology, WatchEvent};
+use tokio::time::timeout;
+
+use super::signals::Signals;
+use super::{Ending, print, tell};
+use crate::cli::ShiftOptions;
+use follow::{Asked, follow, is_serving};
+use outcome::{Outcome, Report};
+
+/// How long the engine may take to be reached and to take the shift, whatever the time to wait.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Shifts, waits and prints the outcome.
+///
+/// # Errors
+/// When the engine cannot be reached, or refuses the shift.
+pub fn run(options: ShiftOptions) -> anyhow::Result<Ending> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let json = options.json;
+    let report = runtime.block_on(shift(options))?;
+    let text = if json { format!("{}\n", report.json()) } else { report.text() };
+    print(&text)?;
+    Ok(report.ending())
+}
+
+async fn shift(options: ShiftOptions) -> anyhow::Result<Report> {
+    let ShiftOptions { target, to, how, timeout: patience, key, .. } = options;
+    let config = RemoteConfig { connect_timeout: CALL, call_timeout: CALL, key, ..RemoteConfig::default() };
+    let engine = RemoteEngine::connect(target, config).await.map_err(explained)?;
+    // Before the shift, so that nothing of it goes unseen.
+    let mut watch = engine.watch().await.map_err(explained)?;
+    let before = match watch.next().await {
+        Some(Ok(WatchEvent::State(Topology { observed, .. }))) => observed,
+        Some(Err(error)) => return Err(explained(error)),
+        Some(Ok(WatchEvent::Event(_))) | None => bail!("{}: a watch without a first state", engine.address()),
+    };
+    let report = |ticket, outcome| Report { ticket, from: before.split, to, how, outcome };
+    if is_serving(&before, to) && before.shift.is_none() && before.waiting_shifts.is_empty() {
+        return Ok(report(None, Outcome::Already));
+    }
+    let ticket = engine.shift(to, how, None).await.map_err(explained)?;
+    let mut signals = Signals::install().context("cannot listen for signals")?;
+    tell(&format!("shift {} from {} to {to} by {how}: accepted", ticket.0, before.split));
+    let outcome = tokio::select! {
+        followed = timeout(patience, follow(&engine, watch, Asked { ticket, to })) => {
+            followed.unwrap_or(Outcome::TimedOut { after: patience })
+        }
+        () = signals.next() => Outcome::LeftAlone,
+    };
+    Ok(report(Some(ticket), outcome))
+}
+
+/// The error with what to try next.
+fn explained(error: RemoteError) -> anyhow::Error {
+    let hint = match &error {
+        RemoteError::Connect { .. } => "`pdtune serve` says where its control is: `control on grpc://HOST:PORT`",
+        RemoteError::Malformed { .. } => "is it the control address of a `pdtune serve`, and not its HTTP one?",
+        RemoteError::Status { code: StatusCode::Unauthenticated, .. } => {
+            "put the server's key into a variable and name that by --api-key-env"
+        }
+        RemoteError::Status { .. } | RemoteError::Timeout { .. } | RemoteError::Broken { .. } => return error.into(),
+    };
+    anyhow::anyhow!("{error}\nhint: {hint}")
+}
