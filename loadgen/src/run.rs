@@ -32,7 +32,7 @@ pub use meters::CpuMeters;
 use crate::clock::{RunClock, unix_micros};
 use crate::live::{Command, Snapshot};
 use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
-use crate::schedule::{LoadError, LoadSpec, Schedule};
+use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic};
 use crate::summary::Summary;
 use crate::target::Connection;
 use crate::workload::Limits;
@@ -110,6 +110,8 @@ pub struct RunHandle {
     pub commands: mpsc::Sender<Command>,
     /// CPU time of the client's threads; the screen adds its own.
     pub meters: Arc<CpuMeters>,
+    /// What is to be known of the load before it starts, one line each; the run's events have it too.
+    pub remarks: Vec<String>,
     pacing: JoinHandle<()>,
     observing: JoinHandle<RunResult>,
 }
@@ -126,6 +128,8 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
     let content = schedule.content(NonZeroU32::new(info.limits.vocabulary).unwrap_or(NonZeroU32::MIN));
+
+    let remarks = remarks(&load, &schedule);
 
     let clock = RunClock::start();
     let meters = Arc::new(CpuMeters::new(client.clone()));
@@ -166,6 +170,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         events,
         control,
         tells_sent: client.is_some(),
+        remarks: remarks.clone(),
         notes: pacing_notes,
         recorder,
         meters: Arc::clone(&meters),
@@ -178,7 +183,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let pacing = std::thread::Builder::new().name("pace".to_owned()).spawn(move || pacer.run())?;
     let observing = std::thread::Builder::new().name("observe".to_owned()).spawn(move || observer.run())?;
     std::thread::Builder::new().name("orders".to_owned()).spawn(move || orders::run(commanded, &orders, &abort))?;
-    Ok(RunHandle { snapshots, commands, meters, pacing, observing })
+    Ok(RunHandle { snapshots, commands, meters, remarks, pacing, observing })
 }
 
 impl RunHandle {
@@ -193,6 +198,13 @@ impl RunHandle {
         self.pacing.join().map_err(|_| RunError::Panicked("pacing"))?;
         result.map_err(|_| RunError::Panicked("observing"))
     }
+}
+
+/// A recording that stops before its end is replayed all the same, but nobody should take it for the whole.
+fn remarks(load: &LoadSpec, schedule: &Schedule) -> Vec<String> {
+    let incomplete = schedule.trace().and_then(|trace| trace.incomplete());
+    let Traffic::Trace { path, .. } = &load.traffic else { return Vec::new() };
+    incomplete.map(|why| format!("{} is {why}; it is replayed as far as it goes", path.display())).into_iter().collect()
 }
 
 /// A shift script is wrong before the load is sent, not when its time comes.

@@ -6,9 +6,11 @@
 
 pub mod cpu;
 pub mod embedded;
+pub mod grpc;
 pub mod http;
 pub mod null;
 mod remote;
+mod translate;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -37,6 +37,7 @@ fn ten_thousand_requests_take_no_more_memory_than_three_thousand() {
         model: None,
         key: None,
         timeout: Duration::from_mins(10),
+        control: None,
     })
     .expect("a target");
     connection.events.align(RunClock::start());

@@ -325,9 +325,9 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     }
     let over = || model.is_over().then(|| "the load is over".to_owned());
     match action {
-        Action::RateUp | Action::RateDown => model.offers.rate_refused.clone().or_else(over),
+        Action::RateUp | Action::RateDown | Action::EditLoad => model.offers.rate_refused.clone().or_else(over),
         Action::Apply if model.recording().is_some() => None,
-        Action::Pause | Action::EditSlo | Action::EditLoad | Action::Apply => over(),
+        Action::Pause | Action::EditSlo | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_over() {
                 Some("the load is over".to_owned())

@@ -43,6 +43,8 @@ pub(super) struct Parts {
     pub(super) control: Option<Arc<dyn Control>>,
     /// Whether the target tells when a request was sent.
     pub(super) tells_sent: bool,
+    /// Events that stand at the start.
+    pub(super) remarks: Vec<String>,
     pub(super) notes: Receiver<Note>,
     pub(super) recorder: Option<Recorder>,
     pub(super) meters: Arc<CpuMeters>,
@@ -104,6 +106,9 @@ impl Observer {
             parts,
         };
         observer.load_changed(Micros::ZERO, LoadState::Loading, observer.parts.rate_rps);
+        for remark in std::mem::take(&mut observer.parts.remarks) {
+            observer.say(Micros::ZERO, None, "", remark);
+        }
         observer.observe(Micros::ZERO);
         let first = observer.fold.snapshot(Micros::ZERO);
         observer.snapshots.send_replace(Arc::new(first));

@@ -37,7 +37,9 @@ use reqwest::redirect::Policy;
 pub use address::HttpAddress;
 pub use key::ApiKey;
 
-use super::{Connection, TargetInfo, TargetLimits, remote};
+use super::grpc::GrpcControlAt;
+use super::remote::{Ground, Limits};
+use super::{Connection, TargetInfo, TargetLimits};
 use crate::clock::unix_micros;
 use request::Requests;
 use serve::Completions;
@@ -53,7 +55,7 @@ const VOCABULARY: u32 = 30_000;
 const CONTEXT: u32 = 1 << 20;
 
 /// A server to open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct HttpTarget {
     /// Where it is.
     pub address: HttpAddress,
@@ -63,6 +65,8 @@ pub struct HttpTarget {
     pub key: Option<ApiKey>,
     /// How long a request may take from being handed over to its end.
     pub timeout: Duration,
+    /// Where its units are watched and shifted, if anywhere.
+    pub control: Option<GrpcControlAt>,
 }
 
 /// Why a server cannot be a target.
@@ -114,6 +118,9 @@ pub enum OpenError {
         /// The models there are.
         served: String,
     },
+    /// Its control cannot be had.
+    #[error(transparent)]
+    Control(#[from] super::grpc::OpenError),
     /// The client could not be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(String),
@@ -134,10 +141,11 @@ fn unauthorized_hint(status: u16) -> &'static str {
 /// # Errors
 /// When it cannot be reached, is no such server, or does not serve the model.
 pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
-    let HttpTarget { address, model, key, timeout } = target;
+    let HttpTarget { address, model, key, timeout, control } = target;
     let client = client()?;
-    let runtime = remote::runtime()?;
-    let served = runtime.block_on(models::ask(&client, &address, key.as_ref(), model.as_deref()))?;
+    let ground = Ground::new()?;
+    let served = ground.block_on(models::ask(&client, &address, key.as_ref(), model.as_deref()))?;
+    let overseen = control.map(|control| super::grpc::control(&ground, control)).transpose()?;
     let limits = TargetLimits {
         context_tokens: served.context_tokens.unwrap_or(CONTEXT),
         // A server that says what a request may have has counted its KV in.
@@ -146,11 +154,17 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     };
     // Tells the requests of this run from all others in the server's log.
     let run = format!("pdtune-{:x}", unix_micros());
-    let facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
-    let info = TargetInfo { name: address.to_string(), model: served.name.clone(), split: served.split, limits, facts };
+    let mut facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
+    let (mut split, mut control, mut beside) = (served.split, None, None);
+    if let Some(overseen) = overseen {
+        split = Some(overseen.topology.observed.split);
+        facts.extend(overseen.facts);
+        (control, beside) = (Some(overseen.control), Some(overseen.beside));
+    }
+    let info = TargetInfo { name: address.to_string(), model: served.name.clone(), split, limits, facts };
     let requests = Requests::new(client, &address, key, served.name, run);
-    let parts = remote::connect(runtime, Completions::new(requests), timeout)?;
-    Ok(Connection { info, target: parts.target, events: parts.events, control: None, client: Some(parts.client) })
+    let parts = ground.connect(Completions::new(requests), Limits::of_sockets(timeout), beside)?;
+    Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
 }
 
 fn client() -> Result<Client, OpenError> {

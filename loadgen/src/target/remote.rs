@@ -14,6 +14,7 @@
 //! - Events that wait to be read: [`INBOX`]. Then tasks wait with what they have, nothing more is read from their sockets, and
 //!   that is counted: latencies measured then are the client's own.
 
+mod clock;
 mod files;
 mod inbox;
 mod report;
@@ -21,13 +22,15 @@ mod thread;
 
 use std::fmt;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+pub(super) use clock::SharedClock;
 pub(super) use inbox::Inbox;
 pub(super) use report::{End, Protocol, Report, failed};
 
@@ -66,23 +69,6 @@ impl ClientSide {
     }
 }
 
-/// The run's clock, once there is one.
-#[derive(Clone, Debug)]
-pub(super) struct SharedClock {
-    run: Arc<OnceLock<RunClock>>,
-    opened: RunClock,
-}
-
-impl SharedClock {
-    fn new() -> Self {
-        Self { run: Arc::default(), opened: RunClock::start() }
-    }
-
-    pub(super) fn now(&self) -> Micros {
-        self.run.get().unwrap_or(&self.opened).now()
-    }
-}
-
 /// The parts of a connection to a remote target.
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -93,54 +79,82 @@ pub(super) struct Parts {
 
 /// How much may be under way.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
-    in_flight: usize,
-    inbox: usize,
+pub(super) struct Limits {
+    /// Requests in flight.
+    pub(super) in_flight: usize,
     /// How long a request may take.
-    timeout: Duration,
+    pub(super) timeout: Duration,
+    /// Events that may wait to be read.
+    inbox: usize,
 }
 
-/// A runtime for [`connect`], on which a target can be asked about itself first.
-///
-/// # Errors
-/// When the system has no room for one.
-pub(super) fn runtime() -> io::Result<Runtime> {
-    // The thread beside it resolves names.
-    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).thread_name("resolve").build()
+impl Limits {
+    /// As many requests as there may be sockets.
+    pub(super) fn of_sockets(timeout: Duration) -> Self {
+        Self { in_flight: files::sockets().min(IN_FLIGHT), timeout, inbox: INBOX }
+    }
 }
 
-/// Moves `runtime` into a thread of its own, where `protocol` serves every request within `timeout`. The thread ends with the
-/// target.
-///
-/// # Errors
-/// When the thread cannot be started.
-pub(super) fn connect<P: Protocol>(runtime: Runtime, protocol: P, timeout: Duration) -> io::Result<Parts> {
-    connect_within(runtime, protocol, Limits { in_flight: files::sockets().min(IN_FLIGHT), inbox: INBOX, timeout })
+/// What runs beside the requests of a target, on the same thread and as long; it tells of its own by the inbox.
+pub(super) type Beside = Box<dyn FnOnce(Arc<Inbox>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// The runtime and the clock of a target to be: it can be asked about itself before it is opened.
+#[derive(Debug)]
+pub(super) struct Ground {
+    runtime: Runtime,
+    clock: SharedClock,
 }
 
-fn connect_within<P: Protocol>(runtime: Runtime, protocol: P, limits: Limits) -> io::Result<Parts> {
-    let client = Arc::new(ClientSide::default());
-    let clock = SharedClock::new();
-    let inbox = Arc::new(Inbox::new(limits.inbox, Arc::clone(&client)));
-    let in_flight = Arc::new(AtomicUsize::new(0));
-    let cancels = Arc::new(Cancels::default());
-    let (sender, queue) = mpsc::channel(limits.in_flight);
-    let thread = Thread {
-        protocol: Arc::new(protocol),
-        queue,
-        timeout: limits.timeout,
-        cancels: Arc::clone(&cancels),
-        inbox: Arc::clone(&inbox),
-        in_flight: Arc::clone(&in_flight),
-        clock: clock.clone(),
-        client: Arc::clone(&client),
-    };
-    std::thread::Builder::new().name("remote".to_owned()).spawn(move || thread.run(runtime))?;
-    Ok(Parts {
-        target: Arc::new(Remote { queue: sender, in_flight, limit: limits.in_flight, cancels }),
-        events: Box::new(RemoteEvents { inbox, clock }),
-        client,
-    })
+impl Ground {
+    /// # Errors
+    /// When the system has no room for a runtime.
+    pub(super) fn new() -> io::Result<Self> {
+        // The thread beside it resolves names.
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().max_blocking_threads(1).thread_name("resolve").build()?;
+        Ok(Self { runtime, clock: SharedClock::new() })
+    }
+
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// Moves the runtime into a thread of its own, where `protocol` serves every request, and `beside` runs if it is there.
+    /// The thread ends with the target.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(super) fn connect<P: Protocol>(self, protocol: P, limits: Limits, beside: Option<Beside>) -> io::Result<Parts> {
+        let Self { runtime, clock } = self;
+        let client = Arc::new(ClientSide::default());
+        let inbox = Arc::new(Inbox::new(limits.inbox, Arc::clone(&client)));
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let cancels = Arc::new(Cancels::default());
+        let (sender, queue) = mpsc::channel(limits.in_flight);
+        let thread = Thread {
+            protocol: Arc::new(protocol),
+            queue,
+            timeout: limits.timeout,
+            cancels: Arc::clone(&cancels),
+            inbox: Arc::clone(&inbox),
+            in_flight: Arc::clone(&in_flight),
+            clock: clock.clone(),
+            client: Arc::clone(&client),
+        };
+        if let Some(beside) = beside {
+            runtime.spawn(beside(Arc::clone(&inbox)));
+        }
+        std::thread::Builder::new().name("remote".to_owned()).spawn(move || thread.run(runtime))?;
+        Ok(Parts {
+            target: Arc::new(Remote { queue: sender, in_flight, limit: limits.in_flight, cancels }),
+            events: Box::new(RemoteEvents { inbox, clock }),
+            client,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -185,8 +199,7 @@ impl fmt::Debug for RemoteEvents {
 
 impl TargetEvents for RemoteEvents {
     fn align(&mut self, clock: RunClock) {
-        // Called once; a second clock would be no better than the first.
-        let _ = self.clock.run.set(clock);
+        self.clock.align(clock);
     }
 
     fn drain(&mut self, into: &mut Vec<TargetEvent>, wait: Duration) -> bool {

@@ -12,7 +12,13 @@ use loadgen::target::{Connection, Dispatch, TargetEvent};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn target(url: &str) -> HttpTarget {
-    HttpTarget { address: url.parse().expect("an address"), model: None, key: None, timeout: Duration::from_mins(10) }
+    HttpTarget {
+        address: url.parse().expect("an address"),
+        model: None,
+        key: None,
+        timeout: Duration::from_mins(10),
+        control: None,
+    }
 }
 
 pub(crate) fn with_key(url: &str, key: &str) -> HttpTarget {

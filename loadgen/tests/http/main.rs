@@ -3,7 +3,9 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod client;
+mod control;
 mod outcomes;
 mod own;
+mod remote_engine;
 mod runs;
 mod server;

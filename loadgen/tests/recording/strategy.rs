@@ -44,7 +44,14 @@ pub(crate) fn end() -> EndRecord {
         at: Micros(12_500_000),
         schedule_end: Micros(11_000_000),
         requests: Counts { offered: 3, sent: 3, completed: 3, ..Counts::default() },
-        client: ClientUse { cpu: Micros(250_000), cores: 2, rss_bytes: 30_000_000, dropped: 0, realtime: None, held_up: 2 },
+        client: ClientUse {
+            cpu: Micros(250_000),
+            cores: 2,
+            rss_bytes: 30_000_000,
+            dropped: 0,
+            realtime: None,
+            held_up: 2,
+        },
     }
 }
 

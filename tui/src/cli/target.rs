@@ -1,5 +1,6 @@
 //! TARGET: where the load goes. ENGINE: what is served to others.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,9 +8,11 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 use engine::model::ModelSource;
+use engine::remote::{RemoteAddress, RemoteAddressError, RemoteKey};
 use engine::units::Split;
 use loadgen::target::Connection;
 use loadgen::target::cpu::{self, CpuTarget, OpenError, Started};
+use loadgen::target::grpc::{self, GrpcControlAt, GrpcTarget};
 use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
 use loadgen::text::{Malformed, parse_duration};
 use loadgen::time::Micros;
@@ -40,8 +43,8 @@ enum Kind {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Target")]
 pub(super) struct TargetArgs {
-    /// What serves the requests: `cpu`, the embedded engine on this machine, or http://HOST:PORT, a server that speaks OpenAI's
-    /// protocol, such as vLLM, SGLang or `pdtune serve`
+    /// What serves the requests: `cpu`, the embedded engine on this machine; http://HOST:PORT, a server that speaks OpenAI's
+    /// protocol, such as vLLM, SGLang or `pdtune serve`; grpc://HOST:PORT, `pdtune serve` with the times of every stage
     #[arg(long, value_name = "TARGET", default_value = "cpu")]
     target: Place,
     /// Roles of the embedded engine's units at the start: 2P2D is two prefill and two decode units, 4A is four that do both
@@ -53,6 +56,10 @@ pub(super) struct TargetArgs {
     /// has several
     #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
     model: Option<PathBuf>,
+    /// What watches and shifts the units: `none`, or grpc://HOST:PORT, the control of `pdtune serve` [default: that of a
+    /// grpc:// target; none for http://]
+    #[arg(long, value_name = "none|grpc://HOST:PORT")]
+    control: Option<ControlArg>,
     /// Environment variable with the key that the server wants as `Authorization: Bearer KEY`; never shown or recorded
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
@@ -69,6 +76,22 @@ const REQUEST_TIMEOUT: Micros = Micros(600_000_000);
 enum Place {
     Cpu,
     Http(HttpAddress),
+    Grpc(RemoteAddress),
+}
+
+/// A control as it is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ControlArg {
+    None,
+    Grpc(RemoteAddress),
+}
+
+impl FromStr for ControlArg {
+    type Err = RemoteAddressError;
+
+    fn from_str(text: &str) -> Result<Self, RemoteAddressError> {
+        if text == "none" { Ok(Self::None) } else { text.parse().map(Self::Grpc) }
+    }
 }
 
 impl FromStr for Place {
@@ -77,11 +100,16 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         match text {
             "cpu" => Ok(Self::Cpu),
+            _ if text.starts_with("grpc://") => text.parse().map(Self::Grpc).map_err(|_| Malformed {
+                what: "the address of an engine",
+                found: text.to_owned(),
+                allowed: "write grpc://HOST:PORT, such as grpc://127.0.0.1:50051".to_owned(),
+            }),
             _ if text.contains("://") => Ok(Self::Http(text.parse()?)),
             _ => Err(Malformed {
                 what: "a target",
                 found: text.to_owned(),
-                allowed: "cpu, or http://HOST:PORT".to_owned(),
+                allowed: "cpu, http://HOST:PORT or grpc://HOST:PORT".to_owned(),
             }),
         }
     }
@@ -93,12 +121,14 @@ fn parse_timeout(text: &str) -> Result<Micros, Malformed> {
 }
 
 /// What serves the requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum TargetSpec {
     /// The engine inside the program.
     Embedded(EngineSpec),
     /// A server.
     Http(HttpTarget),
+    /// Another pdtune.
+    Grpc(GrpcTarget),
 }
 
 /// An embedded engine.
@@ -159,24 +189,63 @@ impl TargetArgs {
     /// # Errors
     /// When an option has no meaning for this target, or the key is not there.
     pub(super) fn resolve(self) -> anyhow::Result<TargetSpec> {
-        let Self { target, split, model, api_key_env, request_timeout } = self;
-        match target {
-            Place::Cpu => {
-                let remote =
-                    [("--api-key-env", api_key_env.is_some()), ("--request-timeout", request_timeout.is_some())];
-                if let Some((option, _)) = remote.iter().find(|(_, given)| *given) {
-                    bail!("{option} is for servers, and --target cpu is none");
-                }
-                Ok(TargetSpec::Embedded(EngineSpec::new(model, split)))
-            }
-            Place::Http(address) => {
-                ensure!(split.is_none(), "--split is for the embedded engine, {address} has its own");
-                let model = model.map(|name| name.to_string_lossy().into_owned());
-                let key = api_key_env.map(|name| key::read(&name, ApiKey::new)).transpose()?;
-                let timeout = Duration::from_micros(request_timeout.unwrap_or(REQUEST_TIMEOUT).0);
-                Ok(TargetSpec::Http(HttpTarget { address, model, key, timeout }))
-            }
+        match self.target.clone() {
+            Place::Cpu => self.embedded(),
+            Place::Http(address) => self.http(address),
+            Place::Grpc(address) => self.grpc(address),
         }
+    }
+
+    fn embedded(self) -> anyhow::Result<TargetSpec> {
+        let of_servers = [
+            ("--control", self.control.is_some()),
+            ("--api-key-env", self.api_key_env.is_some()),
+            ("--request-timeout", self.request_timeout.is_some()),
+        ];
+        if let Some((option, _)) = of_servers.iter().find(|(_, given)| *given) {
+            bail!("{option} is for servers, and --target cpu is none");
+        }
+        Ok(TargetSpec::Embedded(EngineSpec::new(self.model, self.split)))
+    }
+
+    fn http(self, address: HttpAddress) -> anyhow::Result<TargetSpec> {
+        self.check_no_split(&address)?;
+        let timeout = self.timeout();
+        let control = match &self.control {
+            Some(ControlArg::Grpc(address)) => Some(GrpcControlAt { address: address.clone(), key: self.grpc_key()? }),
+            Some(ControlArg::None) | None => None,
+        };
+        let key = self.api_key_env.map(|name| key::read(&name, ApiKey::new)).transpose()?;
+        let model = self.model.map(|name| name.to_string_lossy().into_owned());
+        Ok(TargetSpec::Http(HttpTarget { address, model, key, timeout, control }))
+    }
+
+    fn grpc(self, address: RemoteAddress) -> anyhow::Result<TargetSpec> {
+        self.check_no_split(&address)?;
+        ensure!(self.model.is_none(), "--model is for the embedded engine and HTTP servers, {address} has one model");
+        let controlled = match &self.control {
+            None => true,
+            Some(ControlArg::None) => false,
+            Some(ControlArg::Grpc(other)) => {
+                ensure!(*other == address, "--control: a grpc:// target is its own control");
+                true
+            }
+        };
+        Ok(TargetSpec::Grpc(GrpcTarget { key: self.grpc_key()?, timeout: self.timeout(), address, controlled }))
+    }
+
+    fn check_no_split(&self, address: &impl Display) -> anyhow::Result<()> {
+        let hint = "hint: change it with --shift, where the target has a control";
+        ensure!(self.split.is_none(), "--split is for the embedded engine, {address} has its own\n{hint}");
+        Ok(())
+    }
+
+    fn grpc_key(&self) -> anyhow::Result<Option<RemoteKey>> {
+        self.api_key_env.as_ref().map(|name| key::read(name, |key| RemoteKey::new(&key))).transpose()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_micros(self.request_timeout.unwrap_or(REQUEST_TIMEOUT).0)
     }
 }
 
@@ -189,6 +258,7 @@ impl TargetSpec {
         match self {
             Self::Embedded(engine) => Ok(cpu::open(&engine.cpu())?),
             Self::Http(target) => Ok(http::open(target)?),
+            Self::Grpc(target) => Ok(grpc::open(target)?),
         }
     }
 }

@@ -92,7 +92,7 @@ async fn read(mut response: Response, mut answer: Answer<'_>, report: &mut Repor
             Ok(Some(bytes)) => {
                 let at = report.clock().now();
                 answer.read(&bytes, &mut tokens);
-                report.tokens(at, &mut tokens).await;
+                report.tokens(at, tokens.drain(..).map(|token| (token, 0))).await;
                 if answer.is_over() {
                     tokio::spawn(linger(response));
                     return answer.end();
@@ -101,7 +101,7 @@ async fn read(mut response: Response, mut answer: Answer<'_>, report: &mut Repor
             Ok(None) => {
                 let at = report.clock().now();
                 answer.close(&mut tokens);
-                report.tokens(at, &mut tokens).await;
+                report.tokens(at, tokens.drain(..).map(|token| (token, 0))).await;
                 return answer.end();
             }
             Err(error) => return answer.broken(failure::of_connection(&error)),

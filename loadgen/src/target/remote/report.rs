@@ -59,10 +59,11 @@ impl Report {
         self.inbox.push(&mut self.events).await;
     }
 
-    /// Tokens arrived together, each with its id where that is told. Leaves `tokens` empty.
-    pub(in crate::target) async fn tokens(&mut self, at: Micros, tokens: &mut Vec<Option<u32>>) {
+    /// Tokens arrived together, each with its id and the digest of its logits as far as they are told.
+    pub(in crate::target) async fn tokens(&mut self, at: Micros, tokens: impl Iterator<Item = (Option<u32>, u64)>) {
         let index = self.index;
-        self.events.extend(tokens.drain(..).map(|token| TargetEvent::Token { index, at, token, logits_digest: 0 }));
+        let event = |(token, logits_digest)| TargetEvent::Token { index, at, token, logits_digest };
+        self.events.extend(tokens.map(event));
         self.inbox.push(&mut self.events).await;
     }
 

@@ -15,7 +15,7 @@ impl Protocol for Gated {
         let permit = self.0.acquire().await.expect("never closed");
         permit.forget();
         let mut tokens = vec![None; dispatch.output_tokens as usize];
-        report.tokens(at, &mut tokens).await;
+        report.tokens(at, tokens.drain(..).map(|token| (token, 0))).await;
         Outcome::Completed.into()
     }
 }
@@ -24,7 +24,7 @@ const LIMITS: Limits = Limits { in_flight: 4, inbox: 8, timeout: Duration::from_
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn open(gate: &Arc<Semaphore>) -> Parts {
-    connect_within(runtime().expect("a runtime"), Gated(Arc::clone(gate)), LIMITS).expect("a target")
+    Ground::new().expect("a runtime").connect(Gated(Arc::clone(gate)), LIMITS, None).expect("a target")
 }
 
 fn submit(parts: &Parts, index: u64) -> Result<(), Shed> {
@@ -119,7 +119,7 @@ impl Protocol for Broken {
 
 #[test]
 fn a_task_that_panics_ends_the_target_and_not_the_patience() {
-    let mut parts = connect_within(runtime().expect("a runtime"), Broken, LIMITS).expect("a target");
+    let mut parts = Ground::new().expect("a runtime").connect(Broken, LIMITS, None).expect("a target");
     assert_eq!(submit(&parts, 0), Ok(()));
     while parts.events.drain(&mut Vec::new(), PATIENCE) {}
     assert_eq!(submit(&parts, 1), Err(Shed::Stopped));
