@@ -49,6 +49,21 @@ def completions():
     assert fixed.usage.completion_tokens == 20, fixed
 
 
+def likelihoods():
+    """The most likely token is the one that is chosen at temperature 0, whoever asks for how likely it was."""
+    plain = client.completions.create(model=MODEL, prompt="hello", max_tokens=6, temperature=0)
+    told = client.completions.create(model=MODEL, prompt="hello", max_tokens=6, temperature=0, logprobs=3)
+    assert told.choices[0].text == plain.choices[0].text and plain.choices[0].logprobs is None, told
+    logprobs = told.choices[0].logprobs
+    for token, logprob, top in zip(logprobs.tokens, logprobs.token_logprobs, logprobs.top_logprobs, strict=True):
+        assert logprob <= 0 and max(top.values()) == logprob and token in top and 1 <= len(top) <= 3, told
+    chat = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "x"}], max_tokens=4, temperature=0, logprobs=True, top_logprobs=2
+    )
+    for token in chat.choices[0].logprobs.content:
+        assert len(token.top_logprobs) == 2 and token.top_logprobs[0].logprob == token.logprob <= 0, chat
+
+
 def chats():
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Name a colour."}]
     whole = client.chat.completions.create(model=MODEL, messages=messages, max_completion_tokens=8, temperature=0)
@@ -86,7 +101,8 @@ def errors():
     assert refused(openai.BadRequestError, create, prompt="x" * 100_000).code == "context_length_exceeded"
     assert refused(openai.BadRequestError, create, max_tokens=-1).param == "max_tokens"
     assert refused(openai.BadRequestError, create, temperature=9).param == "temperature"
-    assert refused(openai.BadRequestError, create, logprobs=3).param == "logprobs"
+    assert refused(openai.BadRequestError, create, logprobs=21).param == "logprobs"
+    assert refused(openai.BadRequestError, create, logit_bias={"5": -100}).param == "logit_bias"
     assert refused(openai.BadRequestError, create, prompt=[-1]).param == "prompt"
 
 
@@ -108,6 +124,7 @@ def leaving():
 
 
 completions()
+likelihoods()
 chats()
 errors()
 leaving()

@@ -42,6 +42,15 @@ pub struct Sampled {
     pub logits_digest: u64,
 }
 
+/// How likely a token was: natural logarithms of probabilities, before temperature and top-p.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logprobs {
+    /// Of the token that was chosen.
+    pub chosen: f32,
+    /// The likeliest tokens, in order.
+    pub likeliest: Vec<(u32, f32)>,
+}
+
 /// An executor could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}: {why}")]
@@ -65,6 +74,13 @@ pub trait Executor: Send {
     /// # Errors
     /// When the blocks could not be read or written: this unit has failed.
     fn import(&mut self, transfer: &Transfer, piece: Range<u32>) -> Result<(), ExecutorError>;
+
+    /// How likely `token` was, the `index`-th that the last step sampled, beside the `most` likeliest tokens. Asked for
+    /// those sequences only whose request wants to know. `None` where the executor has no logits.
+    fn logprobs(&self, index: usize, token: u32, most: u8) -> Option<Logprobs> {
+        let _ = (index, token, most);
+        None
+    }
 
     /// Token ids from this one on cannot be computed; a prompt that has one is refused.
     fn vocabulary(&self) -> u32 {

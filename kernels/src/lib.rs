@@ -14,6 +14,7 @@ pub mod arena;
 #[expect(unsafe_code, reason = "register tiles read keys and values through pointers checked once a call")]
 pub mod attention;
 mod error;
+pub mod files;
 #[expect(unsafe_code, reason = "mapping a file cannot be checked by the compiler")]
 pub mod map_file;
 #[expect(unsafe_code, reason = "register tiles read rows and panels through pointers checked once a call")]

@@ -58,8 +58,10 @@ pub enum Limit {
     HandOff,
     /// Copying KV takes that long.
     Link,
-    /// Answers come too slowly.
+    /// Answers come too slowly: too many sequences share the units that decode.
     Decode,
+    /// Answers come too slowly although no sequence shares a unit.
+    Step,
     /// Both sides are overloaded.
     Both,
 }
@@ -95,6 +97,8 @@ pub enum Advice {
     LessLoad,
     /// More units that prefill do not make a prompt faster.
     ShorterPrompts,
+    /// More units that decode do not make a step faster.
+    FasterSteps,
     /// The link between units is what takes the time.
     FasterLink,
     /// The figures are the client's own.
@@ -138,12 +142,13 @@ fn limit(e: &Evidence) -> Limit {
     if e.share(Stage::Lag) >= MOST && e.time(Stage::Lag) > LAG_LIMIT {
         return Limit::Client;
     }
-    match (slow_start(e, backlog), slow_answers) {
+    let shared = slow_answers && !e.decode_is_idle();
+    match (slow_start(e, backlog), shared) {
         (Some(Limit::Prefill), true) => Limit::Both,
-        (Some(Limit::NotTold) | None, true) => Limit::Decode,
         // Where sequences decode too slowly they also hold their room for too long.
-        (Some(Limit::HandOff), true) => Limit::Decode,
+        (Some(Limit::NotTold | Limit::HandOff) | None, true) => Limit::Decode,
         (Some(start), _) => start,
+        (None, false) if slow_answers => Limit::Step,
         (None, false) => Limit::Nothing,
     }
 }
@@ -208,6 +213,7 @@ fn advice(limit: Limit, e: &Evidence) -> Option<Advice> {
         }),
         Limit::Both => Some(Advice::LessLoad),
         Limit::Prompt => Some(Advice::ShorterPrompts),
+        Limit::Step => Some(Advice::FasterSteps),
         Limit::Link => Some(Advice::FasterLink),
         Limit::Client => Some(Advice::OtherClient),
         _ => None,

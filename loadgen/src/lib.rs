@@ -1,12 +1,14 @@
 //! Open-loop load, its measurement and its recording.
 //!
 //! ```text
-//!   schedule (pure: seed → due, lengths, content) ─► pace ─► target ─► samples ─┬─► measure ─► snapshot ─► screen
-//!                                                                              └─► recording
+//!   schedule (pure: seed → due, lengths, content) ─► pace ─► target ─► records ─┬─► fold ─► snapshot ─► screen
+//!                                                                    ▲         └─► recording
+//!                                                                    └── playback ◄────┘
 //! ```
 
 pub mod arrival;
 pub mod clock;
+pub mod control;
 pub mod diagnose;
 pub mod fold;
 pub mod live;

@@ -10,7 +10,6 @@ pub mod grpc;
 pub mod http;
 pub mod null;
 mod remote;
-mod translate;
 
 use std::collections::BTreeMap;
 use std::fmt;

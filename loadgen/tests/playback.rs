@@ -97,9 +97,11 @@ fn what_an_operator_did_to_a_run_is_seen_again() {
         ask(handle, Command::Finish);
     });
     assert_same(&live, &viewed);
-    let labels: Vec<&str> = viewed.last.events.iter().map(|event| event.label.as_str()).collect();
+    // Whether the pacing thread may have real-time priority is up to the machine.
+    let told: Vec<_> = viewed.last.events.iter().filter(|event| !event.text.contains("real-time priority")).collect();
+    let labels: Vec<&str> = told.iter().map(|event| event.label.as_str()).collect();
     assert_eq!(labels, ["700/s", "paused", "", "", "resumed", "", "isl 20", "SLO", "SLO", ""]);
-    assert!(viewed.last.events[2].text.ends_with("once resumed"), "{:?}", viewed.last.events);
+    assert!(told[2].text.ends_with("once resumed"), "{told:?}");
     assert_eq!(viewed.last.counts.completed, summary.requests.completed);
 }
 

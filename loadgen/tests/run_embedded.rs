@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use engine::model::ModelSource;
 use engine::units::Split;
 use loadgen::arrival::RatePlan;
+use loadgen::measure::{Stage, StageTimes};
 use loadgen::recording::{Reader, Record, UnitPhase, UnitRecord};
 use loadgen::run::{self, RunConfig};
 use loadgen::sample::Sample;
@@ -66,6 +67,20 @@ fn tokens_and_logits_are_the_same_for_every_split_and_under_shifts() {
             assert_eq!(sample.logits_hash, expected.logits_hash, "{split}, request {index}");
         }
         assert_states_in_order(&other.units);
+        assert_stages_add_up(&other.requests);
+    }
+    assert_stages_add_up(&reference.requests);
+    let handed_off = reference.requests.values().filter_map(StageTimes::of);
+    assert!(handed_off.into_iter().all(|times| times.get(Stage::HandOff).0 > 0), "every request of 1P1D is copied");
+}
+
+/// The engine tells every instant, so no part of a TTFT is unknown, whatever was moved or preempted.
+fn assert_stages_add_up(requests: &BTreeMap<u64, Sample>) {
+    for sample in requests.values() {
+        let times = StageTimes::of(sample).expect("a first token");
+        assert_eq!(Some(times.total()), sample.ttft(), "request {}", sample.index);
+        assert_eq!(times.get(Stage::Unknown).0, 0, "request {}: {times:?}", sample.index);
+        assert!(times.get(Stage::Prefill).0 > 0, "request {}: {times:?}", sample.index);
     }
 }
 

@@ -4,7 +4,7 @@ mod table;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::model::{Model, Overlay, Source};
+use crate::model::{Model, Overlay, Panel, Requests, Source};
 
 pub use table::TABLE;
 
@@ -63,6 +63,14 @@ pub enum Action {
     SpanShorter,
     /// Take the mouse, or let the terminal have it.
     Mouse,
+    /// Write a picture of the screen.
+    Picture,
+    /// Open the list of the slowest requests.
+    Requests,
+    /// Order that list by the next latency.
+    Reorder,
+    /// Open the selected request.
+    OpenRequest,
     /// Open the command palette.
     Palette,
     /// Carry out what is selected in the palette.
@@ -81,6 +89,8 @@ pub enum Action {
     Previous,
     /// Select the line below.
     Next,
+    /// Select this line, from 0; of commands, the one that is selected already is carried out.
+    Choose(u8),
     /// Switch between draining and migrating.
     ToggleHow,
     /// Carry out the selected shift.
@@ -125,6 +135,10 @@ pub enum Place {
     Palette,
     /// A form.
     Form,
+    /// The list of requests.
+    Requests,
+    /// The timeline of a request.
+    Request,
     /// The help.
     Help,
     /// The question whether to leave.
@@ -136,13 +150,15 @@ pub enum Place {
 impl Place {
     /// Where the operator is.
     pub fn of(model: &Model) -> Self {
-        match model.overlay {
+        match &model.overlay {
             Overlay::None => Self::screen(model),
             Overlay::Help(_) => Self::Help,
             Overlay::Quit => Self::Quit,
             Overlay::Shift(_) => Self::Shift,
             Overlay::Palette(_) => Self::Palette,
             Overlay::Form(_) => Self::Form,
+            Overlay::Requests(Requests { opened: false, .. }) => Self::Requests,
+            Overlay::Requests(_) => Self::Request,
         }
     }
 
@@ -188,6 +204,11 @@ impl Chord {
         Self { code, with: KeyModifiers::SHIFT }
     }
 
+    /// The key as a terminal reports it.
+    pub fn event(&self) -> KeyEvent {
+        KeyEvent::new(self.code, self.with)
+    }
+
     /// A letter says itself whether it was typed with shift, and so does back-tab.
     fn matches(self, key: &KeyEvent) -> bool {
         let told_by_code = matches!(key.code, KeyCode::Char(_) | KeyCode::BackTab);
@@ -207,6 +228,8 @@ pub struct Binding {
     pub chords: &'static [Chord],
     /// The keys as the footer and the help write them.
     pub keys: &'static str,
+    /// What the first and the last of those keys do, when they are keys for two things.
+    pub pair: Option<(Action, Action)>,
     /// What it is called in the command palette and in messages; empty for what only makes sense where it is.
     pub name: &'static str,
     /// One or two words for the footer; empty when the footer leaves it out.
@@ -218,7 +241,11 @@ pub struct Binding {
 impl Binding {
     /// A row that neither footer nor help nor palette mentions.
     const fn new(place: Place, action: Action, chords: &'static [Chord], keys: &'static str) -> Self {
-        Self { action, place, chords, keys, name: "", hint: "", help: "" }
+        Self { action, place, chords, keys, pair: None, name: "", hint: "", help: "" }
+    }
+
+    const fn pair(self, first: Action, last: Action) -> Self {
+        Self { pair: Some((first, last)), ..self }
     }
 
     const fn named(self, name: &'static str) -> Self {
@@ -241,6 +268,13 @@ pub fn lookup(place: Place, key: &KeyEvent) -> Option<Action> {
     let elsewhere = || at(Place::Live).find(|row| row.action.changes_the_run() && typed(row));
     let row = at(place).find(typed).or_else(|| (place == Place::View).then(elsewhere).flatten());
     row.map(|row| row.action)
+}
+
+/// Whether `action` means something at `place`.
+pub fn is_at(place: Place, action: Action) -> bool {
+    let lists = matches!(place, Place::Shift | Place::Palette | Place::Form | Place::Requests);
+    TABLE.iter().any(|row| row.place.covers(place) && row.action == action)
+        || (lists && matches!(action, Action::Choose(_)))
 }
 
 /// What the footer of the live screen shows, most important first: what one does next depends on what one looks at.
@@ -276,7 +310,7 @@ const HINTS_OF_A_RECORDING: [Action; 9] = [
     Action::Tenth(0),
     Action::Slower,
     Action::Goto,
-    Action::Zoom,
+    Action::Requests,
     Action::Help,
     Action::Quit,
 ];
@@ -291,7 +325,9 @@ pub fn footer(model: &Model) -> Vec<&'static Binding> {
         Place::Live => HINTS,
         _ => return rows().collect(),
     };
-    hints.into_iter().filter_map(|action| rows().find(|row| row.action == action)).collect()
+    let at_stages = model.focus == Panel::Stages;
+    let hint = |action| if action == Action::Heatmap && at_stages { Action::Requests } else { action };
+    hints.into_iter().map(hint).filter_map(|action| rows().find(|row| row.action == action)).collect()
 }
 
 /// The rows that the help of a screen shows: its own, and those of what can be opened on it.
@@ -325,8 +361,9 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     }
     let over = || model.is_over().then(|| "the load is over".to_owned());
     match action {
+        // Of a recording every instant is there, and the end is one of them.
+        Action::Apply | Action::Live if model.recording().is_some() => None,
         Action::RateUp | Action::RateDown | Action::EditLoad => model.offers.rate_refused.clone().or_else(over),
-        Action::Apply if model.recording().is_some() => None,
         Action::Pause | Action::EditSlo | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_over() {
@@ -337,8 +374,10 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
                 None
             }
         }),
-        Action::Live if model.recording().is_some() => None,
         Action::Live => model.timeline.cursor().is_none().then(|| "the cursor is at the newest sample".to_owned()),
+        Action::Requests if model.shown().history.iter().all(|slot| slot.slowest.lines().is_empty()) => {
+            Some("no request is over yet".to_owned())
+        }
         Action::Scrub(_) | Action::Oldest | Action::Play | Action::Seek(_) | Action::Tenth(_) | Action::Goto
             if model.shown().history.is_empty() =>
         {
@@ -355,8 +394,17 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 7] =
-        [Place::Live, Place::View, Place::Shift, Place::Palette, Place::Form, Place::Help, Place::Quit];
+    const PLACES: [Place; 9] = [
+        Place::Live,
+        Place::View,
+        Place::Shift,
+        Place::Palette,
+        Place::Form,
+        Place::Requests,
+        Place::Request,
+        Place::Help,
+        Place::Quit,
+    ];
 
     #[test]
     fn no_key_means_two_things_at_one_place() {
@@ -386,7 +434,8 @@ mod tests {
             assert!(TABLE.iter().filter(|row| row.place == place && !row.hint.is_empty()).count() <= 9, "{place:?}");
             assert_eq!(lookup(place, &KeyEvent::from(KeyCode::Esc)), Some(Action::Back), "{place:?}");
         }
-        let of_a_run = HINTS.into_iter().chain(HINTS_OF_THE_PAST).map(|action| (Place::Live, action));
+        let of_a_run =
+            HINTS.into_iter().chain(HINTS_OF_THE_PAST).chain([Action::Requests]).map(|action| (Place::Live, action));
         for (place, action) in of_a_run.chain(HINTS_OF_A_RECORDING.map(|action| (Place::View, action))) {
             let row = TABLE.iter().find(|row| row.action == action && row.place.covers(place));
             assert!(row.is_some_and(|row| !row.hint.is_empty()), "{action:?}");

@@ -3,6 +3,7 @@
 pub mod axis;
 pub mod column;
 pub mod heat;
+pub mod stack;
 
 use loadgen::time::Micros;
 

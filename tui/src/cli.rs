@@ -144,6 +144,9 @@ struct LiveArgs {
     /// Record the run in this file as well
     #[arg(long, value_name = "FILE", help_heading = "Recording")]
     out: Option<PathBuf>,
+    /// Record the screen in this file, as an asciicast (version 2): everything drawn, with its time
+    #[arg(long, value_name = "FILE.cast", help_heading = "Recording")]
+    asciicast: Option<PathBuf>,
     #[command(flatten)]
     screen: ScreenArgs,
 }
@@ -251,6 +254,8 @@ pub struct LiveOptions {
     pub load: LoadSpec,
     /// Where it is recorded, if it is.
     pub out: Option<PathBuf>,
+    /// Where the screen is recorded, if it is.
+    pub asciicast: Option<PathBuf>,
     /// How the screen looks and what it may do.
     pub screen: ScreenArgs,
     /// Why neither the rate nor the shape of the load may be changed on the screen; `None` where both may.
@@ -287,9 +292,9 @@ impl Cli {
     /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
-            Sub::Live(LiveArgs { target, load, out, screen }) => {
+            Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
                 let (target, load) = (target.resolve()?, load.resolve(library, true)?);
-                Command::Live(LiveOptions { target, load, out, screen, load_is_given: None })
+                Command::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: None })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;

@@ -1,12 +1,12 @@
 //! The terminal side of pdtune.
 //!
-//! The live screen is a loop of pure pieces with one shell around them:
+//! The screen, over a run that goes on or over a recording, is a loop of pure pieces with one shell around them:
 //!
 //! ```text
 //!  snapshots ─┐                          ┌─► Effect ─► shell ─► commands
 //!  keys ──────┼─► Msg ─► update(&mut Model) │
-//!  signals ───┘            │              └─ (none: nothing happens)
-//!                          ▼
+//!  signals ───┤            │              └─ (none: nothing happens)
+//!  ticks ─────┘            ▼
 //!                 view(&Model, &Theme, area, &mut Buffer) ─► at most 15 frames a second
 //! ```
 //!

@@ -5,6 +5,7 @@ pub mod palette;
 pub mod panel;
 pub mod player;
 pub mod rate;
+pub mod requests;
 pub mod shift;
 pub mod source;
 pub mod timeline;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use loadgen::live::{Phase, Snapshot};
 use loadgen::time::Micros;
+use ratatui::layout::Size;
 
 use crate::chart::TimeAxis;
 
@@ -20,6 +22,7 @@ pub use form::Form;
 pub use palette::Palette;
 pub use panel::Panel;
 pub use player::{Player, Speed};
+pub use requests::Requests;
 pub use shift::{Move, ShiftDialog};
 pub use source::{Recording, Source};
 pub use timeline::{Span, Timeline};
@@ -40,6 +43,8 @@ pub enum Overlay {
     Palette(Palette),
     /// Values to type.
     Form(Form),
+    /// The slowest requests, or one of them.
+    Requests(Requests),
 }
 
 /// What cannot be done, with the reason the operator reads when trying.
@@ -103,6 +108,8 @@ pub struct Model {
     pub focus: Panel,
     /// How it is looked at.
     pub look: Look,
+    /// The size of the screen.
+    pub screen: Size,
     /// What cannot be done.
     pub offers: Offers,
     /// Leave as soon as the run is done.
@@ -126,6 +133,7 @@ impl Model {
             timeline: Timeline::default(),
             focus: Panel::default(),
             look: Look { zoomed: false, heat: false, mouse: true },
+            screen: Size::default(),
             offers,
             leaving: false,
             ended: false,

@@ -5,6 +5,7 @@ mod palette;
 
 use ratatui::style::Style;
 
+use crate::picture::Paper;
 use crate::symbols::{SymbolSet, Symbols};
 
 pub use environment::{Choice, Environment};
@@ -33,6 +34,12 @@ pub enum Paint {
     Decode,
     /// Units that do both.
     Aggregated,
+    /// A prompt being computed, in a bar of stages: work is filled, waiting is not.
+    PrefillWork,
+    /// Tokens being decoded, in a bar of stages.
+    DecodeWork,
+    /// KV being copied, in a bar of stages.
+    CopyWork,
     /// Within bounds.
     Good,
     /// Out of bounds, failed, lost.
@@ -65,7 +72,7 @@ pub enum Paint {
 
 impl Paint {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Text,
         Self::Dim,
         Self::Border,
@@ -76,6 +83,9 @@ impl Paint {
         Self::Prefill,
         Self::Decode,
         Self::Aggregated,
+        Self::PrefillWork,
+        Self::DecodeWork,
+        Self::CopyWork,
         Self::Good,
         Self::Bad,
         Self::Warn,
@@ -100,13 +110,22 @@ pub struct Theme {
     pub symbols: Symbols,
     /// What the terminal can show of them.
     pub set: SymbolSet,
+    /// What it is meant to stand on, for pictures: on a terminal that is the terminal's own.
+    pub paper: Paper,
     styles: [Style; Paint::ALL.len()],
 }
 
 impl Theme {
     /// A theme from a function of roles.
     pub fn new(style: impl Fn(Paint) -> Style) -> Self {
-        Self { symbols: Symbols::UNICODE, set: SymbolSet::default(), styles: Paint::ALL.map(style) }
+        let styles = Paint::ALL.map(style);
+        Self { symbols: Symbols::UNICODE, set: SymbolSet::default(), paper: Paper::DARK, styles }
+    }
+
+    /// The same colours on another ground.
+    #[must_use]
+    fn on(self, paper: Paper) -> Self {
+        Self { paper, ..self }
     }
 
     /// The same colours with other glyphs.

@@ -5,4 +5,6 @@ pub mod fit;
 pub mod panel;
 pub mod plot;
 pub mod popup;
+pub mod stages;
+pub mod target;
 pub mod wrap;

@@ -1,6 +1,9 @@
 //! The live screen: what it shows (snapshots of text and of roles), what keys do, and that no size breaks it.
 
 #[cfg(test)]
+#[path = "screen/clicks.rs"]
+mod clicks;
+#[cfg(test)]
 #[path = "screen/fixture.rs"]
 mod fixture;
 #[cfg(test)]
@@ -12,6 +15,9 @@ mod looking;
 #[cfg(test)]
 #[path = "screen/properties.rs"]
 mod properties;
+#[cfg(test)]
+#[path = "screen/requests.rs"]
+mod requests;
 #[cfg(test)]
 #[path = "screen/shots.rs"]
 mod shots;

@@ -22,9 +22,9 @@ pub use kernels::arena::KvDtype;
 use kernels::arena::{KvArena, KvLayout, KvSource};
 
 pub use self::model::{CpuModel, LoadError};
-use super::{Executor, ExecutorError, Sampled, StepInput};
+use super::{Executor, ExecutorError, Logprobs, Sampled, StepInput};
 use crate::cluster::Transfer;
-use crate::model::sample::sample;
+use crate::model::sample::{logprobs, sample};
 use batch::{Batch, runs};
 use forward::Scratch;
 
@@ -102,6 +102,11 @@ impl Executor for CpuExecutor {
         })?;
         let (from, to) = (runs(&transfer.source), runs(&transfer.destination));
         self.arena.import(source, &from, &to, piece).map_err(|error| failed(DOING, &error))
+    }
+
+    fn logprobs(&self, index: usize, token: u32, most: u8) -> Option<Logprobs> {
+        let row = self.logits().chunks_exact(self.model.config().vocab).nth(index)?;
+        logprobs(row, token, usize::from(most))
     }
 
     fn vocabulary(&self) -> u32 {

@@ -1,7 +1,7 @@
 //! One token from a row of logits. The choice depends on the logits, the request's seed and the index of the token alone.
 
 use super::counter;
-use crate::executor::Sampling;
+use crate::executor::{Logprobs, Sampling};
 
 /// Chooses a token. `output_index` is the index of the token in the answer.
 pub fn sample(logits: &[f32], sampling: Sampling, output_index: u32) -> u32 {
@@ -62,6 +62,29 @@ fn nucleus(logits: &[f32], temperature: f64, top_p: f64, point: f64) -> u32 {
     kept.last().map_or(likeliest, |&(_, id)| id)
 }
 
+/// How likely `token` was, and the `most` likeliest tokens; the smaller id goes first on a tie. Of those that are no number
+/// nothing can be said; `None` when `token` is one, or there is no such token.
+pub fn logprobs(logits: &[f32], token: u32, most: usize) -> Option<Logprobs> {
+    let own = *logits.get(token as usize).filter(|logit| !logit.is_nan())?;
+    let numbers = || logits.iter().copied().filter(|logit| !logit.is_nan());
+    let largest = f64::from(numbers().fold(f32::NEG_INFINITY, f32::max));
+    let total: f64 = numbers().map(|logit| (f64::from(logit) - largest).exp()).sum();
+    let logarithm = |logit: f32| (f64::from(logit) - largest - total.ln()) as f32;
+    let mut likeliest: Vec<(u32, f32)> = Vec::with_capacity(most + 1);
+    for (id, &logit) in logits.iter().enumerate().filter(|(_, logit)| !logit.is_nan()) {
+        if likeliest.len() == most && likeliest.last().is_none_or(|&(_, least)| logit <= least) {
+            continue;
+        }
+        let place = likeliest.partition_point(|&(_, other)| other >= logit);
+        likeliest.insert(place, (id as u32, logit));
+        likeliest.truncate(most);
+    }
+    for (_, logit) in &mut likeliest {
+        *logit = logarithm(*logit);
+    }
+    Some(Logprobs { chosen: logarithm(own), likeliest })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +117,19 @@ mod tests {
         assert!((0..200).all(|index| sample(&logits, top_p(1.0, 0.2, 1), index) == 1));
         assert!((0..200).all(|index| sample(&logits, top_p(1.0, 0.0, 1), index) == 1));
         assert!((0..200).all(|index| sample(&logits, top_p(1.0, 0.6, 1), index) != 2));
+    }
+
+    #[test]
+    fn log_probabilities_are_those_of_the_softmax() {
+        let logits = [0.0_f32, 2.0_f32.ln(), f32::NAN, 5.0_f32.ln(), 2.0_f32.ln()];
+        let told = logprobs(&logits, 0, 3).expect("a token");
+        let near = |found: f32, probability: f32| (found.exp() - probability).abs() < 1e-6;
+        assert!(near(told.chosen, 0.1), "{told:?}");
+        assert_eq!(told.likeliest.iter().map(|&(id, _)| id).collect::<Vec<_>>(), [3, 1, 4]);
+        assert!(near(told.likeliest[0].1, 0.5) && near(told.likeliest[2].1, 0.2), "{told:?}");
+        assert_eq!(logprobs(&logits, 1, 0).map(|told| told.likeliest.len()), Some(0));
+        assert_eq!(logprobs(&logits, 0, 20).map(|told| told.likeliest.len()), Some(4));
+        assert_eq!((logprobs(&logits, 2, 1), logprobs(&logits, 5, 1)), (None, None));
     }
 
     #[test]

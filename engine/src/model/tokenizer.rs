@@ -7,12 +7,16 @@ use candle_core::quantized::tokenizer::TokenizerFromGguf;
 
 use super::error::ModelError;
 
+/// Bytes of text that any token may stand for: a tokenizer may have one for every word that it does not know, and may
+/// write text in fewer bytes before it splits it.
+const WORD: usize = 64;
+
 /// A model's tokenizer.
 pub struct Tokenizer(Kind);
 
 enum Kind {
     /// From `tokenizer.json` or GGUF.
-    Text(Box<tokenizers::Tokenizer>),
+    Text { tokenizer: Box<tokenizers::Tokenizer>, longest: usize },
     /// The built-in model's: one id a byte, and names for the ids beyond.
     Bytes { vocab: u32 },
 }
@@ -40,7 +44,7 @@ impl Tokenizer {
             format: "tokenizer file",
             why: error.to_string(),
         })?;
-        Ok(Self(Kind::Text(Box::new(tokenizer))))
+        Ok(Self::text(tokenizer))
     }
 
     /// Reads the tokenizer that is part of a GGUF file.
@@ -50,13 +54,28 @@ impl Tokenizer {
     pub(super) fn from_gguf(content: &Content) -> Result<Self, ModelError> {
         let tokenizer = tokenizers::Tokenizer::from_gguf(content)
             .map_err(|error| ModelError::Tokenizer(super::error::one_line(&error)))?;
-        Ok(Self(Kind::Text(Box::new(tokenizer))))
+        Ok(Self::text(tokenizer))
+    }
+
+    fn text(tokenizer: tokenizers::Tokenizer) -> Self {
+        // However a vocabulary writes the bytes of a token, it takes no fewer bytes for it.
+        let longest = tokenizer.get_vocab(true).keys().map(String::len).fold(WORD, usize::max);
+        Self(Kind::Text { tokenizer: Box::new(tokenizer), longest })
+    }
+
+    /// Bytes of text that one token stands for at most: a longer text than that for each token of a context cannot fit it,
+    /// which is known without encoding it.
+    pub fn longest_token(&self) -> usize {
+        match &self.0 {
+            Kind::Text { longest, .. } => *longest,
+            Kind::Bytes { .. } => 1,
+        }
     }
 
     /// How many ids there are, special ones included.
     pub fn vocab(&self) -> u32 {
         match &self.0 {
-            Kind::Text(tokenizer) => tokenizer.get_vocab_size(true) as u32,
+            Kind::Text { tokenizer, .. } => tokenizer.get_vocab_size(true) as u32,
             Kind::Bytes { vocab } => *vocab,
         }
     }
@@ -68,7 +87,7 @@ impl Tokenizer {
     /// When the text cannot be encoded.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, ModelError> {
         match &self.0 {
-            Kind::Text(tokenizer) => tokenizer
+            Kind::Text { tokenizer, .. } => tokenizer
                 .encode(text, add_special)
                 .map(|encoding| encoding.get_ids().to_vec())
                 .map_err(|error| ModelError::Tokenizer(error.to_string())),
@@ -82,7 +101,7 @@ impl Tokenizer {
     /// When the ids cannot be decoded.
     pub fn decode(&self, ids: &[u32]) -> Result<String, ModelError> {
         match &self.0 {
-            Kind::Text(tokenizer) => {
+            Kind::Text { tokenizer, .. } => {
                 tokenizer.decode(ids, true).map_err(|error| ModelError::Tokenizer(error.to_string()))
             }
             Kind::Bytes { .. } => Ok(decode_bytes(ids)),
@@ -92,7 +111,7 @@ impl Tokenizer {
     /// The text of one id as the vocabulary writes it.
     pub fn token(&self, id: u32) -> Option<String> {
         match &self.0 {
-            Kind::Text(tokenizer) => tokenizer.id_to_token(id),
+            Kind::Text { tokenizer, .. } => tokenizer.id_to_token(id),
             Kind::Bytes { vocab } => (id < *vocab).then(|| decode_bytes(&[id])),
         }
     }

@@ -8,9 +8,9 @@ use crate::serve::hub::Token;
 use crate::wire::{self, v1};
 
 /// Tokens that arrived together, the end, or both.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AnswerEvent {
-    /// In order, none left out. `at` is on the server's clock.
+    /// In order, none left out. `at` is on the server's clock; log-probabilities are not carried.
     pub tokens: Vec<Token>,
     /// How it went; nothing comes after it.
     pub finished: Option<Finished>,

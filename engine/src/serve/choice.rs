@@ -7,7 +7,7 @@ use super::text::{Finish, Transcript};
 use crate::cluster::FinishReason;
 
 /// What a choice yields, in this order: its tokens, then one end or failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     /// A token came, and whether it was the last. The text that it added has been appended.
     Token(Token, Option<Finish>),
@@ -29,6 +29,14 @@ pub(super) enum Failure {
     /// No unit is left, or the engine has stopped.
     #[error("the engine can no longer serve this request")]
     Lost,
+}
+
+/// The prompt tokens of a request that came from the prefix cache. `hits` are those of its choices, of which `n` in a row
+/// share a prompt: what the first of them brought into the cache was not there before, so the least of them counts. `None`
+/// as soon as one is not known.
+pub(super) fn cached(hits: &[Option<u32>], n: usize) -> Option<u64> {
+    let least = |hits: &[Option<u32>]| hits.iter().copied().reduce(|a, b| Some(a?.min(b?))).flatten();
+    hits.chunks(n.max(1)).map(|hits| least(hits).map(u64::from)).sum()
 }
 
 /// An answer and its transcript.
@@ -103,5 +111,18 @@ impl Choice {
             End::Overrun => Step::Failed(Failure::Overrun),
             End::Stopped => Step::Failed(Failure::Lost),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_is_cached_once_however_many_answers_it_has() {
+        assert_eq!(cached(&[Some(0), Some(48), Some(16), Some(32)], 2), Some(16));
+        assert_eq!(cached(&[Some(16), Some(16)], 2), Some(16));
+        assert_eq!(cached(&[Some(16), None], 1), None);
+        assert_eq!(cached(&[], 1), Some(0));
     }
 }

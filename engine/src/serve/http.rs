@@ -7,33 +7,44 @@
 //! ```
 //!
 //! # Bounds, and what happens at each
-//! - Connections: [`HttpConfig::max_connections`]. One more closes the one that has been idle the longest; where none is
-//!   idle it is answered 503 and closed.
+//! - Connections: [`HttpConfig::max_connections`]. One more closes the one that has waited for its client the longest, in
+//!   the middle of a request or between two; where all are busy it is answered 503 and closed. So is one for which the
+//!   process has no file left.
 //! - The head of a request, or the wait for one: [`HttpConfig::head_timeout`], then the connection is closed. 64 KiB, then 431.
 //! - A body: [`HttpConfig::body_limit`], then 413; [`HttpConfig::body_timeout`], then 408. All bodies that are being read or
 //!   parsed together: [`HttpConfig::bodies_limit`], then 429.
-//! - A client that does not read for [`HttpConfig::write_timeout`]: its connection is closed and its request cancelled.
+//! - A client that reads next to nothing for [`HttpConfig::write_timeout`] (16 KiB, or all there is): its connection is
+//!   closed and its request cancelled.
+//! - What is left of a request that was answered early is read for 5 s, so that its client gets to see the answer.
+//! - 64 KiB sent ahead while a request is answered, then the connection is closed and the request cancelled.
 //! - Requests in flight: the hub's bound, then 429.
 //!
-//! A client that closes its side of a connection, or half of it, is gone: its request is cancelled at once.
+//! A client that closes its side of a connection, or half of it, is gone: its request is cancelled at once. An answer is
+//! over when the socket has taken all of it.
+//!
+//! Without a key, what a browser sends for somebody else's page is refused (see `origin`).
 
 mod accept;
+mod arriving;
 mod auth;
 mod body;
+mod connection;
 mod connections;
 mod events;
+mod files;
 mod generate;
+mod origin;
 mod respond;
 mod routes;
-mod stall;
+mod socket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use auth::ApiKey;
+pub use files::affordable_connections;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
 
 use super::ServedModel;
 use super::hub::Hub;
@@ -48,13 +59,13 @@ const SEND_BUFFER: u32 = 256 * 1024;
 /// The bounds of a server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Open connections at most.
+    /// Open connections at most; see [`affordable_connections`].
     pub max_connections: usize,
     /// How long a connection may take to send the head of a request, the wait for it included.
     pub head_timeout: Duration,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// How long a client may go without reading anything while there is something to read.
+    /// How long a client may go with reading next to nothing while there is something to read.
     pub write_timeout: Duration,
     /// Bytes of one body.
     pub body_limit: usize,
@@ -69,7 +80,7 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
-            max_connections: 1024,
+            max_connections: 512,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
@@ -135,9 +146,8 @@ impl HttpServer {
     /// within [`HttpConfig::drain_timeout`].
     pub async fn run(self, hub: Hub, model: ServedModel, stop: impl Future<Output = ()> + Send) -> Drained {
         let connections = Connections::new(self.config.max_connections);
-        let bodies = Arc::new(Semaphore::new(self.config.bodies_limit.min(Semaphore::MAX_PERMITS)));
-        let config = Arc::new(self.config);
-        let served = Served::new(hub, model, Arc::clone(&config), Arc::clone(&connections), bodies);
+        let loopback = self.address.ip().is_loopback();
+        let served = Served::new(hub, model, self.config, loopback, Arc::clone(&connections));
         accept::run(self.listener, served, connections, stop).await
     }
 }

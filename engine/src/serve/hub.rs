@@ -66,6 +66,8 @@ pub struct Generation {
     pub sampling: Sampling,
     /// Tokens that end the answer.
     pub stop: Arc<[u32]>,
+    /// Whether to tell how likely each token was, and how many of the likeliest beside it.
+    pub logprobs: Option<u8>,
 }
 
 /// Why nothing of a batch was submitted.

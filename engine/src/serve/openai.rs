@@ -8,6 +8,7 @@
 mod ask;
 mod content;
 mod error;
+mod logprobs;
 mod outline;
 mod prompt;
 mod reply;

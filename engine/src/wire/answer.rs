@@ -47,7 +47,7 @@ pub(crate) fn asked(request: v1::GenerateRequest) -> Result<Generation, Malforme
             Sampling::TopP { temperature, top_p, seed }
         }
     };
-    Ok(Generation { prompt: prompt.into(), output_tokens, sampling, stop: stop.into() })
+    Ok(Generation { prompt: prompt.into(), output_tokens, sampling, stop: stop.into(), logprobs: None })
 }
 
 /// Tokens, the end, or both.
@@ -57,8 +57,12 @@ pub(crate) fn event(tokens: &[Token], finished: Option<&Finished>) -> v1::Genera
 }
 
 pub(crate) fn read_event(event: &v1::GenerateEvent) -> Result<(Vec<Token>, Option<Finished>), Malformed> {
-    let token =
-        |token: &v1::Token| Token { at: Nanos(token.at_ns), token: token.id, logits_digest: token.logits_digest };
+    let token = |token: &v1::Token| Token {
+        at: Nanos(token.at_ns),
+        token: token.id,
+        logits_digest: token.logits_digest,
+        logprobs: None,
+    };
     Ok((event.tokens.iter().map(token).collect(), event.finish.as_ref().map(read_finish).transpose()?))
 }
 

@@ -25,7 +25,8 @@ fn what_is_no_json_is_refused() {
         }
     }
     let invalid =
-        [b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n".as_slice(), b"\"\xff\""].concat();
+        [b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\n".as_slice(), b"\"\xff\""]
+            .concat();
     let mut stream = connect(world.address);
     stream.write_all(&invalid).expect("sent");
     answer(&mut stream).error(400);
@@ -56,7 +57,8 @@ fn wrong_types_and_absurd_numbers_name_their_field() {
         ("stop_token_ids", vec![json!(3), json!(["a"]), json!([-1]), json!(vec![1; 1025])]),
         ("stream", vec![json!("yes"), json!(1)]),
         ("stream_options", vec![json!({ "include_usage": true }), json!(3)]),
-        ("logprobs", vec![json!(1), json!(true)]),
+        ("logprobs", vec![json!(21), json!(-1), json!(1.5), json!(true), json!("all")]),
+        ("top_logprobs", vec![json!(21), json!(-1), json!("x")]),
         ("top_k", vec![json!(5)]),
     ] {
         for value in values {
@@ -65,6 +67,40 @@ fn wrong_types_and_absurd_numbers_name_their_field() {
         }
     }
     assert!(is_served(world.address));
+}
+
+#[test]
+fn what_would_change_the_answer_and_cannot_be_done_is_refused() {
+    let world = World::new();
+    for (field, value) in [
+        ("logit_bias", json!({ "5": -100 })),
+        ("best_of", json!(4)),
+        ("echo", json!(true)),
+        ("suffix", json!("the end")),
+        ("use_beam_search", json!(true)),
+        ("guided_json", json!({ "type": "object" })),
+        ("guided_choice", json!(["a", "b"])),
+        ("structured_outputs", json!({ "regex": "a+" })),
+        ("response_format", json!({ "type": "json_object" })),
+        ("repetition_penalty", json!(1.1)),
+        ("min_p", json!(0.05)),
+        ("bad_words", json!(["b"])),
+        ("allowed_token_ids", json!([97])),
+        ("truncate_prompt_tokens", json!(2)),
+        ("include_stop_str_in_output", json!(true)),
+        ("skip_special_tokens", json!(false)),
+        ("prompt_logprobs", json!(0)),
+        ("tool_choice", json!("required")),
+    ] {
+        assert_eq!(refused(&world, &json!({ field: value }))["param"], field);
+    }
+    // What changes nothing here is nobody's trouble.
+    let fine = json!({
+        "model": MODEL, "prompt": "hello", "temperature": 0, "max_tokens": 3, "user": "me", "logit_bias": {}, "best_of": 1,
+        "echo": false, "suffix": null, "response_format": { "type": "text" }, "repetition_penalty": 1.0, "top_k": -1,
+        "tool_choice": "auto", "tools": [], "service_tier": "auto", "metadata": { "a": "b" }, "priority": 1
+    });
+    assert_eq!(post(world.address, "/v1/completions", &fine).status, 200);
 }
 
 #[test]
@@ -88,6 +124,13 @@ fn a_prompt_over_the_context_is_refused_with_the_numbers() {
     let error =
         post(world.address, "/v1/chat/completions", &json!({ "model": MODEL, "messages": messages })).error(400);
     assert_eq!(error["param"], "messages");
+    // A text of that length is not even looked at, and nobody counts its tokens.
+    let long = json!({ "prompt": "x".repeat(5 << 20) });
+    assert_eq!(refused(&world, &long)["code"], "context_length_exceeded");
+    for long in [long, json!({ "prompt": vec![1; CONTEXT as usize + 1] })] {
+        let error = post(world.address, "/tokenize", &long).error(400);
+        assert_eq!((&error["code"], &error["param"]), (&json!("context_length_exceeded"), &json!("prompt")));
+    }
     // Exactly the context is fine.
     let more = json!({ "model": MODEL, "prompt": "x".repeat(CONTEXT as usize - 3), "max_tokens": 3 });
     assert_eq!(post(world.address, "/v1/completions", &more).status, 200);
@@ -115,7 +158,7 @@ fn messages_that_are_none_are_refused() {
 fn a_huge_body_is_413_however_it_comes() {
     let world = World::new();
     let huge = 100 << 20;
-    let head = "POST /v1/completions HTTP/1.1\r\nhost: x\r\n";
+    let head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n";
     let piece = vec![b' '; 1 << 20];
     // With its length told, and sent.
     let mut stream = connect(world.address);
@@ -183,6 +226,83 @@ fn a_key_guards_everything_but_health() {
         |key: &str| ask(world.address, &format!("GET /v1/models HTTP/1.1\r\nauthorization: Bearer {key}\r\n\r\n"));
     with("guess").error(401);
     assert_eq!(with("s3cret").status, 200);
+}
+
+#[test]
+fn who_is_refused_early_still_sees_why() {
+    let key = ApiKey::new("s3cret".to_owned());
+    let closed = World::with(hub_config(), HttpConfig { key, ..HttpConfig::default() });
+    let small = World::with(hub_config(), HttpConfig { bodies_limit: 1000, ..HttpConfig::default() });
+    let piece = vec![b' '; 1 << 20];
+    for (world, method, path, status) in [
+        (&closed, "POST", "/v1/completions", 401),
+        (&small, "POST", "/nowhere", 404),
+        (&small, "PUT", "/v1/completions", 405),
+        (&small, "POST", "/v1/completions", 429),
+        (&small, "POST", "/tokenize", 429),
+    ] {
+        for length in ["content-length: 8388608", "transfer-encoding: chunked"] {
+            let mut stream = connect(world.address);
+            let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{length}\r\n\r\n");
+            stream.write_all(head.as_bytes()).expect("sent");
+            for _ in 0..8 {
+                let chunk = if length.ends_with('d') { "100000\r\n" } else { "" };
+                let end = if length.ends_with('d') { "\r\n" } else { "" };
+                let sent = [chunk.as_bytes(), &piece, end.as_bytes()].concat();
+                stream.write_all(&sent).expect("what nobody wants is read and thrown away");
+            }
+            answer(&mut stream).error(status);
+        }
+    }
+    // Who waits to be asked for a body is not.
+    let head = "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    ask(closed.address, head).error(401);
+}
+
+#[test]
+fn a_body_takes_room_only_until_it_has_become_tokens() {
+    let body = crate::client::completion(3, false);
+    let http = HttpConfig { bodies_limit: body.len(), ..HttpConfig::default() };
+    let world = World::with(hub_config(), http);
+    world.gate.close();
+    let mut streams: Vec<_> = (0..4).map(|_| connect(world.address)).collect();
+    for (index, stream) in streams.iter_mut().enumerate() {
+        stream.write_all(body.as_bytes()).expect("sent");
+        world.eventually("it is in flight", |world| world.hub.in_flight() == index + 1);
+    }
+    world.gate.open();
+    for stream in &mut streams {
+        assert_eq!(answer(stream).status, 200);
+    }
+}
+
+#[test]
+fn pages_of_others_cannot_drive_a_server_without_a_key() {
+    let world = World::new();
+    let key = ApiKey::new("s3cret".to_owned());
+    let closed = World::with(hub_config(), HttpConfig { key, ..HttpConfig::default() });
+    let from = |headers: &str, path: &str| format!("GET {path} HTTP/1.1\r\n{headers}\r\n\r\n");
+    for path in ["/health", "/v1/models", "/metrics", "/nowhere"] {
+        let rebound = ask(world.address, &from("host: evil.example:8080", path)).error(403);
+        assert_eq!((&rebound["code"], &rebound["type"]), (&json!("host_not_allowed"), &json!("permission_error")));
+        for origin in ["http://evil.example", "null", "http://localhost:1"] {
+            let foreign = ask(world.address, &from(&format!("host: localhost\r\norigin: {origin}"), path)).error(403);
+            assert_eq!(foreign["code"], "origin_not_allowed");
+        }
+    }
+    // What a page may send without being asked: a form, as plain text.
+    let body = json!({ "model": MODEL, "prompt": "x", "max_tokens": 4000 }).to_string();
+    let simple =
+        posted("/v1/completions", &body).replacen("application/json", "text/plain\r\norigin: https://evil.example", 1);
+    ask(world.address, &simple).error(403);
+    assert_eq!(world.hub.counts().admitted, 0);
+    for host in ["localhost:8080", "127.0.0.1:8080", "[::1]"] {
+        let own = format!("host: {host}\r\norigin: http://{host}");
+        assert_eq!(ask(world.address, &from(&own, "/v1/models")).status, 200);
+    }
+    // A key says enough, by whatever name the server is known.
+    let with_key = "host: model.example\r\norigin: https://ui.example\r\nauthorization: Bearer s3cret";
+    assert_eq!(ask(closed.address, &from(with_key, "/v1/models")).status, 200);
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 
 /// The bytes of a request with a body.
 pub(crate) fn posted(path: &str, body: &str) -> String {
-    let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json");
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json");
     format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn post(address: SocketAddr, path: &str, body: &Value) -> Response {
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
+    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
 }
 
 pub(crate) fn ask(address: SocketAddr, request: &str) -> Response {

@@ -20,7 +20,13 @@ fn hub(split: &str, gate: &Gate, config: HubConfig) -> Hub {
 }
 
 fn generation(prompt: &[u32], output_tokens: u32) -> Generation {
-    Generation { prompt: prompt.into(), output_tokens, sampling: Sampling::Greedy, stop: Arc::default() }
+    Generation {
+        prompt: prompt.into(),
+        output_tokens,
+        sampling: Sampling::Greedy,
+        stop: Arc::default(),
+        logprobs: None,
+    }
 }
 
 fn one(hub: &Hub, prompt: &[u32], tokens: u32) -> Answer {

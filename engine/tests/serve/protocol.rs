@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{ask, get, post, posted};
-use crate::world::{CONTEXT, MODEL, VOCABULARY, World};
+use crate::world::{CONTEXT, LIKELY, MODEL, VOCABULARY, World};
 
 fn body(more: &Value) -> Value {
     let mut body = json!({ "model": MODEL, "prompt": "hello", "temperature": 0 });
@@ -86,11 +86,14 @@ fn an_answer_ends_where_it_was_asked_to() {
     assert_eq!(complete(&world, &json!({ "max_tokens": 40, "ignore_eos": true })), one(&whole, "length"));
     let twice = format!("{alphabet}{}", &alphabet[..25]);
     assert_eq!(complete(&world, &json!({ "max_tokens": 60, "min_tokens": 30 })), one(&twice, "stop"));
+    // As vLLM has it: so many tokens come before anything may stop the answer.
+    assert_eq!(complete(&world, &json!({ "max_tokens": 60, "min_tokens": 26 })), one(&twice, "stop"));
+    assert_eq!(complete(&world, &json!({ "max_tokens": 40, "min_tokens": 25 })), one(&alphabet[..25], "stop"));
     // None counts as abandoned. (How many count as stopped depends on how far the engine was when a stop text came.)
     world.idle();
     let counts = world.hub.counts();
-    assert!((2..=5).contains(&counts.stopped) && counts.abandoned == 0, "{counts:?}");
-    assert_eq!(counts.stopped + counts.full_length, 7);
+    assert!((2..=7).contains(&counts.stopped) && counts.abandoned == 0, "{counts:?}");
+    assert_eq!(counts.stopped + counts.full_length, 9);
 }
 
 #[test]
@@ -192,6 +195,15 @@ fn the_prefix_cache_shows_in_the_usage() {
         || post(world.address, "/v1/completions", &body(&more)).json()["usage"]["prompt_tokens_details"].clone();
     assert_eq!(cached(), json!({ "cached_tokens": 0 }));
     assert_eq!(cached(), json!({ "cached_tokens": 48 }), "all but the block with the last token");
+    // Several answers have one prompt; where the engine did not come to tell, nobody knows.
+    let several = |more: &Value| post(world.address, "/v1/completions", &body(more)).json()["usage"].clone();
+    let usage = several(&json!({ "prompt": "x".repeat(64), "max_tokens": 2, "n": 4 }));
+    let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64();
+    assert!(usage["prompt_tokens"] == 64 && cached.is_some_and(|cached| cached <= 48), "{usage}");
+    let fresh = several(&json!({ "prompt": "y".repeat(64), "max_tokens": 2, "n": 4 }));
+    assert_eq!(fresh["prompt_tokens_details"], json!({ "cached_tokens": 0 }));
+    let stopped = several(&json!({ "prompt": "x".repeat(64), "max_tokens": 2000, "stop": "cd" }));
+    assert_eq!((&stopped["completion_tokens"], &stopped["prompt_tokens_details"]), (&json!(4), &Value::Null));
 }
 
 #[test]
@@ -202,6 +214,9 @@ fn models_health_and_tokens_are_told() {
     assert_eq!(models["data"][0]["max_model_len"], CONTEXT);
     assert_eq!(models["data"][0]["pdtune"], json!({ "vocabulary": VOCABULARY, "split": "2P2D" }));
     assert_eq!(get(world.address, "/v1/models/letters").json(), models["data"][0]);
+    assert_eq!(get(world.address, "/v1/models/l%65tter%73").json(), models["data"][0]);
+    let other = get(world.address, "/v1/models/meta%2Fother%20one").error(404);
+    assert!(other["message"].as_str().is_some_and(|why| why.contains("`meta/other one`")), "{other}");
     assert_eq!(get(world.address, "/v1/models/other").error(404)["code"], "model_not_found");
     assert_eq!(get(world.address, "/health").status, 200);
     let tokens = |body: Value| post(world.address, "/tokenize", &body).json();
@@ -253,6 +268,71 @@ fn the_metrics_are_those_of_what_happened() {
         let known = |name: &str| page.body.contains(&format!("# TYPE {name} "));
         assert!(known(name) || known(family), "{line}");
     }
+}
+
+#[test]
+fn an_answer_that_met_a_stop_text_is_in_every_histogram() {
+    let world = World::new();
+    complete(&world, &json!({ "max_tokens": 2000, "stop": "ef" }));
+    world.idle();
+    let page = get(world.address, "/metrics").body;
+    for name in ["queue_time_seconds", "prefill_time_seconds", "decode_time_seconds", "generation_tokens"] {
+        let line = format!("vllm:request_{name}_count{{model_name=\"letters\"}} 1\n");
+        assert!(page.contains(&line), "{line}");
+    }
+    assert!(page.contains("pdtune_request_handoff_seconds_count{model_name=\"letters\"} 1\n"));
+}
+
+#[test]
+fn how_likely_tokens_were_is_told_to_whoever_asks() {
+    let world = World::new();
+    let asked = json!({ "max_tokens": 3, "logprobs": 2 });
+    let expected = json!({
+        "text_offset": [0, 1, 2], "token_logprobs": [LIKELY[0], LIKELY[0], LIKELY[0]], "tokens": ["a", "b", "c"],
+        "top_logprobs": [{ "a": -0.5, "b": -1.5 }, { "b": -0.5, "c": -1.5 }, { "c": -0.5, "d": -1.5 }]
+    });
+    let whole = post(world.address, "/v1/completions", &body(&asked)).json();
+    assert_eq!(whole["choices"][0]["logprobs"], expected);
+    let mut streamed = asked;
+    streamed["stream"] = json!(true);
+    let (events, _) = post(world.address, "/v1/completions", &body(&streamed)).events();
+    for (index, event) in events.iter().enumerate() {
+        let told = &event["choices"][0]["logprobs"];
+        for (field, values) in expected.as_object().expect("an object") {
+            assert_eq!(told[field], json!([values[index]]), "{field} of token {index}");
+        }
+    }
+    // The token alone.
+    let alone = post(world.address, "/v1/completions", &body(&json!({ "max_tokens": 1, "logprobs": 0 }))).json();
+    assert_eq!(alone["choices"][0]["logprobs"]["top_logprobs"], json!([{ "a": -0.5 }]));
+    // A chat has a shape of its own, and a flag.
+    let mut chat = json!({
+        "model": MODEL, "messages": [{ "role": "user", "content": "x" }], "max_tokens": 1, "temperature": 0,
+        "logprobs": true, "top_logprobs": 1
+    });
+    let token = json!({
+        "token": "a", "logprob": -0.5, "bytes": [97],
+        "top_logprobs": [{ "token": "a", "logprob": -0.5, "bytes": [97] }]
+    });
+    let ask = |chat: &Value| post(world.address, "/v1/chat/completions", chat);
+    assert_eq!(ask(&chat).json()["choices"][0]["logprobs"], json!({ "content": [token] }));
+    chat["stream"] = json!(true);
+    assert_eq!(ask(&chat).events().0[0]["choices"][0]["logprobs"], json!({ "content": [token] }));
+    chat["logprobs"] = json!(false);
+    assert_eq!(ask(&chat).error(400)["param"], "top_logprobs");
+}
+
+#[test]
+fn a_stream_may_tell_its_usage_as_it_goes() {
+    let world = World::new();
+    let more = json!({
+        "max_tokens": 3, "stream": true,
+        "stream_options": { "include_usage": true, "continuous_usage_stats": true }
+    });
+    let (events, _) = post(world.address, "/v1/completions", &body(&more)).events();
+    let told: Vec<_> = events.iter().map(|event| event["usage"]["completion_tokens"].as_u64()).collect();
+    assert_eq!(told, [Some(1), Some(2), Some(3), Some(3)]);
+    assert!(events.iter().all(|event| event["usage"]["prompt_tokens"] == 5));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken, Transfer};
 use engine::drive::wall::{EventReader, Pace, WallConfig, WallEngine};
-use engine::executor::{Executor, ExecutorError, Sampled, Sampling, StepInput};
+use engine::executor::{Executor, ExecutorError, Logprobs, Sampled, Sampling, StepInput};
 use engine::model::{ChatTemplate, ModelText, Tokenizer};
 use engine::serve::ServedModel;
 use engine::serve::http::{Drained, HttpConfig, HttpServer};
@@ -43,6 +43,9 @@ impl Gate {
     }
 }
 
+/// How likely every letter is said to be, and the one after it.
+pub(crate) const LIKELY: [f32; 2] = [-0.5, -1.5];
+
 /// Token i of an answer is letter i of the alphabet, over and over; with a seed it begins at the letter of that number.
 struct Letters(Gate);
 
@@ -67,6 +70,11 @@ impl Executor for Letters {
 
     fn import(&mut self, _: &Transfer, _: Range<u32>) -> Result<(), ExecutorError> {
         Ok(())
+    }
+
+    fn logprobs(&self, _: usize, token: u32, most: u8) -> Option<Logprobs> {
+        let likeliest = (0..u32::from(most)).map(|index| (token + index, LIKELY[index.min(1) as usize])).collect();
+        Some(Logprobs { chosen: LIKELY[0], likeliest })
     }
 }
 

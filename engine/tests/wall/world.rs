@@ -306,7 +306,7 @@ impl Drop for World {
 /// A greedy request without stop tokens.
 pub(crate) fn submission(request: u64, prompt: Arc<[u32]>, output_tokens: u32) -> Submission {
     let request = RequestId(request);
-    Submission { request, prompt, output_tokens, sampling: Sampling::Greedy, stop: Arc::new([]) }
+    Submission { request, prompt, output_tokens, sampling: Sampling::Greedy, stop: Arc::new([]), logprobs: None }
 }
 
 /// Whether an event is this token.

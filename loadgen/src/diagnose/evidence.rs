@@ -88,6 +88,8 @@ pub struct Evidence {
     pub prefill: Load,
     /// Units that decode.
     pub decode: Load,
+    /// Sequences that decoded at once, on average over the window: tokens per second times the median time per token.
+    pub decoding: Option<f64>,
     /// Requests in flight.
     pub in_flight: u64,
     /// By how many they have grown in the window.
@@ -109,6 +111,7 @@ impl Evidence {
             all: recent.stages.all.map(|mean| mean.times),
             prefill: Load::of(units, Role::can_prefill),
             decode: Load::of(units, Role::can_decode),
+            decoding: recent.tpot.p50.map(|tpot| recent.output_tps * tpot.as_secs_f64()),
             in_flight,
             growth: recent.growth,
             output_tps: recent.output_tps,
@@ -136,10 +139,21 @@ impl Evidence {
         self.prefill.units > 0 && self.prefill.own == 0 && self.decode.own == 0
     }
 
-    /// Whether the decode side would stay well with a unit less, taking KV and TPOT to grow as its units get fewer.
+    /// Whether units that only decode have no more than one sequence each: more of them would not make TPOT shorter.
+    pub(super) fn decode_is_idle(&self) -> bool {
+        self.has_at_most(f64::from(self.decode.units))
+    }
+
+    fn has_at_most(&self, sequences: f64) -> bool {
+        !self.is_aggregated() && self.decode.units > 0 && self.decoding.is_some_and(|decoding| decoding <= sequences)
+    }
+
+    /// Whether the decode side would stay well with a unit less: KV and TPOT are taken to grow as its units get fewer, the
+    /// latter unless each that is left still has a sequence at most.
     pub(super) fn decode_can_spare_one(&self) -> bool {
         self.decode.without_one().is_some_and(|more| {
-            self.decode.kv * more < KV_FULL && self.tpot.ratio().is_none_or(|ratio| ratio * more < NEAR)
+            let quick = self.tpot.ratio().is_none_or(|ratio| ratio * more < NEAR);
+            self.decode.kv * more < KV_FULL && (quick || self.has_at_most(f64::from(self.decode.units) - 1.0))
         })
     }
 

@@ -50,14 +50,14 @@ fn units(roles: &str, change: impl Fn(&mut UnitView)) -> Vec<UnitView> {
 }
 
 /// Stages in milliseconds.
-fn mean(stages: &[(Stage, u64)]) -> Option<MeanStages> {
+fn mean(stages: &[(Stage, u64)]) -> MeanStages {
     let times = StageTimes::from_stages(stages.iter().map(|(stage, ms)| (*stage, Micros(ms * 1000))));
-    Some(MeanStages { requests: 9, times })
+    MeanStages { requests: 9, times }
 }
 
 fn quiet() -> Scene {
-    let p95 = |ms: u64| Percentiles { p95: Some(Micros(ms * 1000)), ..Percentiles::default() };
-    let stages = mean(&[(Stage::Queue, 10), (Stage::Prefill, 180), (Stage::HandOff, 20)]);
+    let p95 = |ms: u64| Percentiles { p50: Some(Micros(ms * 900)), p95: Some(Micros(ms * 1000)), p99: None };
+    let stages = Some(mean(&[(Stage::Queue, 10), (Stage::Prefill, 180), (Stage::HandOff, 20)]));
     Scene {
         units: units("PPDD", |_| {}),
         recent: Recent {
@@ -78,7 +78,7 @@ fn quiet() -> Scene {
 impl Scene {
     fn ttft(mut self, ms: u64, stages: &[(Stage, u64)]) -> Self {
         self.recent.ttft.p95 = Some(Micros(ms * 1000));
-        let stages = mean(stages);
+        let stages = Some(mean(stages));
         self.recent.stages = TtftStages { all: stages, p50: stages, p95: stages, p99: stages };
         self
     }
@@ -162,6 +162,25 @@ fn tpot_over_its_bound_is_decode_bound_whatever_the_busy_share() {
         slow.says(),
         "decode-bound: TPOT p95 at 160 % of its bound; 4 sequences on 1 unit, prefill 40 % busy; move a unit to decode"
     );
+}
+
+#[test]
+fn slow_steps_of_units_with_one_sequence_are_no_load_to_move() {
+    let mut scene = quiet().tpot(29);
+    scene.recent.output_tps = 45.0;
+    assert_eq!(
+        scene.says(),
+        "step-bound: TPOT p95 at 116 % of its bound with one sequence a unit or less; \
+         a smaller model or larger units, not more units"
+    );
+    let queued = scene.clone().ttft(3_000, QUEUE).units("PDDD", queueing);
+    assert_eq!(
+        queued.says(),
+        "prefill-bound: 81 % of p95 TTFT is prefill queue; decode KV 20 %, TPOT p95 at 116 % of its bound; \
+         move a unit to prefill"
+    );
+    let both = scene.units("AAAA", |_| {});
+    assert_eq!(both.diagnose().limit, Limit::Decode, "prompts may be what slows the steps of units that do both");
 }
 
 #[test]

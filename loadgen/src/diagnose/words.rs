@@ -1,6 +1,6 @@
 //! A finding in words.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::{Advice, Diagnosis, Evidence, FEW, Latency, Limit, MOST, Side};
 use crate::measure::Stage;
@@ -51,6 +51,7 @@ impl Diagnosis {
             Limit::HandOff => ("hand-off-bound", hand_off(e)),
             Limit::Link => ("link-bound", format!("{} is copying KV", of_ttft(e, &[Stage::HandOff]))),
             Limit::Decode => ("decode-bound", decode(e)),
+            Limit::Step => ("step-bound", format!("{} with one sequence a unit or less", answers(e))),
             Limit::Both => ("overloaded", format!("{}; {}", prefill_queue(e), answers(e))),
         };
         Words { name, why, advice: self.advice.map(|advice| self.say(advice)) }
@@ -67,6 +68,7 @@ impl Diagnosis {
             Advice::Add(Side::Decode) => "no unit to spare: less load or more decode units",
             Advice::LessLoad => "less load or more units",
             Advice::ShorterPrompts => "shorter prompts or more prefix hits, not more units",
+            Advice::FasterSteps => "a smaller model or larger units, not more units",
             Advice::FasterLink => "a faster link or shorter prompts, not more units",
             Advice::OtherClient => "what it measures is itself; a faster client",
         }
@@ -98,10 +100,10 @@ fn prefill_queue(e: &Evidence) -> String {
 fn prefill(e: &Evidence) -> String {
     let mut why = prefill_queue(e);
     if e.decode.own > 0 {
-        why.push_str(&format!("; decode KV {} %", percent(e.decode.kv)));
+        let _ = write!(why, "; decode KV {} %", percent(e.decode.kv));
     }
     if let Some(ratio) = e.tpot.ratio() {
-        why.push_str(&format!(", TPOT p95 at {} % of its bound", percent(ratio)));
+        let _ = write!(why, ", TPOT p95 at {} % of its bound", percent(ratio));
     }
     why
 }
@@ -133,10 +135,10 @@ fn decode(e: &Evidence) -> String {
     let mut why = answers(e);
     if e.decode.units > 0 {
         let units = if e.decode.units == 1 { "unit" } else { "units" };
-        why.push_str(&format!("; {} sequences on {} {units}", e.decode.running, e.decode.units));
+        let _ = write!(why, "; {} sequences on {} {units}", e.decode.running, e.decode.units);
     }
     if e.prefill.own > 0 {
-        why.push_str(&format!(", prefill {} % busy", percent(e.prefill.busy)));
+        let _ = write!(why, ", prefill {} % busy", percent(e.prefill.busy));
     }
     why
 }
@@ -157,7 +159,7 @@ fn balanced(e: &Evidence) -> String {
     if told.is_empty() {
         why.push_str("; no bound to judge latencies by");
     } else {
-        why.push_str(&format!("; {told}"));
+        let _ = write!(why, "; {told}");
     }
     why
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::history::{Cell, History, percentiles, sum};
+use super::history::{Cell, History, percentiles, sum, sum_counts};
 use super::{Distribution, SlotHistogram, StageTimes, Standing};
 use crate::live::{Counts, Outage, Recent, Slot, Snapshot, TtftStages};
 use crate::sample::{Outcome, Sample};
@@ -193,7 +193,7 @@ impl Aggregator {
             None => (self.history.open(self.now).cloned().unwrap_or_default(), self.now),
         };
         let rate = |count: u64| if covered == Micros::ZERO { 0.0 } else { count as f64 / covered.as_secs_f64() };
-        let before = sum(closed, from.since(window), from);
+        let before = sum_counts(closed, from.since(window), from);
         let standing = self.slo.now().is_some();
         let good = figures.good.filter(|_| standing);
         Recent {
@@ -203,7 +203,7 @@ impl Aggregator {
             attainment: good.filter(|_| figures.judged > 0).map(|good| good as f64 / figures.judged as f64),
             offered_rps: rate(figures.offered),
             completed: figures.completed,
-            growth: figures.offered as i64 - (figures.completed + figures.errors) as i64,
+            growth: figures.offered.cast_signed() - (figures.completed + figures.errors).cast_signed(),
             input_tps: rate(figures.input_tokens),
             output_tps: rate(figures.output_tokens),
             output_before_tps: before.map(|b| b.output_tokens as f64 / b.end.since(b.start).as_secs_f64()),
@@ -255,6 +255,8 @@ mod tests {
 
     use super::*;
     use crate::measure::history::MAX_SLOTS;
+    use crate::measure::{MeanStages, Stage, StageHistogram};
+    use crate::sample::ServerSide;
     use crate::sample::testing::{completed, failed, unanswered};
 
     const SECOND: u64 = 1_000_000;
@@ -311,6 +313,39 @@ mod tests {
         assert_eq!(figures, [(1, 0, Some(0), 100, 1), (0, 1, Some(1), 0, 1)]);
         assert_eq!(history[0].ttft.p50, None, "an empty second has no latency, not 0");
         assert!(history[1].ttft.p50.is_some_and(|p50| p50.0.abs_diff(SECOND / 4) <= SECOND / 4 / 100));
+    }
+
+    /// A request that waited `queue` of its `ttft` for its first prompt chunk.
+    fn queued(index: u64, due: u64, ttft: u64, queue: u64) -> Sample {
+        let server = ServerSide {
+            arrived: Some(Micros(due)),
+            prefill_start: Some(Micros(due + queue)),
+            prefill_end: Some(Micros(due + ttft)),
+            ..ServerSide::default()
+        };
+        Sample { server: Some(server), ..completed(index, due, ttft, &[10]) }
+    }
+
+    #[test]
+    fn the_recent_seconds_and_each_slot_know_where_ttft_went_and_who_was_slowest() {
+        let mut aggregator = Aggregator::new(None);
+        for second in 0..4 {
+            for index in 0..50 {
+                tell(&mut aggregator, &queued(second * 100 + index, second * SECOND, 20_000, 2_000));
+            }
+            tell(&mut aggregator, &queued(second * 100 + 99, second * SECOND, 400_000, 380_000));
+            tell(&mut aggregator, &unanswered(second * 100 + 98, second * SECOND, second * SECOND + 9, failed()));
+        }
+        aggregator.advance(Micros(4 * SECOND));
+        let recent = aggregator.recent(Micros(10 * SECOND));
+        let queue = |mean: Option<MeanStages>| mean.map(|mean| (mean.requests, mean.times.get(Stage::Queue).0));
+        assert_eq!((queue(recent.stages.p50), queue(recent.stages.p99)), (Some((200, 2_000)), Some((4, 380_000))));
+        assert_eq!((recent.completed, recent.growth), (204, 0));
+        for (slot, second) in aggregator.history().iter().zip(0..) {
+            assert_eq!(queue(slot.stages.from(0.99)), Some((1, 380_000)));
+            let kept: Vec<u64> = slot.slowest.lines().iter().map(|line| line.index).collect();
+            assert!(kept.contains(&(second * 100 + 99)) && kept.len() <= 9, "{kept:?}");
+        }
     }
 
     #[test]
@@ -439,14 +474,17 @@ mod tests {
     proptest! {
         #[test]
         fn coarse_slots_hold_the_merged_histogram_of_their_seconds(ttfts in prop::collection::vec(1_u64..900_000, 1..200)) {
-            let mut fine = SlotHistogram::default();
+            let (mut fine, mut stages) = (SlotHistogram::default(), StageHistogram::default());
             let mut aggregator = Aggregator::new(None);
             for (second, ttft) in ttfts.iter().enumerate() {
                 fine.record(*ttft);
-                tell(&mut aggregator, &completed(0, second as u64 * SECOND, *ttft, &[]));
+                let sample = queued(0, second as u64 * SECOND, *ttft, ttft / 3);
+                stages.record(&StageTimes::of(&sample).expect("a first token"));
+                tell(&mut aggregator, &sample);
             }
             let all = sum(aggregator.history.closed(Micros(500 * SECOND)), Micros::ZERO, Micros(500 * SECOND));
-            prop_assert_eq!(all.map(|cell| (*cell.ttft).clone()), Some(fine));
+            let all = all.map(|cell| ((*cell.ttft).clone(), (*cell.stages).clone()));
+            prop_assert_eq!(all, Some((fine, stages)));
         }
     }
 }

@@ -227,7 +227,7 @@ fn until_first(
     walk.stage(Stage::Queue, server.prefill_start);
     walk.stage(Stage::Prefill, server.prefill_end);
     let before_first = |at: &Micros| *at <= first;
-    if server.handoff_start.or(server.handoff_end).filter(before_first).is_some() {
+    if server.handoff_start.or(server.handoff_end).as_ref().is_some_and(before_first) {
         walk.stage(Stage::HandOffWait, server.handoff_start);
         walk.stage(Stage::HandOff, server.handoff_end);
         if let Some(start) = server.decode_start.filter(before_first) {

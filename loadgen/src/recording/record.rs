@@ -1,5 +1,7 @@
 //! The records between the first and the last, and all of them as lines.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -85,17 +87,30 @@ impl EndRecord {
     }
 }
 
+/// Kinds whose lines need not be read twice.
+const TAGS: [&str; 10] = ["req", "unit", "shift", "waiting", "rate", "load", "slo", "lag", "note", "end"];
+
+/// The kind of a line that starts with it, as those written here do: such a line is read once, as what it is.
+fn tag(line: &[u8]) -> Option<&'static str> {
+    let rest = line.strip_prefix(b"{\"k\":\"")?;
+    let is = |kind: &&str| rest.strip_prefix(kind.as_bytes()).is_some_and(|rest| rest.starts_with(b"\","));
+    TAGS.into_iter().find(is)
+}
+
 /// The kind of a line, and in the first one the version of the format.
 #[derive(Deserialize)]
 pub(super) struct Kind {
-    pub(super) k: String,
+    pub(super) k: Cow<'static, str>,
     #[serde(default)]
     pub(super) schema: Option<u32>,
 }
 
 impl Kind {
     pub(super) fn of(line: &[u8]) -> Result<Self, String> {
-        read(line)
+        match tag(line) {
+            Some(kind) => Ok(Self { k: Cow::Borrowed(kind), schema: None }),
+            None => read(line),
+        }
     }
 }
 
@@ -105,7 +120,7 @@ fn read<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
 
 impl Line {
     pub(super) fn read(kind: &Kind, line: &[u8]) -> Result<Self, String> {
-        let record = match kind.k.as_str() {
+        let record = match kind.k.as_ref() {
             "run" => return read(line).map(|run| Self::Run(Box::new(run))),
             "end" => return read(line).map(Self::End),
             "req" => Record::Req(Box::new(Sample::try_from(read::<Req>(line)?)?)),

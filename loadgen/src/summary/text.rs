@@ -145,6 +145,8 @@ fn latency(name: &str, statistics: &Statistics, width: usize) -> String {
     let value = |value: Option<f64>| value.map_or("-".to_owned(), figure);
     let Statistics { p50, p95, p99, .. } = *statistics;
     let text = format!("{name:<4}  p50 {}  p95 {}  p99 {} ms", value(p50), value(p95), value(p99));
+    // What is wider than its column still keeps apart from the next one.
+    let width = if width == 0 { 0 } else { width.max(text.len() + 2) };
     format!("{text:<width$}")
 }
 
@@ -160,6 +162,14 @@ fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_latency_never_touches_the_one_beside_it() {
+        let wide =
+            Statistics { p50: Some(22_135.0), p95: Some(47_612.0), p99: Some(51_642.0), ..Statistics::default() };
+        assert_eq!(latency("ttft", &wide, 40), "ttft  p50 22135  p95 47612  p99 51642 ms  ");
+        assert!(latency("ttft", &wide, 0).ends_with(" ms"));
+    }
 
     #[test]
     fn figures_have_about_three_digits() {

@@ -45,6 +45,7 @@ impl Target for Embedded {
             sampling: Sampling::Greedy,
             // A load test wants the length it asked for.
             stop: Arc::new([]),
+            logprobs: None,
         };
         self.handle.submit(submission).map_err(|error| match error {
             SubmitError::TooMany => Shed::TooMany,
@@ -76,13 +77,14 @@ impl TargetEvents for EmbeddedEvents {
     fn drain(&mut self, into: &mut Vec<TargetEvent>, wait: Duration) -> bool {
         let open = self.reader.drain(&mut self.fresh, wait);
         let origin = self.origin;
-        into.extend(self.fresh.drain(..).filter_map(|event| translate(event, origin)));
+        let on_run = |at: Nanos| Micros(at.since(origin).0 / 1000);
+        into.extend(self.fresh.drain(..).filter_map(|event| translate(event, on_run)));
         open
     }
 }
 
-fn translate(event: EngineEvent, origin: Nanos) -> Option<TargetEvent> {
-    let on_run = |at: Nanos| Micros(at.since(origin).0 / 1000);
+/// An engine's event in the run's words and, by `on_run`, in its time; `None` for what is told otherwise.
+pub(crate) fn translate(event: EngineEvent, on_run: impl Fn(Nanos) -> Micros) -> Option<TargetEvent> {
     Some(match event {
         EngineEvent::Token { at, request, token, logits_digest, .. } => {
             TargetEvent::Token { index: request.0, at: on_run(at), token: Some(token), logits_digest }
@@ -91,7 +93,7 @@ fn translate(event: EngineEvent, origin: Nanos) -> Option<TargetEvent> {
             index: finished.request.0,
             at: on_run(at),
             outcome: outcome(finished.reason),
-            server: Some(server_side(&finished, on_run)),
+            server: Some(server_side(&finished, &on_run)),
         },
         EngineEvent::Refused { at, request, why } => TargetEvent::Ended {
             index: request.0,
@@ -113,7 +115,8 @@ fn translate(event: EngineEvent, origin: Nanos) -> Option<TargetEvent> {
     })
 }
 
-fn outcome(reason: FinishReason) -> Outcome {
+/// How an engine's word for the end of a request reads for a load test.
+pub(crate) fn outcome(reason: FinishReason) -> Outcome {
     match reason {
         FinishReason::Length | FinishReason::Stop => Outcome::Completed,
         FinishReason::Cancelled => Outcome::Cancelled,
@@ -125,7 +128,8 @@ fn failed(kind: FailureKind, message: String) -> Outcome {
     Outcome::Failed(Failure { kind, message })
 }
 
-fn server_side(finished: &Finished, on_run: impl Fn(Nanos) -> Micros) -> ServerSide {
+/// What an engine tells of a request that is over.
+pub(crate) fn server_side(finished: &Finished, on_run: impl Fn(Nanos) -> Micros) -> ServerSide {
     let stages = finished.stages;
     ServerSide {
         prefill_unit: finished.prefill_unit.map(|unit| unit.0),
@@ -154,12 +158,7 @@ impl Control for EmbeddedControl {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *last, now.clone());
         drop(last);
-        let units = now.units.iter().zip(&before.units);
-        ClusterView {
-            split: now.split,
-            units: units.map(|(unit, before_unit)| view(unit, before_unit, now.at, before.at)).collect(),
-            waiting_shifts: now.waiting_shifts.iter().map(|shift| (shift.to, shift.how)).collect(),
-        }
+        view(&now, &before)
     }
 
     fn shift(&self, to: Split, how: How) -> Result<(), String> {
@@ -167,7 +166,17 @@ impl Control for EmbeddedControl {
     }
 }
 
-fn view(now: &UnitObservation, before: &UnitObservation, at: Nanos, last: Nanos) -> UnitView {
+/// What is seen of an engine; rates and shares of time are those since `before`.
+pub(crate) fn view(now: &Observation, before: &Observation) -> ClusterView {
+    let units = now.units.iter().zip(&before.units);
+    ClusterView {
+        split: now.split,
+        units: units.map(|(unit, before_unit)| unit_view(unit, before_unit, now.at, before.at)).collect(),
+        waiting_shifts: now.waiting_shifts.iter().map(|shift| (shift.to, shift.how)).collect(),
+    }
+}
+
+fn unit_view(now: &UnitObservation, before: &UnitObservation, at: Nanos, last: Nanos) -> UnitView {
     let seconds = at.since(last).as_secs_f64().max(1e-3);
     let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
     let figures = &now.figures;

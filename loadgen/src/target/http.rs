@@ -29,6 +29,7 @@ mod request;
 mod serve;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Client;
@@ -39,7 +40,7 @@ pub use key::ApiKey;
 
 use super::grpc::GrpcControlAt;
 use super::remote::{Ground, Limits};
-use super::{Connection, TargetInfo, TargetLimits};
+use super::{Connection, Control, TargetInfo, TargetLimits};
 use crate::clock::unix_micros;
 use request::Requests;
 use serve::Completions;
@@ -145,7 +146,7 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let client = client()?;
     let ground = Ground::new()?;
     let served = ground.block_on(models::ask(&client, &address, key.as_ref(), model.as_deref()))?;
-    let overseen = control.map(|control| super::grpc::control(&ground, control)).transpose()?;
+    let control = control.map(|control| super::grpc::open_control(&ground, control)).transpose()?;
     let limits = TargetLimits {
         context_tokens: served.context_tokens.unwrap_or(CONTEXT),
         // A server that says what a request may have has counted its KV in.
@@ -154,16 +155,12 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     };
     // Tells the requests of this run from all others in the server's log.
     let run = format!("pdtune-{:x}", unix_micros());
-    let mut facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
-    let (mut split, mut control, mut beside) = (served.split, None, None);
-    if let Some(overseen) = overseen {
-        split = Some(overseen.topology.observed.split);
-        facts.extend(overseen.facts);
-        (control, beside) = (Some(overseen.control), Some(overseen.beside));
-    }
+    let facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
+    let split = control.as_ref().map(|(_, topology)| topology.observed.split).or(served.split);
+    let control = control.map(|(control, _)| Arc::new(control) as Arc<dyn Control>);
     let info = TargetInfo { name: address.to_string(), model: served.name.clone(), split, limits, facts };
     let requests = Requests::new(client, &address, key, served.name, run);
-    let parts = ground.connect(Completions::new(requests), Limits::of_sockets(timeout), beside)?;
+    let parts = ground.connect(Completions::new(requests), Limits::of_sockets(timeout))?;
     Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
 }
 

@@ -22,7 +22,6 @@ mod thread;
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -36,6 +35,7 @@ pub(super) use report::{End, Protocol, Report, failed};
 
 use super::{Dispatch, Shed, Target, TargetEvent, TargetEvents};
 use crate::clock::RunClock;
+use crate::control::grpc::Listener;
 use crate::time::Micros;
 use thread::{Cancels, Thread};
 
@@ -84,54 +84,72 @@ pub(super) struct Limits {
     pub(super) in_flight: usize,
     /// How long a request may take.
     pub(super) timeout: Duration,
-    /// Events that may wait to be read.
-    inbox: usize,
 }
 
 impl Limits {
     /// As many requests as there may be sockets.
     pub(super) fn of_sockets(timeout: Duration) -> Self {
-        Self { in_flight: files::sockets().min(IN_FLIGHT), timeout, inbox: INBOX }
+        Self { in_flight: files::sockets().min(IN_FLIGHT), timeout }
     }
 }
 
-/// What runs beside the requests of a target, on the same thread and as long; it tells of its own by the inbox.
-pub(super) type Beside = Box<dyn FnOnce(Arc<Inbox>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
-
-/// The runtime and the clock of a target to be: it can be asked about itself before it is opened.
+/// What there is of a target to be: it can be asked about itself on this runtime, and whoever else has something to tell of it
+/// can be given a [`Link`].
 #[derive(Debug)]
 pub(super) struct Ground {
     runtime: Runtime,
+    link: Link,
+    client: Arc<ClientSide>,
+}
+
+/// Tells events that are of no request, on the run's clock.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    inbox: Arc<Inbox>,
     clock: SharedClock,
+}
+
+impl Listener for Link {
+    async fn tell(&self, events: &mut Vec<TargetEvent>) {
+        self.inbox.push(events).await;
+    }
+
+    fn now(&self) -> Micros {
+        self.clock.now()
+    }
 }
 
 impl Ground {
     /// # Errors
     /// When the system has no room for a runtime.
     pub(super) fn new() -> io::Result<Self> {
+        Self::with_inbox(INBOX)
+    }
+
+    fn with_inbox(events: usize) -> io::Result<Self> {
         // The thread beside it resolves names.
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().max_blocking_threads(1).thread_name("resolve").build()?;
-        Ok(Self { runtime, clock: SharedClock::new() })
+        let client = Arc::new(ClientSide::default());
+        let inbox = Arc::new(Inbox::new(events, Arc::clone(&client)));
+        Ok(Self { runtime, link: Link { inbox, clock: SharedClock::new() }, client })
     }
 
     pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
     }
 
-    pub(super) fn clock(&self) -> &SharedClock {
-        &self.clock
+    /// A way for others to what will read the target's events.
+    pub(super) fn link(&self) -> Link {
+        self.link.clone()
     }
 
-    /// Moves the runtime into a thread of its own, where `protocol` serves every request, and `beside` runs if it is there.
-    /// The thread ends with the target.
+    /// Moves the runtime into a thread of its own, where `protocol` serves every request. The thread ends with the target.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(super) fn connect<P: Protocol>(self, protocol: P, limits: Limits, beside: Option<Beside>) -> io::Result<Parts> {
-        let Self { runtime, clock } = self;
-        let client = Arc::new(ClientSide::default());
-        let inbox = Arc::new(Inbox::new(limits.inbox, Arc::clone(&client)));
+    pub(super) fn connect<P: Protocol>(self, protocol: P, limits: Limits) -> io::Result<Parts> {
+        let Self { runtime, link: Link { inbox, clock }, client } = self;
         let in_flight = Arc::new(AtomicUsize::new(0));
         let cancels = Arc::new(Cancels::default());
         let (sender, queue) = mpsc::channel(limits.in_flight);
@@ -145,9 +163,6 @@ impl Ground {
             clock: clock.clone(),
             client: Arc::clone(&client),
         };
-        if let Some(beside) = beside {
-            runtime.spawn(beside(Arc::clone(&inbox)));
-        }
         std::thread::Builder::new().name("remote".to_owned()).spawn(move || thread.run(runtime))?;
         Ok(Parts {
             target: Arc::new(Remote { queue: sender, in_flight, limit: limits.in_flight, cancels }),

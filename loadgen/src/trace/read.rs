@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::{BLOCK_TOKENS, Prompts, Row, Trace, TraceError, TraceFormat, azure, is_recording, mooncake, recorded};
+use super::{BLOCK_TOKENS, Prompts, Row, Trace, TraceError, TraceFormat, azure, mooncake, recorded};
 use crate::time::Micros;
 use crate::workload::Limits;
 
@@ -68,15 +68,24 @@ impl Trace {
     /// # Errors
     /// When the file cannot be read, has no request, or a line is malformed, out of order or beyond what can be served.
     pub fn open(path: &Path, options: ReadOptions) -> Result<Self, TraceError> {
+        let file = File::open(path).map_err(|source| TraceError::Io { path: path.to_owned(), source })?;
+        Self::read(path, file, options)
+    }
+
+    /// Reads and checks a trace from anywhere; `path` names it in messages.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn read(path: &Path, source: impl Read + Send, options: ReadOptions) -> Result<Self, TraceError> {
         let io = |source| TraceError::Io { path: path.to_owned(), source };
+        let mut reader = BufReader::new(source);
         let is_recording = match options.format {
-            TraceFormat::Auto => is_recording(path).map_err(io)?,
+            TraceFormat::Auto => reader.fill_buf().map_err(io)?.starts_with(&recorded::MAGIC),
             format => format == TraceFormat::Pdtune,
         };
         if is_recording {
-            return recorded::read(path, options);
+            return recorded::read(path, reader, options);
         }
-        let mut reader = BufReader::new(File::open(path).map_err(io)?);
         let mut builder = Builder::new(options);
         let mut buffer = Vec::new();
         for line in 1.. {

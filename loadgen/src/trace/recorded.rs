@@ -11,7 +11,7 @@ use crate::sample::Sample;
 use crate::schedule::Segment;
 
 /// What a zstd frame begins with (RFC 8878, 3.1.1).
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Whether a file is compressed as recordings are, and as no trace is.
 ///
@@ -31,8 +31,8 @@ struct Collected {
 }
 
 /// Reads a recording as far as it goes.
-pub(super) fn read(path: &Path, options: ReadOptions) -> Result<Trace, TraceError> {
-    let mut reader = Reader::open(path)?;
+pub(super) fn read(path: &Path, source: impl Read + Send, options: ReadOptions) -> Result<Trace, TraceError> {
+    let mut reader = Reader::new(path, source)?;
     let mut collected: Vec<Collected> = Vec::new();
     let mut segments = Vec::new();
     for record in reader.by_ref() {

@@ -41,7 +41,7 @@ fn shifts_converge_over_either_protocol_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_shift_that_the_engine_refuses_is_told_and_the_run_goes_on() {
+fn a_shift_that_the_engine_refuses_leaves_the_run_alone() {
     let own = Own::new("2P2D");
     let connection = remote_engine::open(&own.grpc());
     let control = connection.control.clone().expect("a control");

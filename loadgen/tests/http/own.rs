@@ -51,7 +51,8 @@ impl Own {
             async move { _ = stopped.changed().await }
         };
         runtime.spawn(http.run(hub.clone(), model.clone(), stopping()));
-        runtime.spawn(grpc.run(hub, model, stopping()));
+        let stopping = stopping();
+        runtime.spawn(async move { grpc.run(hub, &model, stopping).await });
         Self { http: addresses.0, grpc: addresses.1, _stop: stop, _runtime: runtime }
     }
 

@@ -61,6 +61,9 @@ pub(super) struct ReplayArgs {
     /// Show the live screen. What arrives is in the file: the rate and the shape of the load cannot be changed there
     #[arg(long, help_heading = "Screen")]
     live: bool,
+    /// Record the screen in this file, as an asciicast (version 2): everything drawn, with its time
+    #[arg(long, value_name = "FILE", requires = "live", help_heading = "Screen")]
+    asciicast: Option<PathBuf>,
     #[command(flatten)]
     screen: ScreenArgs,
 }
@@ -79,10 +82,15 @@ pub struct ReplayOptions {
 }
 
 /// How a replay is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// On the live screen.
-    Live(ScreenArgs),
+    Live {
+        /// How it looks.
+        screen: ScreenArgs,
+        /// Where it is recorded, if it is.
+        asciicast: Option<PathBuf>,
+    },
     /// By its summary.
     Summary {
         /// As JSON.
@@ -131,7 +139,7 @@ impl ReplayArgs {
             bail!("{option} needs --live");
         }
         let shown = if self.live {
-            Shown::Live(self.screen)
+            Shown::Live { screen: self.screen, asciicast: self.asciicast }
         } else {
             Shown::Summary { json: self.json, fail_on_slo: self.fail_on_slo }
         };
@@ -191,9 +199,9 @@ impl ReplayOptions {
         let Self { target, load, out, shown } = self;
         let load = load.load()?;
         Ok(match shown {
-            Shown::Live(screen) => {
+            Shown::Live { screen, asciicast } => {
                 let why = "the arrivals are those of a trace or a recording".to_owned();
-                ReplayRun::Live(LiveOptions { target, load, out, screen, load_is_given: Some(why) })
+                ReplayRun::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: Some(why) })
             }
             Shown::Summary { json, fail_on_slo } => {
                 ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo, the file has none");

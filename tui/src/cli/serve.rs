@@ -32,9 +32,10 @@ pub(super) struct ServeArgs {
     /// Requests in flight, at most 8192; one more is answered 429
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=i64::from(REQUESTS)), help_heading = "Server")]
     max_requests: u32,
-    /// Open connections; one more closes the longest idle, or is answered 503. Of gRPC, at most 256 of them
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Server")]
-    max_connections: u32,
+    /// Open connections; one more closes the one that has waited for its client the longest, or is answered 503. Of gRPC, at
+    /// most 256 beside them [default: as many as the limit of open files allows, 16384 at most]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Server")]
+    max_connections: Option<u32>,
     /// How long requests in flight may take to finish after Ctrl-C
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = loadgen::text::parse_duration, help_heading = "Server")]
     drain_timeout: Micros,
@@ -51,7 +52,9 @@ pub struct ServeOptions {
     pub name: Option<String>,
     /// Requests in flight.
     pub max_requests: u32,
-    /// Everything about HTTP.
+    /// Open connections; `None` leaves it to the process's limit of open files.
+    pub max_connections: Option<u32>,
+    /// Everything else about HTTP.
     pub http: HttpConfig,
     /// Where gRPC listens, if it does, and everything about it.
     pub control: Option<(SocketAddr, GrpcConfig)>,
@@ -82,14 +85,11 @@ impl ServeArgs {
             self.listen
         );
         let drain_timeout = Duration::from_micros(self.drain_timeout.0);
-        let max_connections = self.max_connections as usize;
-        let http = HttpConfig { max_connections, drain_timeout, key: key.clone(), ..HttpConfig::default() };
-        let grpc = GrpcConfig::default();
-        let max_connections = grpc.max_connections.min(max_connections);
-        let grpc = GrpcConfig { max_connections, drain_timeout, key, ..grpc };
-        let (engine, name) = (self.engine.into(), self.served_model_name);
+        let http = HttpConfig { drain_timeout, key: key.clone(), ..HttpConfig::default() };
+        let grpc = GrpcConfig { drain_timeout, key, ..GrpcConfig::default() };
         let control = control.map(|address| (address, grpc));
-        Ok(ServeOptions { engine, listen: self.listen, name, max_requests: self.max_requests, http, control })
+        let Self { engine, listen, served_model_name: name, max_requests, max_connections, .. } = self;
+        Ok(ServeOptions { engine: engine.into(), listen, name, max_requests, max_connections, http, control })
     }
 }
 

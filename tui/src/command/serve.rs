@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use engine::serve::ServedModel;
 use engine::serve::grpc::GrpcServer;
-use engine::serve::http::{Drained, HttpServer};
+use engine::serve::http::{Drained, HttpConfig, HttpServer, affordable_connections};
 use engine::serve::hub::{Hub, HubConfig};
 use loadgen::target::cpu::Started;
 use tokio::runtime::{Builder, Runtime};
@@ -14,6 +14,8 @@ use super::signals::Signals;
 use super::{Ending, leave_at_once, tell};
 use crate::cli::ServeOptions;
 
+/// Connections at most, unless asked for more: an idle one takes some memory, too.
+const CONNECTIONS: usize = 16_384;
 /// Threads for connections: they move bytes, the units compute.
 const WORKERS: usize = 2;
 /// Threads for what takes longer: large bodies are parsed and tokenized there.
@@ -26,6 +28,8 @@ const PARTING: Duration = Duration::from_secs(1);
 /// # Errors
 /// When an address is taken, the model cannot be loaded, or the engine cannot start.
 pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
+    let control = options.control.as_ref().map_or(0, |(_, control)| control.max_connections);
+    let http = HttpConfig { max_connections: connections(options.max_connections, control)?, ..options.http };
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(BLOCKING)
@@ -35,7 +39,7 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
     // Before the model is loaded: a port that is taken is told at once.
     let (server, control) = {
         let _within = runtime.enter();
-        let server = HttpServer::bind(options.listen, options.http)?;
+        let server = HttpServer::bind(options.listen, http)?;
         let control = options.control.map(|(address, config)| GrpcServer::bind(address, config)).transpose();
         (server, control.context("--control-listen")?)
     };
@@ -66,6 +70,18 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
         tell(&format!("warning: {} requests did not finish in time and were cancelled", drained.cancelled));
     }
     Ok(Ending::Fine)
+}
+
+/// As many as asked for, or as there are files for beside those that control may take.
+fn connections(asked: Option<u32>, control: usize) -> anyhow::Result<usize> {
+    let affordable = affordable_connections().saturating_sub(control).max(1);
+    let asked = asked.map_or(CONNECTIONS.min(affordable), |asked| asked as usize);
+    anyhow::ensure!(
+        asked <= affordable,
+        "--max-connections: {asked} are more than the {affordable} that the limit of open files allows\n\
+         hint: raise that limit with `ulimit -n`"
+    );
+    Ok(asked)
 }
 
 fn serve(

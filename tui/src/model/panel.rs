@@ -14,13 +14,16 @@ pub enum Panel {
     Goodput,
     /// What limits the split.
     Split,
+    /// Where the time of TTFT goes.
+    Stages,
     /// What happened.
     Events,
 }
 
 impl Panel {
     /// All of them, as the focus walks over them.
-    pub const ALL: [Self; 6] = [Self::Units, Self::Ttft, Self::Tpot, Self::Goodput, Self::Split, Self::Events];
+    pub const ALL: [Self; 7] =
+        [Self::Units, Self::Ttft, Self::Tpot, Self::Goodput, Self::Split, Self::Stages, Self::Events];
 
     /// The next one, or after the last the first.
     #[must_use]

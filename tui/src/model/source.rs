@@ -5,6 +5,7 @@ use std::sync::Arc;
 use loadgen::diagnose::diagnose;
 use loadgen::live::{Event, Recent, Snapshot};
 use loadgen::playback::Playback;
+use loadgen::recording::Incomplete;
 use loadgen::time::Micros;
 
 use super::Player;
@@ -23,7 +24,7 @@ pub enum Source {
 pub struct Recording {
     /// The name of its file, without the folder.
     pub name: String,
-    /// Why it does not tell how its run ended, if it does not.
+    /// Why it does not tell how its run ended, if it does not, in a few words.
     pub incomplete: Option<String>,
     /// Records that this version does not know.
     pub unknown: u64,
@@ -37,7 +38,7 @@ pub struct Recording {
 
 impl Recording {
     /// Of a run that ended as `last`, with these figures for the whole of it.
-    pub fn new(name: impl Into<String>, incomplete: Option<String>, last: &Snapshot, whole: Recent) -> Self {
+    pub fn new(name: impl Into<String>, incomplete: Option<String>, last: &Snapshot, whole: &Recent) -> Self {
         Self {
             name: name.into(),
             incomplete,
@@ -46,8 +47,8 @@ impl Recording {
             dragging: false,
             whole: Arc::new(Snapshot {
                 // Of the whole run no unit has been in one state: the latencies alone say what limited it.
-                diagnosis: diagnose(&[], &whole, last.slo, 0),
-                recent: whole,
+                diagnosis: diagnose(&[], whole, last.slo, 0),
+                recent: *whole,
                 ..last.clone()
             }),
         }
@@ -55,8 +56,11 @@ impl Recording {
 
     /// Of a file of this name.
     pub fn of(playback: &Playback, name: impl Into<String>) -> Self {
-        let incomplete = playback.incomplete.map(|why| why.to_string());
-        let recording = Self::new(name, incomplete, &playback.last, playback.whole_run());
+        let incomplete = playback.incomplete.map(|why| match why {
+            Incomplete::NoEnd => "no end record".to_owned(),
+            Incomplete::Torn => "no end record, torn inside another".to_owned(),
+        });
+        let recording = Self::new(name, incomplete, &playback.last, &playback.whole_run());
         Self { unknown: playback.unknown, ..recording }
     }
 

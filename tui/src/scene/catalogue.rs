@@ -39,9 +39,14 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "frozen", about: "the picture is held still", model: frozen },
     Screen { name: "past", about: "the cursor is in the past", model: past },
     Screen { name: "heatmap", about: "latencies as heatmaps", model: || after("m") },
-    Screen { name: "zoom", about: "one panel: lines and heatmap of TTFT", model: || after("\t\t\t\tz") },
-    Screen { name: "zoom-units", about: "one panel: the units", model: || after("\t\t\tz") },
-    Screen { name: "zoom-events", about: "one panel: the events", model: || after("\t\tz") },
+    Screen { name: "zoom", about: "one panel: lines and heatmap of TTFT", model: || after("\t\t\t\t\tz") },
+    Screen { name: "zoom-units", about: "one panel: the units", model: || after("\t\t\t\tz") },
+    Screen { name: "zoom-events", about: "one panel: the events", model: || after("\t\t\tz") },
+    Screen { name: "stages", about: "where TTFT goes has the focus", model: || after("\t\t") },
+    Screen { name: "zoom-stages", about: "one panel: where TTFT goes, over time", model: || after("\t\tz") },
+    Screen { name: "requests", about: "the slowest requests", model: || after("i") },
+    Screen { name: "request", about: "where the time of one request went", model: || after("i\n") },
+    Screen { name: "request-failed", about: "a request that did not complete", model: || after("io\n") },
     Screen { name: "view", about: "a recording, at the end of the run", model: || recorded(None) },
     Screen { name: "view-past", about: "a recording at an event", model: || viewing("[") },
     Screen { name: "view-playing", about: "a recording being played", model: playing },
@@ -49,6 +54,8 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "view-incomplete", about: "a recording without its end", model: incomplete },
     Screen { name: "view-events", about: "a recording with many events", model: many_events },
     Screen { name: "view-goto", about: "a time to go to", model: || viewing("g1:2") },
+    Screen { name: "view-requests", about: "the slowest requests around the cursor", model: || viewing("5i") },
+    Screen { name: "view-request", about: "where the time of a recorded request went", model: || viewing("5i\n") },
     Screen { name: "view-help", about: "all keys over a recording", model: || viewing("?") },
     Screen { name: "view-refused", about: "an action that needs a run that goes on", model: || viewing("s") },
     Screen { name: "shift", about: "the shift dialog", model: || after("s") },
@@ -83,7 +90,7 @@ fn playing() -> Model {
 }
 
 fn incomplete() -> Model {
-    recorded(Some("incomplete: no end record"))
+    recorded(Some("no end record"))
 }
 
 fn many_events() -> Model {
@@ -92,7 +99,11 @@ fn many_events() -> Model {
 
 fn type_into(mut model: Model, keys: &str) -> Model {
     for key in keys.chars() {
-        let code = if key == '\t' { KeyCode::Tab } else { KeyCode::Char(key) };
+        let code = match key {
+            '\t' => KeyCode::Tab,
+            '\n' => KeyCode::Enter,
+            letter => KeyCode::Char(letter),
+        };
         update(&mut model, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
     }
     model

@@ -111,7 +111,7 @@ impl Script {
             prefill_unit: Some(if self.moved(second) { (sample.index % 2) as u16 } else { 0 }),
             decode_unit: Some(decode + (sample.index % u64::from(4 - decode)) as u16),
             prefix_queried: sample.input_tokens,
-            prefix_hit: if sample.index % 4 == 0 { 256 } else { 0 },
+            prefix_hit: if sample.index.is_multiple_of(4) { 256 } else { 0 },
             preemptions: u32::from(sample.index % 97 == 96),
             arrived: Some(arrived),
             prefill_start: Some(prefill_end - Micros(computing)),

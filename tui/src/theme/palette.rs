@@ -3,6 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use super::{Paint, Theme};
+use crate::picture::Paper;
 
 /// How many colours the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ impl Theme {
             mark: depth.pick(0x008F_3B6E, Color::Cyan),
             grey: depth.pick(0x0060_6060, Color::DarkGray),
         })
+        .on(Paper::LIGHT)
     }
 
     fn coloured(c: &Colours) -> Self {
@@ -68,6 +70,9 @@ impl Theme {
             Paint::Prefill => plain.fg(c.prefill),
             Paint::Decode => plain.fg(c.decode),
             Paint::Aggregated | Paint::Mark => plain.fg(c.mark),
+            Paint::PrefillWork => plain.fg(c.prefill).add_modifier(Modifier::REVERSED),
+            Paint::DecodeWork => plain.fg(c.decode).add_modifier(Modifier::REVERSED),
+            Paint::CopyWork => plain.fg(c.mark).add_modifier(Modifier::REVERSED),
             Paint::Good | Paint::Median | Paint::Heat => plain.fg(c.good),
             Paint::Bad => bold.fg(c.bad),
             Paint::Warn | Paint::Cursor => bold.fg(c.decode),
@@ -97,6 +102,9 @@ impl Theme {
             Paint::Prefill => plain.fg(prefill),
             Paint::Decode => plain.fg(decode),
             Paint::Aggregated | Paint::Mark => plain.fg(mark),
+            Paint::PrefillWork => Style::new().fg(black).bg(prefill),
+            Paint::DecodeWork => Style::new().fg(black).bg(decode),
+            Paint::CopyWork => Style::new().fg(black).bg(mark),
             Paint::Good | Paint::Median | Paint::Heat => plain.fg(good),
             Paint::Bad | Paint::Slo | Paint::HeatOver => bold.fg(bad),
             Paint::Warn | Paint::Cursor => bold.fg(decode),
@@ -104,6 +112,7 @@ impl Theme {
             Paint::Selected => Style::new().fg(black).bg(white).add_modifier(Modifier::BOLD),
             Paint::Alert => Style::new().fg(black).bg(bad).add_modifier(Modifier::BOLD),
         })
+        .on(Paper::BLACK)
     }
 
     /// Without colours: weight and reversal only.
@@ -120,7 +129,9 @@ impl Theme {
             | Paint::Cursor
             | Paint::HeatOver => plain.add_modifier(Modifier::BOLD),
             Paint::Dim | Paint::Border | Paint::Disabled | Paint::Offered => plain.add_modifier(Modifier::DIM),
-            Paint::Selected | Paint::Alert => plain.add_modifier(Modifier::REVERSED),
+            Paint::Selected | Paint::Alert | Paint::PrefillWork | Paint::DecodeWork | Paint::CopyWork => {
+                plain.add_modifier(Modifier::REVERSED)
+            }
             _ => plain,
         })
     }

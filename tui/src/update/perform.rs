@@ -9,7 +9,7 @@ use crate::action::{self, Action, Place};
 use crate::chart::column;
 use crate::format;
 use crate::model::form::Asked;
-use crate::model::{AskedRate, Form, Model, Overlay, Palette, ShiftDialog, Speed, rate, shift};
+use crate::model::{AskedRate, Form, Model, Overlay, Palette, Requests, ShiftDialog, Speed, rate, shift};
 use crate::view::help;
 
 /// Carries out `action`, or says why it cannot be done.
@@ -56,6 +56,9 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::EditSlo => model.overlay = Overlay::Form(Form::slo(&model.latest)),
         Action::EditLoad => model.overlay = Overlay::Form(Form::load(&model.latest)),
         Action::Apply => return apply(model),
+        Action::Requests => model.overlay = Overlay::Requests(Requests::kept(model)),
+        Action::Reorder => with_requests(model, Requests::reorder),
+        Action::OpenRequest => with_requests(model, |list| list.opened = list.chosen().is_some()),
         Action::Palette => model.overlay = Overlay::Palette(Palette::new(Place::screen(model))),
         Action::RunCommand => return run_command(model),
         Action::Erase => edit(model, |text| {
@@ -67,6 +70,8 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Shift => model.overlay = Overlay::Shift(ShiftDialog::open(&model.latest)),
         Action::Previous => select(model, |position, _| position.saturating_sub(1)),
         Action::Next => select(model, |position, last| (position + 1).min(last)),
+        Action::Choose(index) => return choose(model, usize::from(index)),
+        Action::Picture => return vec![Effect::Picture],
         Action::ToggleHow => toggle_how(model),
         Action::ConfirmShift => return confirm_shift(model),
         Action::Quit => {
@@ -123,7 +128,11 @@ fn freeze(model: &mut Model) {
 
 /// Closes what is open, or goes one step back to the plain live screen.
 fn back(model: &mut Model) {
-    if model.overlay != Overlay::None {
+    if let Overlay::Requests(list) = &mut model.overlay
+        && list.opened
+    {
+        list.opened = false;
+    } else if model.overlay != Overlay::None {
         model.overlay = Overlay::None;
     } else if model.look.zoomed {
         model.look.zoomed = false;
@@ -226,9 +235,13 @@ fn finish(model: &mut Model) -> Vec<Effect> {
 }
 
 fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
-    let last = help::last_row(Place::screen(model));
+    let last = help::last_row(Place::screen(model), model.screen.height);
     if let Overlay::Help(from) = &mut model.overlay {
-        *from = to(*from, last);
+        *from = to((*from).min(last), last);
+        return;
+    }
+    if let Overlay::Requests(list) = &mut model.overlay {
+        list.selected = to(list.selected, list.lines().len().saturating_sub(1));
         return;
     }
     if let Overlay::Form(form) = &mut model.overlay {
@@ -245,6 +258,22 @@ fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
     let position = to(dialog.position(&moves), moves.len().saturating_sub(1));
     if let Some(chosen) = moves.get(position) {
         dialog.selected = (chosen.from, chosen.to);
+    }
+}
+
+/// Selects a line. Of commands and requests, a click on what is selected does what enter does.
+fn choose(model: &mut Model, index: usize) -> Vec<Effect> {
+    match &model.overlay {
+        Overlay::Palette(palette) if palette.selected == index => return run_command(model),
+        Overlay::Requests(list) if list.selected == index => return perform(model, Action::OpenRequest),
+        _ => select(model, |_, last| index.min(last)),
+    }
+    Vec::new()
+}
+
+fn with_requests(model: &mut Model, change: impl FnOnce(&mut Requests)) {
+    if let Overlay::Requests(list) = &mut model.overlay {
+        change(list);
     }
 }
 

@@ -7,7 +7,7 @@ use ratatui::text::Span;
 
 use super::figures::{millis, role_paint, roles, span};
 use super::latency::Metric;
-use super::{events, header, lanes};
+use super::{events, header, lanes, split};
 use crate::format;
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
@@ -22,7 +22,9 @@ pub(super) fn header(model: &Model, theme: &Theme, lines: &[Rect], buf: &mut Buf
         fit::draw(latencies(model.here(), theme), None, *place, buf);
     }
     if let Some(place) = lines.get(2) {
-        fit::draw(busy(model.here(), theme), None, *place, buf);
+        let mut segments = busy(model.here(), theme);
+        segments.push(Segment::new(1, [limit(model.here(), theme)]));
+        fit::draw(segments, None, *place, buf);
     }
 }
 
@@ -47,7 +49,7 @@ pub(super) fn top(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
         let text = format!("{}%", format::percent(attainment));
         left.push(Segment::new(3, [span(theme, header::attainment_paint(attainment), text)]));
     }
-    left.push(Segment::new(2, [span(theme, Paint::Headline, shown.split.to_string())]));
+    left.push(Segment::new(2, [span(theme, Paint::Headline, format::split(shown.split))]));
     left.push(Segment::new(4, [span(theme, Paint::Text, format::clock(shown.now))]));
     left.extend(header::not_now(model, theme).map(|segment| Segment { rank: 1, ..segment }));
     left.push(Segment::new(1, [header::state(model, theme)]));
@@ -79,6 +81,11 @@ pub(super) fn latencies(shown: &Snapshot, theme: &Theme) -> Vec<Segment> {
     let offered = format!("{}/s", format::number(shown.recent.offered_rps));
     segments.push(Segment::new(4, [span(theme, Paint::Dim, "offered "), span(theme, Paint::Text, offered)]));
     segments
+}
+
+/// `prefill-bound`.
+fn limit(shown: &Snapshot, theme: &Theme) -> Span<'static> {
+    span(theme, split::limit_paint(shown.diagnosis.limit), shown.diagnosis.words().name)
 }
 
 /// `P 93 88 34⟳` per role: how busy each unit is, in percent.

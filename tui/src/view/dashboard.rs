@@ -6,18 +6,20 @@ use ratatui::layout::Rect;
 use super::figures::{roles, span};
 use super::latency::{self, Metric};
 use super::layout::{Layout, is_framed, layout};
-use super::{compact, events, footer, goodput, header, lanes, scrub as scrub_bar, split};
+use super::{compact, events, footer, goodput, header, lanes, scrub as scrub_bar, split, stages};
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::tier::Tier;
+use crate::widget::target::Targets;
 
 /// Draws it.
-pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, buf: &mut Buffer) {
+pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, buf: &mut Buffer) -> Targets {
     let Layout { header, panels, event, scrub, legend, footer } = layout(model, area);
+    let mut targets = Targets::default();
     match (tier, header.as_slice()) {
         (Tier::Compact, lines) => compact::header(model, theme, lines, buf),
         (_, [run, headline, ..]) => {
-            header::run(model, theme, *run, buf);
+            targets = header::run(model, theme, *run, buf);
             header::goodput(model, theme, *headline, buf);
         }
         _ => {}
@@ -34,7 +36,8 @@ pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, bu
         scrub_bar::bar(model, theme, scrub, buf);
         scrub_bar::legend(model, theme, legend, buf);
     }
-    footer::footer(model, theme, footer, buf);
+    targets.extend(footer::footer(model, theme, footer, buf));
+    targets
 }
 
 fn framed(panel: Panel, model: &Model, theme: &Theme, place: Rect, buf: &mut Buffer) {
@@ -44,18 +47,21 @@ fn framed(panel: Panel, model: &Model, theme: &Theme, place: Rect, buf: &mut Buf
         Panel::Tpot => latency::latency(model, theme, Metric::Tpot, place, buf),
         Panel::Goodput => goodput::goodput(model, theme, place, buf),
         Panel::Split => split::split(model, theme, place, buf),
+        Panel::Stages => stages::panel(model, theme, place, buf),
         Panel::Events => events::panel(model, theme, place, buf),
     }
 }
 
-/// A line for each role, and the newest events: a frame would take more than it gives.
+/// A line for each role, and the newest events or the stages: a frame would take more than it gives.
 fn plain(panel: Panel, model: &Model, theme: &Theme, place: Rect, buf: &mut Buffer) {
-    if panel == Panel::Events {
-        events::rows(model, theme, place, buf);
-    } else {
-        let units = &model.here().units;
-        for (row, role) in place.rows().zip(roles(units)) {
-            lanes::role_line(units, role, theme, row, buf);
+    match panel {
+        Panel::Events => events::rows(model, theme, place, buf),
+        Panel::Stages => stages::rows(model, theme, place, buf),
+        _ => {
+            let units = &model.here().units;
+            for (row, role) in place.rows().zip(roles(units)) {
+                lanes::role_line(units, role, theme, row, buf);
+            }
         }
     }
     if model.focus == panel && !place.is_empty() {

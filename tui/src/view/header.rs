@@ -7,16 +7,18 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::figures::{NO_SLO, NO_SLO_THEN, is_down, is_waiting, pair, span, trend, waiting};
+use crate::action::Action;
 use crate::format;
-use crate::model::{Model, Recording};
+use crate::model::{Model, Overlay, Recording};
 use crate::theme::{Paint, Theme};
 use crate::widget::fit::{self, Segment};
+use crate::widget::target::{Parts, Targets};
 
 /// A client that sends later than this is a suspect itself.
 const LATE: Micros = Micros(5_000);
 
 /// Line 1: state, workload, target, clock, seed, recording, losses.
-pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let shown = model.shown();
     let mut left = vec![Segment::new(0, [state(model, theme)])];
     if let Some(recording) = model.recording() {
@@ -36,8 +38,12 @@ pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
         left.push(recording(shown, theme));
     }
     left.push(dropped(shown, theme));
-    let help = Segment::new(5, [span(theme, Paint::Key, "?"), span(theme, Paint::Dim, ":help")]);
-    fit::draw(left, Some(help), area, buf);
+    let mut help =
+        Parts::default().button([span(theme, Paint::Key, "?"), span(theme, Paint::Dim, ":help")], Action::Help);
+    if model.overlay != Overlay::None {
+        help.clicks.clear();
+    }
+    fit::draw(left, Some(Segment::clickable(5, help)), area, buf)
 }
 
 /// Line 2: goodput first, then what explains it, the split at the right.
@@ -69,7 +75,7 @@ pub(super) fn goodput(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer
             format!("{}{sign}", format::duration(lag)),
         ),
     ));
-    let split = Segment::new(1, [span(theme, Paint::Headline, shown.split.to_string())]);
+    let split = Segment::new(1, [span(theme, Paint::Headline, format::split(shown.split))]);
     fit::draw(left, Some(split), area, buf);
 }
 
@@ -114,9 +120,10 @@ pub(super) fn progress(shown: &Snapshot) -> String {
 pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
     let s = &theme.symbols;
     if let Some(recording) = model.recording() {
-        let text = match recording.player.is_playing() {
-            true => format!("{} PLAY {}", s.play, recording.player.speed.text()),
-            false => format!("{} VIEW", s.play),
+        let text = if recording.player.is_playing() {
+            format!("{} PLAY {}", s.play, recording.player.speed.text())
+        } else {
+            format!("{} VIEW", s.play)
         };
         return span(theme, Paint::Headline, text);
     }
@@ -151,13 +158,19 @@ pub(super) fn not_now(model: &Model, theme: &Theme) -> Option<Segment> {
 }
 
 /// `chat.jsonl.zst  complete ✓`, or why it is not.
-fn of_a_recording(recording: &Recording, theme: &Theme) -> [Segment; 2] {
-    let whole = match &recording.incomplete {
-        None => span(theme, Paint::Good, format!("complete {}", theme.symbols.ok)),
-        Some(_) => span(theme, Paint::Alert, " INCOMPLETE "),
-    };
-    let rank = if recording.incomplete.is_some() { 0 } else { 3 };
-    [Segment::new(3, [span(theme, Paint::Title, recording.name.clone())]), Segment::new(rank, [whole])]
+fn of_a_recording(recording: &Recording, theme: &Theme) -> Vec<Segment> {
+    let mut segments = vec![Segment::new(3, [span(theme, Paint::Title, recording.name.clone())])];
+    match &recording.incomplete {
+        None => {
+            let complete = format!("complete {}", theme.symbols.ok);
+            segments.push(Segment::new(3, [span(theme, Paint::Good, complete)]));
+        }
+        Some(why) => {
+            segments.push(Segment::new(0, [span(theme, Paint::Alert, " INCOMPLETE ")]));
+            segments.push(Segment::new(2, [span(theme, Paint::Bad, why.clone())]));
+        }
+    }
+    segments
 }
 
 fn rate(model: &Model, theme: &Theme) -> Segment {

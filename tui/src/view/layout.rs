@@ -6,8 +6,8 @@
 //!  PREFILL       │ DECODE            P lanes in one line              units
 //!  TTFT          │ TPOT              D lanes in one line              the panel in focus
 //!  GOODPUT            │ SPLIT        TTFT    │ TPOT                   newest event
-//!  EVENTS                            GOODPUT     │ SPLIT              footer
-//!  footer                            newest event
+//!  EVENTS             │ STAGES       GOODPUT     │ SPLIT              footer
+//!  footer                            newest events, or stages
 //!                 full               footer             standard                          compact
 //! ```
 //!
@@ -16,7 +16,7 @@
 use ratatui::layout::{Constraint, Layout as Cut, Margin, Rect};
 
 use super::figures::roles;
-use super::lanes;
+use super::{lanes, stages};
 use crate::model::{Model, Panel};
 use crate::tier::Tier;
 use crate::widget::plot;
@@ -74,13 +74,17 @@ fn of_tier(model: &Model, tier: Tier, area: Rect) -> Layout {
 
 /// Whether a panel has a frame around it.
 pub fn is_framed(model: &Model, tier: Tier, panel: Panel) -> bool {
-    tier != Tier::Standard || model.look.zoomed || !matches!(panel, Panel::Units | Panel::Events)
+    tier != Tier::Standard || model.look.zoomed || !matches!(panel, Panel::Units | Panel::Events | Panel::Stages)
 }
 
 /// The part of a panel that the time axis spans, if it has one.
 pub fn time_area(panel: Panel, place: Rect) -> Option<Rect> {
-    let has_axis = matches!(panel, Panel::Ttft | Panel::Tpot | Panel::Goodput);
-    has_axis.then(|| plot::body(place.inner(Margin::new(1, 1)))).flatten()
+    let chart = match panel {
+        Panel::Ttft | Panel::Tpot | Panel::Goodput => Some(place.inner(Margin::new(1, 1))),
+        Panel::Stages => stages::chart_place(place),
+        Panel::Units | Panel::Split | Panel::Events => None,
+    };
+    chart.and_then(plot::body)
 }
 
 fn zoomed(model: &Model, area: Rect, header: u16) -> Layout {
@@ -103,7 +107,9 @@ fn full(model: &Model, area: Rect) -> Layout {
     .areas(area);
     let mut panels = vec![(Panel::Units, lanes)];
     panels.extend(charts(upper, lower));
-    panels.push((Panel::Events, events));
+    // Under SPLIT, which says what the bars mean.
+    let [events, stages] = Cut::horizontal([Constraint::Fill(1), Constraint::Length(SPLIT_WIDTH)]).areas(events);
+    panels.extend([(Panel::Stages, stages), (Panel::Events, events)]);
     Layout { header: top.rows().collect(), panels, footer, ..Layout::default() }
 }
 
@@ -119,7 +125,8 @@ fn standard(model: &Model, area: Rect) -> Layout {
     .areas(area);
     let mut panels = vec![(Panel::Units, lanes)];
     panels.extend(charts(upper, lower));
-    panels.push((Panel::Events, events));
+    // There is room for one of them: the stages show when they have the focus.
+    panels.push((if model.focus == Panel::Stages { Panel::Stages } else { Panel::Events }, events));
     Layout { header: top.rows().collect(), panels, footer, ..Layout::default() }
 }
 

@@ -3,6 +3,7 @@
 
 mod heat;
 mod lines;
+mod stack;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,6 +14,7 @@ use crate::theme::{Paint, Theme};
 
 pub use heat::heat;
 use lines::Grid;
+pub use stack::stack;
 
 /// Columns of the value axis: four for the label, one for the tick.
 const GUTTER: u16 = 5;

@@ -32,10 +32,14 @@ fn record(path: &str) {
     terminal.wait("the first answers", |text| headline(text).contains("req/s"));
     terminal.press("+");
     terminal.wait("the new rate", |text| headline(text).contains("rate 8/s"));
+    // Whole seconds between the changes, so that each has one of its own.
+    let past = |seconds: u64| move |text: &str| (0..seconds).all(|s| !text.contains(&format!(" 00:{s:02}/10:00")));
+    terminal.wait("some seconds", past(3));
     terminal.press("s\x1b[A\x1b[A\x1b[A\x1b[A");
     terminal.wait("the move is selected", |text| text.contains("▸ one prefill → decode"));
     terminal.press("y");
     terminal.wait("the shift is over", |text| text.contains("nothing lost"));
+    terminal.wait("some seconds more", past(7));
     terminal.press("qf");
     let end = terminal.wait_for_end();
     assert_eq!(end.code, 0, "{}", end.text);

@@ -60,11 +60,11 @@ pub(crate) fn text_and_roles(buffer: &Buffer) -> String {
 }
 
 /// One letter a role: `t`ext, `d`im, `b`order, t`i`tle, `h`eadline, `k`ey, disa`x`bled, `P`refill, `D`ecode, `A`ggregated,
-/// `g`ood, `B`ad, `w`arn, `s`lo, `o`ffered, `m`ark, me`5`0th, `9`5th, `S`elected, aler`!`, `f`ocus, `c`ursor, hea`e`t, `E` over.
+/// work of prefill (1), decode (2) and copies (3), `g`ood, `B`ad, `w`arn, `s`lo, `o`ffered, `m`ark, me`5`0th, `9`5th, `S`elected, aler`!`, `f`ocus, `c`ursor, hea`e`t, `E` over.
 fn letter(cell: &Cell) -> char {
     const LETTERS: [char; Paint::ALL.len()] = [
-        't', 'd', 'b', 'i', 'h', 'k', 'x', 'P', 'D', 'A', 'g', 'B', 'w', 's', 'o', 'm', '5', '9', 'S', '!', 'f', 'c',
-        'e', 'E',
+        't', 'd', 'b', 'i', 'h', 'k', 'x', 'P', 'D', 'A', '1', '2', '3', 'g', 'B', 'w', 's', 'o', 'm', '5', '9', 'S',
+        '!', 'f', 'c', 'e', 'E',
     ];
     match role(cell) {
         _ if cell.symbol() == " " => ' ',

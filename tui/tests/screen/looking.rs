@@ -120,7 +120,8 @@ fn escape_backs_out_one_step_at_a_time() {
 fn the_focus_walks_over_the_panels_and_the_zoom_follows_it() {
     let mut model = model(scene::normal());
     press(&mut model, KeyCode::Enter);
-    for panel in [Panel::Goodput, Panel::Split, Panel::Events, Panel::Units, Panel::Ttft, Panel::Tpot] {
+    let walk = [Panel::Goodput, Panel::Split, Panel::Stages, Panel::Events, Panel::Units, Panel::Ttft, Panel::Tpot];
+    for panel in walk {
         assert_eq!(model.focus, panel);
         assert_eq!(layout(&model, SCREEN).panels, [(panel, Rect::new(0, 2, 100, 27))]);
         press(&mut model, KeyCode::Tab);

@@ -81,7 +81,9 @@ fn stages() -> BoxedStrategy<StageHistogram> {
     vec(stage_times(), 0..5)
         .prop_map(|requests| {
             let mut histogram = StageHistogram::default();
-            requests.iter().for_each(|times| histogram.record(times));
+            for times in &requests {
+                histogram.record(times);
+            }
             histogram
         })
         .boxed()
@@ -146,7 +148,9 @@ fn slowest() -> BoxedStrategy<Slowest> {
     vec(request(), 0..3)
         .prop_map(|requests| {
             let mut slowest = Slowest::default();
-            requests.iter().for_each(|request| slowest.offer(request));
+            for request in &requests {
+                slowest.offer(request);
+            }
             slowest
         })
         .boxed()
@@ -350,7 +354,7 @@ fn remembering() -> BoxedStrategy<Snapshot> {
 
 /// What an operator may do: any key that means something, and the mouse anywhere.
 fn messages() -> BoxedStrategy<Vec<Msg>> {
-    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruholg159".chars().collect::<Vec<_>>());
+    let letter = proptest::sample::select("s+-p ?qytkzm[]:M<>ruholg159ii".chars().collect::<Vec<_>>());
     let code = proptest::sample::select(vec![
         KeyCode::Esc,
         KeyCode::Enter,
@@ -386,7 +390,7 @@ fn messages() -> BoxedStrategy<Vec<Msg>> {
 #[derive(Clone, Debug)]
 enum From {
     Live,
-    Recording { name: String, incomplete: Option<String>, whole: Recent },
+    Recording { name: String, incomplete: Option<String>, whole: Box<Recent> },
 }
 
 impl From {
@@ -395,7 +399,7 @@ impl From {
         match self {
             Self::Live => Model::new(first, Offers::default()),
             Self::Recording { name, incomplete, whole } => {
-                let recording = Recording::new(name, incomplete, &first, whole);
+                let recording = Recording::new(name, incomplete, &first, &whole);
                 Model::viewing(first, recording)
             }
         }
@@ -404,7 +408,7 @@ impl From {
 
 fn source() -> BoxedStrategy<From> {
     let recording = (".{0,30}", option::of(".{0,40}"), recent())
-        .prop_map(|(name, incomplete, whole)| From::Recording { name, incomplete, whole });
+        .prop_map(|(name, incomplete, whole)| From::Recording { name, incomplete, whole: Box::new(whole) });
     prop_oneof![Just(From::Live), recording].boxed()
 }
 

@@ -109,6 +109,7 @@ impl World {
             output_tokens: 20,
             sampling: Sampling::Greedy,
             stop: Arc::default(),
+            logprobs: None,
         };
         let answers = self.hub.generate([1, 2].map(generation).into()).expect("room");
         self.eventually("both prefill units are busy", || {

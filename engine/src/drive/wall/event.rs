@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::cluster::{Finished, How, Notice, Refused, ShiftId};
+use crate::executor::Logprobs;
 use crate::units::{Nanos, RequestId, Split, UnitId};
 
 /// Something that happened in the engine.
@@ -26,6 +27,8 @@ pub enum EngineEvent {
         token: u32,
         /// Digest of the logits it was chosen from.
         logits_digest: u64,
+        /// How likely it was, if asked for.
+        logprobs: Option<Arc<Logprobs>>,
     },
     /// A request is over; all its tokens came before.
     Finished {

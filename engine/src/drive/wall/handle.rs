@@ -23,6 +23,8 @@ pub struct Submission {
     pub sampling: Sampling,
     /// Tokens that end the answer; empty to ignore end-of-sequence.
     pub stop: Arc<[u32]>,
+    /// Whether to tell how likely each token was, and how many of the likeliest beside it.
+    pub logprobs: Option<u8>,
 }
 
 /// Why a submission was not taken.

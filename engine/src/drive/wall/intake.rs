@@ -51,10 +51,10 @@ fn until_next_deadline(shared: &Shared) -> Option<Duration> {
 }
 
 fn submit(shared: &Shared, submission: Submission) {
-    let Submission { request, prompt, output_tokens, sampling, stop } = submission;
+    let Submission { request, prompt, output_tokens, sampling, stop, logprobs } = submission;
     let hashes = block_hash::hashes(&prompt, shared.block_tokens);
     let foreign = prompt.iter().find(|&&token| token >= shared.vocabulary);
-    let tokens = RequestTokens::new(&prompt, sampling, stop, hashes.clone());
+    let tokens = RequestTokens::new(&prompt, sampling, stop, logprobs, hashes.clone());
     let arrival = Arrival { request, prompt_tokens: prompt.len() as u32, output_tokens, prompt_hashes: hashes.into() };
 
     let mut guard = shared.lock();

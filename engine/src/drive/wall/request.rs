@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::block_hash;
 use crate::cluster::{BlockHash, PlannedSequence};
-use crate::executor::{Sampled, Sampling};
+use crate::executor::{Logprobs, Sampled, Sampling};
 use crate::units::RequestId;
 
 /// Tokens, how to sample more of them, and the hashes of the blocks they fill.
@@ -17,6 +17,10 @@ pub(super) struct RequestTokens {
     prompt_tokens: usize,
     /// One digest for each token of the answer.
     digests: Vec<u64>,
+    /// Whether to tell how likely tokens were, and how many of the likeliest beside each.
+    asked: Option<u8>,
+    /// One for each token of the answer, if asked for.
+    logprobs: Vec<Option<Arc<Logprobs>>>,
     sampling: Sampling,
     stop: Arc<[u32]>,
     /// Hashes of the full blocks of `known`, as far as they were needed.
@@ -26,12 +30,20 @@ pub(super) struct RequestTokens {
 
 impl RequestTokens {
     /// Takes no memory for the answer: how long that may become is for the cluster to accept.
-    pub(super) fn new(prompt: &[u32], sampling: Sampling, stop: Arc<[u32]>, chain: Vec<BlockHash>) -> Self {
+    pub(super) fn new(
+        prompt: &[u32],
+        sampling: Sampling,
+        stop: Arc<[u32]>,
+        asked: Option<u8>,
+        chain: Vec<BlockHash>,
+    ) -> Self {
         Self {
             ticket: 0,
             known: prompt.to_vec(),
             prompt_tokens: prompt.len(),
             digests: Vec::new(),
+            asked,
+            logprobs: Vec::new(),
             sampling,
             stop,
             prompt_blocks: chain.len(),
@@ -49,11 +61,24 @@ impl RequestTokens {
         into.extend_from_slice(self.known.get(start..start + planned.tokens as usize).unwrap_or(&[]));
     }
 
+    /// How many of the likeliest tokens to tell beside each of the answer; `None` when nothing is to be told.
+    pub(super) fn asked(&self) -> Option<u8> {
+        self.asked
+    }
+
     /// Takes a sampled token; `true` when it ends the answer.
-    pub(super) fn push(&mut self, sampled: Sampled) -> bool {
+    pub(super) fn push(&mut self, sampled: Sampled, logprobs: Option<Arc<Logprobs>>) -> bool {
+        if self.asked.is_some() {
+            self.logprobs.push(logprobs);
+        }
         self.known.push(sampled.token);
         self.digests.push(sampled.logits_digest);
         self.stop.contains(&sampled.token)
+    }
+
+    /// How likely token `index` of the answer was, if that is known.
+    pub(super) fn logprobs(&self, index: u32) -> Option<Arc<Logprobs>> {
+        self.logprobs.get(index as usize).cloned().flatten()
     }
 
     /// Token `index` of the answer and its digest.

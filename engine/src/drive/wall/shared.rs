@@ -261,6 +261,7 @@ impl State {
                 index,
                 token: sampled.token,
                 logits_digest: sampled.logits_digest,
+                logprobs: request.logprobs(index),
             });
         }
     }

@@ -8,7 +8,7 @@ use super::config::Pace;
 use super::event::EngineEvent;
 use super::shared::{Shared, State};
 use crate::cluster::{BlockHash, RoleCommand, StepPlan, StepReport, Transfer};
-use crate::executor::{Executor, ExecutorError, Sampled, Sampling, StepInput};
+use crate::executor::{Executor, ExecutorError, Logprobs, Sampled, Sampling, StepInput};
 use crate::units::{Nanos, RequestId, UnitId};
 
 /// Blocks imported between two steps: a long hand-off must not hold up the running batch for long.
@@ -35,6 +35,10 @@ struct Work {
     /// The tickets of the planned requests.
     tickets: Vec<u64>,
     sampled: Vec<Sampled>,
+    /// Which of the sampled tokens somebody wants to know more about, and how much.
+    asked: Vec<(usize, u8)>,
+    /// What there is to know, one for each of `asked`.
+    logprobs: Vec<Option<Arc<Logprobs>>>,
     stopped: Vec<RequestId>,
     filled: Vec<(RequestId, u32, BlockHash)>,
 }
@@ -136,14 +140,16 @@ impl Seat {
         let work = &mut self.work;
         work.stopped.clear();
         work.filled.clear();
-        let mut sampled = work.sampled.iter();
+        let mut sampled = work.sampled.iter().enumerate();
+        let mut told = work.asked.iter().zip(work.logprobs.drain(..)).peekable();
         for (planned, &ticket) in work.plan.sequences.iter().zip(&work.tickets) {
             // A request that was cancelled during the step has no tokens to keep, nor has one that took its number since.
             let request = state.requests.get_mut(&planned.request).filter(|request| request.ticket == ticket);
             let token = if planned.sample { sampled.next() } else { None };
+            let known = token.and_then(|(index, _)| told.next_if(|((asked, _), _)| *asked == index));
             let Some(request) = request else { continue };
-            if let Some(token) = token
-                && request.push(*token)
+            if let Some((_, token)) = token
+                && request.push(*token, known.and_then(|(_, known)| known))
             {
                 work.stopped.push(planned.request);
             }
@@ -183,6 +189,8 @@ impl Seat {
             work.tokens.clear();
             work.sampling.clear();
             work.tickets.clear();
+            work.asked.clear();
+            let mut samples = 0;
             for planned in &work.plan.sequences {
                 let request = state.requests.get(&planned.request);
                 debug_assert!(request.is_some(), "a planned request is in flight");
@@ -190,7 +198,11 @@ impl Seat {
                     request.read(planned, &mut work.tokens);
                     work.sampling.push(request.sampling());
                     work.tickets.push(request.ticket);
+                    if planned.sample {
+                        work.asked.extend(request.asked().map(|most| (samples, most)));
+                    }
                 }
+                samples += usize::from(planned.sample);
             }
         }
         let busy = work.step || work.piece.is_some();
@@ -216,6 +228,12 @@ impl Seat {
             if sampled != asked {
                 let why = format!("{asked} tokens were asked for, {sampled} were sampled");
                 return Err(ExecutorError { doing: "computing a step", why });
+            }
+            work.logprobs.clear();
+            for &(index, most) in &work.asked {
+                let token = work.sampled.get(index).map(|sampled| sampled.token);
+                let known = token.and_then(|token| executor.logprobs(index, token, most));
+                work.logprobs.push(known.map(Arc::new));
             }
         }
         // Without a CPU clock the step took what it took.

@@ -1,35 +1,40 @@
-//! The accept loop, and the life of a connection.
+//! The accept loop: every connection gets a seat and a task, or is turned away.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWrite;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::Drained;
-use super::connections::{Busy, Connections, Seat};
+use super::connection::{self, PARTING};
+use super::connections::Connections;
 use super::routes::{Served, router};
-use super::stall::Unstalled;
+use super::socket::Socket;
+use super::{Drained, HttpConfig};
 use crate::serve::openai::ApiError;
 
-/// Bytes of the head of a request at most; hyper answers 431 beyond.
-const HEAD: usize = 64 * 1024;
-/// How long a connection that was asked to go may take, unless it is answering something.
-const PARTING: Duration = Duration::from_secs(1);
 /// After an error of the listener, such as too many open files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+/// Connections that are told at the same time that there is no room; more are closed without a word.
+const TOLD: usize = 32;
+
+/// What every connection needs.
+struct Door {
+    connections: Arc<Connections>,
+    config: Arc<HttpConfig>,
+    router: Router,
+    parted: watch::Receiver<bool>,
+    /// Those that may still be told that there is no room.
+    told: Arc<Semaphore>,
+}
+
 /// Serves until `stop`, then drains.
 pub(super) async fn run(
     listener: TcpListener,
@@ -38,7 +43,13 @@ pub(super) async fn run(
     stop: impl Future<Output = ()>,
 ) -> Drained {
     let (parting, parted) = watch::channel(false);
-    let router = router(&served);
+    let door = Door {
+        connections: Arc::clone(&connections),
+        config: Arc::clone(&served.config),
+        router: router(&served),
+        parted,
+        told: Arc::new(Semaphore::new(TOLD)),
+    };
     let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);
     let mut stopping = false;
@@ -47,12 +58,20 @@ pub(super) async fn run(
         connections.quiet().await;
     });
     let mut patience = pin!(sleep(Duration::ZERO));
+    let mut again = pin!(sleep(Duration::ZERO));
+    let mut refused = false;
     let cancelled = loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => admit(stream, &connections, &served, &router, &parted, &mut tasks),
-                Err(_) => sleep(ACCEPT_AGAIN).await,
+            accepted = listener.accept(), if !refused => match accepted {
+                Ok((stream, _)) => door.admit(stream, &mut tasks),
+                Err(_) => {
+                    // Most likely there are too many open files: one that nobody uses is closed.
+                    connections.make_room();
+                    refused = true;
+                    again.set(sleep(ACCEPT_AGAIN));
+                }
             },
+            () = &mut again, if refused => refused = false,
             Some(_) = tasks.join_next() => {}
             () = &mut stop, if !stopping => {
                 stopping = true;
@@ -73,92 +92,43 @@ pub(super) async fn run(
     Drained { cancelled }
 }
 
-/// Gives a connection its seat and its task, or turns it away.
-fn admit(
-    stream: TcpStream,
-    connections: &Arc<Connections>,
-    served: &Arc<Served>,
-    router: &Router,
-    parted: &watch::Receiver<bool>,
-    tasks: &mut JoinSet<()>,
-) {
-    let Some(seat) = connections.seat() else {
-        // It fits into the empty buffer of a new connection; where it does not, closing says enough.
-        let _ = stream.try_write(no_room().as_bytes());
-        return;
-    };
-    // Tokens are small and each counts.
-    let _ = stream.set_nodelay(true);
-    let io = Unstalled::new(stream, served.config.write_timeout, Arc::clone(connections));
-    tasks.spawn(connection(io, seat, router.clone(), served.config.head_timeout, parted.clone()));
+impl Door {
+    /// Gives a connection its seat and its task, or turns it away.
+    fn admit(&self, stream: TcpStream, tasks: &mut JoinSet<()>) {
+        let Some(seat) = self.connections.seat() else {
+            if let Ok(told) = Arc::clone(&self.told).try_acquire_owned() {
+                tasks.spawn(async move {
+                    let _ = timeout(PARTING, turn_away(stream)).await;
+                    drop(told);
+                });
+            }
+            return;
+        };
+        // Tokens are small and each counts.
+        let _ = stream.set_nodelay(true);
+        let connections = Arc::clone(&self.connections);
+        let socket = Socket::new(stream, self.config.write_timeout, Arc::clone(&seat), connections);
+        let router = self.router.clone();
+        tasks.spawn(connection::run(socket, seat, router, self.config.head_timeout, self.parted.clone()));
+    }
 }
 
-/// What a connection is told for which there is no room.
-fn no_room() -> String {
+/// Says that there is no room, and waits for the client to close: what it has sent would otherwise take the answer from it.
+async fn turn_away(mut stream: TcpStream) {
     let body = ApiError::no_room().body();
     let head =
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close";
-    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
-}
-
-async fn connection(
-    io: Unstalled,
-    seat: Arc<Seat>,
-    router: Router,
-    head_timeout: Duration,
-    mut parted: watch::Receiver<bool>,
-) {
-    let routes = TowerToHyperService::new(router);
-    let service = service_fn(|request: Request<Incoming>| {
-        let busy = seat.busy();
-        let answer = routes.call(request);
-        async move { answer.await.map(|response| while_busy(response, busy)) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(HEAD);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    // An error is the client's: it went away, stopped reading, took too long or sent what is not HTTP.
-    tokio::select! {
-        _ = &mut connection => return,
-        () = seat.bell.notified() => {}
-        _ = parted.wait_for(|parted| *parted) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    loop {
-        match timeout(PARTING, &mut connection).await {
-            Ok(_) => return,
-            Err(_) if seat.is_idle() => return,
-            Err(_) => {}
+    let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    // It fits into the empty buffer of a new connection; where it does not, closing says enough.
+    let _ = stream.try_write(answer.as_bytes());
+    let _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
+    let mut ignored = [0; 1024];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut ignored) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
         }
-    }
-}
-
-/// The body of an answer, whose connection is busy as long as there is something of it left.
-struct WhileBusy {
-    body: Body,
-    _busy: Busy,
-}
-
-fn while_busy(response: Response<Body>, busy: Busy) -> Response<WhileBusy> {
-    response.map(|body| WhileBusy { body, _busy: busy })
-}
-
-impl http_body::Body for WhileBusy {
-    type Data = bytes::Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        std::pin::Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
     }
 }

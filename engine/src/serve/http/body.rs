@@ -7,14 +7,10 @@ use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use http_body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Duration, timeout};
+use tokio::time::timeout;
 
 use super::HttpConfig;
 use crate::serve::openai::ApiError;
-
-/// How long a body over the limit is read on, and thrown away, before it is refused: a client that is still sending when
-/// the connection closes may never see the answer.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// A body in memory, and its share of what all bodies may take.
 #[derive(Debug)]
@@ -24,7 +20,7 @@ pub(super) struct Bytes {
     share: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads a body whole.
+/// Reads a body whole. What is left of one that is refused is for its connection to read.
 ///
 /// # Errors
 /// When it is too large, takes too long, breaks off, or there is no room for it now.
@@ -36,18 +32,10 @@ pub(super) async fn read(
 ) -> Result<Bytes, ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > config.body_limit as u64) {
-        // A client that waits to be told so has not begun to send.
-        if !headers.contains_key(header::EXPECT) {
-            discard(&mut body).await;
-        }
         return Err(ApiError::too_large(config.body_limit));
     }
     let read = timeout(config.body_timeout, collect(&mut body, config.body_limit, room)).await;
-    let read = read.unwrap_or_else(|_| Err(ApiError::timeout()));
-    if read.as_ref().is_err_and(|error| error.status == 413) {
-        discard(&mut body).await;
-    }
-    read
+    read.unwrap_or_else(|_| Err(ApiError::timeout()))
 }
 
 async fn collect(body: &mut Body, limit: usize, room: &Arc<Semaphore>) -> Result<Bytes, ApiError> {
@@ -66,12 +54,6 @@ async fn collect(body: &mut Body, limit: usize, room: &Arc<Semaphore>) -> Result
         read.bytes.extend_from_slice(&data);
     }
     Ok(read)
-}
-
-async fn discard(body: &mut Body) {
-    let rest = async { while next(body).await.is_some_and(|data| data.is_ok()) {} };
-    // Either way the answer is the same.
-    let _ = timeout(LINGER, rest).await;
 }
 
 /// The next piece of data; trailers are of no interest.

@@ -1,4 +1,7 @@
-//! Seats for connections: a bounded number, and idle ones make room.
+//! Seats for connections: a bounded number, and those that wait for their client make room.
+//!
+//! A connection waits for its client when there is no request, or not all of one. It is busy from the last byte of a
+//! request to when the socket has taken the last byte of its answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,6 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use crate::serve::metrics::HttpFigures;
+
+/// Connections that were asked to go and have not gone yet. More of them would need more files than are to spare.
+const LEAVING: usize = 32;
 
 /// All connections of a server.
 #[derive(Debug)]
@@ -19,8 +25,10 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Room {
     taken: usize,
-    /// Those that answer nothing, the one that has done so for the longest first.
-    idle: BTreeMap<u64, Arc<Notify>>,
+    /// Evicted and still open.
+    leaving: usize,
+    /// Those that wait for their client, the one that has done so for the longest first.
+    waiting: BTreeMap<u64, Arc<Notify>>,
     next: u64,
     figures: HttpFigures,
 }
@@ -34,16 +42,19 @@ pub(super) struct Seat {
     state: Mutex<State>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Idle(u64),
-    Busy,
-    Evicted,
+#[derive(Debug)]
+struct State {
+    /// Its place among those that wait. Gone from there, it has been evicted.
+    ticket: Option<u64>,
+    evicted: bool,
+    busy: bool,
+    /// The answer has been handed to the socket's buffer, which may not have taken it yet.
+    answered: bool,
 }
 
-/// Keeps a connection from being idle while a request is answered.
+/// Lasts as long as there is something of an answer that has not been handed to the socket.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Seat>);
+pub(super) struct Answering(Arc<Seat>);
 
 impl Connections {
     pub(super) fn new(limit: usize) -> Arc<Self> {
@@ -54,22 +65,24 @@ impl Connections {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seat for a new connection, that of the longest idle one if need be; `None` when all are busy.
+    /// A seat for a new connection, that of the one that has waited the longest if need be; `None` when all are busy, or
+    /// too many have not left yet.
     pub(super) fn seat(self: &Arc<Self>) -> Option<Arc<Seat>> {
         let mut room = self.lock();
-        if room.taken >= self.limit {
-            let Some((_, bell)) = room.idle.pop_first() else {
-                room.figures.turned_away += 1;
-                return None;
-            };
-            room.figures.evicted += 1;
-            room.taken -= 1;
-            bell.notify_one();
+        if room.taken >= self.limit && !room.evict() {
+            room.figures.turned_away += 1;
+            return None;
         }
         room.taken += 1;
         let bell = Arc::new(Notify::new());
-        let ticket = room.enter(&bell);
-        Some(Arc::new(Seat { connections: Arc::clone(self), bell, state: Mutex::new(State::Idle(ticket)) }))
+        let ticket = Some(room.enter(&bell));
+        let state = Mutex::new(State { ticket, evicted: false, busy: false, answered: false });
+        Some(Arc::new(Seat { connections: Arc::clone(self), bell, state }))
+    }
+
+    /// Makes room for a connection that the system cannot open for want of files.
+    pub(super) fn make_room(&self) {
+        self.lock().evict();
     }
 
     /// Counts a connection whose client stopped reading.
@@ -79,7 +92,7 @@ impl Connections {
 
     pub(super) fn figures(&self) -> HttpFigures {
         let room = self.lock();
-        HttpFigures { connections: room.taken as u64, ..room.figures }
+        HttpFigures { connections: (room.taken + room.leaving) as u64, ..room.figures }
     }
 
     /// Waits until no request is being answered.
@@ -93,8 +106,21 @@ impl Room {
     fn enter(&mut self, bell: &Arc<Notify>) -> u64 {
         let ticket = self.next;
         self.next += 1;
-        self.idle.insert(ticket, Arc::clone(bell));
+        self.waiting.insert(ticket, Arc::clone(bell));
         ticket
+    }
+
+    /// Asks the one that has waited the longest to go.
+    fn evict(&mut self) -> bool {
+        if self.leaving >= LEAVING {
+            return false;
+        }
+        let Some((_, bell)) = self.waiting.pop_first() else { return false };
+        self.figures.evicted += 1;
+        self.taken -= 1;
+        self.leaving += 1;
+        bell.notify_one();
+        true
     }
 }
 
@@ -103,45 +129,75 @@ impl Seat {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request has come.
-    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+    /// The head of a request has come: those that have sent nothing for longer go first.
+    pub(super) fn begun(&self) {
         let mut room = self.connections.lock();
         let mut state = self.state();
-        if let State::Idle(ticket) = *state {
-            // Gone when it has just been evicted: then this request is its last.
-            *state = if room.idle.remove(&ticket).is_some() { State::Busy } else { State::Evicted };
+        if let Some(ticket) = state.ticket
+            && room.waiting.remove(&ticket).is_some()
+        {
+            state.ticket = Some(room.enter(&self.bell));
         }
-        self.connections.busy.send_modify(|busy| *busy += 1);
-        Busy(Arc::clone(self))
     }
 
-    /// Whether it answers nothing now.
-    pub(super) fn is_idle(&self) -> bool {
-        matches!(*self.state(), State::Idle(_))
+    /// All of a request has come. Where the connection has been evicted meanwhile, the request is its last.
+    pub(super) fn arrived(&self) {
+        let mut room = self.connections.lock();
+        let mut state = self.state();
+        if let Some(ticket) = state.ticket.take() {
+            state.evicted = room.waiting.remove(&ticket).is_none();
+        }
+        state.answered = false;
+        if !std::mem::replace(&mut state.busy, true) {
+            self.connections.busy.send_modify(|busy| *busy += 1);
+        }
+    }
+
+    /// An answer is about to be made.
+    pub(super) fn answering(self: &Arc<Self>) -> Answering {
+        Answering(Arc::clone(self))
+    }
+
+    /// The socket has taken everything that it was given.
+    pub(super) fn flushed(&self) {
+        if !self.state().answered {
+            return;
+        }
+        let mut room = self.connections.lock();
+        let mut state = self.state();
+        if std::mem::replace(&mut state.answered, false) && std::mem::replace(&mut state.busy, false) {
+            if !state.evicted {
+                state.ticket = Some(room.enter(&self.bell));
+            }
+            self.connections.busy.send_modify(|busy| *busy -= 1);
+        }
+    }
+
+    /// Whether a request is being answered now.
+    pub(super) fn is_busy(&self) -> bool {
+        self.state().busy
     }
 }
 
-impl Drop for Busy {
+impl Drop for Answering {
     fn drop(&mut self) {
-        let seat = &self.0;
-        let mut room = seat.connections.lock();
-        let mut state = seat.state();
-        if *state == State::Busy {
-            *state = State::Idle(room.enter(&seat.bell));
-        }
-        seat.connections.busy.send_modify(|busy| *busy -= 1);
+        self.0.state().answered = true;
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut room = self.connections.lock();
-        let own = match *self.state() {
-            State::Idle(ticket) => room.idle.remove(&ticket).is_some(),
-            State::Busy => true,
-            State::Evicted => false,
-        };
-        room.taken -= usize::from(own);
+        let state = self.state();
+        let evicted = state.ticket.map_or(state.evicted, |ticket| room.waiting.remove(&ticket).is_none());
+        if evicted {
+            room.leaving -= 1;
+        } else {
+            room.taken -= 1;
+        }
+        if state.busy {
+            self.connections.busy.send_modify(|busy| *busy -= 1);
+        }
     }
 }
 
@@ -149,23 +205,45 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
+    fn answered(seat: &Arc<Seat>) {
+        drop(seat.answering());
+        seat.flushed();
+    }
+
     #[test]
-    fn the_longest_idle_makes_room_and_busy_ones_do_not() {
+    fn the_longest_waiting_makes_room_and_busy_ones_do_not() {
         let connections = Connections::new(2);
         let (first, second) = (connections.seat().expect("room"), connections.seat().expect("room"));
-        let at_work = first.busy();
+        first.arrived();
         let third = connections.seat().expect("the second makes room");
-        assert_eq!(connections.figures().connections, 2);
+        assert_eq!(connections.figures().connections, 3, "one is still leaving");
         drop(second);
-        assert_eq!(connections.figures().connections, 2, "its place was given away");
-        let third_at_work = third.busy();
+        assert_eq!(connections.figures().connections, 2);
+        third.arrived();
         assert!(connections.seat().is_none(), "all are busy");
-        drop(at_work);
-        assert!(first.is_idle());
+        drop(first.answering());
+        assert!(first.is_busy() && connections.seat().is_none(), "its answer is still on its way");
+        first.flushed();
         let fourth = connections.seat().expect("the first makes room");
-        drop((third_at_work, third, first, fourth));
-        let expected = HttpFigures { connections: 0, evicted: 2, turned_away: 1, stalled: 0 };
-        assert_eq!(connections.figures(), expected);
+        drop((third, first, fourth));
+        let expected = HttpFigures { connections: 0, evicted: 2, turned_away: 2, stalled: 0 };
+        assert_eq!((connections.figures(), *connections.busy.borrow()), (expected, 0));
+    }
+
+    #[test]
+    fn who_has_just_begun_a_request_goes_last() {
+        let connections = Connections::new(2);
+        let (first, second) = (connections.seat().expect("room"), connections.seat().expect("room"));
+        first.begun();
+        let third = connections.seat().expect("the second makes room");
+        first.arrived();
+        answered(&first);
+        drop(second);
+        let fourth = connections.seat().expect("the third makes room");
+        first.arrived();
+        assert!(!first.state().evicted);
+        drop((first, third, fourth));
+        assert_eq!(connections.figures().connections, 0);
     }
 
     #[test]
@@ -173,11 +251,21 @@ mod tests {
         let connections = Connections::new(1);
         let first = connections.seat().expect("room");
         let second = connections.seat().expect("the first makes room");
-        let late = first.busy();
-        assert!(!first.is_idle());
-        drop((late, first));
+        first.arrived();
+        assert!(first.is_busy());
+        answered(&first);
+        drop(first);
         assert_eq!(connections.figures().connections, 1);
         drop(second);
         assert_eq!(connections.figures().connections, 0);
+    }
+
+    #[test]
+    fn not_too_many_are_leaving_at_once() {
+        let connections = Connections::new(1);
+        let mut leaving: Vec<_> = (0..=LEAVING).map(|_| connections.seat().expect("room")).collect();
+        assert!(connections.seat().is_none());
+        leaving.remove(0);
+        assert!(connections.seat().is_some());
     }
 }

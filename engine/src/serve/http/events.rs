@@ -7,10 +7,10 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 
-use crate::serve::choice::{Choice, Step};
+use crate::serve::choice::{Choice, Step, cached};
 use crate::serve::openai::{ApiError, Piece, Reply, Usage, sse};
 
 /// Bytes after which a frame is sent even if there is more.
@@ -21,10 +21,14 @@ const FRAME: usize = 16 * 1024;
 pub(super) struct Events {
     reply: Reply,
     choices: Vec<Stream>,
-    /// The usage so far, where the client wants it in the end.
-    usage: Option<Usage>,
+    /// Choices of each prompt.
+    n: usize,
+    /// The usage so far.
+    usage: Usage,
     /// The text of one token; kept for its memory.
     text: String,
+    /// What has not been asked for yet; kept for its memory, which the last frame has given back by the next one.
+    out: BytesMut,
     over: bool,
 }
 
@@ -33,16 +37,26 @@ struct Stream {
     choice: Choice,
     begun: bool,
     over: bool,
+    /// Characters of the tokens so far, as far as anybody wants to know.
+    offset: usize,
 }
 
 impl Events {
-    pub(super) fn new(reply: Reply, choices: Vec<Choice>, usage: Option<Usage>) -> Self {
-        let stream = |choice| Stream { choice, begun: false, over: false };
-        Self { reply, choices: choices.into_iter().map(stream).collect(), usage, text: String::new(), over: false }
+    pub(super) fn new(reply: Reply, choices: Vec<Choice>, n: usize, usage: Usage) -> Self {
+        let stream = |choice| Stream { choice, begun: false, over: false, offset: 0 };
+        Self {
+            reply,
+            choices: choices.into_iter().map(stream).collect(),
+            n,
+            usage,
+            text: String::new(),
+            out: BytesMut::new(),
+            over: false,
+        }
     }
 
     /// Appends what is there; `true` when nothing more will come.
-    fn pull(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> bool {
+    fn pull(&mut self, context: &mut Context<'_>, out: &mut BytesMut) -> bool {
         for (index, stream) in self.choices.iter_mut().enumerate() {
             while !stream.over && out.len() < FRAME {
                 self.text.clear();
@@ -50,7 +64,9 @@ impl Events {
                     Poll::Pending => break,
                     Poll::Ready(Some(Step::Token(token, finish))) => {
                         let (text, first) = (self.text.as_str(), !stream.begun);
-                        self.reply.piece(Piece { index, text, first, finish, token: token.token }, out);
+                        self.usage.completion += 1;
+                        let (token, offset, usage) = ((token.token, token.logprobs), &mut stream.offset, self.usage);
+                        self.reply.piece(Piece { index, text, first, finish, token, offset, usage }, out);
                         stream.begun = true;
                     }
                     Poll::Ready(Some(Step::Failed(failure))) => {
@@ -58,22 +74,15 @@ impl Events {
                         out.extend_from_slice(sse::DONE);
                         return true;
                     }
-                    Poll::Ready(Some(Step::Done) | None) => {
-                        stream.over = true;
-                        if let Some(usage) = &mut self.usage {
-                            usage.completion += u64::from(stream.choice.tokens());
-                            usage.cached += u64::from(stream.choice.cached_tokens().unwrap_or(0));
-                        }
-                    }
+                    Poll::Ready(Some(Step::Done) | None) => stream.over = true,
                 }
             }
         }
         if !self.choices.iter().all(|stream| stream.over) {
             return false;
         }
-        if let Some(usage) = self.usage {
-            self.reply.usage(usage, out);
-        }
+        let hits: Vec<_> = self.choices.iter().map(|stream| stream.choice.cached_tokens()).collect();
+        self.reply.usage(Usage { cached: cached(&hits, self.n), ..self.usage }, out);
         out.extend_from_slice(sse::DONE);
         true
     }
@@ -87,14 +96,16 @@ impl Body for Events {
         if self.over {
             return Poll::Ready(None);
         }
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.out);
         if self.pull(cx, &mut out) {
             self.over = true;
             self.choices.clear();
         }
-        if out.is_empty() {
+        let frame = out.split().freeze();
+        self.out = out;
+        if frame.is_empty() {
             return Poll::Pending;
         }
-        Poll::Ready(Some(Ok(Frame::data(out.into()))))
+        Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 }

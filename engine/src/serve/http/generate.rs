@@ -5,24 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio::task::spawn_blocking;
 
 use super::body;
-use super::body::Bytes;
 use super::events::Events;
-use super::respond::{self, EVENTS, JSON};
+use super::respond::{self, EVENTS, JSON, Pieces};
 use super::routes::Served;
 use crate::clock::unix_seconds;
-use crate::serve::choice::{Choice, Step};
+use crate::serve::choice::{Choice, Step, cached};
 use crate::serve::hub::Refusal;
 use crate::serve::openai::{ApiError, Ask, Endpoint, Heading, Planned, Reply, Usage, Written};
 use crate::serve::text::Transcript;
 
-/// Bodies up to this size are parsed and tokenized where they are read; larger ones where nobody waits behind them.
-const SMALL_BODY: usize = 8 * 1024;
+/// Bodies up to this size are parsed where they are read; larger ones where nobody waits behind them.
+const SMALL_BODY: usize = 32 * 1024;
+/// The same for text that has to become tokens, which takes longer.
+const SMALL_TEXT: usize = 2 * 1024;
 
 pub(super) async fn completion(served: State<Arc<Served>>, headers: HeaderMap, body: Body) -> Response<Body> {
     let answered = generate(&served, Endpoint::Completion, &headers, body).await;
@@ -34,13 +35,6 @@ pub(super) async fn chat(served: State<Arc<Served>>, headers: HeaderMap, body: B
     answered.unwrap_or_else(|error| respond::error(&error))
 }
 
-/// What a body has become.
-struct Prepared {
-    planned: Planned,
-    stream: bool,
-    include_usage: bool,
-}
-
 async fn generate(
     served: &Arc<Served>,
     endpoint: Endpoint,
@@ -49,14 +43,14 @@ async fn generate(
 ) -> Result<Response<Body>, ApiError> {
     let body = body::read(headers, body, &served.config, &served.bodies).await?;
     let number = served.next.fetch_add(1, Ordering::Relaxed);
-    let prepared = if body.bytes.len() <= SMALL_BODY {
-        prepare(served, endpoint, &body, number)?
-    } else {
-        let served = Arc::clone(served);
-        let prepared = spawn_blocking(move || prepare(&served, endpoint, &body, number)).await;
-        prepared.map_err(|_| ApiError::stopping())??
-    };
-    let Prepared { planned, stream, include_usage } = prepared;
+    let (reader, large) = (Arc::clone(served), body.bytes.len() > SMALL_BODY);
+    let (ask, body) = apart(large, move || Ok((read(&reader, endpoint, &body.bytes)?, body))).await?;
+    let (stream, n) = (ask.stream, ask.n());
+    let logprobs = ask.logprobs().then(|| Arc::clone(&served.model.text));
+    let (planner, large) = (Arc::clone(served), ask.text_bytes() > SMALL_TEXT);
+    let planned = apart(large, move || ask.plan(&planner.model, number)).await?;
+    // Its share goes back now rather than with the answer.
+    drop(body);
     let Planned { generations, untils, engine_stops, prompt_tokens, prompts } = planned;
     let answers = served.hub.generate(generations)?;
     let choices = answers.into_iter().zip(untils).map(|(answer, until)| {
@@ -64,30 +58,39 @@ async fn generate(
         Choice::new(answer, transcript, engine_stops)
     });
     let choices = choices.collect();
+    let streaming = stream.unwrap_or_default();
     let (created, model) = (unix_seconds(), served.model.name.clone());
-    let reply = Reply::new(Heading { endpoint, number, created, model, include_usage, prompts });
+    let reply = Reply::new(Heading { endpoint, number, created, model, streaming, prompts, logprobs });
     let usage = Usage { prompt: prompt_tokens, ..Usage::default() };
-    if !stream {
-        return Ok(respond::with(StatusCode::OK, JSON, whole(choices, &reply, usage).await?));
+    if stream.is_none() {
+        let body = Body::new(Pieces(whole(choices, n, &reply, usage).await?));
+        return Ok(respond::with(StatusCode::OK, JSON, body));
     }
-    let events = Events::new(reply, choices, include_usage.then_some(usage));
+    let events = Events::new(reply, choices, n, usage);
     let mut response = respond::with(StatusCode::OK, EVENTS, Body::new(events));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }
 
-fn prepare(served: &Served, endpoint: Endpoint, body: &Bytes, number: u64) -> Result<Prepared, ApiError> {
-    let ask = Ask::read(endpoint, &body.bytes, &served.model.name)?;
+/// Does `work` here, or where nobody waits behind it if it is `large`.
+async fn apart<T: Send + 'static>(
+    large: bool,
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if large { spawn_blocking(work).await.map_err(|_| ApiError::stopping())? } else { work() }
+}
+
+fn read(served: &Served, endpoint: Endpoint, body: &[u8]) -> Result<Ask, ApiError> {
+    let ask = Ask::read(endpoint, body, &served.model.name)?;
     let (asked, limit) = (ask.answers(), served.hub.config().in_flight_limit);
     if asked > limit {
         return Err(Refusal::TooMany { asked, limit }.into());
     }
-    let (stream, include_usage) = (ask.stream, ask.include_usage);
-    Ok(Prepared { planned: ask.plan(&served.model, number)?, stream, include_usage })
+    Ok(ask)
 }
 
 /// Waits for all choices and puts them together. They are read in turn, all of them, so that none falls behind.
-async fn whole(mut choices: Vec<Choice>, reply: &Reply, mut usage: Usage) -> Result<Vec<u8>, ApiError> {
+async fn whole(mut choices: Vec<Choice>, n: usize, reply: &Reply, usage: Usage) -> Result<Bytes, ApiError> {
     let mut all = vec![Written::default(); choices.len()];
     let mut over = vec![false; choices.len()];
     poll_fn(|context| {
@@ -96,7 +99,7 @@ async fn whole(mut choices: Vec<Choice>, reply: &Reply, mut usage: Usage) -> Res
                 match choice.poll_next(context, &mut written.text) {
                     Poll::Pending => break,
                     Poll::Ready(Some(Step::Token(token, finish))) => {
-                        written.tokens.push(token.token);
+                        written.tokens.push((token.token, token.logprobs));
                         written.finish = finish;
                     }
                     Poll::Ready(Some(Step::Failed(failure))) => {
@@ -109,9 +112,7 @@ async fn whole(mut choices: Vec<Choice>, reply: &Reply, mut usage: Usage) -> Res
         if over.iter().all(|over| *over) { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
     .await?;
-    for choice in &choices {
-        usage.completion += u64::from(choice.tokens());
-        usage.cached += u64::from(choice.cached_tokens().unwrap_or(0));
-    }
-    Ok(reply.whole(&all, usage))
+    let hits: Vec<_> = choices.iter().map(Choice::cached_tokens).collect();
+    let completion = choices.iter().map(|choice| u64::from(choice.tokens())).sum();
+    Ok(reply.whole(&all, Usage { completion, cached: cached(&hits, n), ..usage }))
 }

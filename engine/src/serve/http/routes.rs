@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::routing::{get, post};
@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::connections::Connections;
 use super::respond::{self, JSON, METRICS};
-use super::{HttpConfig, body, generate};
+use super::{HttpConfig, body, generate, origin};
 use crate::clock::unix_seconds;
 use crate::serve::ServedModel;
 use crate::serve::hub::Hub;
@@ -35,6 +35,8 @@ pub(super) struct Served {
     /// The number of the next request for answers.
     pub(super) next: AtomicU64,
     pub(super) stopping: AtomicBool,
+    /// Whether the server can be reached from this machine alone.
+    loopback: bool,
     connections: Arc<Connections>,
     since: u64,
 }
@@ -43,12 +45,13 @@ impl Served {
     pub(super) fn new(
         hub: Hub,
         model: ServedModel,
-        config: Arc<HttpConfig>,
+        config: HttpConfig,
+        loopback: bool,
         connections: Arc<Connections>,
-        bodies: Arc<Semaphore>,
     ) -> Arc<Self> {
-        let (next, stopping) = (AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { hub, model, config, bodies, next, stopping, connections, since: unix_seconds() })
+        let bodies = Arc::new(Semaphore::new(config.bodies_limit.min(Semaphore::MAX_PERMITS)));
+        let (config, next, stopping) = (Arc::new(config), AtomicU64::new(0), AtomicBool::new(false));
+        Arc::new(Self { hub, model, config, bodies, next, stopping, loopback, connections, since: unix_seconds() })
     }
 }
 
@@ -67,13 +70,18 @@ pub(super) fn router(served: &Arc<Served>) -> Router {
         .with_state(Arc::clone(served))
 }
 
-/// Lets nobody without the key in, except to ask whether the server is alive.
+/// Lets nobody without the key in, except to ask whether the server is alive. Where there is no key, nobody whose page only
+/// happens to be shown on this machine.
 async fn guard(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response<Body> {
-    let closed = served.config.key.as_ref().is_some_and(|key| !key.opens(request.headers()));
-    if closed && request.uri().path() != HEALTH {
-        return respond::error(&ApiError::unauthorized());
+    let judged = match &served.config.key {
+        Some(key) if key.opens(request.headers()) || request.uri().path() == HEALTH => Ok(()),
+        Some(_) => Err(ApiError::unauthorized()),
+        None => origin::judge(request.uri(), request.headers(), served.loopback),
+    };
+    match judged {
+        Ok(()) => next.run(request).await,
+        Err(error) => respond::error(&error),
     }
-    next.run(request).await
 }
 
 async fn no_path(method: Method, uri: Uri) -> Response<Body> {
@@ -116,10 +124,9 @@ async fn models(State(served): State<Arc<Served>>) -> Response<Body> {
     respond::with(StatusCode::OK, JSON, list.to_string())
 }
 
-async fn model(State(served): State<Arc<Served>>, uri: Uri) -> Response<Body> {
-    let asked = uri.path().trim_start_matches("/v1/models/");
+async fn model(State(served): State<Arc<Served>>, Path(asked): Path<String>) -> Response<Body> {
     if asked != served.model.name {
-        return respond::error(&ApiError::no_model(asked, &served.model.name));
+        return respond::error(&ApiError::no_model(&asked, &served.model.name));
     }
     respond::with(StatusCode::OK, JSON, described(&served).to_string())
 }
@@ -139,21 +146,21 @@ async fn metrics(State(served): State<Arc<Served>>) -> Response<Body> {
 
 /// As vLLM's: the tokens of a prompt, or of messages, and how many there are.
 async fn tokenize(State(served): State<Arc<Served>>, headers: HeaderMap, body: Body) -> Response<Body> {
-    let tokens = async {
+    let answer = async {
         let body = body::read(&headers, body, &served.config, &served.bodies).await?;
         let served = Arc::clone(&served);
-        let tokens = spawn_blocking(move || {
-            let text = Text::read(&body.bytes, &served.model.name)?;
-            text.tokens(&served.model).next().unwrap_or_else(|| Ok(Arc::default()))
-        });
-        tokens.await.map_err(|_| ApiError::stopping())?
+        let answer = spawn_blocking(move || tokens(&served.model, &body.bytes));
+        answer.await.map_err(|_| ApiError::stopping())?
     };
-    match tokens.await {
+    match answer.await {
         Err(error) => respond::error(&error),
-        Ok(tokens) => {
-            let (count, longest) = (tokens.len(), served.model.context_tokens);
-            let answer = json!({ "count": count, "max_model_len": longest, "tokens": &*tokens, "token_strs": null });
-            respond::with(StatusCode::OK, JSON, answer.to_string())
-        }
+        Ok(answer) => respond::with(StatusCode::OK, JSON, answer),
     }
+}
+
+fn tokens(model: &ServedModel, body: &[u8]) -> Result<String, ApiError> {
+    let tokens = Text::read(body, &model.name)?.tokens(model).next().unwrap_or_else(|| Ok(Arc::default()))?;
+    let (count, longest) = (tokens.len(), model.context_tokens);
+    let answer = json!({ "count": count, "max_model_len": longest, "tokens": &*tokens, "token_strs": null });
+    Ok(answer.to_string())
 }

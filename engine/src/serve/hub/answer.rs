@@ -9,10 +9,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::shared::Shared;
 use crate::cluster::Finished;
+use crate::executor::Logprobs;
 use crate::units::{Nanos, RequestId};
 
 /// A token of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Token {
     /// When it came, on the engine's clock.
     pub at: Nanos,
@@ -20,6 +21,8 @@ pub struct Token {
     pub token: u32,
     /// Digest of the logits it was chosen from.
     pub logits_digest: u64,
+    /// How likely it was, if asked for and known.
+    pub logprobs: Option<Arc<Logprobs>>,
 }
 
 /// How an answer ended.
@@ -36,7 +39,7 @@ pub enum End {
 }
 
 /// What an answer yields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Part {
     /// The next token, in order, none left out.
     Token(Token),

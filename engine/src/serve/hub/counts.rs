@@ -115,6 +115,11 @@ impl Counts {
         if matches!(finished.reason, FinishReason::Stop | FinishReason::Length) {
             self.completed(times);
         }
+        self.stages(times, finished);
+    }
+
+    /// How long a request was where.
+    pub(super) fn stages(&mut self, times: &Times, finished: &Finished) {
         let mut span = |histogram: fn(&mut Self) -> &mut Histogram, from: Option<Nanos>, to: Option<Nanos>| {
             if let (Some(from), Some(to)) = (from, to) {
                 histogram(self).record(to.since(from).as_secs_f64());

@@ -25,6 +25,8 @@ struct Entry {
     /// `None` once nobody reads the answer any more; the engine is about to let the request go.
     delivery: Option<Delivery>,
     times: Times,
+    /// As they were when its consumer had all it wanted, if it did before the engine knew.
+    complete: Option<Times>,
 }
 
 #[derive(Debug)]
@@ -77,15 +79,15 @@ impl Shared {
                 table.counts.turned_away += batch.len() as u64;
                 return Err(Refusal::Full { limit });
             }
-            for Generation { prompt, output_tokens, sampling, stop } in batch {
+            for Generation { prompt, output_tokens, sampling, stop, logprobs } in batch {
                 let request = RequestId(table.next);
                 table.next += 1;
                 let (answer, delivery) = Answer::new(request, Arc::clone(shared));
                 let prompt_tokens = prompt.len() as u32;
                 let times = Times { submitted, first: None, last: None, tokens: 0, prompt_tokens };
-                table.entries.insert(request, Entry { delivery: Some(delivery), times });
+                table.entries.insert(request, Entry { delivery: Some(delivery), times, complete: None });
                 answers.push(answer);
-                submissions.push(Submission { request, prompt, output_tokens, sampling, stop });
+                submissions.push(Submission { request, prompt, output_tokens, sampling, stop, logprobs });
             }
             shared.tell_in_flight(&table);
         }
@@ -151,6 +153,7 @@ impl Shared {
             if complete {
                 counts.stopped += 1;
                 counts.completed(&entry.times);
+                entry.complete = Some(entry.times);
             } else {
                 counts.abandoned += 1;
             }
@@ -181,7 +184,7 @@ impl Shared {
         let Table { entries, counts, .. } = &mut *table;
         for event in events.drain(..) {
             match event {
-                EngineEvent::Token { at, request, token, logits_digest, .. } => {
+                EngineEvent::Token { at, request, token, logits_digest, logprobs, .. } => {
                     let Some(entry) = entries.get_mut(&request) else { continue };
                     counts.token(&mut entry.times, at);
                     let Some(delivery) = &entry.delivery else {
@@ -189,7 +192,7 @@ impl Shared {
                         cancelled.push(request);
                         continue;
                     };
-                    let sent = delivery.tokens.try_send(Token { at, token, logits_digest });
+                    let sent = delivery.tokens.try_send(Token { at, token, logits_digest, logprobs });
                     if let Err(TrySendError::Full(_)) = sent {
                         counts.overrun += 1;
                         end(entry.delivery.take(), End::Overrun);
@@ -201,6 +204,8 @@ impl Shared {
                     if entry.delivery.is_some() {
                         counts.finished(&entry.times, &finished);
                         end(entry.delivery, End::Finished(finished));
+                    } else if let Some(times) = entry.complete {
+                        counts.stages(&times, &finished);
                     }
                 }
                 EngineEvent::Refused { request, why, .. } => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::ApiError;
+use super::outline::Outline;
 use super::text::Text;
 use super::wire::Wire;
 use crate::executor::Sampling;
@@ -15,6 +16,8 @@ use crate::serve::text::Until;
 const N: i64 = 128;
 /// Bytes of one stop string at most: as much text may be held back.
 const STOP_BYTES: usize = 1024;
+/// Tokens at most that are told beside each token of an answer; as in vLLM.
+const LOGPROBS: i64 = 20;
 /// Stop tokens of one request at most.
 const STOP_TOKENS: usize = 1024;
 /// Tokens of a completion that does not say; as in OpenAI and vLLM.
@@ -44,10 +47,18 @@ pub(in crate::serve) struct Ask {
     stop_texts: Vec<String>,
     stop_tokens: Vec<u32>,
     return_token_ids: bool,
-    /// Whether the answer is streamed.
-    pub(in crate::serve) stream: bool,
-    /// Whether a stream ends with its usage.
-    pub(in crate::serve) include_usage: bool,
+    logprobs: Option<u8>,
+    /// How the answer is streamed, if it is.
+    pub(in crate::serve) stream: Option<Streaming>,
+}
+
+/// What a stream tells beside the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::serve) struct Streaming {
+    /// How many tokens the request took, in the end.
+    pub(in crate::serve) usage: bool,
+    /// The same with every piece, as far as it has come.
+    pub(in crate::serve) continuous: bool,
 }
 
 /// A request in tokens, ready to be submitted.
@@ -80,8 +91,12 @@ impl Ask {
         };
         let max_tokens = whole("max_completion_tokens", wire.max_completion_tokens, 1, i64::from(u32::MAX))?;
         let max_tokens = max_tokens.or(whole("max_tokens", wire.max_tokens, 1, i64::from(u32::MAX))?);
-        let stream = wire.stream.unwrap_or(false);
-        if wire.stream_options.is_some() && !stream {
+        let stream = wire.stream.unwrap_or(false).then(|| {
+            let options = wire.stream_options.take().unwrap_or_default();
+            let usage = options.include_usage.unwrap_or(false);
+            Streaming { usage, continuous: usage && options.continuous_usage_stats.unwrap_or(false) }
+        });
+        if wire.stream_options.is_some() {
             return Err(ApiError::field("stream_options", "`stream_options` is only for `stream: true`"));
         }
         let stop_texts = wire.stop.take().unwrap_or_default().0;
@@ -104,10 +119,25 @@ impl Ask {
             seed: wire.seed.map(i64::cast_unsigned),
             stop_texts,
             stop_tokens,
+            logprobs: logprobs(endpoint, &wire)?,
             return_token_ids: wire.return_token_ids.unwrap_or(false),
             stream,
-            include_usage: wire.stream_options.and_then(|options| options.include_usage).unwrap_or(false),
         })
+    }
+
+    /// How many answers each prompt gets.
+    pub(in crate::serve) fn n(&self) -> usize {
+        self.n as usize
+    }
+
+    /// Whether the client wants to know how likely tokens were.
+    pub(in crate::serve) fn logprobs(&self) -> bool {
+        self.logprobs.is_some()
+    }
+
+    /// Bytes of text that have to be encoded.
+    pub(in crate::serve) fn text_bytes(&self) -> usize {
+        self.text.bytes()
     }
 
     /// How many answers there will be.
@@ -122,7 +152,7 @@ impl Ask {
             stop.extend_from_slice(&model.text.eos);
         }
         let stop: Arc<[u32]> = stop.into();
-        let engine_stops = self.min_tokens <= 1;
+        let engine_stops = self.min_tokens == 0;
         let prompts = self.return_token_ids.then(Vec::new);
         let mut planned =
             Planned { generations: Vec::new(), untils: Vec::new(), engine_stops, prompt_tokens: 0, prompts };
@@ -148,7 +178,13 @@ impl Ask {
                 if let Some(prompts) = &mut planned.prompts {
                     prompts.push(Arc::clone(&prompt));
                 }
-                planned.generations.push(Generation { prompt, output_tokens: tokens, sampling, stop: stop_in_engine });
+                planned.generations.push(Generation {
+                    prompt,
+                    output_tokens: tokens,
+                    sampling,
+                    stop: stop_in_engine,
+                    logprobs: self.logprobs,
+                });
                 planned.untils.push(Until {
                     tokens,
                     stop_tokens: Arc::clone(&stop),
@@ -158,6 +194,25 @@ impl Ask {
             }
         }
         Ok(planned)
+    }
+}
+
+/// What is to be told beside each token: a number for completions, a flag and a number for chats.
+fn logprobs(endpoint: Endpoint, wire: &Wire) -> Result<Option<u8>, ApiError> {
+    let most = |most: Option<u32>| most.and_then(|most| u8::try_from(most).ok()).unwrap_or(0);
+    let top = whole("top_logprobs", wire.top_logprobs, 0, LOGPROBS)?;
+    match (endpoint, &wire.logprobs) {
+        (Endpoint::Completion, None | Some(Outline::Nothing)) => Ok(None),
+        (Endpoint::Completion, Some(Outline::Number(number))) if number.fract() == 0.0 => {
+            Ok(Some(most(whole("logprobs", Some(*number as i64), 0, LOGPROBS)?)))
+        }
+        (Endpoint::Completion, Some(_)) => Err(ApiError::field("logprobs", "`logprobs` has to be a whole number")),
+        (Endpoint::Chat, Some(Outline::Flag(true))) => Ok(Some(most(top))),
+        (Endpoint::Chat, None | Some(Outline::Nothing | Outline::Flag(false))) if most(top) == 0 => Ok(None),
+        (Endpoint::Chat, None | Some(Outline::Nothing | Outline::Flag(false))) => {
+            Err(ApiError::field("top_logprobs", "`top_logprobs` is only for `logprobs: true`"))
+        }
+        (Endpoint::Chat, Some(_)) => Err(ApiError::field("logprobs", "`logprobs` has to be true or false")),
     }
 }
 

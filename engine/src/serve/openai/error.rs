@@ -64,6 +64,20 @@ impl ApiError {
         Self { code: Some("invalid_api_key"), ..Self::new(401, "authentication_error", message) }
     }
 
+    /// A request by a name that is not this machine's.
+    pub(in crate::serve) fn foreign_host(host: &str) -> Self {
+        let why = "a server without a key answers to localhost and 127.0.0.1 alone";
+        let message = format!("host `{}`: {why}", shortened(host));
+        Self { code: Some("host_not_allowed"), ..Self::new(403, "permission_error", message) }
+    }
+
+    /// A request that a browser sends for a page from elsewhere.
+    pub(in crate::serve) fn foreign_origin(origin: &str) -> Self {
+        let message =
+            format!("origin `{}`: a server without a key does not answer to pages from elsewhere", shortened(origin));
+        Self { code: Some("origin_not_allowed"), ..Self::new(403, "permission_error", message) }
+    }
+
     /// A path that does not exist.
     pub(in crate::serve) fn no_path(method: &str, path: &str) -> Self {
         Self::new(404, "invalid_request_error", format!("unknown path: {method} {}", shortened(path)))

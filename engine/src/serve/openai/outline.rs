@@ -5,13 +5,18 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// Bytes of a text that may be a word with a meaning.
+const WORD: usize = 16;
+
 /// The outline of a value that is looked at only to see whether it asks for something.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Outline {
     Nothing,
     Flag(bool),
     Number(f64),
-    /// A text, a list or an object with something in it.
+    /// A short text.
+    Word(String),
+    /// A longer text, a list or an object with something in it.
     Filled,
 }
 
@@ -45,7 +50,11 @@ impl<'de> Visitor<'de> for OutlineVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Outline, E> {
-        Ok(if text.is_empty() { Outline::Nothing } else { Outline::Filled })
+        Ok(match text.len() {
+            0 => Outline::Nothing,
+            1..=WORD => Outline::Word(text.to_owned()),
+            _ => Outline::Filled,
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Outline, A::Error> {

@@ -4,11 +4,17 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Serialize, Serializer};
 
-use super::ask::Endpoint;
+use super::ask::{Endpoint, Streaming};
+use super::logprobs::{LogprobsJson, Told};
 use super::sse;
+use crate::model::ModelText;
 use crate::serve::text::Finish;
+
+/// Bytes of a piece of a stream beyond what all of them begin with, mostly.
+const PIECE: usize = 160;
 
 /// The envelope of everything that answers one request.
 #[derive(Clone, Debug)]
@@ -17,11 +23,13 @@ pub(in crate::serve) struct Reply {
     id: String,
     created: u64,
     model: String,
-    include_usage: bool,
+    streaming: Streaming,
     /// The prompts of all choices, where the client wants to see token ids.
     prompts: Option<Vec<Arc<[u32]>>>,
+    /// What names tokens, where the client wants to know how likely they were.
+    logprobs: Option<Arc<ModelText>>,
     /// What every piece of a stream begins with, up to its choice.
-    begin: Vec<u8>,
+    begin: Bytes,
 }
 
 /// What makes the answers to one request different from others'.
@@ -35,10 +43,12 @@ pub(in crate::serve) struct Heading {
     pub(in crate::serve) created: u64,
     /// Who answers.
     pub(in crate::serve) model: String,
-    /// Whether a stream ends with its usage.
-    pub(in crate::serve) include_usage: bool,
+    /// What a stream tells beside the text.
+    pub(in crate::serve) streaming: Streaming,
     /// The prompts of all choices, where the client wants to see token ids.
     pub(in crate::serve) prompts: Option<Vec<Arc<[u32]>>>,
+    /// What names tokens, where the client wants to know how likely they were.
+    pub(in crate::serve) logprobs: Option<Arc<ModelText>>,
 }
 
 /// Tokens that a request took.
@@ -48,12 +58,12 @@ pub(in crate::serve) struct Usage {
     pub(in crate::serve) prompt: u64,
     /// Of all answers.
     pub(in crate::serve) completion: u64,
-    /// Of the prompts, those that came from the prefix cache, as far as is known.
-    pub(in crate::serve) cached: u64,
+    /// Of the prompts, those that came from the prefix cache, if that is known.
+    pub(in crate::serve) cached: Option<u64>,
 }
 
 /// What one token adds to a choice of a stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(in crate::serve) struct Piece<'a> {
     /// Which choice.
     pub(in crate::serve) index: usize,
@@ -63,8 +73,12 @@ pub(in crate::serve) struct Piece<'a> {
     pub(in crate::serve) first: bool,
     /// How the choice ended, if this was its last token.
     pub(in crate::serve) finish: Option<Finish>,
-    /// The id of the token.
-    pub(in crate::serve) token: u32,
+    /// The token.
+    pub(in crate::serve) token: Told,
+    /// Characters of the choice's tokens before this one; moved on where log-probabilities are told.
+    pub(in crate::serve) offset: &'a mut usize,
+    /// What the request has taken so far.
+    pub(in crate::serve) usage: Usage,
 }
 
 /// A choice from its first token to its last.
@@ -74,8 +88,8 @@ pub(in crate::serve) struct Written {
     pub(in crate::serve) text: String,
     /// How it ended.
     pub(in crate::serve) finish: Option<Finish>,
-    /// The ids of its tokens.
-    pub(in crate::serve) tokens: Vec<u32>,
+    /// Its tokens.
+    pub(in crate::serve) tokens: Vec<Told>,
 }
 
 #[derive(Serialize)]
@@ -95,7 +109,7 @@ struct UsageJson {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
-    prompt_tokens_details: PromptDetails,
+    prompt_tokens_details: Option<PromptDetails>,
 }
 
 #[derive(Serialize)]
@@ -113,12 +127,21 @@ struct ChoiceJson<'a> {
     message: Option<MessageJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delta: Option<MessageJson<'a>>,
-    logprobs: Option<()>,
+    logprobs: Option<LogprobsJson>,
     finish_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_token_ids: Option<&'a [u32]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token_ids: Option<&'a [u32]>,
+    token_ids: Option<Ids<'a>>,
+}
+
+/// The ids alone.
+struct Ids<'a>(&'a [Told]);
+
+impl Serialize for Ids<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|(id, _)| id))
+    }
 }
 
 #[derive(Serialize)]
@@ -134,7 +157,7 @@ impl From<Usage> for UsageJson {
             prompt_tokens: usage.prompt,
             completion_tokens: usage.completion,
             total_tokens: usage.prompt + usage.completion,
-            prompt_tokens_details: PromptDetails { cached_tokens: usage.cached },
+            prompt_tokens_details: usage.cached.map(|cached_tokens| PromptDetails { cached_tokens }),
         }
     }
 }
@@ -150,7 +173,7 @@ impl Finish {
 
 impl Reply {
     pub(in crate::serve) fn new(heading: Heading) -> Self {
-        let Heading { endpoint, number, created, model, include_usage, prompts } = heading;
+        let Heading { endpoint, number, created, model, streaming, prompts, logprobs } = heading;
         let prefix = match endpoint {
             Endpoint::Completion => "cmpl",
             Endpoint::Chat => "chatcmpl",
@@ -160,9 +183,10 @@ impl Reply {
             id: format!("{prefix}-{number}"),
             created,
             model,
-            include_usage,
+            streaming,
             prompts,
-            begin: Vec::new(),
+            logprobs,
+            begin: Bytes::new(),
         };
         reply.begin = reply.beginning();
         reply
@@ -176,8 +200,8 @@ impl Reply {
         }
     }
 
-    fn beginning(&self) -> Vec<u8> {
-        let mut begin = Vec::new();
+    fn beginning(&self) -> Bytes {
+        let mut begin = BytesMut::new();
         begin.extend_from_slice(b"{\"id\":");
         json(&self.id, &mut begin);
         begin.extend_from_slice(b",\"object\":");
@@ -187,53 +211,65 @@ impl Reply {
         begin.extend_from_slice(b",\"model\":");
         json(&self.model, &mut begin);
         begin.extend_from_slice(b",\"choices\":[");
-        begin
+        begin.freeze()
     }
 
     /// Appends the event of a token. The first of a chat says who speaks.
-    pub(in crate::serve) fn piece(&self, piece: Piece<'_>, out: &mut Vec<u8>) {
-        let Piece { index, text, first, finish, token } = piece;
+    pub(in crate::serve) fn piece(&self, piece: Piece<'_>, out: &mut BytesMut) {
+        let Piece { index, text, first, finish, token, offset, usage } = piece;
         let prompt = self.prompts.as_ref().filter(|_| first).and_then(|prompts| Some(&**prompts.get(index)?));
-        let token = [token];
+        let tokens = [token];
+        let logprobs = self.logprobs.as_ref().map(|text| {
+            let (told, end) = LogprobsJson::new(self.endpoint, text, &tokens, *offset);
+            *offset = end;
+            told
+        });
         let chat = self.endpoint == Endpoint::Chat;
         let choice = ChoiceJson {
             index,
             text: (!chat).then_some(text),
             message: None,
             delta: chat.then_some(MessageJson { role: first.then_some("assistant"), content: text }),
-            logprobs: None,
+            logprobs,
             finish_reason: finish.map(Finish::name),
             prompt_token_ids: prompt.filter(|_| !chat),
-            token_ids: self.prompts.is_some().then_some(&token),
+            token_ids: self.prompts.is_some().then_some(Ids(&tokens)),
         };
+        out.reserve(self.begin.len() + PIECE);
         out.extend_from_slice(sse::BEGIN);
         out.extend_from_slice(&self.begin);
         json(&choice, out);
-        out.push(b']');
+        out.put_u8(b']');
         // As in vLLM: a chat has one prompt, which stands beside its choices.
         if let Some(prompt) = prompt.filter(|_| chat && index == 0) {
             out.extend_from_slice(b",\"prompt_token_ids\":");
             json(prompt, out);
         }
-        if self.include_usage {
+        if self.streaming.continuous {
+            out.extend_from_slice(b",\"usage\":");
+            json(&UsageJson::from(usage), out);
+        } else if self.streaming.usage {
             out.extend_from_slice(b",\"usage\":null");
         }
-        out.push(b'}');
+        out.put_u8(b'}');
         out.extend_from_slice(sse::END);
     }
 
-    /// Appends the last event of a stream whose client wants the usage.
-    pub(in crate::serve) fn usage(&self, usage: Usage, out: &mut Vec<u8>) {
+    /// Appends the last event of a stream, if its client wants the usage.
+    pub(in crate::serve) fn usage(&self, usage: Usage, out: &mut BytesMut) {
+        if !self.streaming.usage {
+            return;
+        }
         out.extend_from_slice(sse::BEGIN);
         out.extend_from_slice(&self.begin);
         out.extend_from_slice(b"],\"usage\":");
         json(&UsageJson::from(usage), out);
-        out.push(b'}');
+        out.put_u8(b'}');
         out.extend_from_slice(sse::END);
     }
 
     /// The whole answer; the choices stand in order.
-    pub(in crate::serve) fn whole(&self, choices: &[Written], usage: Usage) -> Vec<u8> {
+    pub(in crate::serve) fn whole(&self, choices: &[Written], usage: Usage) -> Bytes {
         let chat = self.endpoint == Endpoint::Chat;
         let prompt = |index: usize| self.prompts.as_ref().and_then(|prompts| Some(&**prompts.get(index)?));
         let mut told = Vec::with_capacity(choices.len());
@@ -244,10 +280,13 @@ impl Reply {
                 text: (!chat).then_some(&written.text),
                 message: chat.then_some(message),
                 delta: None,
-                logprobs: None,
+                logprobs: self
+                    .logprobs
+                    .as_ref()
+                    .map(|text| LogprobsJson::new(self.endpoint, text, &written.tokens, 0).0),
                 finish_reason: written.finish.map(Finish::name),
                 prompt_token_ids: prompt(index).filter(|_| !chat),
-                token_ids: self.prompts.is_some().then_some(&written.tokens),
+                token_ids: self.prompts.is_some().then_some(Ids(&written.tokens)),
             });
         }
         let envelope = Envelope {
@@ -259,14 +298,14 @@ impl Reply {
             choices: &told,
             usage: usage.into(),
         };
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         json(&envelope, &mut out);
-        out
+        out.freeze()
     }
 }
 
-/// Appends `value`. Texts and numbers alone: nothing here can fail to be JSON, nor a vector to be written to.
-fn json<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    let written = serde_json::to_writer(out, value);
+/// Appends `value`. Texts and numbers alone: nothing here can fail to be JSON, nor a buffer to be written to.
+fn json<T: Serialize + ?Sized>(value: &T, out: &mut BytesMut) {
+    let written = serde_json::to_writer(out.writer(), value);
     debug_assert!(written.is_ok(), "{written:?}");
 }

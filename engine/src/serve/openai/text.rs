@@ -41,7 +41,12 @@ impl Text {
         self.sources.len()
     }
 
-    /// The tokens of each prompt.
+    /// Bytes of text, all of it still to be encoded.
+    pub(in crate::serve) fn bytes(&self) -> usize {
+        self.sources.iter().map(Source::bytes).sum()
+    }
+
+    /// The tokens of each prompt. A text that cannot fit the context is refused before it is encoded.
     pub(in crate::serve) fn tokens(&self, model: &ServedModel) -> impl Iterator<Item = Result<Arc<[u32]>, ApiError>> {
         self.sources.iter().map(|source| source.tokens(model, self.add_special))
     }
@@ -70,12 +75,29 @@ impl Text {
 }
 
 impl Source {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Prompt(Prompt::Tokens(_)) => 0,
+            Self::Prompt(Prompt::Text(text)) => text.len(),
+            Self::Chat(messages) => messages.iter().map(|message| message.content.len()).sum(),
+        }
+    }
+
     fn tokens(&self, model: &ServedModel, add_special: bool) -> Result<Arc<[u32]>, ApiError> {
+        let context = model.context_tokens;
         let encode = |text: &str, param: &str| {
+            if text.len().div_ceil(model.text.tokenizer.longest_token()) > context as usize {
+                let message = format!("the prompt has {} bytes, more than the context of {context} tokens", text.len());
+                return Err(ApiError::too_long(param, message));
+            }
             let tokens = model.text.tokenizer.encode(text, add_special);
             tokens.map(Arc::from).map_err(|error| ApiError::field(param, error.to_string()))
         };
         match self {
+            Self::Prompt(Prompt::Tokens(tokens)) if tokens.len() > context as usize => {
+                let message = format!("the prompt has {} tokens, the context {context}", tokens.len());
+                Err(ApiError::too_long("prompt", message))
+            }
             Self::Prompt(Prompt::Tokens(tokens)) => Ok(Arc::from(tokens.as_slice())),
             Self::Prompt(Prompt::Text(text)) => encode(text, "prompt"),
             Self::Chat(messages) => {

@@ -27,6 +27,8 @@ pub(super) struct Wire {
     pub(super) temperature: Option<f64>,
     pub(super) top_p: Option<f64>,
     pub(super) seed: Option<i64>,
+    pub(super) logprobs: Option<Outline>,
+    pub(super) top_logprobs: Option<i64>,
     pub(super) stop: Option<Stops>,
     pub(super) stop_token_ids: Option<Vec<u32>>,
     pub(super) return_token_ids: Option<bool>,
@@ -37,24 +39,73 @@ pub(super) struct Wire {
     others: Vec<(&'static str, Outline)>,
 }
 
-/// What would change the answer if it were done, and so is refused rather than ignored; with the numbers that ask for
-/// nothing. (`best_of` asks for nothing when it equals `n`, too.)
-const UNSUPPORTED: [(&str, &[f64]); 14] = [
-    ("best_of", &[1.0]),
-    ("echo", &[]),
-    ("frequency_penalty", &[0.0]),
-    ("logit_bias", &[]),
-    ("logprobs", &[]),
-    ("min_p", &[0.0]),
-    ("presence_penalty", &[0.0]),
-    ("prompt_logprobs", &[]),
-    ("repetition_penalty", &[1.0]),
-    ("suffix", &[]),
-    ("tools", &[]),
-    ("top_k", &[-1.0, 0.0]),
-    ("top_logprobs", &[0.0]),
-    ("use_beam_search", &[]),
+/// Values of a field that ask for nothing, beside `null` and what is empty.
+#[derive(Clone, Copy, Debug)]
+enum Neutral {
+    /// `false`.
+    False,
+    /// `true`.
+    True,
+    /// These numbers, and `false`.
+    Numbers(&'static [f64]),
+    /// These words.
+    Words(&'static [&'static str]),
+}
+
+/// What would change the answer if it were done as vLLM and OpenAI do it, and so is refused rather than ignored. (`best_of`
+/// asks for nothing when it is not above `n`, too.)
+const UNSUPPORTED: [(&str, Neutral); 37] = [
+    ("add_generation_prompt", Neutral::True),
+    ("allowed_token_ids", Neutral::False),
+    ("audio", Neutral::False),
+    ("bad_words", Neutral::False),
+    ("best_of", Neutral::Numbers(&[1.0])),
+    ("chat_template", Neutral::False),
+    ("chat_template_kwargs", Neutral::False),
+    ("continue_final_message", Neutral::False),
+    ("documents", Neutral::False),
+    ("echo", Neutral::False),
+    ("frequency_penalty", Neutral::Numbers(&[0.0])),
+    ("function_call", Neutral::Words(&["auto", "none"])),
+    ("functions", Neutral::False),
+    ("guided_choice", Neutral::False),
+    ("guided_grammar", Neutral::False),
+    ("guided_json", Neutral::False),
+    ("guided_regex", Neutral::False),
+    ("include_stop_str_in_output", Neutral::False),
+    ("logit_bias", Neutral::False),
+    ("logits_processors", Neutral::False),
+    ("min_p", Neutral::Numbers(&[0.0])),
+    ("presence_penalty", Neutral::Numbers(&[0.0])),
+    ("prompt_embeds", Neutral::False),
+    ("prompt_logprobs", Neutral::False),
+    ("repetition_penalty", Neutral::Numbers(&[1.0])),
+    ("return_tokens_as_token_ids", Neutral::False),
+    ("skip_special_tokens", Neutral::True),
+    ("structural_tag", Neutral::False),
+    ("structured_outputs", Neutral::False),
+    ("suffix", Neutral::False),
+    ("thinking_token_budget", Neutral::False),
+    ("tool_choice", Neutral::Words(&["auto", "none"])),
+    ("tools", Neutral::False),
+    ("top_k", Neutral::Numbers(&[-1.0, 0.0])),
+    ("truncate_prompt_tokens", Neutral::False),
+    ("use_beam_search", Neutral::False),
+    ("web_search_options", Neutral::False),
 ];
+
+impl Neutral {
+    fn is_asked(self, outline: &Outline) -> bool {
+        match (outline, self) {
+            (Outline::Nothing, _) => false,
+            (Outline::Flag(flag), Self::True) => !flag,
+            (Outline::Flag(flag), _) => *flag,
+            (Outline::Number(number), Self::Numbers(neutral)) => !neutral.contains(number),
+            (Outline::Word(word), Self::Words(neutral)) => !neutral.contains(&word.as_str()),
+            (Outline::Number(_) | Outline::Word(_) | Outline::Filled, _) => true,
+        }
+    }
+}
 
 /// A message of a conversation.
 #[derive(Debug, Deserialize)]
@@ -65,9 +116,10 @@ pub(super) struct Message {
 }
 
 /// What a stream contains beyond the text.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct StreamOptions {
     pub(super) include_usage: Option<bool>,
+    pub(super) continuous_usage_stats: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,13 +149,10 @@ impl Wire {
     fn refuse_unsupported(&self) -> Result<(), ApiError> {
         let n = self.n.unwrap_or(1) as f64;
         for (name, outline) in &self.others {
-            let neutral = UNSUPPORTED.iter().find(|(known, _)| known == name).map_or(&[][..], |(_, neutral)| neutral);
-            let asks = match outline {
-                Outline::Nothing | Outline::Flag(false) => false,
-                Outline::Number(number) => !neutral.contains(number) && (*name != "best_of" || *number > n),
-                Outline::Flag(true) | Outline::Filled => true,
-            };
-            if asks {
+            let neutral =
+                UNSUPPORTED.iter().find(|(known, _)| known == name).map_or(Neutral::False, |(_, known)| *known);
+            let no_more = *name == "best_of" && matches!(outline, Outline::Number(number) if *number <= n);
+            if neutral.is_asked(outline) && !no_more {
                 return Err(ApiError::field(*name, format!("`{name}` is not supported by this server")));
             }
         }
@@ -156,6 +205,8 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 "temperature" => wire.temperature = map.next_value()?,
                 "top_p" => wire.top_p = map.next_value()?,
                 "seed" => wire.seed = map.next_value()?,
+                "logprobs" => wire.logprobs = map.next_value()?,
+                "top_logprobs" => wire.top_logprobs = map.next_value()?,
                 "stop" => wire.stop = map.next_value()?,
                 "stop_token_ids" => wire.stop_token_ids = map.next_value()?,
                 "return_token_ids" => wire.return_token_ids = map.next_value()?,
@@ -244,14 +295,31 @@ mod tests {
 
     #[test]
     fn what_would_be_ignored_wrongly_is_refused() {
-        for field in ["logprobs", "best_of", "top_k", "presence_penalty", "min_p"] {
+        for field in ["truncate_prompt_tokens", "best_of", "top_k", "presence_penalty", "min_p"] {
             let (status, body) = refused(&format!(r#"{{"{field}": 3}}"#));
             assert!(status == 400 && body.contains("not supported"), "{body}");
         }
-        for value in [r#"{"tools": [{}]}"#, r#"{"echo": true}"#, r#"{"response_format": {"type": "json_object"}}"#] {
+        for value in [
+            r#"{"tools": [{}]}"#,
+            r#"{"echo": true}"#,
+            r#"{"response_format": {"type": "json_object"}}"#,
+            r#"{"tool_choice": "required"}"#,
+            r#"{"tool_choice": {"type": "function"}}"#,
+            r#"{"guided_json": {"type": "object"}}"#,
+            r#"{"guided_regex": "a+b+c+d+e+f+g+h+"}"#,
+            r#"{"logit_bias": {"5": -100}}"#,
+            r#"{"skip_special_tokens": false}"#,
+            r#"{"n": 2, "best_of": 3}"#,
+        ] {
             assert_eq!(refused(value).0, 400, "{value}");
         }
-        for value in [r#"{"tools": []}"#, r#"{"echo": false}"#, r#"{"n": 3, "best_of": 3}"#, r#"{"suffix": ""}"#] {
+        for value in [
+            r#"{"tools": [], "tool_choice": "auto"}"#,
+            r#"{"echo": false, "suffix": "", "logit_bias": {}}"#,
+            r#"{"n": 3, "best_of": 3}"#,
+            r#"{"skip_special_tokens": true, "response_format": {"type": "text"}}"#,
+            r#"{"user": "me", "metadata": {"a": "b"}, "reasoning_effort": "low"}"#,
+        ] {
             assert!(Wire::read(value.as_bytes()).is_ok(), "{value}");
         }
     }

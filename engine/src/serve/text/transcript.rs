@@ -15,7 +15,7 @@ pub(in crate::serve) struct Until {
     pub(in crate::serve) stop_tokens: Arc<[u32]>,
     /// Before one of these texts.
     pub(in crate::serve) stop_texts: Vec<String>,
-    /// But not before this many tokens, unless `tokens` is less. Until then a stop token is a token like any other and
+    /// But only after this many tokens, unless `tokens` is no more. Until then a stop token is a token like any other and
     /// text is not searched.
     pub(in crate::serve) min_tokens: u32,
 }
@@ -67,7 +67,7 @@ impl Transcript {
     pub(in crate::serve) fn push(&mut self, token: u32, text: &mut String) -> Option<Finish> {
         self.tokens += 1;
         self.decoded.clear();
-        let mut finish = if self.tokens >= self.least && self.stop_tokens.contains(&token) {
+        let mut finish = if self.tokens > self.least && self.stop_tokens.contains(&token) {
             Some(Finish::StopToken)
         } else {
             self.decoder.push(token, &mut self.decoded);
@@ -76,7 +76,7 @@ impl Transcript {
         if finish.is_some() {
             self.decoder.finish(&mut self.decoded);
         }
-        if self.tokens < self.least {
+        if self.tokens <= self.least {
             text.push_str(&self.decoded);
         } else if self.stops.push(&self.decoded, text) {
             finish = Some(Finish::StopText);
@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn nothing_stops_it_before_the_least_number_of_tokens() {
         let c = [u32::from(b'c')];
-        assert_eq!(run(transcript(9, &c, &[], 4), "abcabcabc"), ("abcab".to_owned(), 6, Some(Finish::StopToken)));
-        assert_eq!(run(transcript(9, &[], &["bc"], 4), "abcabcabc"), ("abca".to_owned(), 6, Some(Finish::StopText)));
+        assert_eq!(run(transcript(9, &c, &[], 3), "abcabcabc"), ("abcab".to_owned(), 6, Some(Finish::StopToken)));
+        assert_eq!(run(transcript(9, &[], &["bc"], 3), "abcabcabc"), ("abca".to_owned(), 6, Some(Finish::StopText)));
         assert_eq!(run(transcript(2, &c, &["b"], 4), "abc"), ("ab".to_owned(), 2, Some(Finish::Length)));
     }
 }

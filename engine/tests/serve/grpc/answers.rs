@@ -21,7 +21,13 @@ fn drawn(index: u64) -> Generation {
         _ => Sampling::TopP { temperature: 0.7, top_p: 0.9, seed: draw(2, 1 << 40) },
     };
     let stop: &[u32] = if draw(3, 3) == 0 { &[b'q' as u32, b'x' as u32] } else { &[] };
-    Generation { prompt: prompt.into(), output_tokens: 1 + draw(4, 60) as u32, sampling, stop: stop.into() }
+    Generation {
+        prompt: prompt.into(),
+        output_tokens: 1 + draw(4, 60) as u32,
+        sampling,
+        stop: stop.into(),
+        logprobs: None,
+    }
 }
 
 /// Without what differs between two runs: when it came.

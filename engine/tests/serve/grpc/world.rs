@@ -123,7 +123,13 @@ pub(crate) fn split(text: &str) -> Split {
 }
 
 pub(crate) fn greedy(prompt: &[u32], output_tokens: u32) -> Generation {
-    Generation { prompt: prompt.into(), output_tokens, sampling: Sampling::Greedy, stop: Arc::default() }
+    Generation {
+        prompt: prompt.into(),
+        output_tokens,
+        sampling: Sampling::Greedy,
+        stop: Arc::default(),
+        logprobs: None,
+    }
 }
 
 /// Reads an answer to its end.

@@ -7,17 +7,16 @@ use engine::remote::{RemoteEngine, RemoteError, StatusCode};
 use engine::serve::hub::Generation;
 use engine::units::Nanos;
 
-use super::align::Alignment;
+use crate::control::server_clock::ServerClock;
 use crate::sample::{FailureKind, Outcome};
-use crate::target::remote::{End, Protocol, Report, SharedClock, failed};
-use crate::target::{Dispatch, translate};
+use crate::target::remote::{End, Protocol, Report, failed};
+use crate::target::{Dispatch, embedded};
 
 /// The protocol of generations.
 #[derive(Debug)]
 pub(super) struct Generations {
     pub(super) engine: RemoteEngine,
-    pub(super) alignment: Arc<Alignment>,
-    pub(super) clock: SharedClock,
+    pub(super) clock: Arc<ServerClock>,
 }
 
 impl Protocol for Generations {
@@ -28,6 +27,7 @@ impl Protocol for Generations {
             sampling: Sampling::Greedy,
             // A load test wants the length it asked for.
             stop: Arc::new([]),
+            logprobs: None,
         };
         let sent = report.clock().now();
         let accepted = self.engine.generate(&generation).await;
@@ -47,9 +47,9 @@ impl Protocol for Generations {
             };
             report.tokens(at, event.tokens.iter().map(|token| (Some(token.token), token.logits_digest))).await;
             if let Some(finished) = event.finished {
-                let on_run = |at: Nanos| self.alignment.on_run(&self.clock, at);
-                let server = Some(translate::server_side(&finished, on_run));
-                return End { outcome: translate::outcome(finished.reason), server, tokens: None };
+                let on_run = |instant: Nanos| self.clock.on_run(instant, at);
+                let server = Some(embedded::server_side(&finished, on_run));
+                return End { outcome: embedded::outcome(finished.reason), server, tokens: None };
             }
         }
         Outcome::Cut.into()

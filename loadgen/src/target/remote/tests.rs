@@ -20,11 +20,13 @@ impl Protocol for Gated {
     }
 }
 
-const LIMITS: Limits = Limits { in_flight: 4, inbox: 8, timeout: Duration::from_mins(10) };
+const LIMITS: Limits = Limits { in_flight: 4, timeout: Duration::from_mins(10) };
+/// Events that may wait.
+const ROOM: usize = 8;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn open(gate: &Arc<Semaphore>) -> Parts {
-    Ground::new().expect("a runtime").connect(Gated(Arc::clone(gate)), LIMITS, None).expect("a target")
+    Ground::with_inbox(ROOM).expect("a runtime").connect(Gated(Arc::clone(gate)), LIMITS).expect("a target")
 }
 
 fn submit(parts: &Parts, index: u64) -> Result<(), Shed> {
@@ -76,7 +78,7 @@ fn answers_larger_than_the_inbox_come_through_and_are_counted_as_held_up() {
     while all.iter().filter(|event| matches!(event, TargetEvent::Ended { .. })).count() < 4 {
         let before = all.len();
         assert!(parts.events.drain(&mut all, PATIENCE));
-        assert!(all.len() - before <= LIMITS.inbox, "never more than the inbox holds");
+        assert!(all.len() - before <= ROOM, "never more than the inbox holds");
     }
     let tokens = all.iter().filter(|event| matches!(event, TargetEvent::Token { .. })).count();
     assert_eq!(tokens, 80);
@@ -119,7 +121,7 @@ impl Protocol for Broken {
 
 #[test]
 fn a_task_that_panics_ends_the_target_and_not_the_patience() {
-    let mut parts = Ground::new().expect("a runtime").connect(Broken, LIMITS, None).expect("a target");
+    let mut parts = Ground::with_inbox(ROOM).expect("a runtime").connect(Broken, LIMITS).expect("a target");
     assert_eq!(submit(&parts, 0), Ok(()));
     while parts.events.drain(&mut Vec::new(), PATIENCE) {}
     assert_eq!(submit(&parts, 1), Err(Shed::Stopped));

@@ -1,0 +1,7 @@
+//! Control of engines outside the program: how their units are seen and shifted.
+//!
+//! A control is opened beside a target, whatever that speaks, and tells its events to the same reader. All instants that it tells
+//! are on the run's clock.
+
+pub mod grpc;
+pub mod server_clock;

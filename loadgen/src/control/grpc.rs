@@ -1,0 +1,165 @@
+//! Control of an engine that answers at `grpc://HOST:PORT`, as `pdtune serve` does.
+//!
+//! ```text
+//!   observing thread ── observe ──► last topology ◄── every 0.5 s ──┐
+//!                    ── shift ────► orders (bounded) ──► control thread ◄──► engine
+//!   reader of events ◄───────────── events ◄── watch ───────────────┘
+//! ```
+//!
+//! The thread has a connection of its own, so that control works while requests fill theirs. What the watch tells goes where
+//! the target's events go, see [`Listener`]. When the connection breaks, the watch is begun anew, and what has changed in
+//! between is told from the state it begins with; a shift whose end was not seen is told as one that failed, with what is so.
+
+mod follow;
+mod missed;
+
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine::cluster::How;
+use engine::drive::wall::Observation;
+use engine::remote::{RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, Topology};
+use engine::units::Split;
+use tokio::sync::mpsc as orders;
+
+use super::server_clock::ServerClock;
+use crate::target::{ClusterView, Control, TargetEvent, embedded};
+use crate::time::Micros;
+use follow::Follower;
+
+/// Shifts that may wait to be sent. The caller waits for each, so one would do.
+const ORDERS: usize = 4;
+/// How long a call may take; a shift is not waited for much longer, because the caller has other things to do.
+const CALL: Duration = Duration::from_secs(2);
+
+/// Where events about units and shifts go.
+pub trait Listener: Send + Sync + 'static {
+    /// Takes all of `events`, in their order. Where there is no room it waits, and the watch waits with it; a server that has
+    /// more to tell by then than it keeps ends the watch, which is begun anew.
+    fn tell(&self, events: &mut Vec<TargetEvent>) -> impl Future<Output = ()> + Send;
+
+    /// The run's clock now.
+    fn now(&self) -> Micros;
+}
+
+/// Why an engine cannot be controlled.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be reached, or is none.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The system has no room for a thread.
+    #[error("cannot start the control thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// An engine's control. Dropped, it lets the engine be.
+#[derive(Debug)]
+pub struct GrpcControl {
+    seen: Arc<Seen>,
+    orders: orders::Sender<Order>,
+    clock: Arc<ServerClock>,
+}
+
+/// A shift that is wanted.
+struct Order {
+    to: Split,
+    how: How,
+    /// Told once the server has said yes or no.
+    reply: mpsc::SyncSender<Result<(), String>>,
+}
+
+/// What was last seen.
+#[derive(Debug)]
+struct Seen(Mutex<Looks>);
+
+#[derive(Debug)]
+struct Looks {
+    latest: Observation,
+    /// What was last told, and from which look.
+    told: (Observation, ClusterView),
+}
+
+impl Seen {
+    fn new(first: Observation) -> Self {
+        let told = (first.clone(), embedded::view(&first, &first));
+        Self(Mutex::new(Looks { latest: first, told }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Looks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn see(&self, latest: Observation) {
+        self.lock().latest = latest;
+    }
+
+    /// The latest look, with rates since the one that was told before; the same again where there is no newer one.
+    fn view(&self) -> ClusterView {
+        let mut looks = self.lock();
+        if looks.latest.at > looks.told.0.at {
+            let view = embedded::view(&looks.latest, &looks.told.0);
+            looks.told = (looks.latest.clone(), view);
+        }
+        looks.told.1.clone()
+    }
+}
+
+impl GrpcControl {
+    /// Connects, looks, and starts to follow; `config` gives the key and the time to connect. Blocks until the engine has
+    /// answered, so it is not for async code.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or does not let us in.
+    pub fn open(
+        address: RemoteAddress,
+        config: RemoteConfig,
+        listener: impl Listener,
+    ) -> Result<(Self, Topology), OpenError> {
+        let config = RemoteConfig { connections: 1, call_timeout: CALL, ..config };
+        // The thread beside it resolves names.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .thread_name("resolve")
+            .build()?;
+        let clock = Arc::new(ServerClock::default());
+        let (engine, watch, topology) = runtime.block_on(async {
+            let engine = RemoteEngine::connect(address, config).await?;
+            let asked = clock.asked();
+            clock.answered(asked, engine.topology().await?.observed.at);
+            let (watch, topology) = follow::begin(&engine).await?;
+            Ok::<_, RemoteError>((engine, watch, topology))
+        })?;
+        let seen = Arc::new(Seen::new(topology.observed.clone()));
+        let (orders, asked) = orders::channel(ORDERS);
+        let follower = Follower::new(engine, Arc::clone(&seen), Arc::clone(&clock), listener, &topology.observed);
+        let thread = std::thread::Builder::new().name("control".to_owned());
+        thread.spawn(move || runtime.block_on(follower.run(asked, watch)))?;
+        Ok((Self { seen, orders, clock }, topology))
+    }
+
+    /// The engine's clock, for other instants that it tells.
+    pub fn clock(&self) -> Arc<ServerClock> {
+        Arc::clone(&self.clock)
+    }
+}
+
+impl Control for GrpcControl {
+    fn observe(&self) -> ClusterView {
+        self.seen.view()
+    }
+
+    fn shift(&self, to: Split, how: How) -> Result<(), String> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        let unheard = "the control of the target does not answer; the shift may or may not have been taken";
+        self.orders.try_send(Order { to, how, reply }).map_err(|_| "the control of the target is busy".to_owned())?;
+        // A few calls: it may be in the middle of one, and may have to begin the watch anew first.
+        match answer.recv_timeout(4 * CALL) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(unheard.to_owned()),
+        }
+    }
+}

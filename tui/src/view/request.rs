@@ -1,0 +1,163 @@
+//! The timeline of one request: its stages as bars on one axis, each with its start, its length and its share.
+
+use std::fmt::Write as _;
+
+use loadgen::measure::Span as StageSpan;
+use loadgen::request::RequestLine;
+use loadgen::sample::{Outcome, ServerSide};
+use loadgen::time::Micros;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::figures::{pair, span};
+use super::requests::bad_outcome;
+use crate::format;
+use crate::theme::{Paint, Theme};
+use crate::widget::popup::{Row, popup};
+use crate::widget::stages;
+use crate::widget::target::Targets;
+
+const WIDTH: u16 = 96;
+/// Columns of a row beside its bar: letter and name, start, length, share.
+const BESIDE: u16 = 17 + 8 + 8 + 6;
+/// Where decoding takes so many times as long as TTFT, the axis ends behind TTFT: the bars that differ stay readable.
+const LONG: u64 = 3;
+
+/// Draws the overlay. `place` says which of how many.
+pub(super) fn request(line: &RequestLine, place: &str, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
+    let mut rows = vec![Row::new(0, latencies(line, theme)), Row::new(2, tokens(line, theme))];
+    if let Some(server) = &line.server {
+        rows.push(Row::new(2, units(server, theme)));
+    }
+    if let Some(why) = failure(line) {
+        rows.push(Row::new(0, span(theme, Paint::Bad, format!(" {} {why}", theme.symbols.bad))));
+    }
+    rows.push(Row::new(5, Line::default()));
+    let width = usize::from(WIDTH.min(area.width).saturating_sub(2 + BESIDE));
+    let life = line.life();
+    let length = axis(line);
+    rows.push(Row::new(4, scale(length, width, theme)));
+    for stage in &life {
+        rows.push(Row::new(1, bar(line, *stage, length, width, theme)));
+    }
+    if line.server.is_none_or(|server| server.arrived.is_none()) {
+        let text = " this target does not tell when a request passes its stages";
+        rows.push(Row::new(3, span(theme, Paint::Dim, text)));
+    }
+    rows.push(Row::new(5, Line::default()));
+    rows.push(Row::new(3, instants(line, theme)));
+    let title = Line::from_iter([
+        span(theme, Paint::Title, format!("REQUEST {}", line.index)),
+        span(theme, Paint::Text, format!(" {place}")),
+    ]);
+    let outcome = match bad_outcome(line) {
+        None => span(theme, Paint::Good, "completed"),
+        Some(outcome) => span(theme, Paint::Bad, format!("{} {outcome}", theme.symbols.bad)),
+    };
+    popup(theme, title, Row::new(0, Line::from(outcome)), rows, WIDTH, area, buf)
+}
+
+fn latencies(line: &RequestLine, theme: &Theme) -> Line<'static> {
+    let figure = |of: Option<Micros>| of.map_or_else(|| theme.symbols.none.to_owned(), format::duration);
+    let mut drawn = Line::from(Span::raw(" "));
+    let whole = line.e2e().or(Some(line.ended.since(line.due)));
+    let name = if line.outcome.is_completed() { "E2E" } else { "over after" };
+    for (name, of, paint) in
+        [("TTFT", line.ttft(), Paint::Headline), ("TPOT", line.tpot, Paint::Text), (name, whole, Paint::Text)]
+    {
+        drawn.extend(pair(theme, name, paint, figure(of)));
+        drawn.push_span(Span::raw("   "));
+    }
+    drawn
+}
+
+fn tokens(line: &RequestLine, theme: &Theme) -> Line<'static> {
+    let mut text = format!(" {} tokens in, {} of {} out", line.input_tokens, line.output_tokens, line.output_asked);
+    if let Some(server) = line.server.filter(|server| server.prefix_queried > 0) {
+        let _ = write!(text, "; prefix: {} of {} cached", server.prefix_hit, server.prefix_queried);
+    }
+    span(theme, Paint::Text, text).into()
+}
+
+/// `prefill on unit 0, decode on unit 3; preempted once`.
+fn units(server: &ServerSide, theme: &Theme) -> Line<'static> {
+    let mut drawn = Line::from(Span::raw(" "));
+    match (server.prefill_unit, server.decode_unit) {
+        (Some(prefill), Some(decode)) if prefill == decode => {
+            drawn.push_span(span(theme, Paint::Aggregated, format!("all on unit {prefill}")));
+        }
+        (prefill, decode) => {
+            if let Some(prefill) = prefill {
+                drawn.push_span(span(theme, Paint::Prefill, format!("prefill on unit {prefill}   ")));
+            }
+            if let Some(decode) = decode {
+                drawn.push_span(span(theme, Paint::Decode, format!("decode on unit {decode}")));
+            }
+        }
+    }
+    if server.preemptions > 0 {
+        let times = if server.preemptions == 1 { "once".to_owned() } else { format!("{} times", server.preemptions) };
+        drawn.push_span(span(theme, Paint::Warn, format!("   preempted {times}")));
+    }
+    drawn
+}
+
+fn failure(line: &RequestLine) -> Option<String> {
+    match &line.outcome {
+        Outcome::Completed => None,
+        Outcome::Failed(failure) => Some(format!("{}: {}", failure.kind, failure.message)),
+        Outcome::Cut => Some("the stream ended without saying so".to_owned()),
+        Outcome::Cancelled => Some("cancelled by us".to_owned()),
+        Outcome::Shed => Some("never sent: a stated limit was reached".to_owned()),
+    }
+}
+
+/// The length of the axis.
+fn axis(line: &RequestLine) -> Micros {
+    let whole = line.ended.max(line.last.unwrap_or_default()).since(line.due);
+    match line.ttft() {
+        Some(ttft) if ttft > Micros::ZERO && whole.0 > ttft.0.saturating_mul(LONG) => Micros(ttft.0 + ttft.0 / 2),
+        _ => whole,
+    }
+}
+
+/// The ends of the axis, above the bars.
+fn scale(length: Micros, width: usize, theme: &Theme) -> Line<'static> {
+    let end = format!("+{}", format::duration(length));
+    let room = width.saturating_sub(1);
+    let text = format!("{:17}{:>8} 0{end:>room$}", "", "start");
+    span(theme, Paint::Dim, text).into()
+}
+
+/// `q prefill queue   +0.6ms      qqqqqqqqq       812ms  62%`.
+fn bar(line: &RequestLine, stage: StageSpan, length: Micros, width: usize, theme: &Theme) -> Line<'static> {
+    let whole = line.ended.max(line.last.unwrap_or_default()).since(line.due);
+    let share = stage.length().as_secs_f64() / whole.as_secs_f64().max(f64::MIN_POSITIVE);
+    let mut drawn = Line::from_iter([
+        Span::raw(" "),
+        span(theme, stages::paint(stage.stage), stages::letter(stage.stage)),
+        span(theme, Paint::Text, format!(" {:<14}", stage.stage.name())),
+        span(theme, Paint::Dim, format!("{:>8} ", format!("+{}", format::duration(stage.from.since(line.due))))),
+    ]);
+    drawn.extend(stages::on_axis(theme, stage, line.due, length, width));
+    drawn.push_span(span(theme, Paint::Text, format!("{:>8}", format::duration(stage.length()))));
+    drawn.push_span(span(theme, Paint::Dim, format!("{:>4}%", format::percent(share))));
+    drawn
+}
+
+/// `due 02:31.204   sent +0.1ms   first token +1310ms   over +2.8s`.
+fn instants(line: &RequestLine, theme: &Theme) -> Line<'static> {
+    let mut drawn = Line::from(Span::raw(" "));
+    let due = format!("{}.{:03}", format::clock(line.due), line.due.0 / 1_000 % 1_000);
+    drawn.extend(pair(theme, "due", Paint::Text, due));
+    for (name, at) in
+        [("sent", line.sent), ("first token", line.first), ("last", line.last), ("over", Some(line.ended))]
+    {
+        let at =
+            at.map_or_else(|| theme.symbols.none.to_owned(), |at| format!("+{}", format::duration(at.since(line.due))));
+        drawn.push_span(Span::raw("   "));
+        drawn.extend(pair(theme, name, Paint::Text, at));
+    }
+    drawn
+}
