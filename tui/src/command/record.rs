@@ -27,7 +27,11 @@ pub fn run(options: RecordOptions) -> anyhow::Result<Ending> {
     let result = runtime.block_on(async {
         // First, so that no signal finds a run without somebody to end it.
         let signals = Signals::install().context("cannot listen for signals")?;
-        watch(run::start(config)?, signals, false).await
+        let handle = run::start(config)?;
+        for remark in &handle.remarks {
+            tell(&format!("warning: {remark}"));
+        }
+        watch(handle, signals, false).await
     })?;
     let ending = report(&result, &path, json)?;
     let missed = fail_on_slo && has_slo && result.summary.attainment.is_none_or(|attainment| attainment < 1.0);
