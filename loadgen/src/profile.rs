@@ -31,6 +31,19 @@ impl Kind {
     pub const ALL: [Self; 2] = [Self::Workload, Self::Slo];
 }
 
+impl Kind {
+    /// Whether `text` is a profile of this kind.
+    ///
+    /// # Errors
+    /// The line, from 1, at which it is none, and why.
+    pub fn check(self, text: &str) -> Result<(), (usize, String)> {
+        match self {
+            Self::Workload => library::read::<WorkloadProfile>(text).map(|_| ()),
+            Self::Slo => library::read::<SloProfile>(text).map(|_| ()),
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -23,7 +23,7 @@ mod text;
 mod writer;
 
 pub use error::{ReadError, WriteError};
-pub use name::{default_name, rfc3339};
+pub use name::{default_name, file_stamp, rfc3339};
 pub use observed::{
     LagRecord, LoadRecord, LoadState, NoteRecord, RateRecord, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
     WaitingRecord, WaitingShift,

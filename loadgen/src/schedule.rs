@@ -181,7 +181,7 @@ impl Schedule {
     /// `rate`: its pattern stays and is stretched. What is due before `at` stays where it is, nothing is drawn anew.
     ///
     /// # Errors
-    /// When the rate is negative, not a number or beyond [`MAX_RATE`].
+    /// When the rate is negative, not a number or beyond [`MAX_RATE`](crate::arrival::phases::MAX_RATE).
     pub fn set_rate(&mut self, at: Micros, rate: f64) -> Result<(), Malformed> {
         self.rate.set(at, rate)
     }

@@ -63,6 +63,8 @@ pub enum Action {
     SpanShorter,
     /// Take the mouse, or let the terminal have it.
     Mouse,
+    /// Write a picture of the screen.
+    Picture,
     /// Open the list of the slowest requests.
     Requests,
     /// Order that list by the next latency.
@@ -87,6 +89,8 @@ pub enum Action {
     Previous,
     /// Select the line below.
     Next,
+    /// Select this line, from 0; of commands, the one that is selected already is carried out.
+    Choose(u8),
     /// Switch between draining and migrating.
     ToggleHow,
     /// Carry out the selected shift.
@@ -200,6 +204,11 @@ impl Chord {
         Self { code, with: KeyModifiers::SHIFT }
     }
 
+    /// The key as a terminal reports it.
+    pub fn event(&self) -> KeyEvent {
+        KeyEvent::new(self.code, self.with)
+    }
+
     /// A letter says itself whether it was typed with shift, and so does back-tab.
     fn matches(self, key: &KeyEvent) -> bool {
         let told_by_code = matches!(key.code, KeyCode::Char(_) | KeyCode::BackTab);
@@ -219,6 +228,8 @@ pub struct Binding {
     pub chords: &'static [Chord],
     /// The keys as the footer and the help write them.
     pub keys: &'static str,
+    /// What the first and the last of those keys do, when they are keys for two things.
+    pub pair: Option<(Action, Action)>,
     /// What it is called in the command palette and in messages; empty for what only makes sense where it is.
     pub name: &'static str,
     /// One or two words for the footer; empty when the footer leaves it out.
@@ -230,7 +241,11 @@ pub struct Binding {
 impl Binding {
     /// A row that neither footer nor help nor palette mentions.
     const fn new(place: Place, action: Action, chords: &'static [Chord], keys: &'static str) -> Self {
-        Self { action, place, chords, keys, name: "", hint: "", help: "" }
+        Self { action, place, chords, keys, pair: None, name: "", hint: "", help: "" }
+    }
+
+    const fn pair(self, first: Action, last: Action) -> Self {
+        Self { pair: Some((first, last)), ..self }
     }
 
     const fn named(self, name: &'static str) -> Self {
@@ -253,6 +268,13 @@ pub fn lookup(place: Place, key: &KeyEvent) -> Option<Action> {
     let elsewhere = || at(Place::Live).find(|row| row.action.changes_the_run() && typed(row));
     let row = at(place).find(typed).or_else(|| (place == Place::View).then(elsewhere).flatten());
     row.map(|row| row.action)
+}
+
+/// Whether `action` means something at `place`.
+pub fn is_at(place: Place, action: Action) -> bool {
+    let lists = matches!(place, Place::Shift | Place::Palette | Place::Form | Place::Requests);
+    TABLE.iter().any(|row| row.place.covers(place) && row.action == action)
+        || (lists && matches!(action, Action::Choose(_)))
 }
 
 /// What the footer of the live screen shows, most important first: what one does next depends on what one looks at.

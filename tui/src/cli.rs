@@ -132,6 +132,9 @@ struct LiveArgs {
     /// Record the run in this file as well
     #[arg(long, value_name = "FILE", help_heading = "Recording")]
     out: Option<PathBuf>,
+    /// Record the screen in this file, as an asciicast (version 2): everything drawn, with its time
+    #[arg(long, value_name = "FILE.cast", help_heading = "Recording")]
+    asciicast: Option<PathBuf>,
     #[command(flatten)]
     screen: ScreenArgs,
 }
@@ -237,6 +240,8 @@ pub struct LiveOptions {
     pub load: LoadSpec,
     /// Where it is recorded, if it is.
     pub out: Option<PathBuf>,
+    /// Where the screen is recorded, if it is.
+    pub asciicast: Option<PathBuf>,
     /// How the screen looks and what it may do.
     pub screen: ScreenArgs,
 }
@@ -271,8 +276,9 @@ impl Cli {
     /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
-            Sub::Live(LiveArgs { target, load, out, screen }) => {
-                Command::Live(LiveOptions { target: target.into(), load: load.resolve(library, true)?, out, screen })
+            Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
+                let (target, load) = (target.into(), load.resolve(library, true)?);
+                Command::Live(LiveOptions { target, load, out, asciicast, screen })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;

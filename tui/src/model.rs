@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use loadgen::live::{Phase, Snapshot};
 use loadgen::time::Micros;
+use ratatui::layout::Size;
 
 use crate::chart::TimeAxis;
 
@@ -107,6 +108,8 @@ pub struct Model {
     pub focus: Panel,
     /// How it is looked at.
     pub look: Look,
+    /// The size of the screen.
+    pub screen: Size,
     /// What cannot be done.
     pub offers: Offers,
     /// Leave as soon as the run is done.
@@ -130,6 +133,7 @@ impl Model {
             timeline: Timeline::default(),
             focus: Panel::default(),
             look: Look { zoomed: false, heat: false, mouse: true },
+            screen: Size::default(),
             offers,
             leaving: false,
             ended: false,

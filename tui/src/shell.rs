@@ -2,16 +2,19 @@
 //! and the channels to a run that goes on.
 
 mod appearance;
+mod cast;
+mod photo;
 mod terminal;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind};
+use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, MouseButton, MouseEventKind};
 use futures_util::StreamExt;
-use loadgen::clock::RunClock;
+use loadgen::clock::{RunClock, unix_micros};
 use loadgen::live::{Command, Snapshot};
 use loadgen::run::CpuMeters;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,18 +22,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use appearance::theme;
-use ratatui::layout::Rect;
+pub use cast::Cast;
+use ratatui::layout::{Position, Rect, Size};
 pub use terminal::Screen;
 
+use crate::command::tell;
 use crate::model::{Model, Offers};
 use crate::theme::Theme;
 use crate::update::{Effect, Msg, update};
 use crate::view::view;
+use crate::widget::target::Targets;
 
 pub use crate::update::Exit;
 
 /// The shortest time between two frames: 15 a second.
 const FRAME: Duration = Duration::from_millis(67);
+/// Pictures that may wait for their message; whoever writes one more waits, off the screen's thread.
+const PICTURES: usize = 4;
 /// Set (and not empty) to let the key `!` panic, so that a test can see the terminal restored.
 const PANIC_KEY: &str = "PDTUNE_TEST_PANIC";
 
@@ -56,14 +64,15 @@ struct Feed {
 }
 
 /// Shows the run until the operator leaves, the process is told to go, or the terminal is lost. The terminal is restored
-/// in every case. The run itself is not waited for: whoever called ends it according to the answer.
+/// in every case, and the `cast` closed; one that is not whole is a warning on stderr. The run itself is not waited for:
+/// whoever called ends it according to the answer.
 ///
 /// # Errors
 /// When the terminal cannot be set up or drawn on, or another thread panicked.
-pub async fn run(source: LiveSource, theme: &Theme) -> anyhow::Result<Exit> {
+pub async fn run(source: LiveSource, theme: &Theme, cast: Option<Cast>) -> anyhow::Result<Exit> {
     let LiveSource { mut snapshots, commands, offers, meters } = source;
     let model = Model::new(snapshots.borrow_and_update().clone(), offers);
-    show(model, Some(Feed { snapshots, commands, meters }), theme).await
+    show(model, Some(Feed { snapshots, commands, meters }), theme, cast).await
 }
 
 /// Shows a recording until the operator leaves, the process is told to go, or the terminal is lost.
@@ -71,14 +80,16 @@ pub async fn run(source: LiveSource, theme: &Theme) -> anyhow::Result<Exit> {
 /// # Errors
 /// As [`run`].
 pub async fn view_recording(model: Model, theme: &Theme) -> anyhow::Result<Exit> {
-    show(model, None, theme).await
+    show(model, None, theme, None).await
 }
 
-async fn show(model: Model, feed: Option<Feed>, theme: &Theme) -> anyhow::Result<Exit> {
+async fn show(model: Model, feed: Option<Feed>, theme: &Theme, cast: Option<Cast>) -> anyhow::Result<Exit> {
     let mut signals = Signals::install()?;
-    let mut screen = Screen::enter().context("cannot set up the terminal")?;
+    let mut screen = Screen::enter(cast).context("cannot set up the terminal")?;
     let result = drive(model, feed, theme, &mut signals, &mut screen).await;
-    drop(screen);
+    if let Err(why) = screen.leave() {
+        tell(&format!("warning: {why}"));
+    }
     result
 }
 
@@ -103,6 +114,10 @@ async fn drive(
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let panic_key = std::env::var_os(PANIC_KEY).is_some_and(|value| !value.is_empty());
+    // A picture being written and what became of it; a disk that is slow holds up neither.
+    let (pictured, mut pictures) = mpsc::channel(PICTURES);
+    update(&mut model, Msg::Resized(screen.area().as_size()));
+    let mut targets = Targets::default();
     let mut dirty = true;
     loop {
         if terminal::panicked() {
@@ -113,21 +128,26 @@ async fn drive(
             msg = signals.next() => Some(msg),
             event = events.next() => match event {
                 Some(event) => {
-                    terminal_event(&event.context("cannot read from the terminal")?, screen.area(), panic_key)
+                    terminal_event(&event.context("cannot read from the terminal")?, screen.area(), &targets, panic_key)
                 }
                 None => Some(Msg::Terminate),
             },
+            Some(written) = pictures.recv() => Some(Msg::Pictured(written)),
             msg = next_snapshot(feed.as_mut()), if !model.ended => Some(msg),
             _ = frames.tick(), if dirty || model.is_playing() => {
                 if model.is_playing() {
                     update(&mut model, Msg::Tick(clock.now()));
                 }
-                screen.draw(|frame| view(&model, theme, frame.area(), frame.buffer_mut())).context("cannot draw")?;
+                let drawn = screen.draw(|frame| targets = view(&model, theme, frame.area(), frame.buffer_mut()));
+                drawn.context("cannot draw")?;
                 if let Some(feed) = &feed {
                     feed.meters.screen();
                 }
                 dirty = false;
-                continue;
+                match screen.news() {
+                    Some(why) => Some(Msg::CastEnded(why)),
+                    None => continue,
+                }
             }
         };
         dirty = true;
@@ -138,6 +158,14 @@ async fn drive(
                 match effect {
                     Effect::Leave(exit) => return Ok(exit),
                     Effect::Mouse(ours) => screen.take_mouse(ours).context("cannot set the mouse")?,
+                    Effect::Picture => {
+                        let (picture, told) = (photo::draw(&model, theme, screen.area()), pictured.clone());
+                        tokio::task::spawn_blocking(move || {
+                            let written = photo::write(&picture, &current_folder(), unix_micros() / 1_000_000);
+                            // Nobody is there to be told once the screen was left.
+                            let _ = told.blocking_send(written);
+                        });
+                    }
                     Effect::Send(command) => {
                         let Some(feed) = &feed else { continue };
                         if let Err(refused) = feed.commands.try_send(command) {
@@ -157,10 +185,20 @@ fn undelivered(refused: mpsc::error::TrySendError<Command>) -> Command {
     }
 }
 
-/// Keys and the mouse become messages; a resize only needs another frame.
-fn terminal_event(event: &Event, area: Rect, panic_key: bool) -> Option<Msg> {
+fn current_folder() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
+}
+
+/// Keys, the mouse and sizes become messages. A click counts on what was drawn last: that is what the operator saw.
+fn terminal_event(event: &Event, area: Rect, targets: &Targets, panic_key: bool) -> Option<Msg> {
+    if let Event::Resize(width, height) = event {
+        return Some(Msg::Resized(Size { width: *width, height: *height }));
+    }
     if let Event::Mouse(mouse) = event {
-        return Some(Msg::Mouse(*mouse, area));
+        let clicked = (mouse.kind == MouseEventKind::Down(MouseButton::Left))
+            .then(|| targets.at(Position::new(mouse.column, mouse.row)))
+            .flatten();
+        return Some(clicked.map_or(Msg::Mouse(*mouse, area), Msg::Click));
     }
     let Event::Key(key) = event else { return None };
     if key.kind == KeyEventKind::Release {

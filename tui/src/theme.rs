@@ -5,6 +5,7 @@ mod palette;
 
 use ratatui::style::Style;
 
+use crate::picture::Paper;
 use crate::symbols::{SymbolSet, Symbols};
 
 pub use environment::{Choice, Environment};
@@ -109,13 +110,22 @@ pub struct Theme {
     pub symbols: Symbols,
     /// What the terminal can show of them.
     pub set: SymbolSet,
+    /// What it is meant to stand on, for pictures: on a terminal that is the terminal's own.
+    pub paper: Paper,
     styles: [Style; Paint::ALL.len()],
 }
 
 impl Theme {
     /// A theme from a function of roles.
     pub fn new(style: impl Fn(Paint) -> Style) -> Self {
-        Self { symbols: Symbols::UNICODE, set: SymbolSet::default(), styles: Paint::ALL.map(style) }
+        let styles = Paint::ALL.map(style);
+        Self { symbols: Symbols::UNICODE, set: SymbolSet::default(), paper: Paper::DARK, styles }
+    }
+
+    /// The same colours on another ground.
+    #[must_use]
+    fn on(self, paper: Paper) -> Self {
+        Self { paper, ..self }
     }
 
     /// The same colours with other glyphs.

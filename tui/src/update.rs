@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::time::Micros;
-use ratatui::layout::Rect;
+use ratatui::layout::{Rect, Size};
 
-use crate::action::{self, Place};
+use crate::action::{self, Action, Place};
 use crate::model::Model;
 
 /// Something happened.
@@ -23,6 +23,14 @@ pub enum Msg {
     Key(KeyEvent),
     /// The mouse did something on a screen of this size.
     Mouse(MouseEvent, Rect),
+    /// Something that does this was clicked.
+    Click(Action),
+    /// The screen has this size now.
+    Resized(Size),
+    /// A picture was written to this file, or it could not be.
+    Pictured(Result<String, String>),
+    /// The asciicast of this session ended early, and why.
+    CastEnded(String),
     /// The process got SIGINT: the same as ctrl-c.
     Interrupt,
     /// The process got SIGTERM or SIGHUP.
@@ -42,6 +50,8 @@ pub enum Effect {
     Send(Command),
     /// Take the mouse, or let the terminal have it.
     Mouse(bool),
+    /// Write a picture of the screen as it is now.
+    Picture,
     /// Leave the screen.
     Leave(Exit),
 }
@@ -72,7 +82,28 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Mouse(event, screen) => {
             mouse::mouse(model, event, screen).map_or_else(Vec::new, |action| perform::perform(model, action))
         }
-        Msg::Interrupt => perform::perform(model, action::Action::Interrupt),
+        Msg::Click(action) => {
+            model.notice = None;
+            // What was seen may be gone since.
+            if action::is_at(Place::of(model), action) { perform::perform(model, action) } else { Vec::new() }
+        }
+        Msg::Resized(size) => {
+            model.screen = size;
+            Vec::new()
+        }
+        Msg::Pictured(Ok(file)) => {
+            model.notify(format!("wrote {file}"));
+            Vec::new()
+        }
+        Msg::Pictured(Err(why)) => {
+            model.notify(format!("no picture: {why}"));
+            Vec::new()
+        }
+        Msg::CastEnded(why) => {
+            model.notify(why);
+            Vec::new()
+        }
+        Msg::Interrupt => perform::perform(model, Action::Interrupt),
         Msg::Terminate => vec![Effect::Send(Command::Abort), Effect::Leave(Exit::Terminated)],
         Msg::Tick(now) => {
             playing::tick(model, now);

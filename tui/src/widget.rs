@@ -6,4 +6,5 @@ pub mod panel;
 pub mod plot;
 pub mod popup;
 pub mod stages;
+pub mod target;
 pub mod wrap;

@@ -110,6 +110,134 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_as_a_key_can_be_clicked_and_the_screen_is_a_picture_on_demand() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut terminal = Terminal::start_in(folder.path(), &LIVE, &[], WIDE);
+        terminal.wait("the screen is up", |text| text.contains("LIVE") && text.contains("EVENTS"));
+        terminal.click("s:shift");
+        terminal.wait("the dialog", |text| text.contains("SHIFT from 2P2D"));
+        terminal.click("[ Cancel ]");
+        terminal.wait("no dialog", |text| !text.contains("SHIFT from 2P2D"));
+        terminal.press("S");
+        terminal.wait("where it is", |text| text.contains("wrote pdtune-shot-"));
+        let pictures: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().collect();
+        assert_eq!(pictures.len(), 1, "{pictures:?}");
+        let picture = std::fs::read_to_string(pictures[0].path()).expect("a picture");
+        assert!(picture.starts_with("<svg ") && picture.contains("GOODPUT") && picture.ends_with("</svg>\n"));
+        drop(folder);
+        terminal.press("S");
+        terminal.wait("a polite refusal", |text| text.contains("no picture: pdtune-shot-"));
+        terminal.signal("TERM");
+        terminal.wait_for_end().assert_restored();
+    }
+
+    /// What an asciicast shows at its end, before the terminal is given back, and the sizes it tells of.
+    fn play(cast: &str) -> (String, Vec<(u16, u16)>) {
+        let cells = |count: u64| u16::try_from(count).ok().and_then(std::num::NonZeroU16::new).expect("cells");
+        let mut lines = cast.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let header = lines.next().expect("a header");
+        assert_eq!(header["version"], 2);
+        assert_eq!(header["env"], serde_json::json!({"TERM": "xterm-256color"}), "nothing else of the environment");
+        let (width, height) =
+            (header["width"].as_u64().expect("a width"), header["height"].as_u64().expect("a height"));
+        let mut emulator = vt100::Parser::new(cells(height), cells(width), 0);
+        let mut sizes = vec![(cells(width).get(), cells(height).get())];
+        let mut before = 0.0;
+        for event in lines {
+            let (at, data) = (event[0].as_f64().expect("a time"), event[2].as_str().expect("a text"));
+            assert!(at >= before, "time goes on");
+            before = at;
+            match event[1].as_str() {
+                Some("o") if data.contains("\x1b[?1049l") => break,
+                Some("o") => emulator.process(data.as_bytes()),
+                Some("r") => {
+                    let (width, height) = data.split_once('x').expect("a size");
+                    let (width, height) = (width.parse().expect("columns"), height.parse().expect("rows"));
+                    emulator.screen_mut().set_size(cells(height), cells(width));
+                    sizes.push((cells(width).get(), cells(height).get()));
+                }
+                other => panic!("{other:?} is no event of ours"),
+            }
+        }
+        (emulator.screen().contents(), sizes)
+    }
+
+    #[test]
+    fn an_asciicast_shows_what_was_on_the_screen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.cast");
+        let mut arguments = LIVE.to_vec();
+        arguments.extend(["--asciicast", file.to_str().expect("a name")]);
+        let mut terminal = Terminal::start(&arguments, &[], WIDE);
+        terminal.wait("the first answers", |text| headline(text).contains("req/s"));
+        terminal.press("m");
+        terminal.resize((100, 30));
+        terminal.wait("the other size", |text| text.lines().count() == 30 && text.contains("by requests"));
+        terminal.press("q");
+        terminal.wait("the question", |text| text.contains("LEAVE?"));
+        terminal.press("q");
+        let end = terminal.wait_for_end();
+        assert_eq!(end.code, 0, "{}", end.text);
+        end.assert_restored();
+        let cast = std::fs::read_to_string(&file).expect("a cast");
+        assert!(cast.ends_with('\n') && cast.contains("\\u001b[?1049l"), "the terminal is given back in it as well");
+        let (last, sizes) = play(&cast);
+        assert_eq!(last, end.last);
+        assert_eq!(sizes, [WIDE, (100, 30)]);
+
+        let refused = Terminal::start(&arguments, &[], WIDE).wait_for_end();
+        assert_eq!(refused.code, 2);
+        assert!(refused.text.contains("a.cast exists already"), "{}", refused.text);
+        assert_eq!(std::fs::read_to_string(&file).expect("a cast"), cast);
+    }
+
+    #[test]
+    fn a_panic_leaves_a_cast_that_can_be_played() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.cast");
+        let mut arguments = LIVE.to_vec();
+        arguments.extend(["--asciicast", file.to_str().expect("a name")]);
+        let mut terminal = Terminal::start(&arguments, &[("PDTUNE_TEST_PANIC", "1")], WIDE);
+        terminal.wait("the screen is up", |text| text.contains("LIVE") && text.contains("EVENTS"));
+        terminal.press("!");
+        let end = terminal.wait_for_end();
+        assert_ne!(end.code, 0);
+        end.assert_restored();
+        let (last, _) = play(&std::fs::read_to_string(&file).expect("a cast"));
+        assert_eq!(last, end.last);
+    }
+
+    #[test]
+    fn a_recording_that_is_lost_ends_the_run_and_says_why() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments = LIVE.to_vec();
+        arguments.extend(["--out", "run.jsonl.zst"]);
+        let mut terminal = Terminal::start_with_little_disk(folder.path(), 8, &arguments, WIDE);
+        terminal.wait("the loss", |text| text.contains("LOST") && text.contains("recording lost: "));
+        terminal.wait("the end", |text| text.contains("DONE, q to quit"));
+        terminal.press("q");
+        let end = terminal.wait_for_end();
+        assert_eq!(end.code, 2, "{}", end.text);
+        assert!(end.text.contains("run.jsonl.zst.partial"), "{}", end.text);
+        end.assert_restored();
+    }
+
+    #[test]
+    fn a_cast_that_cannot_be_written_ends_and_the_run_goes_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments = LIVE.to_vec();
+        arguments.extend(["--asciicast", "a.cast"]);
+        let mut terminal = Terminal::start_with_little_disk(folder.path(), 64, &arguments, WIDE);
+        terminal.wait("the end of the cast", |text| text.contains("the cast a.cast ends before the screen did"));
+        terminal.wait("the run goes on", |text| text.contains("LIVE") && headline(text).contains("req/s"));
+        terminal.press("qq");
+        let end = terminal.wait_for_end();
+        assert_eq!(end.code, 0, "{}", end.text);
+        assert!(end.text.contains("warning: the cast a.cast ends before the screen did"), "{}", end.text);
+        end.assert_restored();
+    }
+
+    #[test]
     fn a_terminal_without_unicode_and_colour_gets_plain_letters() {
         let mut terminal = start(&[("LC_ALL", "C"), ("NO_COLOR", "1")]);
         terminal.wait("a screen in ASCII", |text| text.contains("+ GOODPUT") && text.is_ascii());

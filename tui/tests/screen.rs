@@ -1,6 +1,9 @@
 //! The live screen: what it shows (snapshots of text and of roles), what keys do, and that no size breaks it.
 
 #[cfg(test)]
+#[path = "screen/clicks.rs"]
+mod clicks;
+#[cfg(test)]
 #[path = "screen/fixture.rs"]
 mod fixture;
 #[cfg(test)]

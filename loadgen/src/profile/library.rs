@@ -110,16 +110,19 @@ impl Library {
 
     fn load<T: DeserializeOwned>(&self, kind: Kind, name_or_file: &str) -> Result<Loaded<T>, ProfileError> {
         let Loaded { name, origin, profile: text } = self.text(kind, name_or_file)?;
-        match toml::from_str(&text) {
+        match read(&text) {
             Ok(profile) => Ok(Loaded { name, origin, profile }),
-            Err(error) => {
-                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-                let line = before.matches('\n').count() + 1;
-                let why = error.message().replace('\n', ", ");
-                Err(ProfileError::Invalid { kind, name, origin, line, why })
-            }
+            Err((line, why)) => Err(ProfileError::Invalid { kind, name, origin, line, why }),
         }
     }
+}
+
+/// The profile that a text is, or the line, from 1, at which it is none, and why.
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, (usize, String)> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        (before.matches('\n').count() + 1, error.message().replace('\n', ", "))
+    })
 }
 
 /// The `*.toml` in a folder; none when there is no such folder.

@@ -6,14 +6,19 @@ const NAME_CHARS: usize = 64;
 /// The name of the file that a run is recorded in unless another is asked for: `2026-11-23T090112Z-chat.jsonl.zst`.
 /// `unix` is the wall-clock start of the run in seconds since 1970.
 pub fn default_name(unix: u64, name: &str) -> String {
-    let utc = Utc::from_unix(unix);
     let name: String = name
         .chars()
         .take(NAME_CHARS)
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
         .collect();
+    format!("{}-{name}.jsonl.zst", file_stamp(unix))
+}
+
+/// A wall-clock instant, in seconds since 1970, as a part of a file name: `2026-11-23T090112Z`.
+pub fn file_stamp(unix: u64) -> String {
+    let utc = Utc::from_unix(unix);
     let Utc { hour, minute, second, .. } = utc;
-    format!("{}T{hour:02}{minute:02}{second:02}Z-{name}.jsonl.zst", utc.date())
+    format!("{}T{hour:02}{minute:02}{second:02}Z", utc.date())
 }
 
 /// A wall-clock instant in RFC 3339, such as `2026-11-23T09:01:12.000345Z`.

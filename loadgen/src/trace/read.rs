@@ -43,8 +43,17 @@ impl Trace {
     /// # Errors
     /// When the file cannot be read, has no request, or a line is malformed, out of order or beyond what can be served.
     pub fn open(path: &Path, options: ReadOptions) -> Result<Self, TraceError> {
+        let file = File::open(path).map_err(|source| TraceError::Io { path: path.to_owned(), source })?;
+        Self::read(path, file, options)
+    }
+
+    /// Reads and checks a trace from anywhere; `path` names it in messages.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn read(path: &Path, source: impl Read, options: ReadOptions) -> Result<Self, TraceError> {
         let io = |source| TraceError::Io { path: path.to_owned(), source };
-        let mut reader = BufReader::new(File::open(path).map_err(io)?);
+        let mut reader = BufReader::new(source);
         let mut builder = Builder::new(options);
         let mut buffer = Vec::new();
         for line in 1.. {

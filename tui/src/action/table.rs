@@ -15,6 +15,7 @@ pub const TABLE: &[Binding] = &[
         .help("move a unit to another role (asks before it does)"),
     Binding::new(Place::Live, Action::RateUp, &[Chord::char('+'), Chord::char('='), Chord::key(KeyCode::Up)], "+-")
         .named("rate up")
+        .pair(Action::RateUp, Action::RateDown)
         .hint("rate")
         .help("offer about a quarter more requests per second, or (-) a fifth fewer"),
     Binding::new(Place::Live, Action::RateDown, &[Chord::char('-'), Chord::char('_'), Chord::key(KeyCode::Down)], "-")
@@ -36,6 +37,7 @@ pub const TABLE: &[Binding] = &[
         .help("hold the picture still; the run and the recording go on"),
     Binding::new(Place::Live, Action::Scrub(-1), &[Chord::key(KeyCode::Left)], "←→")
         .named("cursor back")
+        .pair(Action::Scrub(-1), Action::Scrub(1))
         .hint("scrub")
         .help("move through time: all figures are those at the cursor (shift: faster)"),
     Binding::new(Place::Live, Action::Scrub(1), &[Chord::key(KeyCode::Right)], "→").named("cursor forward"),
@@ -48,11 +50,13 @@ pub const TABLE: &[Binding] = &[
         .help("play the recording from the cursor on, at the end from the start; or stop"),
     Binding::new(Place::View, Action::Slower, &[Chord::char('<'), Chord::char(',')], "<>")
         .named("play slower")
+        .pair(Action::Slower, Action::Faster)
         .hint("speed")
         .help("play slower, or (>) faster: from half to 60 times as fast as it was"),
     Binding::new(Place::View, Action::Faster, &[Chord::char('>'), Chord::char('.')], ">").named("play faster"),
     Binding::new(Place::View, Action::Seek(-1), &[Chord::key(KeyCode::Left)], "←→")
         .named("a second back")
+        .pair(Action::Seek(-1), Action::Seek(1))
         .hint("1s")
         .help("move by a second (shift: by ten): all figures are those at the cursor"),
     Binding::new(Place::View, Action::Seek(1), &[Chord::key(KeyCode::Right)], "→").named("a second on"),
@@ -60,6 +64,7 @@ pub const TABLE: &[Binding] = &[
     Binding::new(Place::View, Action::Seek(10), &[Chord::shift(KeyCode::Right)], "shift →").named("ten seconds on"),
     Binding::new(Place::Screen, Action::PreviousEvent, &[Chord::char('[')], "[ ]")
         .named("event before")
+        .pair(Action::PreviousEvent, Action::NextEvent)
         .hint("event")
         .help("put the cursor at the event before, or (]) at the next one"),
     Binding::new(Place::Screen, Action::NextEvent, &[Chord::char(']')], "]").named("next event"),
@@ -92,6 +97,7 @@ pub const TABLE: &[Binding] = &[
         .help("take the cursor away: figures are the newest again"),
     Binding::new(Place::Live, Action::SpanLonger, &[Chord::char('t'), Chord::char('>')], "t T")
         .named("more time")
+        .pair(Action::SpanLonger, Action::SpanShorter)
         .hint("time span")
         .help("show more time in the charts, or (T) less: from 1 minute to 7 days"),
     Binding::new(Place::Live, Action::SpanShorter, &[Chord::char('T'), Chord::char('<')], "T").named("less time"),
@@ -121,6 +127,9 @@ pub const TABLE: &[Binding] = &[
     Binding::new(Place::Screen, Action::Mouse, &[Chord::char('M')], "M")
         .named("mouse on or off")
         .help("let the terminal have the mouse, to select text, or take it back"),
+    Binding::new(Place::Screen, Action::Picture, &[Chord::char('S')], "S")
+        .named("picture of the screen")
+        .help("write the screen as it is now to pdtune-shot-UTC.svg in the current folder"),
     Binding::new(Place::Screen, Action::Palette, &[Chord::char(':')], ":")
         .named("find a command")
         .hint("commands")
@@ -142,6 +151,7 @@ pub const TABLE: &[Binding] = &[
         .help("back out: of the zoom, then of the past, then of the freeze"),
     Binding::new(Place::Shift, Action::Previous, &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)], "↑"),
     Binding::new(Place::Shift, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓")
+        .pair(Action::Previous, Action::Next)
         .hint("pick")
         .help("in the shift dialog: another move"),
     Binding::new(Place::Shift, Action::ToggleHow, &[Chord::char('k')], "k")
@@ -153,26 +163,33 @@ pub const TABLE: &[Binding] = &[
         .help("in the shift dialog: do it"),
     Binding::new(Place::Palette, Action::Previous, &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)], "↑"),
     Binding::new(Place::Palette, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓")
+        .pair(Action::Previous, Action::Next)
         .hint("pick"),
     Binding::new(Place::Palette, Action::RunCommand, &[ENTER], "enter").hint("do it"),
     Binding::new(Place::Palette, Action::Erase, &[Chord::key(KeyCode::Backspace), Chord::control('h')], ""),
     Binding::new(Place::Palette, Action::EraseAll, &[Chord::control('u')], ""),
     Binding::new(Place::Palette, Action::Back, &[ESC], "esc").hint("close"),
     Binding::new(Place::Form, Action::Previous, &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)], "↑"),
-    Binding::new(Place::Form, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓").hint("field"),
+    Binding::new(Place::Form, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓")
+        .pair(Action::Previous, Action::Next)
+        .hint("field"),
     Binding::new(Place::Form, Action::Apply, &[ENTER], "enter").named("apply").hint("apply"),
     Binding::new(Place::Form, Action::Erase, &[Chord::key(KeyCode::Backspace), Chord::control('h')], ""),
     Binding::new(Place::Form, Action::EraseAll, &[Chord::control('u')], "ctrl-u").hint("empty"),
     Binding::new(Place::Form, Action::Back, &[ESC], "esc").hint("cancel"),
     Binding::new(Place::Requests, Action::Previous, &[Chord::key(KeyCode::Up)], "↑"),
-    Binding::new(Place::Requests, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓").hint("pick"),
+    Binding::new(Place::Requests, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓")
+        .pair(Action::Previous, Action::Next)
+        .hint("pick"),
     Binding::new(Place::Requests, Action::OpenRequest, &[ENTER], "enter").hint("timeline"),
     Binding::new(Place::Requests, Action::Reorder, &[Chord::char('o'), Chord::key(KeyCode::Tab)], "o")
         .hint("order")
         .help("in the list of requests: order by TTFT, E2E or TPOT"),
     Binding::new(Place::Requests, Action::Back, &[ESC, Chord::char('q'), Chord::char('i')], "esc").hint("close"),
     Binding::new(Place::Request, Action::Previous, &[Chord::key(KeyCode::Up)], "↑"),
-    Binding::new(Place::Request, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓").hint("request"),
+    Binding::new(Place::Request, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓")
+        .pair(Action::Previous, Action::Next)
+        .hint("request"),
     Binding::new(Place::Request, Action::Back, &[ESC, ENTER, Chord::char('q')], "esc").hint("list"),
     Binding::new(Place::Quit, Action::StopAndLeave, &[Chord::char('q'), Chord::char('y')], "q")
         .hint("stop now")
@@ -190,7 +207,9 @@ pub const TABLE: &[Binding] = &[
     )
     .hint("close"),
     Binding::new(Place::Help, Action::Previous, &[Chord::key(KeyCode::Up)], "↑"),
-    Binding::new(Place::Help, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓").hint("scroll"),
+    Binding::new(Place::Help, Action::Next, &[Chord::key(KeyCode::Down)], "↑↓")
+        .pair(Action::Previous, Action::Next)
+        .hint("scroll"),
     Binding::new(Place::Anywhere, Action::Interrupt, &[Chord::control('c')], "ctrl-c")
         .help("wait for what is in flight, then leave; a second time: leave at once"),
 ];

@@ -10,14 +10,14 @@ use super::signals::Signals;
 use super::{Ending, print, record};
 use crate::cli::LiveOptions;
 use crate::model::Offers;
-use crate::shell::{self, Exit, LiveSource};
+use crate::shell::{self, Cast, Exit, LiveSource};
 
 /// Runs the load under the live screen, then prints its summary.
 ///
 /// # Errors
 /// When the input is wrong, the target cannot be opened, or the terminal cannot be used.
 pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
-    let LiveOptions { target, load, out, screen } = options;
+    let LiveOptions { target, load, out, asciicast, screen } = options;
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "the live screen needs a terminal; `pdtune record` runs without one"
@@ -27,7 +27,17 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
     let connection = target.open()?;
     let shift_refused = connection.control.is_none().then(|| "not offered by this target".to_owned());
     let offers = Offers { shift_refused, rate_refused: None, read_only: screen.read_only };
-    let handle = run::start(RunConfig { load, connection, record_to: out })?;
+    // Nothing has been sent yet, so that a name that is taken costs nothing.
+    let cast = asciicast.as_deref().map(Cast::create).transpose()?;
+    let handle = match run::start(RunConfig { load, connection, record_to: out }) {
+        Ok(handle) => handle,
+        Err(error) => {
+            if let Some(cast) = cast {
+                cast.discard();
+            }
+            return Err(error.into());
+        }
+    };
     let source = LiveSource {
         snapshots: handle.snapshots.clone(),
         commands: handle.commands.clone(),
@@ -35,7 +45,7 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
         meters: handle.meters.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = runtime.block_on(shell::run(source, &theme));
+    let exit = runtime.block_on(shell::run(source, &theme, cast));
     if !matches!(exit, Ok(Exit::Done)) && handle.snapshots.borrow().phase != Phase::Done {
         // Full only when nobody takes commands any more, and then the run is over.
         let _ = handle.commands.try_send(Command::Abort);

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::{Ending, tell};
 use crate::cli::{ShotOptions, ThemeArg};
-use crate::picture::{self, Paper};
+use crate::picture;
 use crate::scene::{SCREENS, screen};
 use crate::theme::{Depth, Theme};
 use crate::view::view;
@@ -31,17 +31,17 @@ pub fn draw(options: &ShotOptions) -> anyhow::Result<String> {
         let names: Vec<&str> = SCREENS.iter().map(|screen| screen.name).collect();
         anyhow::bail!("there is no screen `{}`\nhint: screens are {}", options.screen, names.join(", "));
     };
-    let (theme, paper) = match options.theme {
-        ThemeArg::Auto | ThemeArg::Dark => (Theme::dark(Depth::True), Paper::DARK),
-        ThemeArg::Light => (Theme::light(Depth::True), Paper::LIGHT),
-        ThemeArg::HighContrast => (Theme::high_contrast(Depth::True), Paper::BLACK),
-        ThemeArg::Mono => (Theme::mono(), Paper::DARK),
+    let theme = match options.theme {
+        ThemeArg::Auto | ThemeArg::Dark => Theme::dark(Depth::True),
+        ThemeArg::Light => Theme::light(Depth::True),
+        ThemeArg::HighContrast => Theme::high_contrast(Depth::True),
+        ThemeArg::Mono => Theme::mono(),
     };
     let theme = theme.with_symbols(options.symbols.set().unwrap_or_default());
     let area = Rect::new(0, 0, options.size.width, options.size.height);
     let mut buffer = Buffer::empty(area);
     view(&(screen.model)(), &theme, area, &mut buffer);
-    Ok(picture::svg(&buffer, paper, &format!("pdtune: {}, with invented figures", screen.about)))
+    Ok(picture::svg(&buffer, theme.paper, &format!("pdtune: {}, with invented figures", screen.about)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The terminal: taken over on entry, given back on every way out, panics included.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, BufWriter, Stdout, Write, stdout};
+use std::rc::Rc;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +17,8 @@ use crossterm::{Command, execute};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
+
+use super::cast::Cast;
 
 /// Whether the terminal is ours: whoever clears it gives the terminal back, and nobody does so twice.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -35,9 +39,30 @@ impl Command for TakeMouse {
     }
 }
 
+/// What is written goes to the terminal, and into the cast if there is one.
+struct Tee {
+    out: Stdout,
+    cast: Rc<RefCell<Option<Cast>>>,
+}
+
+impl Write for Tee {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        if let (Some(cast), Some(bytes)) = (self.cast.borrow_mut().as_mut(), bytes.get(..written)) {
+            cast.sent(bytes);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// The alternate screen in raw mode, for as long as it lives.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<CrosstermBackend<BufWriter<Tee>>>,
+    cast: Rc<RefCell<Option<Cast>>>,
 }
 
 impl std::fmt::Debug for Screen {
@@ -47,19 +72,24 @@ impl std::fmt::Debug for Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over. The panic hook that gives it back is installed first, once a process.
+    /// Takes the terminal over. The panic hook that gives it back is installed first, once a process. All that is drawn
+    /// goes into `cast` as well.
     ///
     /// # Errors
     /// When standard output is not a terminal that can be set up.
-    pub fn enter() -> io::Result<Self> {
+    pub fn enter(cast: Option<Cast>) -> io::Result<Self> {
         install_hook();
         PANICKED.store(false, Ordering::SeqCst);
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
-        let entered = execute!(stdout(), EnterAlternateScreen, Hide, TakeMouse)
-            .and_then(|()| Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME_BYTES, stdout()))));
+        let cast = Rc::new(RefCell::new(cast));
+        let mut out = BufWriter::with_capacity(FRAME_BYTES, Tee { out: stdout(), cast: Rc::clone(&cast) });
+        // Whoever plays the cast has a mouse of their own.
+        let entered = execute!(out, EnterAlternateScreen, Hide)
+            .and_then(|()| execute!(stdout(), TakeMouse))
+            .and_then(|()| Terminal::new(CrosstermBackend::new(out)));
         match entered {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self { terminal, cast }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -73,30 +103,56 @@ impl Screen {
     /// When the terminal cannot be written to.
     pub fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         execute!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(view)?;
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+        let area = self.terminal.draw(view)?.area;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        if let Some(cast) = self.cast.borrow_mut().as_mut() {
+            cast.frame(area.as_size());
+        }
+        Ok(())
     }
-}
 
-impl Screen {
+    /// Why the cast ended before the screen did, told once.
+    pub(super) fn news(&self) -> Option<String> {
+        self.cast.borrow_mut().as_mut().and_then(Cast::take_news)
+    }
+
+    /// Gives the terminal back and closes the cast.
+    ///
+    /// # Errors
+    /// Why the cast is not whole.
+    pub(super) fn leave(self) -> Result<(), String> {
+        restore();
+        self.close()
+    }
+
+    fn close(&self) -> Result<(), String> {
+        // Taken out first: nothing that is written from now on belongs to it.
+        let cast = self.cast.borrow_mut().take();
+        let mut last = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = execute!(last, EndSynchronizedUpdate, LeaveAlternateScreen, Show);
+        cast.map_or(Ok(()), |cast| cast.close(&last))
+    }
+
     /// The size of what was drawn last.
     pub fn area(&mut self) -> Rect {
         self.terminal.get_frame().area()
     }
 
-    /// Takes the mouse, or lets the terminal have it, to select text.
+    /// Takes the mouse, or lets the terminal have it, to select text. Every frame has been flushed before.
     ///
     /// # Errors
     /// When the terminal cannot be written to.
-    pub fn take_mouse(&mut self, ours: bool) -> io::Result<()> {
-        let out = self.terminal.backend_mut();
-        if ours { execute!(out, TakeMouse) } else { execute!(out, DisableMouseCapture) }
+    pub fn take_mouse(&self, ours: bool) -> io::Result<()> {
+        if ours { execute!(stdout(), TakeMouse) } else { execute!(stdout(), DisableMouseCapture) }
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
         restore();
+        // Where it matters what became of it, it was closed by `leave`.
+        let _ = self.close();
     }
 }
 

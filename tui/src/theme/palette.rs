@@ -3,6 +3,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use super::{Paint, Theme};
+use crate::picture::Paper;
 
 /// How many colours the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ impl Theme {
             mark: depth.pick(0x008F_3B6E, Color::Cyan),
             grey: depth.pick(0x0060_6060, Color::DarkGray),
         })
+        .on(Paper::LIGHT)
     }
 
     fn coloured(c: &Colours) -> Self {
@@ -110,6 +112,7 @@ impl Theme {
             Paint::Selected => Style::new().fg(black).bg(white).add_modifier(Modifier::BOLD),
             Paint::Alert => Style::new().fg(black).bg(bad).add_modifier(Modifier::BOLD),
         })
+        .on(Paper::BLACK)
     }
 
     /// Without colours: weight and reversal only.

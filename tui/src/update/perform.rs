@@ -70,6 +70,8 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Shift => model.overlay = Overlay::Shift(ShiftDialog::open(&model.latest)),
         Action::Previous => select(model, |position, _| position.saturating_sub(1)),
         Action::Next => select(model, |position, last| (position + 1).min(last)),
+        Action::Choose(index) => return choose(model, usize::from(index)),
+        Action::Picture => return vec![Effect::Picture],
         Action::ToggleHow => toggle_how(model),
         Action::ConfirmShift => return confirm_shift(model),
         Action::Quit => {
@@ -233,9 +235,9 @@ fn finish(model: &mut Model) -> Vec<Effect> {
 }
 
 fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
-    let last = help::last_row(Place::screen(model));
+    let last = help::last_row(Place::screen(model), model.screen.height);
     if let Overlay::Help(from) = &mut model.overlay {
-        *from = to(*from, last);
+        *from = to((*from).min(last), last);
         return;
     }
     if let Overlay::Requests(list) = &mut model.overlay {
@@ -257,6 +259,16 @@ fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
     if let Some(chosen) = moves.get(position) {
         dialog.selected = (chosen.from, chosen.to);
     }
+}
+
+/// Selects a line. Of commands and requests, a click on what is selected does what enter does.
+fn choose(model: &mut Model, index: usize) -> Vec<Effect> {
+    match &model.overlay {
+        Overlay::Palette(palette) if palette.selected == index => return run_command(model),
+        Overlay::Requests(list) if list.selected == index => return perform(model, Action::OpenRequest),
+        _ => select(model, |_, last| index.min(last)),
+    }
+    Vec::new()
 }
 
 fn with_requests(model: &mut Model, change: impl FnOnce(&mut Requests)) {

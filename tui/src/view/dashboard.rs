@@ -10,14 +10,16 @@ use super::{compact, events, footer, goodput, header, lanes, scrub as scrub_bar,
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::tier::Tier;
+use crate::widget::target::Targets;
 
 /// Draws it.
-pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, buf: &mut Buffer) {
+pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, buf: &mut Buffer) -> Targets {
     let Layout { header, panels, event, scrub, legend, footer } = layout(model, area);
+    let mut targets = Targets::default();
     match (tier, header.as_slice()) {
         (Tier::Compact, lines) => compact::header(model, theme, lines, buf),
         (_, [run, headline, ..]) => {
-            header::run(model, theme, *run, buf);
+            targets = header::run(model, theme, *run, buf);
             header::goodput(model, theme, *headline, buf);
         }
         _ => {}
@@ -34,7 +36,8 @@ pub(super) fn dashboard(model: &Model, theme: &Theme, tier: Tier, area: Rect, bu
         scrub_bar::bar(model, theme, scrub, buf);
         scrub_bar::legend(model, theme, legend, buf);
     }
-    footer::footer(model, theme, footer, buf);
+    targets.extend(footer::footer(model, theme, footer, buf));
+    targets
 }
 
 fn framed(panel: Panel, model: &Model, theme: &Theme, place: Rect, buf: &mut Buffer) {

@@ -1,6 +1,6 @@
 //! What happened, newest first; what must not be overlooked stands above it.
 
-use loadgen::live::{Event, MarkKind};
+use loadgen::live::{Event, MarkKind, Phase};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -56,8 +56,11 @@ fn warnings_of(model: &Model) -> Vec<(Paint, String)> {
     let now = model.standing();
     let mut texts = of_the_recording(model);
     if let Some(outage) = now.outage.as_ref().filter(|_| is_down(now)) {
-        let tries =
-            if now.rate_rps > 0.0 { format!("; tried again {}/s", format::rate(now.rate_rps)) } else { String::new() };
+        // Nobody waits before trying again: every request that is due is a try.
+        let tries = match now.phase {
+            Phase::Loading if now.rate_rps > 0.0 => format!("; tried again {}/s", format::rate(now.rate_rps)),
+            _ => "; not tried now".to_owned(),
+        };
         let since = format::duration(now.now.since(outage.since));
         let failed = format::count(outage.failed);
         texts.push((Paint::Alert, format!("target down for {since}: {failed} failed{tries}: {} ", outage.error)));

@@ -5,16 +5,18 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::figures::span;
+use crate::action::Action;
 use crate::model::Model;
 use crate::model::form::{Asked, Field, Form, Subject};
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
+use crate::widget::target::{Parts, Targets};
 use crate::widget::wrap::wrap;
 
 const WIDTH: u16 = 72;
 
 /// Draws the overlay.
-pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let (title, effect) = match form.subject {
         Subject::Slo => ("SLO", "judges requests that end from now on; earlier judgements stand"),
         Subject::Load => ("LOAD", "holds from the next request on; those drawn before it stay"),
@@ -29,7 +31,8 @@ pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &
     for (place, field) in form.fields.iter().enumerate() {
         let is_wrong = wrong.is_some_and(|wrong| wrong.field == place);
         let rank = if place == form.selected { 0 } else { 2 };
-        rows.push(Row::new(rank, line(field, place == form.selected, is_wrong, theme)));
+        let choose = Action::Choose(place as u8);
+        rows.push(Row::new(rank, line(field, place == form.selected, is_wrong, theme)).does(choose));
     }
     rows.push(Row::new(5, Line::default()));
     let about = form.fields.get(form.selected).map_or("", |field| field.about);
@@ -49,9 +52,10 @@ pub(super) fn form(model: &Model, form: &Form, theme: &Theme, area: Rect, buf: &
         Ok(Asked::Instant(_)) => true,
         Err(_) => false,
     };
-    rows.push(Row::new(0, buttons(model, can, form.fields.len() > 1, theme)));
+    rows.push(Row::clickable(0, buttons(model, can, form.fields.len() > 1, theme)));
     let title = Line::from(span(theme, Paint::Title, title));
-    popup(theme, title, Line::from(span(theme, Paint::Dim, "esc:cancel")), rows, WIDTH, area, buf);
+    let cancel = Row::new(0, span(theme, Paint::Dim, "esc:cancel")).does(Action::Back);
+    popup(theme, title, cancel, rows, WIDTH, area, buf)
 }
 
 fn line(field: &Field, selected: bool, is_wrong: bool, theme: &Theme) -> Line<'static> {
@@ -76,15 +80,22 @@ fn line(field: &Field, selected: bool, is_wrong: bool, theme: &Theme) -> Line<'s
     Line::from(spans)
 }
 
-fn buttons(model: &Model, can: bool, several: bool, theme: &Theme) -> Line<'static> {
+fn buttons(model: &Model, can: bool, several: bool, theme: &Theme) -> Parts {
     if let Some(notice) = &model.notice {
-        return span(theme, Paint::Warn, format!(" {}", notice.text)).into();
+        return Parts::default().text(span(theme, Paint::Warn, format!(" {}", notice.text)));
     }
-    let another = if several { "   ↑↓: another field" } else { "" };
     let (key, word) = if can { (Paint::Key, Paint::Text) } else { (Paint::Disabled, Paint::Disabled) };
-    Line::from_iter([
-        span(theme, key, " enter"),
-        span(theme, word, ": apply"),
-        span(theme, Paint::Dim, format!("{another}   ctrl-u: empty it   esc: cancel")),
-    ])
+    let dim = |text: &'static str| span(theme, Paint::Dim, text);
+    let mut parts = Parts::default()
+        .text(Span::raw(" "))
+        .button([span(theme, key, "enter"), span(theme, word, ": apply")], Action::Apply);
+    if several {
+        parts =
+            parts.text(dim("   ")).button([dim("↑")], Action::Previous).button([dim("↓: another field")], Action::Next);
+    }
+    parts
+        .text(dim("   "))
+        .button([dim("ctrl-u: empty it")], Action::EraseAll)
+        .text(dim("   "))
+        .button([dim("esc: cancel")], Action::Back)
 }

@@ -7,16 +7,18 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::figures::{NO_SLO, NO_SLO_THEN, is_down, is_waiting, pair, span, trend, waiting};
+use crate::action::Action;
 use crate::format;
-use crate::model::{Model, Recording};
+use crate::model::{Model, Overlay, Recording};
 use crate::theme::{Paint, Theme};
 use crate::widget::fit::{self, Segment};
+use crate::widget::target::{Parts, Targets};
 
 /// A client that sends later than this is a suspect itself.
 const LATE: Micros = Micros(5_000);
 
 /// Line 1: state, workload, target, clock, seed, recording, losses.
-pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let shown = model.shown();
     let mut left = vec![Segment::new(0, [state(model, theme)])];
     if let Some(recording) = model.recording() {
@@ -36,8 +38,12 @@ pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
         left.push(recording(shown, theme));
     }
     left.push(dropped(shown, theme));
-    let help = Segment::new(5, [span(theme, Paint::Key, "?"), span(theme, Paint::Dim, ":help")]);
-    fit::draw(left, Some(help), area, buf);
+    let mut help =
+        Parts::default().button([span(theme, Paint::Key, "?"), span(theme, Paint::Dim, ":help")], Action::Help);
+    if model.overlay != Overlay::None {
+        help.clicks.clear();
+    }
+    fit::draw(left, Some(Segment::clickable(5, help)), area, buf)
 }
 
 /// Line 2: goodput first, then what explains it, the split at the right.

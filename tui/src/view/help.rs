@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::figures::span;
-use crate::action::{self, Place};
+use crate::action::{self, Action, Place};
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
+use crate::widget::target::{Parts, Targets};
 
 const LEGEND: [&str; 8] = [
     "lag: sent − due, the delay that is the client's own; TTFT counts from due",
@@ -20,27 +21,50 @@ const LEGEND: [&str; 8] = [
     "heatmaps: every request, · few to █ many; rows from ┄ up miss the SLO",
 ];
 
-/// How far the list of a screen can be scrolled.
-pub fn last_row(screen: Place) -> usize {
-    action::help(screen).count() + LEGEND.len()
+/// How far the list of a screen of `height` rows can be scrolled.
+pub fn last_row(screen: Place, height: u16) -> usize {
+    (action::help(screen).count() + 1 + LEGEND.len()).saturating_sub(seen(height))
+}
+
+/// The rows that are seen at once.
+fn seen(height: u16) -> usize {
+    usize::from(height.saturating_sub(2)).max(1)
 }
 
 /// Draws the overlay from row `from` on, or as far down as there is anything to show.
-pub(super) fn help(screen: Place, theme: &Theme, from: usize, area: Rect, buf: &mut Buffer) {
+pub(super) fn help(screen: Place, theme: &Theme, from: usize, area: Rect, buf: &mut Buffer) -> Targets {
     let keys = action::help(screen).map(|row| {
         Line::from_iter([span(theme, Paint::Key, format!(" {:>6}  ", row.keys)), span(theme, Paint::Text, row.help)])
     });
     let legend = LEGEND.map(|text| Line::from(span(theme, Paint::Dim, format!(" {text}"))));
     let all: Vec<Line<'static>> = keys.chain([Line::default()]).chain(legend).collect();
-    let seen = usize::from(area.height.saturating_sub(2)).max(1);
-    let from = from.min(all.len().saturating_sub(seen));
-    let place = if all.len() > seen {
-        format!("↑↓:{}-{} of {}  ", from + 1, from + seen, all.len())
-    } else {
-        String::new()
-    };
+    let seen = seen(area.height);
+    let from = from.min(last_row(screen, area.height));
+    let mut close = Parts::default();
+    if all.len() > seen {
+        let place = format!(":{}-{} of {}  ", from + 1, from + seen, all.len());
+        close = close
+            .button([span(theme, Paint::Dim, "↑")], Action::Previous)
+            .button([span(theme, Paint::Dim, "↓")], Action::Next)
+            .text(span(theme, Paint::Dim, place));
+    }
+    let close = close.button([span(theme, Paint::Dim, "esc:close")], Action::Back);
     let rows = all.into_iter().skip(from).map(|line| Row::new(0, line)).collect();
     let title = Line::from(span(theme, Paint::Title, "HELP"));
-    let close = Line::from(span(theme, Paint::Dim, format!("{place}esc:close")));
-    popup(theme, title, close, rows, 92, area, buf);
+    popup(theme, title, Row::clickable(0, close), rows, 92, area, buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrolling_ends_where_the_last_row_is_seen() {
+        for screen in [Place::Live, Place::View] {
+            let all = action::help(screen).count() + 1 + LEGEND.len();
+            assert_eq!(last_row(screen, 24), all - 22);
+            assert_eq!(last_row(screen, 0), all - 1);
+            assert_eq!(last_row(screen, 500), 0);
+        }
+    }
 }

@@ -8,9 +8,10 @@ use crate::format;
 use crate::model::Model;
 use crate::theme::{Paint, Theme};
 use crate::widget::fit::{self, Segment};
+use crate::widget::target::Targets;
 
 /// Draws as many lines as there are rows.
-pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let shown = model.here();
     let mut rows: Vec<Vec<Segment>> = vec![vec![Segment::new(0, header::headline(model, theme, "/s"))]];
     rows.extend(compact::latencies(shown, theme).into_iter().take(2).map(|segment| vec![segment]));
@@ -33,7 +34,6 @@ pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
         fit::draw(segments, None, place, buf);
     }
     events::rows(model, theme, Rect { y: body.y + used, height: body.height - used, ..body }, buf);
-    if with_keys {
-        footer::footer(model, theme, Rect { y: area.bottom() - 1, height: 1, ..area }, buf);
-    }
+    let keys = Rect { y: area.bottom() - 1, height: 1, ..area };
+    if with_keys { footer::footer(model, theme, keys, buf) } else { Targets::default() }
 }

@@ -5,16 +5,17 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::figures::span;
-use crate::action::{self, Binding};
+use crate::action::{self, Action, Binding};
 use crate::model::{Model, Palette};
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
+use crate::widget::target::Targets;
 
 /// Rows of matches that are seen at once.
 const SEEN: usize = 12;
 
 /// Draws the overlay. What cannot be done now is dim and says why.
-pub(super) fn palette(model: &Model, palette: &Palette, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn palette(model: &Model, palette: &Palette, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let matches = palette.matches();
     let selected = palette.selected.min(matches.len().saturating_sub(1));
     let typed = Line::from_iter([
@@ -27,7 +28,8 @@ pub(super) fn palette(model: &Model, palette: &Palette, theme: &Theme, area: Rec
     let first = selected.saturating_sub(seen - 1);
     for (index, row) in matches.iter().enumerate().skip(first).take(seen) {
         let rank = u8::from(index != selected);
-        rows.push(Row::new(rank, line(model, row, index == selected, theme)));
+        let choose = Action::Choose(u8::try_from(index).unwrap_or(u8::MAX));
+        rows.push(Row::new(rank, line(model, row, index == selected, theme)).does(choose));
     }
     if matches.is_empty() {
         rows.push(Row::new(0, span(theme, Paint::Warn, " no command has these letters in this order")));
@@ -40,7 +42,7 @@ pub(super) fn palette(model: &Model, palette: &Palette, theme: &Theme, area: Rec
         Paint::Dim,
         format!("{} of {}", matches.len(), action::commands(palette.screen).count()),
     ));
-    popup(theme, title, count, rows, 78, area, buf);
+    popup(theme, title, Row::new(0, count), rows, 78, area, buf)
 }
 
 fn line(model: &Model, row: &Binding, selected: bool, theme: &Theme) -> Line<'static> {

@@ -16,6 +16,7 @@ use crate::format;
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
 use crate::widget::stages;
+use crate::widget::target::Targets;
 
 const WIDTH: u16 = 96;
 /// Columns of a row beside its bar: letter and name, start, length, share.
@@ -24,7 +25,7 @@ const BESIDE: u16 = 17 + 8 + 8 + 6;
 const LONG: u64 = 3;
 
 /// Draws the overlay. `place` says which of how many.
-pub(super) fn request(line: &RequestLine, place: &str, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn request(line: &RequestLine, place: &str, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let mut rows = vec![Row::new(0, latencies(line, theme)), Row::new(2, tokens(line, theme))];
     if let Some(server) = &line.server {
         rows.push(Row::new(2, units(server, theme)));
@@ -54,7 +55,7 @@ pub(super) fn request(line: &RequestLine, place: &str, theme: &Theme, area: Rect
         None => span(theme, Paint::Good, "completed"),
         Some(outcome) => span(theme, Paint::Bad, format!("{} {outcome}", theme.symbols.bad)),
     };
-    popup(theme, title, Line::from(outcome), rows, WIDTH, area, buf);
+    popup(theme, title, Row::new(0, Line::from(outcome)), rows, WIDTH, area, buf)
 }
 
 fn latencies(line: &RequestLine, theme: &Theme) -> Line<'static> {

@@ -7,18 +7,20 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::figures::{millis, span};
+use crate::action::Action;
 use crate::format;
 use crate::model::requests::Requests;
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
 use crate::widget::stages;
+use crate::widget::target::Targets;
 
 const WIDTH: u16 = 96;
 /// From this width on, the list has room for tokens.
 const ROOMY: u16 = 80;
 
 /// Draws the overlay.
-pub(super) fn requests(requests: &Requests, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn requests(requests: &Requests, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let width = WIDTH.min(area.width);
     let lines = requests.lines();
     // The frame, the head, and the footer with its keys.
@@ -27,7 +29,8 @@ pub(super) fn requests(requests: &Requests, theme: &Theme, area: Rect, buf: &mut
     let mut rows = vec![Row::new(1, head(requests.order, width, theme))];
     for (place, line) in lines.iter().enumerate().skip(first).take(seen) {
         let selected = place == requests.selected;
-        rows.push(Row::new(u8::from(!selected), row(line, selected, width, theme)));
+        let choose = Action::Choose(u8::try_from(place).unwrap_or(u8::MAX));
+        rows.push(Row::new(u8::from(!selected), row(line, selected, width, theme)).does(choose));
     }
     if lines.is_empty() {
         rows.push(Row::new(0, span(theme, Paint::Dim, " none of this stretch is kept")));
@@ -38,7 +41,7 @@ pub(super) fn requests(requests: &Requests, theme: &Theme, area: Rect, buf: &mut
     ]);
     let (from, to) = requests.window;
     let count = format!("{} that ended {} to {}", lines.len(), format::clock(from), format::clock(to));
-    popup(theme, title, Line::from(span(theme, Paint::Dim, count)), rows, WIDTH, area, buf);
+    popup(theme, title, Row::new(0, span(theme, Paint::Dim, count)), rows, WIDTH, area, buf)
 }
 
 /// The names of the columns; that of the order has an arrow.

@@ -10,17 +10,19 @@ use ratatui::text::{Line, Span};
 
 use super::figures::{percentiles, role_paint, side, span};
 use super::latency::Metric;
+use crate::action::Action;
 use crate::format;
 use crate::model::Model;
 use crate::model::shift::{self, Bearing, Move, ShiftDialog};
 use crate::theme::{Paint, Theme};
 use crate::widget::popup::{Row, popup};
+use crate::widget::target::{Parts, Targets};
 use crate::widget::wrap::wrap;
 
 const WIDTH: u16 = 72;
 
 /// Draws the overlay. It always shows the newest snapshot, even over a frozen picture: a decision needs the present.
-pub(super) fn shift(model: &Model, dialog: ShiftDialog, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn shift(model: &Model, dialog: ShiftDialog, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let now = &*model.latest;
     let moves = shift::moves(now);
     let position = dialog.position(&moves);
@@ -35,12 +37,13 @@ pub(super) fn shift(model: &Model, dialog: ShiftDialog, theme: &Theme, area: Rec
         rows.push(Row::new(6, Line::default()));
         rows.push(Row::new(1, advice(now, chosen, theme)));
     }
-    rows.push(Row::new(0, buttons(model, moves.get(position), dialog.how, theme)));
+    rows.push(Row::clickable(0, buttons(model, moves.get(position), dialog.how, theme)));
     let title = Line::from_iter([
         span(theme, Paint::Title, "SHIFT"),
         span(theme, Paint::Text, format!(" from {}", shift::base(now))),
     ]);
-    popup(theme, title, Line::from(span(theme, Paint::Dim, "esc:cancel")), rows, WIDTH, area, buf);
+    let cancel = Row::new(0, span(theme, Paint::Dim, "esc:cancel")).does(Action::Back);
+    popup(theme, title, cancel, rows, WIDTH, area, buf)
 }
 
 fn move_rows(now: &Snapshot, moves: &[Move], position: usize, theme: &Theme) -> Vec<Row> {
@@ -64,7 +67,7 @@ fn move_rows(now: &Snapshot, moves: &[Move], position: usize, theme: &Theme) -> 
                 spans.push(span(theme, Paint::Good, format!("  helps {}", side_name(now))));
             }
         }
-        rows.push(Row::new(if selected { 0 } else { 3 }, Line::from(spans)));
+        rows.push(Row::new(if selected { 0 } else { 3 }, Line::from(spans)).does(Action::Choose(index as u8)));
     }
     rows
 }
@@ -131,14 +134,12 @@ fn step_rows(chosen: &Move, how: How, theme: &Theme) -> Vec<Row> {
     let step = |number: &'static str, text: String| {
         Row::new(5, Line::from_iter([span(theme, Paint::Key, format!(" {number} ")), span(theme, Paint::Text, text)]))
     };
-    let how_row = Row::new(
-        2,
-        Line::from_iter([
-            span(theme, Paint::Key, " 2 "),
-            span(theme, Paint::Text, empty),
-            span(theme, Paint::Dim, format!("  (k: {other})")),
-        ]),
-    );
+    let how_parts = Parts::default()
+        .text(span(theme, Paint::Key, " 2 "))
+        .text(span(theme, Paint::Text, empty))
+        .text(Span::raw("  "))
+        .button([span(theme, Paint::Dim, format!("(k: {other})"))], Action::ToggleHow);
+    let how_row = Row::clickable(2, how_parts);
     vec![
         step("1", format!("one {} unit takes no new requests", chosen.from)),
         how_row,
@@ -165,20 +166,21 @@ fn advice(now: &Snapshot, chosen: &Move, theme: &Theme) -> Span<'static> {
     }
 }
 
-fn buttons(model: &Model, chosen: Option<&Move>, how: How, theme: &Theme) -> Line<'static> {
+fn buttons(model: &Model, chosen: Option<&Move>, how: How, theme: &Theme) -> Parts {
     if let Some(notice) = &model.notice {
-        return span(theme, Paint::Warn, format!(" {}", notice.text)).into();
+        return Parts::default().text(span(theme, Paint::Warn, format!(" {}", notice.text)));
     }
     let possible = chosen.filter(|m| m.refused.is_none());
     let shift = possible.map_or_else(
         || span(theme, Paint::Disabled, "y: shift"),
         |m| span(theme, role_paint(m.to), format!("y: shift to {} ({how})", m.result)),
     );
-    Line::from_iter([
-        Span::raw(" "),
-        span(theme, Paint::Selected, "[ Cancel ]"),
-        Span::raw("  "),
-        shift,
-        span(theme, Paint::Dim, "   ↑↓: pick"),
-    ])
+    Parts::default()
+        .text(Span::raw(" "))
+        .button([span(theme, Paint::Selected, "[ Cancel ]")], Action::Back)
+        .text(Span::raw("  "))
+        .button([shift], Action::ConfirmShift)
+        .text(Span::raw("   "))
+        .button([span(theme, Paint::Dim, "↑")], Action::Previous)
+        .button([span(theme, Paint::Dim, "↓: pick")], Action::Next)
 }

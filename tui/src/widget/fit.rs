@@ -4,6 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::target::{Click, Parts, Targets};
+
 /// A part of a line.
 #[derive(Clone, Debug)]
 pub struct Segment {
@@ -11,12 +13,19 @@ pub struct Segment {
     pub rank: u8,
     /// Its text.
     pub spans: Vec<Span<'static>>,
+    /// What of it can be clicked.
+    pub clicks: Vec<Click>,
 }
 
 impl Segment {
     /// A segment of `rank`.
     pub fn new(rank: u8, spans: impl IntoIterator<Item = Span<'static>>) -> Self {
-        Self { rank, spans: spans.into_iter().collect() }
+        Self { rank, spans: spans.into_iter().collect(), clicks: Vec::new() }
+    }
+
+    /// A segment of `rank` of which parts can be clicked.
+    pub fn clickable(rank: u8, parts: Parts) -> Self {
+        Self { rank, spans: parts.line.spans, clicks: parts.clicks }
     }
 
     fn width(&self) -> usize {
@@ -40,8 +49,10 @@ pub fn fit(mut segments: Vec<Segment>, width: usize) -> Vec<Segment> {
 }
 
 /// Draws segments from the left with `right` at the right end, one column in from either side; the rank decides who stays.
-pub fn draw(left: Vec<Segment>, right: Option<Segment>, area: Rect, buf: &mut Buffer) {
-    let Some(row) = area.rows().next() else { return };
+/// Returns where they can be clicked.
+pub fn draw(left: Vec<Segment>, right: Option<Segment>, area: Rect, buf: &mut Buffer) -> Targets {
+    let mut targets = Targets::default();
+    let Some(row) = area.rows().next() else { return targets };
     let inner = Rect { x: row.x.saturating_add(1), width: row.width.saturating_sub(2), ..row };
     let mut all = left;
     let has_right = right.is_some();
@@ -51,19 +62,23 @@ pub fn draw(left: Vec<Segment>, right: Option<Segment>, area: Rect, buf: &mut Bu
         (Some(asked), Some(last)) if has_right && asked.spans == last.spans => kept.pop(),
         _ => None,
     };
-    let mut line = Line::default();
-    for (index, segment) in kept.into_iter().enumerate() {
-        if index > 0 {
-            line.push_span(Span::raw("  "));
-        }
-        line.extend(segment.spans);
+    let mut place = inner;
+    for segment in kept {
+        place = put(segment, place, buf, &mut targets);
     }
-    buf.set_line(inner.x, inner.y, &line, inner.width);
     if let Some(segment) = right {
-        let line = Line::from(segment.spans);
-        let width = (line.width() as u16).min(inner.width);
-        buf.set_line(inner.right() - width, inner.y, &line, width);
+        let width = (segment.width() as u16).min(inner.width);
+        put(segment, Rect { x: inner.right() - width, width, ..inner }, buf, &mut targets);
     }
+    targets
+}
+
+/// Draws a segment at the left end of `place` and returns what is left of that beyond the gap.
+fn put(segment: Segment, place: Rect, buf: &mut Buffer, targets: &mut Targets) -> Rect {
+    let used = (segment.width() + GAP).min(usize::from(place.width)) as u16;
+    targets.line(place, &segment.clicks);
+    buf.set_line(place.x, place.y, &Line::from(segment.spans), place.width);
+    Rect { x: place.x + used, width: place.width - used, ..place }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget};
 
 use super::panel;
+use super::target::{Click, Parts, Targets};
+use crate::action::Action;
 use crate::theme::{Paint, Theme};
 
 /// A line of a dialog; those of the highest rank go first when there are too many.
@@ -15,30 +17,44 @@ pub struct Row {
     pub rank: u8,
     /// Its text.
     pub line: Line<'static>,
+    /// What of it can be clicked.
+    pub clicks: Vec<Click>,
 }
 
 impl Row {
     /// A row of `rank`.
     pub fn new(rank: u8, line: impl Into<Line<'static>>) -> Self {
-        Self { rank, line: line.into() }
+        Self { rank, line: line.into(), clicks: Vec::new() }
+    }
+
+    /// A row of `rank` of which parts can be clicked.
+    pub fn clickable(rank: u8, parts: Parts) -> Self {
+        Self { rank, line: parts.line, clicks: parts.clicks }
+    }
+
+    /// The same row; all of it does `action`.
+    #[must_use]
+    pub fn does(self, action: Action) -> Self {
+        Self { clicks: vec![Click::new(0..u16::MAX, action)], ..self }
     }
 }
 
 /// Below this size a frame would take more than it gives.
 const FRAMED: (u16, u16) = (30, 8);
 
-/// Draws a dialog `width` columns wide and as high as its rows.
+/// Draws a dialog `width` columns wide and as high as its rows, `right` in its upper edge. Returns where it can be clicked.
 pub fn popup(
     theme: &Theme,
     title: Line<'static>,
-    right: Line<'static>,
+    right: Row,
     rows: Vec<Row>,
     width: u16,
     area: Rect,
     buf: &mut Buffer,
-) {
+) -> Targets {
+    let mut targets = Targets::default();
     if area.is_empty() {
-        return;
+        return targets;
     }
     let framed = area.width >= FRAMED.0 && area.height >= FRAMED.1;
     let frame = if framed { 2 } else { 0 };
@@ -47,14 +63,21 @@ pub fn popup(
         let height = (rows.len() as u16).saturating_add(frame).min(area.height);
         let outer = area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height));
         clear(theme, outer, buf);
-        panel::panel(theme, false, title, right, outer, buf)
+        targets.cover(outer);
+        if let Some(place) = panel::right_place(&title, &right.line, outer) {
+            targets.line(place, &right.clicks);
+        }
+        panel::panel(theme, false, title, right.line, outer, buf)
     } else {
         clear(theme, area, buf);
+        targets.cover(area);
         area
     };
     for (place, row) in inside.rows().zip(rows) {
+        targets.line(place, &row.clicks);
         buf.set_line(place.x, place.y, &row.line, place.width);
     }
+    targets
 }
 
 /// What is cleared still has the background of the theme.

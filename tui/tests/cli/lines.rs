@@ -15,7 +15,11 @@ fn meaning(line: &str) -> String {
     match command {
         Ok(Command::Live(options)) => {
             let load = serde_json::to_string(&options.load).expect("JSON");
-            format!("live   {:?} out={:?} {:?}\n  {load}", options.target, options.out, options.screen)
+            let files = (&options.out, &options.asciicast);
+            format!(
+                "live   {:?} out={:?} asciicast={:?} {:?}\n  {load}",
+                options.target, files.0, files.1, options.screen
+            )
         }
         Ok(Command::Record(options)) => {
             let load = serde_json::to_string(&options.load).expect("JSON");

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -12,6 +13,9 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 /// Nothing here takes this long unless it is broken; debug builds on a busy machine are slow.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// Back to the main screen.
+const LEAVE: &[u8] = b"\x1b[?1049l";
+
 /// A running program with its terminal.
 pub(crate) struct Terminal {
     master: Box<dyn MasterPty + Send>,
@@ -20,6 +24,8 @@ pub(crate) struct Terminal {
     output: Receiver<Vec<u8>>,
     emulator: vt100::Parser,
     modes_before: String,
+    /// Everything it wrote.
+    written: Vec<u8>,
 }
 
 /// How a program left its terminal.
@@ -28,6 +34,8 @@ pub(crate) struct End {
     pub(crate) code: u32,
     /// What is on the screen afterwards.
     pub(crate) text: String,
+    /// What was on the screen before the program gave it back.
+    pub(crate) last: String,
     alternate: bool,
     cursor_hidden: bool,
     mouse_taken: bool,
@@ -48,9 +56,29 @@ impl End {
 impl Terminal {
     /// Starts the program with `arguments` in a terminal of `size` columns and rows.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)], size: (u16, u16)) -> Self {
-        let pair = native_pty_system().openpty(pty_size(size)).expect("a pseudo-terminal");
+        Self::start_in(&std::env::current_dir().expect("a folder"), arguments, variables, size)
+    }
+
+    /// The same in another folder.
+    pub(crate) fn start_in(folder: &Path, arguments: &[&str], variables: &[(&str, &str)], size: (u16, u16)) -> Self {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_pdtune"));
         command.args(arguments);
+        Self::run(command, folder, variables, size)
+    }
+
+    /// Starts the program where no file may have more than `blocks` of 512 bytes: writing more fails, as on a full disk.
+    pub(crate) fn start_with_little_disk(folder: &Path, blocks: u32, arguments: &[&str], size: (u16, u16)) -> Self {
+        let mut command = CommandBuilder::new("sh");
+        // The signal that comes with the limit is ignored, so that writing fails with an error.
+        command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
+        command.args([env!("CARGO_BIN_EXE_pdtune")]);
+        command.args(arguments);
+        Self::run(command, folder, &[], size)
+    }
+
+    fn run(mut command: CommandBuilder, folder: &Path, variables: &[(&str, &str)], size: (u16, u16)) -> Self {
+        let pair = native_pty_system().openpty(pty_size(size)).expect("a pseudo-terminal");
+        command.cwd(folder);
         command.env("TERM", "xterm-256color");
         command.env("LC_ALL", "C.UTF-8");
         // A backtrace would push a panic's message off the screen.
@@ -74,12 +102,22 @@ impl Terminal {
         });
         let writer = pair.master.take_writer().expect("its input");
         let emulator = vt100::Parser::new(cells(size.1), cells(size.0), 0);
-        Self { master: pair.master, writer, child, output, emulator, modes_before }
+        Self { master: pair.master, writer, child, output, emulator, modes_before, written: Vec::new() }
     }
 
     /// Types.
     pub(crate) fn press(&mut self, keys: &str) {
         self.writer.write_all(keys.as_bytes()).and_then(|()| self.writer.flush()).expect("the terminal takes input");
+    }
+
+    /// Presses the mouse where `what` stands on the screen, and lets it go.
+    pub(crate) fn click(&mut self, what: &str) {
+        let text = self.emulator.screen().contents();
+        let (row, line) = text.lines().enumerate().find(|(_, line)| line.contains(what)).expect(what);
+        // Counted from 1; every letter of this screen is one column wide.
+        let column = line.split(what).next().unwrap_or_default().chars().count() + 1;
+        let at = format!("{column};{}", row + 1);
+        self.press(&format!("\x1b[<0;{at}M\x1b[<0;{at}m"));
     }
 
     /// Whether the program has taken the mouse.
@@ -109,11 +147,26 @@ impl Terminal {
                 return;
             }
             match self.output.recv_timeout(deadline.saturating_duration_since(now())) {
-                Ok(bytes) => self.emulator.process(&bytes),
+                Ok(bytes) => self.process(&bytes),
                 Err(RecvTimeoutError::Timeout) => panic!("still waiting for: {what}\n{text}"),
                 Err(RecvTimeoutError::Disconnected) => panic!("it ended before: {what}\n{text}"),
             }
         }
+    }
+
+    fn process(&mut self, bytes: &[u8]) {
+        self.written.extend_from_slice(bytes);
+        self.emulator.process(bytes);
+    }
+
+    /// The screen as it was when the program gave it back. A screen of another size was drawn anew, so that only the last size
+    /// counts.
+    fn last_screen(&self) -> String {
+        let (rows, columns) = self.emulator.screen().size();
+        let end = self.written.windows(LEAVE.len()).rposition(|bytes| bytes == LEAVE).unwrap_or(self.written.len());
+        let mut emulator = vt100::Parser::new(rows, columns, 0);
+        emulator.process(&self.written[..end]);
+        emulator.screen().contents()
     }
 
     /// Waits until the program is gone and says how it left the terminal.
@@ -121,16 +174,18 @@ impl Terminal {
         let deadline = now() + PATIENCE;
         loop {
             match self.output.recv_timeout(deadline.saturating_duration_since(now())) {
-                Ok(bytes) => self.emulator.process(&bytes),
+                Ok(bytes) => self.process(&bytes),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("it does not end\n{}", self.emulator.screen().contents()),
             }
         }
         let status = self.child.wait().expect("it has ended");
+        let last = self.last_screen();
         let screen = self.emulator.screen();
         End {
             code: status.exit_code(),
             text: screen.contents(),
+            last,
             alternate: screen.alternate_screen(),
             cursor_hidden: screen.hide_cursor(),
             mouse_taken: screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None,
