@@ -33,6 +33,8 @@ const MUCH: f64 = 0.25;
 const LONG_QUEUE: f64 = 2.0;
 /// Completed requests below which a window says nothing about latencies.
 const FEW: u64 = 5;
+/// More sequences than this beyond one a unit are not being copied: they wait.
+const COPYING: u32 = 5;
 /// Output that grew by less than this factor has not grown.
 const NO_MORE: f64 = 1.1;
 
@@ -125,12 +127,12 @@ pub fn diagnose(units: &[UnitView], recent: &Recent, slo: Option<Slo>, in_flight
 }
 
 fn limit(e: &Evidence) -> Limit {
-    let blocked = e.prefill.handing_off > e.prefill.units && e.decode.kv > KV_FULL;
-    if blocked {
-        return Limit::HandOff;
-    }
     let backlog = e.prefill.units > 0 && e.prefill.queue >= e.prefill.units && e.prefill.busy > SATURATED;
     let slow_answers = e.tpot.ratio().map_or_else(|| saturated(e), |ratio| ratio >= NEAR);
+    let over_bound = slow_answers && e.completed >= FEW && e.tpot.ratio().is_some() && !e.decode_is_idle();
+    if e.is_blocked() && !over_bound {
+        return Limit::HandOff;
+    }
     if e.completed < FEW {
         return match (backlog, slow_answers && e.tpot.ratio().is_none()) {
             (true, true) => Limit::Both,

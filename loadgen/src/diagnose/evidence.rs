@@ -3,7 +3,7 @@
 use engine::cluster::UnitState;
 use engine::units::Role;
 
-use super::{KV_FULL, NEAR, SATURATED};
+use super::{COPYING, KV_FULL, NEAR, SATURATED};
 use crate::live::{Recent, UnitView};
 use crate::measure::{Stage, StageTimes};
 use crate::slo::Slo;
@@ -137,6 +137,14 @@ impl Evidence {
     /// Whether every unit does both.
     pub fn is_aggregated(&self) -> bool {
         self.prefill.units > 0 && self.prefill.own == 0 && self.decode.own == 0
+    }
+
+    /// Whether computed prompts wait for a full decode side: one without KV, or, with a batch that takes no more, one with a
+    /// quarter as many waiting for it as it has.
+    pub(super) fn is_blocked(&self) -> bool {
+        let waiting = self.prefill.handing_off;
+        let many = waiting > self.prefill.units.saturating_add(COPYING) && waiting >= self.decode.running / 4;
+        waiting > self.prefill.units && (self.decode.kv > KV_FULL || many)
     }
 
     /// Whether units that only decode have no more than one sequence each: more of them would not make TPOT shorter.

@@ -230,6 +230,30 @@ fn a_full_decode_side_is_named_before_the_prefill_queue_it_causes() {
 }
 
 #[test]
+fn a_full_batch_is_a_full_decode_side_whatever_its_kv() {
+    let waiting = |unit: &mut UnitView| match unit.role {
+        Role::Prefill => unit.handing_off = 20,
+        _ => (unit.busy, unit.running, unit.kv_used) = (1.0, 64, 0.5),
+    };
+    let mut scene = quiet().units("PPPD", waiting).without_slo();
+    scene.recent.completed = 1;
+    assert_eq!(
+        scene.diagnose().limit,
+        Limit::HandOff,
+        "those that wait say so, even when answers are too long for many to complete"
+    );
+    let says = quiet().units("PPPD", waiting).tpot(90).says();
+    let expected = "decode-bound: TPOT p95 at 360 % of its bound; 64 sequences on 1 unit, 60 wait for room, \
+                    prefill 50 % busy; move a unit to decode";
+    assert_eq!(says, expected);
+    let some = |unit: &mut UnitView| match unit.role {
+        Role::Prefill => unit.handing_off = 2,
+        _ => unit.running = 3,
+    };
+    assert_eq!(quiet().units("PPDD", some).diagnose().limit, Limit::Nothing, "a few are being copied");
+}
+
+#[test]
 fn both_sides_over_their_bounds_are_overloaded() {
     let scene = quiet().ttft(3_000, QUEUE).tpot(30).units("PPDD", queueing);
     assert_eq!(
@@ -295,7 +319,7 @@ fn few_requests_say_nothing_unless_units_do() {
     early.recent.completed = 3;
     assert_eq!(early.says(), "too early to tell: 3 of at least 5 completed in 10 s");
     early.recent.completed = 0;
-    assert_eq!(early.says(), "too early to tell: nothing has completed yet");
+    assert_eq!(early.says(), "too early to tell: 0 of at least 5 completed in 10 s");
     assert_eq!(early.units("PDDD", queueing).diagnose().limit, Limit::Prefill);
     assert_eq!(Diagnosis::default().words().to_string(), "too early to tell: nothing has completed yet");
 }

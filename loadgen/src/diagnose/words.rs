@@ -28,7 +28,7 @@ impl Diagnosis {
     pub fn words(&self) -> Words {
         let e = &self.evidence;
         let (name, why) = match self.limit {
-            Limit::TooFew if e.completed == 0 => ("too early to tell", "nothing has completed yet".to_owned()),
+            Limit::TooFew if e.window.0 == 0 => ("too early to tell", "nothing has completed yet".to_owned()),
             Limit::TooFew => {
                 let window = e.window.as_secs_f64();
                 ("too early to tell", format!("{} of at least {FEW} completed in {window:.0} s", e.completed))
@@ -136,6 +136,9 @@ fn decode(e: &Evidence) -> String {
     if e.decode.units > 0 {
         let units = if e.decode.units == 1 { "unit" } else { "units" };
         let _ = write!(why, "; {} sequences on {} {units}", e.decode.running, e.decode.units);
+    }
+    if e.is_blocked() {
+        let _ = write!(why, ", {} wait for room", e.prefill.handing_off);
     }
     if e.prefill.own > 0 {
         let _ = write!(why, ", prefill {} % busy", percent(e.prefill.busy));
