@@ -25,7 +25,8 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
     // Before anything is loaded: the terminal's answer must not come while the screen reads keys.
     let theme = shell::theme(screen.appearance.theme.into(), screen.appearance.symbols.set());
     let connection = target.open()?;
-    let shift_refused = connection.control.is_none().then(|| "not offered by this target".to_owned());
+    let shift_refused =
+        connection.control.is_none().then(|| "the target has no control, --control gives it one".to_owned());
     let offers = Offers { shift_refused, rate_refused: load_is_given, read_only: screen.read_only };
     // Nothing has been sent yet, so that a name that is taken costs nothing.
     let cast = asciicast.as_deref().map(Cast::create).transpose()?;

@@ -73,6 +73,10 @@ pub(super) async fn watch(handle: RunHandle, mut signals: Signals, mut stopping:
         }
     }
     progress.clear();
+    if let Some(outage) = &snapshots.borrow().outage {
+        // Whoever reads the counts wants to know why.
+        tell(&format!("warning: the last {} requests failed: {}", outage.failed, outage.error));
+    }
     Ok(handle.wait()?)
 }
 
