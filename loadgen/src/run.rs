@@ -202,7 +202,7 @@ impl RunHandle {
 
 /// A recording that stops before its end is replayed all the same, but nobody should take it for the whole.
 fn remarks(load: &LoadSpec, schedule: &Schedule) -> Vec<String> {
-    let incomplete = schedule.trace().and_then(|trace| trace.incomplete());
+    let incomplete = schedule.trace().and_then(crate::trace::Trace::incomplete);
     let Traffic::Trace { path, .. } = &load.traffic else { return Vec::new() };
     incomplete.map(|why| format!("{} is {why}; it is replayed as far as it goes", path.display())).into_iter().collect()
 }

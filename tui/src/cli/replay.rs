@@ -17,6 +17,7 @@ use super::target::TargetArgs;
 use super::{LiveOptions, RecordOptions, ScreenArgs, SymbolsArg, TargetSpec, ThemeArg};
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 pub(super) struct ReplayArgs {
     /// A recording, finished or not, or a trace
     file: PathBuf,

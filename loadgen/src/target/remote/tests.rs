@@ -113,7 +113,6 @@ fn without_its_target_the_thread_ends() {
 struct Broken;
 
 impl Protocol for Broken {
-    #[expect(clippy::unused_async_trait_impl, reason = "the trait's shape")]
     async fn serve(&self, _: Dispatch, _: &mut Report) -> End {
         panic!("on purpose");
     }

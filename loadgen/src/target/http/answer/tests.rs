@@ -17,7 +17,7 @@ fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, asked: u32) -> (Vec<Opti
 }
 
 fn stream(events: &[&str]) -> String {
-    events.iter().map(|event| format!("data: {event}\n\n")).collect()
+    events.iter().flat_map(|event| ["data: ", *event, "\n\n"]).collect()
 }
 
 fn whole(events: &[&str]) -> (Vec<Option<u32>>, End) {
@@ -165,7 +165,7 @@ proptest! {
         ends in prop::collection::vec(prop_oneof![Just("\n\n"), Just("\r\n\r\n"), Just("\n: ping\n\n")], 12),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
     ) {
-        let stream: String = pieces.iter().zip(&ends).map(|(piece, end)| format!("data: {piece}{end}")).collect();
+        let stream: String = pieces.iter().zip(&ends).flat_map(|(piece, end)| ["data: ", piece.as_ref(), *end]).collect();
         let stream = stream.as_bytes();
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
         cuts.extend([0, stream.len()]);
