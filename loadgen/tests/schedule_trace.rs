@@ -107,7 +107,7 @@ fn a_broken_line_is_refused_with_its_number_and_what_was_found() {
 fn what_is_no_trace_is_refused() {
     assert_eq!(
         refusal("hello\n", options(SMALL)),
-        "line 1: found `hello`, which starts no known format: azure begins with TIMESTAMP,ContextTokens,GeneratedTokens, mooncake with {"
+        "line 1: found `hello`, which starts no known format: azure begins with TIMESTAMP,ContextTokens,GeneratedTokens, mooncake with {, a recording is compressed"
     );
     assert_eq!(refusal(b"TIME\xff\n", options(SMALL)), "line 1: not UTF-8 from byte 5");
     assert_eq!(refusal("", options(SMALL)), "has no request");

@@ -63,7 +63,7 @@ Examples:
   pdtune --split 2P2D --isl 600 --osl 16       prompts of 600 tokens, answers of 16
   pdtune record --duration 60s --json          the same without a screen, figures as JSON
   pdtune view run.jsonl.zst                    a recording on the screen
-  pdtune record --target http://gpu:8000 --requests 200       the load on a server that speaks OpenAI's protocol
+  pdtune record --target http://gpu:8000 --requests 200       a load on a server
   pdtune replay run.jsonl.zst --split 1P3D     what arrived then, arriving at another split
   pdtune report run.jsonl.zst                  the figures of a recording
   pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol

@@ -50,7 +50,7 @@ pub(crate) fn end() -> EndRecord {
             rss_bytes: 30_000_000,
             dropped: 0,
             realtime: None,
-            held_up: 2,
+            held_up: 0,
         },
     }
 }

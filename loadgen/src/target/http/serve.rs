@@ -12,7 +12,11 @@ use super::request::Requests;
 use crate::sample::{FailureKind, Outcome};
 use crate::target::Dispatch;
 use crate::target::remote::{End, Protocol, Report, failed};
+use crate::time::Micros;
 
+/// What is read within this time of what came before has come with it: a server's one write, in chunks that the client's
+/// connection hands over one by one. No model is so fast.
+const TOGETHER: Micros = Micros(100);
 /// Bytes of an error that are read.
 const ERROR_BYTES: usize = 64 * 1024;
 /// How long an error may take to be read.
@@ -87,10 +91,13 @@ async fn read(mut response: Response, mut answer: Answer<'_>, report: &mut Repor
         return failed(FailureKind::Malformed, format!("answered {kind}, not an event stream")).into();
     }
     let mut tokens = Vec::new();
+    let mut last = None;
     loop {
         match response.chunk().await {
             Ok(Some(bytes)) => {
-                let at = report.clock().now();
+                let now = report.clock().now();
+                let at = last.filter(|last| now.since(*last) < TOGETHER).unwrap_or(now);
+                last = Some(at);
                 answer.read(&bytes, &mut tokens);
                 report.tokens(at, tokens.drain(..).map(|token| (token, 0))).await;
                 if answer.is_over() {
