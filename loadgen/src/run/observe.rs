@@ -252,7 +252,7 @@ impl Observer {
 
     fn tell_recording(&mut self) {
         let bytes = self.parts.recorder.as_ref().map(Recorder::bytes);
-        self.fold.recorded(bytes, self.recording_lost.as_ref().map(ToString::to_string));
+        self.fold.recorded(bytes, self.recording_lost.as_ref().map(WriteError::brief));
     }
 
     fn record_health(&mut self, now: Micros) {
@@ -305,7 +305,7 @@ impl Observer {
             }
         }
         self.fold.end(&end);
-        self.fold.recorded(bytes, self.recording_lost.as_ref().map(ToString::to_string));
+        self.fold.recorded(bytes, self.recording_lost.as_ref().map(WriteError::brief));
         self.fold.advance(now);
         let last = self.fold.snapshot(now);
         self.snapshots.send_replace(Arc::new(last));
