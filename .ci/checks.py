@@ -52,18 +52,29 @@ def ended(summary_path, recording_path):
     assert records(recording_path)[-1]["k"] == "end"
 
 
-def shifts(summary_path, plain_path, shifted_path, *splits):
+def same_answers(plain_path, other_path, *digests):
+    """Every request of the other run was answered in full, with the same tokens."""
+    plain = {r["i"]: r for r in records(plain_path) if r["k"] == "req"}
+    other = {r["i"]: r for r in records(other_path) if r["k"] == "req"}
+    assert plain.keys() == other.keys()
+    for number, request in other.items():
+        assert request["out"] == request["asked"] and request["in"] == plain[number]["in"], request
+        for digest in digests:
+            assert request[digest] == plain[number][digest], (number, digest, request[digest], plain[number][digest])
+
+
+def latencies(*summary_paths):
+    for path in summary_paths:
+        found = summary(path)
+        figures = [f"{name} p50 {found[name]['p50']:.1f} p99 {found[name]['p99']:.1f}" for name in ("ttft_ms", "tpot_ms", "lag_ms")]
+        print(f"   {path}: {', '.join(figures)}")
+
+
+def shifts(summary_path, shifted_path, *splits):
     reported = summary(summary_path)["shifts"]
     assert [shift["to"] for shift in reported] == list(splits), reported
     for shift in reported:
         assert isinstance(shift["drain_ms"], (int, float)) and shift["lost"] == 0, shift
-    plain = {r["i"]: r for r in records(plain_path) if r["k"] == "req"}
-    shifted = {r["i"]: r for r in records(shifted_path) if r["k"] == "req"}
-    assert plain.keys() == shifted.keys()
-    for number, request in shifted.items():
-        assert request["out"] == request["asked"], request
-        for digest in ("tokens", "logits"):
-            assert request[digest] == plain[number][digest], (number, digest, request[digest], plain[number][digest])
     # Every unit passes through its states in order, and one that moved held something when it began to drain.
     following = {
         "serving": {"draining"}, "draining": {"draining", "switching", "serving"},
@@ -104,4 +115,5 @@ def prefix(summary_path, recording_path, trace_path):
 
 
 if __name__ == "__main__":
-    {"counts": counts, "ended": ended, "prefix": prefix, "same": same, "some": some, "shifts": shifts}[sys.argv[1]](*sys.argv[2:])
+    checks = [counts, ended, latencies, prefix, same, same_answers, shifts, some]
+    {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

@@ -1,7 +1,5 @@
 //! The pictures of the README are what `pdtune shot` draws now.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 use tui::cli::{ShotOptions, Size, SymbolsArg, ThemeArg};

@@ -50,14 +50,14 @@ fn units(roles: &str, change: impl Fn(&mut UnitView)) -> Vec<UnitView> {
 }
 
 /// Stages in milliseconds.
-fn mean(stages: &[(Stage, u64)]) -> Option<MeanStages> {
+fn mean(stages: &[(Stage, u64)]) -> MeanStages {
     let times = StageTimes::from_stages(stages.iter().map(|(stage, ms)| (*stage, Micros(ms * 1000))));
-    Some(MeanStages { requests: 9, times })
+    MeanStages { requests: 9, times }
 }
 
 fn quiet() -> Scene {
     let p95 = |ms: u64| Percentiles { p50: Some(Micros(ms * 900)), p95: Some(Micros(ms * 1000)), p99: None };
-    let stages = mean(&[(Stage::Queue, 10), (Stage::Prefill, 180), (Stage::HandOff, 20)]);
+    let stages = Some(mean(&[(Stage::Queue, 10), (Stage::Prefill, 180), (Stage::HandOff, 20)]));
     Scene {
         units: units("PPDD", |_| {}),
         recent: Recent {
@@ -78,7 +78,7 @@ fn quiet() -> Scene {
 impl Scene {
     fn ttft(mut self, ms: u64, stages: &[(Stage, u64)]) -> Self {
         self.recent.ttft.p95 = Some(Micros(ms * 1000));
-        let stages = mean(stages);
+        let stages = Some(mean(stages));
         self.recent.stages = TtftStages { all: stages, p50: stages, p95: stages, p99: stages };
         self
     }

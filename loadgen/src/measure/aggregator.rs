@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::history::{Cell, History, percentiles, sum};
+use super::history::{Cell, History, percentiles, sum, sum_counts};
 use super::{Distribution, SlotHistogram, StageTimes, Standing};
 use crate::live::{Counts, Outage, Recent, Slot, Snapshot, TtftStages};
 use crate::sample::{Outcome, Sample};
@@ -193,7 +193,7 @@ impl Aggregator {
             None => (self.history.open(self.now).cloned().unwrap_or_default(), self.now),
         };
         let rate = |count: u64| if covered == Micros::ZERO { 0.0 } else { count as f64 / covered.as_secs_f64() };
-        let before = sum(closed, from.since(window), from);
+        let before = sum_counts(closed, from.since(window), from);
         let standing = self.slo.now().is_some();
         let good = figures.good.filter(|_| standing);
         Recent {

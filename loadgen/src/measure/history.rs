@@ -36,7 +36,16 @@ pub(super) struct Cell {
 
 impl Cell {
     /// Adds a later slot.
-    pub(super) fn merge(&mut self, later: &Self) {
+    fn merge(&mut self, later: &Self) {
+        self.add_counts(later);
+        self.add_latencies(later);
+        Arc::make_mut(&mut self.slowest).merge(&later.slowest);
+        if later.then.is_some() {
+            self.then.clone_from(&later.then);
+        }
+    }
+
+    fn add_counts(&mut self, later: &Self) {
         self.end = later.end;
         self.offered += later.offered;
         self.completed += later.completed;
@@ -48,13 +57,12 @@ impl Cell {
         self.errors += later.errors;
         self.input_tokens += later.input_tokens;
         self.output_tokens += later.output_tokens;
+    }
+
+    fn add_latencies(&mut self, later: &Self) {
         Arc::make_mut(&mut self.ttft).merge(&later.ttft);
         Arc::make_mut(&mut self.tpot).merge(&later.tpot);
         Arc::make_mut(&mut self.stages).merge(&later.stages);
-        Arc::make_mut(&mut self.slowest).merge(&later.slowest);
-        if later.then.is_some() {
-            self.then.clone_from(&later.then);
-        }
     }
 
     pub(super) fn slot(&self) -> Slot {
@@ -79,13 +87,28 @@ impl Cell {
     }
 }
 
-/// Everything that happened in those of `cells` that start at `from` or later and before `to`.
+/// Counts and latencies of those of `cells` that start at `from` or later and before `to`. Asked for several times a second,
+/// it leaves single requests and memories alone.
 pub(super) fn sum(cells: &[Cell], from: Micros, to: Micros) -> Option<Cell> {
-    let first = cells.partition_point(|cell| cell.start < from);
-    let mut cells = cells[first..].iter().take_while(|cell| cell.start < to);
-    let mut sum = cells.next()?.clone();
-    cells.for_each(|cell| sum.merge(cell));
+    let (mut sum, later) = first_and_later(cells, from, to)?;
+    for cell in later {
+        sum.add_counts(cell);
+        sum.add_latencies(cell);
+    }
     Some(sum)
+}
+
+/// The same for the counts alone.
+pub(super) fn sum_counts(cells: &[Cell], from: Micros, to: Micros) -> Option<Cell> {
+    let (mut sum, later) = first_and_later(cells, from, to)?;
+    later.for_each(|cell| sum.add_counts(cell));
+    Some(sum)
+}
+
+fn first_and_later(cells: &[Cell], from: Micros, to: Micros) -> Option<(Cell, impl Iterator<Item = &Cell>)> {
+    let first = cells.partition_point(|cell| cell.start < from);
+    let mut cells = cells[first..].iter().take_while(move |cell| cell.start < to);
+    Some((cells.next()?.clone(), cells))
 }
 
 /// The percentiles of a histogram of microseconds.

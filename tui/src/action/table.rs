@@ -123,7 +123,7 @@ pub const TABLE: &[Binding] = &[
     Binding::new(Place::Screen, Action::Requests, &[Chord::char('i')], "i")
         .named("slowest requests")
         .hint("requests")
-        .help("list the slowest requests of what the charts show, or at the cursor; enter shows where one's time went"),
+        .help("list the slowest requests of the charts, or at the cursor; enter opens one"),
     Binding::new(Place::Screen, Action::Mouse, &[Chord::char('M')], "M")
         .named("mouse on or off")
         .help("let the terminal have the mouse, to select text, or take it back"),

@@ -16,8 +16,8 @@ const LEGEND: [&str; 8] = [
     "lanes: % of the last second in steps, q waiting, b in the batch, kv held",
     "lines: p95 above p50 over 10 s, a gap: nothing completed",
     "charts: ┄ SLO or offered, ┊ event, ┃ cursor",
-    "stages of TTFT: q prefill queue, P prefill, w hand-off wait, C copy, d decode queue, u unknown;",
-    "  l the client's lag, i and b the way; p99+: the mean of those at p99 and above",
+    "stages: q prefill queue, P prefill, w hand-off wait, C copy, d decode queue, u unknown,",
+    "  l client lag, i and b the way there and back; p99+: the mean of those at p99 and above",
     "heatmaps: every request, · few to █ many; rows from ┄ up miss the SLO",
 ];
 

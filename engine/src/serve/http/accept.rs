@@ -62,14 +62,13 @@ pub(super) async fn run(
     let mut refused = false;
     let cancelled = loop {
         tokio::select! {
-            accepted = listener.accept(), if !refused => match accepted {
-                Ok((stream, _)) => door.admit(stream, &mut tasks),
-                Err(_) => {
-                    // Most likely there are too many open files: one that nobody uses is closed.
-                    connections.make_room();
-                    refused = true;
-                    again.set(sleep(ACCEPT_AGAIN));
-                }
+            accepted = listener.accept(), if !refused => if let Ok((stream, _)) = accepted {
+                door.admit(stream, &mut tasks);
+            } else {
+                // Most likely there are too many open files: one that nobody uses is closed.
+                connections.make_room();
+                refused = true;
+                again.set(sleep(ACCEPT_AGAIN));
             },
             () = &mut again, if refused => refused = false,
             Some(_) = tasks.join_next() => {}

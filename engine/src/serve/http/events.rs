@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 
 use crate::serve::choice::{Choice, Step, cached};
@@ -27,6 +27,8 @@ pub(super) struct Events {
     usage: Usage,
     /// The text of one token; kept for its memory.
     text: String,
+    /// What has not been asked for yet; kept for its memory, which the last frame has given back by the next one.
+    out: BytesMut,
     over: bool,
 }
 
@@ -42,11 +44,19 @@ struct Stream {
 impl Events {
     pub(super) fn new(reply: Reply, choices: Vec<Choice>, n: usize, usage: Usage) -> Self {
         let stream = |choice| Stream { choice, begun: false, over: false, offset: 0 };
-        Self { reply, choices: choices.into_iter().map(stream).collect(), n, usage, text: String::new(), over: false }
+        Self {
+            reply,
+            choices: choices.into_iter().map(stream).collect(),
+            n,
+            usage,
+            text: String::new(),
+            out: BytesMut::new(),
+            over: false,
+        }
     }
 
     /// Appends what is there; `true` when nothing more will come.
-    fn pull(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> bool {
+    fn pull(&mut self, context: &mut Context<'_>, out: &mut BytesMut) -> bool {
         for (index, stream) in self.choices.iter_mut().enumerate() {
             while !stream.over && out.len() < FRAME {
                 self.text.clear();
@@ -86,14 +96,16 @@ impl Body for Events {
         if self.over {
             return Poll::Ready(None);
         }
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.out);
         if self.pull(cx, &mut out) {
             self.over = true;
             self.choices.clear();
         }
-        if out.is_empty() {
+        let frame = out.split().freeze();
+        self.out = out;
+        if frame.is_empty() {
             return Poll::Pending;
         }
-        Poll::Ready(Some(Ok(Frame::data(out.into()))))
+        Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 }

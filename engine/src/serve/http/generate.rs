@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio::task::spawn_blocking;
 
 use super::body;
 use super::events::Events;
-use super::respond::{self, EVENTS, JSON};
+use super::respond::{self, EVENTS, JSON, Pieces};
 use super::routes::Served;
 use crate::clock::unix_seconds;
 use crate::serve::choice::{Choice, Step, cached};
@@ -63,7 +63,8 @@ async fn generate(
     let reply = Reply::new(Heading { endpoint, number, created, model, streaming, prompts, logprobs });
     let usage = Usage { prompt: prompt_tokens, ..Usage::default() };
     if stream.is_none() {
-        return Ok(respond::with(StatusCode::OK, JSON, whole(choices, n, &reply, usage).await?));
+        let body = Body::new(Pieces(whole(choices, n, &reply, usage).await?));
+        return Ok(respond::with(StatusCode::OK, JSON, body));
     }
     let events = Events::new(reply, choices, n, usage);
     let mut response = respond::with(StatusCode::OK, EVENTS, Body::new(events));
@@ -89,7 +90,7 @@ fn read(served: &Served, endpoint: Endpoint, body: &[u8]) -> Result<Ask, ApiErro
 }
 
 /// Waits for all choices and puts them together. They are read in turn, all of them, so that none falls behind.
-async fn whole(mut choices: Vec<Choice>, n: usize, reply: &Reply, usage: Usage) -> Result<Vec<u8>, ApiError> {
+async fn whole(mut choices: Vec<Choice>, n: usize, reply: &Reply, usage: Usage) -> Result<Bytes, ApiError> {
     let mut all = vec![Written::default(); choices.len()];
     let mut over = vec![false; choices.len()];
     poll_fn(|context| {

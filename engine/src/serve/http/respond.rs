@@ -1,7 +1,13 @@
 //! Answers as HTTP has them.
 
-use axum::body::Body;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Response, StatusCode, header};
+
+use http_body::{Frame, SizeHint};
 
 use crate::serve::openai::ApiError;
 
@@ -9,6 +15,31 @@ pub(super) const JSON: &str = "application/json";
 /// The text format of Prometheus.
 pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) const EVENTS: &str = "text/event-stream";
+
+/// Bytes that are handed over at a time: as many again are copied on their way to the socket.
+const PIECE: usize = 64 * 1024;
+
+/// The body of an answer that is there but may be long.
+#[derive(Debug)]
+pub(super) struct Pieces(pub(super) Bytes);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.0.len().min(PIECE);
+        Poll::Ready((piece > 0).then(|| Ok(Frame::data(self.0.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
+}
 
 /// An answer of one piece.
 pub(super) fn with(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response<Body> {

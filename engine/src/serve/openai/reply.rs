@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Serialize, Serializer};
 
 use super::ask::{Endpoint, Streaming};
@@ -11,6 +12,9 @@ use super::logprobs::{LogprobsJson, Told};
 use super::sse;
 use crate::model::ModelText;
 use crate::serve::text::Finish;
+
+/// Bytes of a piece of a stream beyond what all of them begin with, mostly.
+const PIECE: usize = 160;
 
 /// The envelope of everything that answers one request.
 #[derive(Clone, Debug)]
@@ -25,7 +29,7 @@ pub(in crate::serve) struct Reply {
     /// What names tokens, where the client wants to know how likely they were.
     logprobs: Option<Arc<ModelText>>,
     /// What every piece of a stream begins with, up to its choice.
-    begin: Vec<u8>,
+    begin: Bytes,
 }
 
 /// What makes the answers to one request different from others'.
@@ -182,7 +186,7 @@ impl Reply {
             streaming,
             prompts,
             logprobs,
-            begin: Vec::new(),
+            begin: Bytes::new(),
         };
         reply.begin = reply.beginning();
         reply
@@ -196,8 +200,8 @@ impl Reply {
         }
     }
 
-    fn beginning(&self) -> Vec<u8> {
-        let mut begin = Vec::new();
+    fn beginning(&self) -> Bytes {
+        let mut begin = BytesMut::new();
         begin.extend_from_slice(b"{\"id\":");
         json(&self.id, &mut begin);
         begin.extend_from_slice(b",\"object\":");
@@ -207,11 +211,11 @@ impl Reply {
         begin.extend_from_slice(b",\"model\":");
         json(&self.model, &mut begin);
         begin.extend_from_slice(b",\"choices\":[");
-        begin
+        begin.freeze()
     }
 
     /// Appends the event of a token. The first of a chat says who speaks.
-    pub(in crate::serve) fn piece(&self, piece: Piece<'_>, out: &mut Vec<u8>) {
+    pub(in crate::serve) fn piece(&self, piece: Piece<'_>, out: &mut BytesMut) {
         let Piece { index, text, first, finish, token, offset, usage } = piece;
         let prompt = self.prompts.as_ref().filter(|_| first).and_then(|prompts| Some(&**prompts.get(index)?));
         let tokens = [token];
@@ -231,10 +235,11 @@ impl Reply {
             prompt_token_ids: prompt.filter(|_| !chat),
             token_ids: self.prompts.is_some().then_some(Ids(&tokens)),
         };
+        out.reserve(self.begin.len() + PIECE);
         out.extend_from_slice(sse::BEGIN);
         out.extend_from_slice(&self.begin);
         json(&choice, out);
-        out.push(b']');
+        out.put_u8(b']');
         // As in vLLM: a chat has one prompt, which stands beside its choices.
         if let Some(prompt) = prompt.filter(|_| chat && index == 0) {
             out.extend_from_slice(b",\"prompt_token_ids\":");
@@ -246,12 +251,12 @@ impl Reply {
         } else if self.streaming.usage {
             out.extend_from_slice(b",\"usage\":null");
         }
-        out.push(b'}');
+        out.put_u8(b'}');
         out.extend_from_slice(sse::END);
     }
 
     /// Appends the last event of a stream, if its client wants the usage.
-    pub(in crate::serve) fn usage(&self, usage: Usage, out: &mut Vec<u8>) {
+    pub(in crate::serve) fn usage(&self, usage: Usage, out: &mut BytesMut) {
         if !self.streaming.usage {
             return;
         }
@@ -259,12 +264,12 @@ impl Reply {
         out.extend_from_slice(&self.begin);
         out.extend_from_slice(b"],\"usage\":");
         json(&UsageJson::from(usage), out);
-        out.push(b'}');
+        out.put_u8(b'}');
         out.extend_from_slice(sse::END);
     }
 
     /// The whole answer; the choices stand in order.
-    pub(in crate::serve) fn whole(&self, choices: &[Written], usage: Usage) -> Vec<u8> {
+    pub(in crate::serve) fn whole(&self, choices: &[Written], usage: Usage) -> Bytes {
         let chat = self.endpoint == Endpoint::Chat;
         let prompt = |index: usize| self.prompts.as_ref().and_then(|prompts| Some(&**prompts.get(index)?));
         let mut told = Vec::with_capacity(choices.len());
@@ -293,14 +298,14 @@ impl Reply {
             choices: &told,
             usage: usage.into(),
         };
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         json(&envelope, &mut out);
-        out
+        out.freeze()
     }
 }
 
-/// Appends `value`. Texts and numbers alone: nothing here can fail to be JSON, nor a vector to be written to.
-fn json<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    let written = serde_json::to_writer(out, value);
+/// Appends `value`. Texts and numbers alone: nothing here can fail to be JSON, nor a buffer to be written to.
+fn json<T: Serialize + ?Sized>(value: &T, out: &mut BytesMut) {
+    let written = serde_json::to_writer(out.writer(), value);
     debug_assert!(written.is_ok(), "{written:?}");
 }
