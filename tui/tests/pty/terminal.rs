@@ -110,8 +110,9 @@ impl Terminal {
         self.writer.write_all(keys.as_bytes()).and_then(|()| self.writer.flush()).expect("the terminal takes input");
     }
 
-    /// Presses the mouse where `what` stands on the screen, and lets it go.
+    /// Presses the mouse where `what` stands on the screen once it does, and lets it go.
     pub(crate) fn click(&mut self, what: &str) {
+        self.wait(what, |text| text.contains(what));
         let text = self.emulator.screen().contents();
         let (row, line) = text.lines().enumerate().find(|(_, line)| line.contains(what)).expect(what);
         // Counted from 1; every letter of this screen is one column wide.
