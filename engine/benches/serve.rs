@@ -5,7 +5,6 @@
 //! the CPU time of the serving process a token, and the differences.
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up has failed")]
 #![expect(clippy::print_stdout, reason = "a bench prints what it found")]
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has failed")]
 
 #[path = "serve/client.rs"]
 mod client;

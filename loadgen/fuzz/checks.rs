@@ -27,6 +27,8 @@ pub fn recording(bytes: &[u8]) {
     read(bytes);
     if let Ok(frame) = zstd::bulk::compress(&[RUN, bytes].concat(), 1) {
         read(&frame);
+        // A recording is a trace as well.
+        trace(&frame);
     }
 }
 
@@ -46,7 +48,7 @@ fn read(file: &[u8]) {
 /// Any bytes read as a trace are requests in order that the target can serve, or an error that says where.
 pub fn trace(bytes: &[u8]) {
     let limits = Limits { context_tokens: 4_096, kv_tokens: 32_768 };
-    for format in [TraceFormat::Auto, TraceFormat::Azure, TraceFormat::Mooncake] {
+    for format in [TraceFormat::Auto, TraceFormat::Azure, TraceFormat::Mooncake, TraceFormat::Pdtune] {
         for clamp in [false, true] {
             let options = ReadOptions { format, limit: Some(10_000), limits, clamp };
             match Trace::read(Path::new("fuzz"), bytes, options) {

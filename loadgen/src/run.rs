@@ -32,7 +32,7 @@ pub use meters::CpuMeters;
 use crate::clock::{RunClock, unix_micros};
 use crate::live::{Command, Snapshot};
 use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
-use crate::schedule::{LoadError, LoadSpec, Schedule};
+use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic};
 use crate::summary::Summary;
 use crate::target::Connection;
 use crate::workload::Limits;
@@ -110,6 +110,8 @@ pub struct RunHandle {
     pub commands: mpsc::Sender<Command>,
     /// CPU time of the client's threads; the screen adds its own.
     pub meters: Arc<CpuMeters>,
+    /// What is to be known of the load before it starts, one line each; the run's events have it too.
+    pub remarks: Vec<String>,
     pacing: JoinHandle<()>,
     observing: JoinHandle<RunResult>,
 }
@@ -121,14 +123,16 @@ pub struct RunHandle {
 /// sent then.
 pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let RunConfig { load, connection, record_to } = config;
-    let Connection { info, target, mut events, control } = connection;
+    let Connection { info, target, mut events, control, client } = connection;
     check_shifts(&load, &info, control.is_some())?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
     let content = schedule.content(NonZeroU32::new(info.limits.vocabulary).unwrap_or(NonZeroU32::MIN));
 
+    let remarks = remarks(&load, &schedule);
+
     let clock = RunClock::start();
-    let meters = Arc::new(CpuMeters::default());
+    let meters = Arc::new(CpuMeters::new(client.clone()));
     let run = run_record(&load, &info)?;
     let recorder = match record_to {
         Some(path) => {
@@ -165,6 +169,8 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         target,
         events,
         control,
+        tells_sent: client.is_some(),
+        remarks: remarks.clone(),
         notes: pacing_notes,
         recorder,
         meters: Arc::clone(&meters),
@@ -177,7 +183,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let pacing = std::thread::Builder::new().name("pace".to_owned()).spawn(move || pacer.run())?;
     let observing = std::thread::Builder::new().name("observe".to_owned()).spawn(move || observer.run())?;
     std::thread::Builder::new().name("orders".to_owned()).spawn(move || orders::run(commanded, &orders, &abort))?;
-    Ok(RunHandle { snapshots, commands, meters, pacing, observing })
+    Ok(RunHandle { snapshots, commands, meters, remarks, pacing, observing })
 }
 
 impl RunHandle {
@@ -194,18 +200,25 @@ impl RunHandle {
     }
 }
 
+/// A recording that stops before its end is replayed all the same, but nobody should take it for the whole.
+fn remarks(load: &LoadSpec, schedule: &Schedule) -> Vec<String> {
+    let incomplete = schedule.trace().and_then(crate::trace::Trace::incomplete);
+    let Traffic::Trace { path, .. } = &load.traffic else { return Vec::new() };
+    incomplete.map(|why| format!("{} is {why}; it is replayed as far as it goes", path.display())).into_iter().collect()
+}
+
 /// A shift script is wrong before the load is sent, not when its time comes.
 fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: bool) -> Result<(), RunError> {
     for shift in load.shifts.shifts() {
         if !controlled {
             return Err(RunError::NoControl(info.name.clone()));
         }
-        let why = match shift.to.check() {
-            Err(error) => error.to_string(),
-            Ok(to) if to.units() != info.split.units() => {
-                format!("it has {} units, the target has {} ({})", to.units(), info.split.units(), info.split)
+        let why = match (shift.to.check(), info.split) {
+            (Err(error), _) => error.to_string(),
+            (Ok(to), Some(split)) if to.units() != split.units() => {
+                format!("it has {} units, the target has {} ({split})", to.units(), split.units())
             }
-            Ok(_) => continue,
+            (Ok(_), _) => continue,
         };
         return Err(RunError::Shift { at_s: shift.at.as_secs_f64(), to: shift.to.to_string(), why });
     }
@@ -214,19 +227,22 @@ fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: b
 
 fn run_record(load: &LoadSpec, info: &crate::target::TargetInfo) -> Result<RunRecord, RunError> {
     let started = unix_micros();
-    let engine = serde_json::json!({
+    let mut engine = serde_json::json!({
         "model": info.model,
         "context_tokens": info.limits.context_tokens,
         "kv_tokens": info.limits.kv_tokens,
         "vocabulary": info.limits.vocabulary,
     });
+    for (name, fact) in &info.facts {
+        engine[name] = fact.as_str().into();
+    }
     Ok(RunRecord {
         schema: SCHEMA,
         name: load.name.clone(),
         started: rfc3339(started / 1_000_000, (started % 1_000_000) as u32),
         seed: load.seed,
         target: info.name.clone(),
-        split: Some(info.split),
+        split: info.split,
         slo: load.slo,
         warmup: load.warmup,
         load: serde_json::to_value(load)?,

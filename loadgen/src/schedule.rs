@@ -90,6 +90,8 @@ pub struct Schedule {
     rate: OfferedRate,
     /// Nothing is due at or after it.
     end: Option<Micros>,
+    /// The schedule is over at its end and not with its last request: the recorded one went on, too.
+    lasts: bool,
     /// How many requests there are at most.
     count: Option<u64>,
     content_seed: u64,
@@ -130,12 +132,17 @@ impl Schedule {
                 let options = ReadOptions { format: *format, limit: *limit, limits, clamp: spec.clamp };
                 let trace = Trace::open(path, options)?;
                 let mean_rate = trace.mean_rate();
-                (Source::Trace(Arc::new(trace)), RateCurve::constant(*speed), mean_rate, None)
+                // Rounding must not put the end before a request.
+                let last = Micros::from_secs_f64(trace.last_due().as_secs_f64() / speed) + Micros(1);
+                let end = trace.end().map(|end| Micros::from_secs_f64(end.as_secs_f64() / speed).max(last));
+                (Source::Trace(Arc::new(trace)), RateCurve::constant(*speed), mean_rate, end)
             }
         };
         let end = spec.duration.or(own_end);
+        let replays = matches!(source, Source::Trace(_));
+        let lasts = replays && own_end.is_some() && spec.duration.is_none() && spec.requests.is_none();
         let rate = OfferedRate::new(curve, unit_rate);
-        let mut schedule = Self { source, rate, end, count: spec.requests, content_seed, upcoming: None };
+        let mut schedule = Self { source, rate, end, lasts, count: spec.requests, content_seed, upcoming: None };
         schedule.upcoming = schedule.draw(0);
         Ok(schedule)
     }
@@ -153,10 +160,11 @@ impl Schedule {
     }
 
     /// Whether nothing is left to be sent at `now` and nothing can become due any more, whatever is done to the rate. With an
-    /// end in time this is that end, even when the last request was due before it; a client that is late then has still to
-    /// send what was due.
+    /// end in time, such as that of a recorded run, this is that end, even when the last request was due before it; a client
+    /// that is late then has still to send what was due.
     pub fn is_over(&self, now: Micros) -> bool {
-        self.upcoming.is_none() || (self.end.is_some_and(|end| now >= end) && self.next_due().is_none())
+        let nothing_left = self.upcoming.is_none() && !self.lasts;
+        nothing_left || (self.end.is_some_and(|end| now >= end) && self.next_due().is_none())
     }
 
     /// The end of the schedule, when it has one in time.

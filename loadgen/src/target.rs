@@ -6,8 +6,12 @@
 
 pub mod cpu;
 pub mod embedded;
+pub mod grpc;
+pub mod http;
 pub mod null;
+mod remote;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +23,8 @@ use crate::clock::RunClock;
 use crate::live::UnitView;
 use crate::sample::{Outcome, ServerSide};
 use crate::time::Micros;
+
+pub use remote::ClientSide;
 
 /// What a target can take. Requests beyond it are refused or clamped before anything is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +40,16 @@ pub struct TargetLimits {
 /// What a target is, as it is shown and recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetInfo {
-    /// As the user names it: `cpu`.
+    /// As the user names it, without secrets: `cpu`, `http://127.0.0.1:8080`.
     pub name: String,
     /// The model it serves.
     pub model: String,
-    /// The split at the start of the run.
-    pub split: Split,
+    /// The split at the start of the run, where the target tells.
+    pub split: Option<Split>,
     /// What it can take.
     pub limits: TargetLimits,
+    /// Whatever else a recording should keep of it, by name.
+    pub facts: BTreeMap<String, String>,
 }
 
 /// A request on its way out.
@@ -72,6 +80,14 @@ pub enum Shed {
 /// Something the target reported.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TargetEvent {
+    /// The bytes of a request were handed to the socket. Told by remote targets alone, before anything else of the request;
+    /// never told when it could not be sent at all.
+    Sent {
+        /// Which.
+        index: u64,
+        /// When.
+        at: Micros,
+    },
     /// A token arrived. Tokens of one request with the same `at` arrived together.
     Token {
         /// Whose.
@@ -79,9 +95,17 @@ pub enum TargetEvent {
         /// When.
         at: Micros,
         /// The token, where the target tells ids.
-        token: u32,
+        token: Option<u32>,
         /// Digest of the logits behind it, 0 where unknown.
         logits_digest: u64,
+    },
+    /// The answer had so many tokens, by the count of a target that does not say which arrived when. Told at most once, right
+    /// before the end.
+    Counted {
+        /// Whose.
+        index: u64,
+        /// How many.
+        tokens: u32,
     },
     /// A request is over.
     Ended {
@@ -200,4 +224,7 @@ pub struct Connection {
     pub events: Box<dyn TargetEvents>,
     /// How roles are changed; `None` when the target has no control.
     pub control: Option<Arc<dyn Control>>,
+    /// What the way to a remote target costs the client; `None` for a target inside the process. With it, `sent` is told by
+    /// [`TargetEvent::Sent`] and not by the hand-over.
+    pub client: Option<Arc<ClientSide>>,
 }

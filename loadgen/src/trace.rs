@@ -1,18 +1,23 @@
 //! Traces of real traffic: when requests came, how long they were, and which prefixes they shared.
 //!
+//! A recording of a run is a trace as well: of the load that was offered, requests included that were shed.
+//!
 //! A trace is read once, before anything is sent: a broken or unservable row is refused then, and nothing is read or parsed
 //! while the run goes on. The file is streamed; what is kept is a few words a row, bounded by [`MAX_BYTES`].
 
 mod azure;
 mod mooncake;
 mod read;
+mod recorded;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 pub use read::{MAX_BYTES, ReadOptions};
+pub use recorded::is_recording;
 
+use crate::recording::{Incomplete, ReadError};
 use crate::schedule::Segment;
 use crate::text::{Malformed, serde_as_text};
 use crate::time::Micros;
@@ -23,7 +28,7 @@ pub const BLOCK_TOKENS: u32 = 512;
 /// How a trace file is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TraceFormat {
-    /// Told from the first line.
+    /// Told from how the file begins.
     #[default]
     Auto,
     /// CSV with `TIMESTAMP,ContextTokens,GeneratedTokens`, as the Azure public data set has it.
@@ -31,6 +36,8 @@ pub enum TraceFormat {
     /// JSON lines with `timestamp` (ms), `input_length`, `output_length` and `hash_ids` (one for each 512 tokens begun), as
     /// Mooncake publishes them.
     Mooncake,
+    /// A recording of a run, finished or not.
+    Pdtune,
 }
 
 impl fmt::Display for TraceFormat {
@@ -39,6 +46,7 @@ impl fmt::Display for TraceFormat {
             Self::Auto => "auto",
             Self::Azure => "azure",
             Self::Mooncake => "mooncake",
+            Self::Pdtune => "pdtune",
         })
     }
 }
@@ -51,7 +59,8 @@ impl FromStr for TraceFormat {
             "auto" => Ok(Self::Auto),
             "azure" => Ok(Self::Azure),
             "mooncake" => Ok(Self::Mooncake),
-            _ => Err(Malformed::new("a trace format", text, "auto, azure, mooncake")),
+            "pdtune" => Ok(Self::Pdtune),
+            _ => Err(Malformed::new("a trace format", text, "auto, azure, mooncake, pdtune")),
         }
     }
 }
@@ -79,6 +88,19 @@ pub enum TraceError {
         /// What was found and what is allowed.
         why: String,
     },
+    /// A recording cannot be read.
+    #[error(transparent)]
+    Recording(#[from] ReadError),
+    /// A recorded request is not what it should be, or asks for what the target cannot serve.
+    #[error("{}, request {index}: {why}", path.display())]
+    Request {
+        /// The file.
+        path: PathBuf,
+        /// Its number in the recorded schedule.
+        index: u64,
+        /// What was found and what is allowed.
+        why: String,
+    },
     /// The file has no row.
     #[error("trace {} has no request", path.display())]
     Empty {
@@ -90,13 +112,25 @@ pub enum TraceError {
 /// One request of a trace as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Row {
-    /// Since the first row.
+    /// Since the first row; of a recording, since the start of its run.
     at: Micros,
     input: u32,
     output: u32,
-    /// Where its blocks begin in [`Trace::blocks`]; how many follows from `input`.
-    first_block: usize,
+    /// Where its part of [`Trace::prompts`] begins, and how long it is.
+    first: usize,
+    count: u32,
     clamped: bool,
+}
+
+/// What the prompts of all rows are made of, one after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Prompts {
+    /// Of tokens that nobody shares.
+    Own,
+    /// Of blocks, by their hashes.
+    Blocks(Vec<u64>),
+    /// Of these segments.
+    Segments(Vec<Segment>),
 }
 
 /// A trace, checked against what the target can serve.
@@ -104,15 +138,17 @@ struct Row {
 pub struct Trace {
     /// Never empty, in order of time.
     rows: Vec<Row>,
-    /// The hashes of all rows' blocks, one after another; empty when the format has none.
-    blocks: Vec<u64>,
+    prompts: Prompts,
     format: TraceFormat,
+    /// When its schedule ended.
+    end: Option<Micros>,
+    incomplete: Option<Incomplete>,
 }
 
 /// One request of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceRequest {
-    /// Since the first request, at speed 1.
+    /// Since the start of the schedule, at speed 1.
     pub at: Micros,
     /// Tokens of its prompt.
     pub input_tokens: u32,
@@ -142,7 +178,24 @@ impl Trace {
 
     /// From its first request to its last.
     pub fn span(&self) -> Micros {
+        let (first, last) = (self.rows.first(), self.rows.last());
+        last.zip(first).map_or(Micros::ZERO, |(last, first)| last.at.since(first.at))
+    }
+
+    /// When its last request was due, at speed 1.
+    pub fn last_due(&self) -> Micros {
         self.rows.last().map_or(Micros::ZERO, |row| row.at)
+    }
+
+    /// When the schedule of a recorded run ended, at speed 1: it goes on behind its last request. `None` where that is not
+    /// known, or only a part is replayed.
+    pub fn end(&self) -> Option<Micros> {
+        self.end
+    }
+
+    /// Whether, and why, it is a recording that stops before its end: requests that were in flight then are missing.
+    pub fn incomplete(&self) -> Option<Incomplete> {
+        self.incomplete
     }
 
     /// Requests per second between the first and the last request; of requests that all come at once, their number.
@@ -171,12 +224,15 @@ impl Trace {
     /// Blocks with equal hashes are equal segments, so that prompts with equal chains really share them. Without hashes, a
     /// prompt is one segment that nobody shares.
     fn segments(&self, index: u64, row: Row) -> Vec<Segment> {
-        if self.blocks.is_empty() {
-            return vec![Segment(index, row.input)];
+        let part = row.first..row.first + row.count as usize;
+        match &self.prompts {
+            Prompts::Own => vec![Segment(index, row.input)],
+            Prompts::Blocks(hashes) => {
+                let left = |i: usize| row.input - i as u32 * BLOCK_TOKENS;
+                let blocks = hashes.get(part).unwrap_or_default().iter().enumerate();
+                blocks.map(|(i, hash)| Segment(*hash, left(i).min(BLOCK_TOKENS))).collect()
+            }
+            Prompts::Segments(segments) => segments.get(part).unwrap_or_default().to_vec(),
         }
-        let count = row.input.div_ceil(BLOCK_TOKENS) as usize;
-        let blocks = self.blocks.iter().skip(row.first_block).take(count);
-        let left = |i: usize| row.input - i as u32 * BLOCK_TOKENS;
-        blocks.enumerate().map(|(i, hash)| Segment(*hash, left(i).min(BLOCK_TOKENS))).collect()
     }
 }

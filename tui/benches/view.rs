@@ -115,6 +115,7 @@ fn lag(second: u64) -> Record {
         rss_bytes: 60_000_000,
         dropped: 0,
         cores: Some(2),
+        held_up: 0,
     })
 }
 

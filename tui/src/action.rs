@@ -363,8 +363,8 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     match action {
         // Of a recording every instant is there, and the end is one of them.
         Action::Apply | Action::Live if model.recording().is_some() => None,
-        Action::RateUp | Action::RateDown => model.offers.rate_refused.clone().or_else(over),
-        Action::Pause | Action::EditSlo | Action::EditLoad | Action::Apply => over(),
+        Action::RateUp | Action::RateDown | Action::EditLoad => model.offers.rate_refused.clone().or_else(over),
+        Action::Pause | Action::EditSlo | Action::Apply => over(),
         Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_over() {
                 Some("the load is over".to_owned())

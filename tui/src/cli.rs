@@ -10,6 +10,7 @@
 mod key;
 mod load;
 mod refusal;
+mod replay;
 mod screen;
 mod serve;
 mod shift;
@@ -25,13 +26,15 @@ use loadgen::text::Malformed;
 
 use load::LoadArgs;
 pub use refusal::Refusal;
+use replay::ReplayArgs;
+pub use replay::{ReplayLoad, ReplayOptions, ReplayRun, Shown};
 pub use screen::{AppearanceArgs, ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
 use serve::ServeArgs;
 pub use serve::ServeOptions;
 use shift::ShiftArgs;
 pub use shift::ShiftOptions;
 use target::TargetArgs;
-pub use target::TargetSpec;
+pub use target::{EngineSpec, TargetSpec};
 
 /// Load tester and live tuner for LLM serving with prefill-decode disaggregation.
 ///
@@ -60,6 +63,8 @@ Examples:
   pdtune --split 2P2D --isl 600 --osl 16       prompts of 600 tokens, answers of 16
   pdtune record --duration 60s --json          the same without a screen, figures as JSON
   pdtune view run.jsonl.zst                    a recording on the screen
+  pdtune record --target http://gpu:8000 --requests 200       the load on a server that speaks OpenAI's protocol
+  pdtune replay run.jsonl.zst --split 1P3D     what arrived then, arriving at another split
   pdtune report run.jsonl.zst                  the figures of a recording
   pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol
   pdtune shift --target grpc://127.0.0.1:50051 --to 3P1D      move a unit of it to prefill";
@@ -84,6 +89,13 @@ enum Sub {
     /// arrows move through time, space plays.
     #[command(args_override_self = true)]
     View(ViewOptions),
+    /// Drive the arrivals of a recording or a trace at a target: the same times, lengths and shared prefixes.
+    ///
+    /// Requests that were shed were offered, and are offered again. A recording that stops before its end is replayed as far
+    /// as it goes. The load, its SLO, seed and warm-up are those of the recorded run unless said otherwise; its shifts are not
+    /// repeated. Without --live it runs as `pdtune record`, with its exit codes.
+    #[command(args_override_self = true)]
+    Replay(ReplayArgs),
     /// Print the figures of a recording.
     #[command(args_override_self = true)]
     Report(ReportOptions),
@@ -219,6 +231,8 @@ pub enum Command {
     Record(RecordOptions),
     /// `pdtune view`.
     View(ViewOptions),
+    /// `pdtune replay`.
+    Replay(ReplayOptions),
     /// `pdtune report`.
     Report(ReportOptions),
     /// `pdtune serve`.
@@ -244,6 +258,8 @@ pub struct LiveOptions {
     pub asciicast: Option<PathBuf>,
     /// How the screen looks and what it may do.
     pub screen: ScreenArgs,
+    /// Why neither the rate nor the shape of the load may be changed on the screen; `None` where both may.
+    pub load_is_given: Option<String>,
 }
 
 /// A run without a screen.
@@ -277,16 +293,17 @@ impl Cli {
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
             Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
-                let (target, load) = (target.into(), load.resolve(library, true)?);
-                Command::Live(LiveOptions { target, load, out, asciicast, screen })
+                let (target, load) = (target.resolve()?, load.resolve(library, true)?);
+                Command::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: None })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
-                Command::Record(RecordOptions { target: target.into(), load, out, json, fail_on_slo })
+                Command::Record(RecordOptions { target: target.resolve()?, load, out, json, fail_on_slo })
             }
             Sub::View(options) => Command::View(options),
+            Sub::Replay(args) => Command::Replay(args.resolve(library)?),
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),
             Sub::Shift(args) => Command::Shift(args.resolve()?),

@@ -4,6 +4,7 @@ pub mod live;
 pub mod profiles;
 pub mod progress;
 pub mod record;
+pub mod replay;
 pub mod report;
 pub mod serve;
 pub mod shift;
@@ -60,6 +61,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Live(options) => live::run(options),
         Command::Record(options) => record::run(options),
         Command::View(options) => view::run(&options),
+        Command::Replay(options) => replay::run(options),
         Command::Report(options) => report::run(&options),
         Command::Serve(options) => serve::run(options),
         Command::Shift(options) => shift::run(options),

@@ -1,6 +1,12 @@
 //! Numbers as short texts.
 
+use engine::units::Split;
 use loadgen::time::Micros;
+
+/// A split as it is written, or that the target does not tell one.
+pub fn split(split: Split) -> String {
+    if split.units() == 0 { "split ?".to_owned() } else { split.to_string() }
+}
 
 /// A duration or instant as `02:31`, or `1:02:31` from an hour on.
 pub fn clock(at: Micros) -> String {

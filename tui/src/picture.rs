@@ -1,7 +1,8 @@
 //! A screen as an SVG picture: the same buffer gives the same bytes.
 //!
 //! Cells are a grid of fixed size. Each run of cells of one style is one `<text>`, stretched to the columns it takes, so that
-//! the grid holds whatever font the viewer has; backgrounds are rectangles below. Frames and bars are text as well.
+//! the grid holds whatever font the viewer has; backgrounds are rectangles below. Frames and bars are text as well. The dots of
+//! braille, which few fonts have, are drawn.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
 /// The size of a cell in pixels, at a font size of 14.
-const CELL: (f64, f64) = (8.4, 17.0);
+const CELL: (f64, f64) = (8.4, 16.0);
 /// The base line of a row, from its top.
 const BASE: f64 = 13.0;
 /// Around the screen.
@@ -76,10 +77,35 @@ fn rgb(color: Color, default: u32) -> u32 {
     }
 }
 
-/// A stretch of a row in one style. Letters and other glyphs are apart: a viewer whose font lacks a glyph takes another font
-/// for the whole text.
+/// What a run is made of. The kinds are apart, because a viewer whose font lacks a glyph takes another font for the whole text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Glyphs {
+    Letters,
+    Braille,
+    Others,
+}
+
+impl Glyphs {
+    fn of(symbol: &str) -> Self {
+        match symbol.chars().next() {
+            Some(BRAILLE..=LAST_BRAILLE) => Self::Braille,
+            _ if symbol.is_ascii() => Self::Letters,
+            _ => Self::Others,
+        }
+    }
+}
+
+/// The first glyph of braille, without a dot; the bits above it are dots.
+const BRAILLE: char = '\u{2800}';
+const LAST_BRAILLE: char = '\u{28ff}';
+/// Column and row of the dot of each bit.
+const DOTS: [(u8, u8); 8] = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)];
+/// The side of a dot in pixels.
+const DOT: f64 = 2.0;
+
+/// A stretch of a row in one style.
 struct Run {
-    letters: bool,
+    glyphs: Glyphs,
     column: u16,
     columns: u16,
     look: Look,
@@ -91,15 +117,15 @@ fn runs(buffer: &Buffer, y: u16, paper: Paper) -> Vec<Run> {
     for x in buffer.area.x..buffer.area.right() {
         let Some(cell) = buffer.cell((x, y)) else { continue };
         let look = Look::of(cell, paper);
-        let letters = cell.symbol().is_ascii();
+        let glyphs = Glyphs::of(cell.symbol());
         match runs.last_mut() {
-            Some(run) if run.look == look && (run.letters == letters || cell.symbol() == " ") => {
+            Some(run) if run.look == look && (run.glyphs == glyphs || cell.symbol() == " ") => {
                 run.columns += 1;
                 run.text.push_str(cell.symbol());
             }
             _ => {
                 let text = cell.symbol().to_owned();
-                runs.push(Run { letters, column: x - buffer.area.x, columns: 1, look, text });
+                runs.push(Run { glyphs, column: x - buffer.area.x, columns: 1, look, text });
             }
         }
     }
@@ -133,11 +159,34 @@ pub fn svg(buffer: &Buffer, paper: Paper, title: &str) -> String {
                     "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{high:.1}\" fill=\"#{ground:06x}\"/>"
                 );
             }
-            text(&mut out, &run, left, top + BASE);
+            if run.glyphs == Glyphs::Braille {
+                dots(&mut out, &run, left, top);
+            } else {
+                text(&mut out, &run, left, top + BASE);
+            }
         }
     }
     out.push_str("</g>\n</svg>\n");
     out
+}
+
+/// The dots of a run of braille: one path of squares, each from its upper left corner.
+fn dots(out: &mut String, run: &Run, left: f64, top: f64) {
+    let mut path = String::new();
+    for (cell, glyph) in run.text.chars().enumerate() {
+        let bits = u32::from(glyph).wrapping_sub(u32::from(BRAILLE));
+        let lit = DOTS.into_iter().enumerate().filter(|(bit, _)| glyph >= BRAILLE && bits >> bit & 1 == 1);
+        for (_, (column, row)) in lit {
+            let x = left + (cell as f64 + f64::from(column) / 2.0) * CELL.0 + (CELL.0 / 2.0 - DOT) / 2.0;
+            let y = top + f64::from(row) * CELL.1 / 4.0 + (CELL.1 / 4.0 - DOT) / 2.0;
+            let _ = write!(path, "M{x:.1} {y:.1}h2v2h-2z");
+        }
+    }
+    if !path.is_empty() {
+        let Look { ink, dim, .. } = run.look;
+        let dim = if dim { " opacity=\"0.6\"" } else { "" };
+        let _ = writeln!(out, "<path fill=\"#{ink:06x}\"{dim} d=\"{path}\"/>");
+    }
 }
 
 /// The letters of a run, without the blanks around them.
@@ -195,10 +244,21 @@ mod tests {
             [
                 "<text x=\"18.4\" y=\"23.0\" textLength=\"25.2\" fill=\"#d8dee4\">a&lt;b</text>",
                 "<text x=\"52.0\" y=\"23.0\" textLength=\"25.2\" fill=\"#010203\" font-weight=\"bold\">&amp; c</text>",
-                "<rect x=\"85.6\" y=\"10.0\" width=\"16.8\" height=\"17.0\" fill=\"#d8dee4\"/>",
+                "<rect x=\"85.6\" y=\"10.0\" width=\"16.8\" height=\"16.0\" fill=\"#d8dee4\"/>",
             ]
         );
         assert!(picture.contains("<title>x &gt; y</title>"));
+    }
+
+    #[test]
+    fn braille_is_drawn_as_dots_and_not_as_text() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 4, 1));
+        buffer.set_string(0, 0, "a⠁⣿ ", Style::new());
+        let picture = svg(&buffer, Paper::DARK, "");
+        assert!(picture.contains(">a</text>") && !picture.contains('⠁') && !picture.contains('⣿'));
+        let path = picture.lines().find(|line| line.starts_with("<path")).expect("dots");
+        assert_eq!(path.matches('M').count(), 1 + 8);
+        assert!(path.contains("d=\"M19.5 11.0h2v2h-2zM27.9 11.0h2v2h-2z"), "{path}");
     }
 
     #[test]

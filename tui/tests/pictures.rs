@@ -1,14 +1,12 @@
 //! The pictures of the README are what `pdtune shot` draws now.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
-
 use std::path::Path;
 
 use tui::cli::{ShotOptions, Size, SymbolsArg, ThemeArg};
 use tui::command::shot::draw;
 
 /// Screens that the README shows; each is `.pictures/NAME.svg`.
-const PICTURES: [&str; 3] = ["live", "shift", "view-past"];
+const PICTURES: [&str; 4] = ["live", "shift", "requests", "view-past"];
 /// Larger ones make a page slow.
 const LARGEST: usize = 60 << 10;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{ask, get, post, posted};
-use crate::world::{CONTEXT, LIKELY, MODEL, World};
+use crate::world::{CONTEXT, LIKELY, MODEL, VOCABULARY, World};
 
 fn body(more: &Value) -> Value {
     let mut body = json!({ "model": MODEL, "prompt": "hello", "temperature": 0 });
@@ -212,6 +212,7 @@ fn models_health_and_tokens_are_told() {
     let models = get(world.address, "/v1/models").json();
     assert_eq!((&models["object"], &models["data"][0]["id"]), (&json!("list"), &json!(MODEL)));
     assert_eq!(models["data"][0]["max_model_len"], CONTEXT);
+    assert_eq!(models["data"][0]["pdtune"], json!({ "vocabulary": VOCABULARY, "split": "2P2D" }));
     assert_eq!(get(world.address, "/v1/models/letters").json(), models["data"][0]);
     assert_eq!(get(world.address, "/v1/models/l%65tter%73").json(), models["data"][0]);
     let other = get(world.address, "/v1/models/meta%2Fother%20one").error(404);

@@ -16,6 +16,7 @@ pub(super) struct ClientState {
     rss_bytes: u64,
     dropped: u64,
     cores: u32,
+    held_up: u64,
     recorded_bytes: Option<u64>,
     recording_lost: Option<String>,
 }
@@ -29,12 +30,14 @@ impl ClientState {
         (self.at, self.cpu) = (record.at, record.cpu);
         (self.rss_bytes, self.dropped) = (record.rss_bytes, record.dropped);
         self.cores = record.cores.unwrap_or(self.cores);
+        self.held_up = record.held_up;
     }
 
     pub(super) fn end(&mut self, end: &EndRecord) {
         let client = end.client;
         (self.cpu, self.rss_bytes, self.dropped, self.cores) =
             (client.cpu, client.rss_bytes, client.dropped, client.cores);
+        self.held_up = client.held_up;
     }
 
     pub(super) fn recorded(&mut self, bytes: Option<u64>, lost: Option<String>) {
@@ -42,7 +45,14 @@ impl ClientState {
     }
 
     pub(super) fn health(&self, now: Micros, lag_p99: Option<Micros>) -> Health {
-        let client = Client { lag_p99, dropped: self.dropped, cpu: self.cpu, elapsed: now, cores: self.cores };
+        let client = Client {
+            lag_p99,
+            dropped: self.dropped,
+            cpu: self.cpu,
+            elapsed: now,
+            cores: self.cores,
+            held_up: self.held_up,
+        };
         Health {
             lag_p99: lag_p99.unwrap_or_default(),
             client_cpu_s: self.cpu.as_secs_f64(),

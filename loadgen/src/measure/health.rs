@@ -21,6 +21,8 @@ pub struct Client {
     pub elapsed: Micros,
     /// Cores of the machine, 0 when unknown.
     pub cores: u32,
+    /// How often reading from a remote target had to wait for the client's own queue.
+    pub held_up: u64,
 }
 
 impl Client {
@@ -31,6 +33,12 @@ impl Client {
             return Some(format!(
                 "the client could not keep up: {} {samples} dropped, live figures are too low",
                 self.dropped
+            ));
+        }
+        if self.held_up > 0 {
+            let times = if self.held_up == 1 { "once".to_owned() } else { format!("{} times", self.held_up) };
+            return Some(format!(
+                "the client read late: its own queue was full {times}, part of the latencies is its own"
             ));
         }
         if let Some(lag) = self.lag_p99.filter(|lag| *lag > LAG_LIMIT) {
@@ -56,8 +64,14 @@ impl Client {
 mod tests {
     use super::*;
 
-    const WELL: Client =
-        Client { lag_p99: Some(LAG_LIMIT), dropped: 0, cpu: Micros(8_000_000), elapsed: Micros(10_000_000), cores: 1 };
+    const WELL: Client = Client {
+        lag_p99: Some(LAG_LIMIT),
+        dropped: 0,
+        cpu: Micros(8_000_000),
+        elapsed: Micros(10_000_000),
+        cores: 1,
+        held_up: 0,
+    };
 
     #[test]
     fn a_client_at_its_limits_is_well() {
@@ -71,6 +85,7 @@ mod tests {
         assert!(reason(Client { lag_p99: Some(Micros(5_100)), ..WELL }).contains("lag p99 5.1 ms is above 5 ms"));
         assert!(reason(Client { dropped: 1, ..WELL }).contains("1 sample was dropped"));
         assert!(reason(Client { dropped: 7, ..WELL }).contains("7 samples were dropped"));
+        assert!(reason(Client { held_up: 3, ..WELL }).contains("its own queue was full 3 times"));
         assert!(reason(Client { cpu: Micros(9_000_000), ..WELL }).contains("0.9 of 1 cores"));
     }
 

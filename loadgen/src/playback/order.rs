@@ -271,6 +271,7 @@ mod tests {
             rss_bytes: at.0,
             dropped: 0,
             cores: None,
+            held_up: 0,
         });
         let record = prop_oneof![
             rate.prop_map(Record::Rate),
@@ -346,7 +347,17 @@ mod tests {
 
     fn lag(at: u64) -> Record {
         let (sent, cpu, rss_bytes, dropped) = (0, Micros::ZERO, 0, 0);
-        Record::Lag(LagRecord { at: Micros(at), sent, p99: None, max: None, cpu, rss_bytes, dropped, cores: None })
+        Record::Lag(LagRecord {
+            at: Micros(at),
+            sent,
+            p99: None,
+            max: None,
+            cpu,
+            rss_bytes,
+            dropped,
+            cores: None,
+            held_up: 0,
+        })
     }
 
     #[test]

@@ -30,6 +30,16 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// The same for little room: the reason comes before the name of the file.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Exists(_) => self.to_string(),
+            Self::Create { path, why } | Self::Write { path, why } => format!("{why}: {}", path.display()),
+        }
+    }
+}
+
 /// A recording could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {

@@ -236,6 +236,9 @@ pub struct LagRecord {
     pub rss_bytes: u64,
     /// Samples dropped since the start because a queue was full.
     pub dropped: u64,
+    /// How often since the start reading from a remote target had to wait for the client's own queue.
+    #[serde(skip_serializing_if = "text::is_zero", default)]
+    pub held_up: u64,
     /// Cores of its machine, where known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cores: Option<u32>,

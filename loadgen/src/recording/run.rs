@@ -57,6 +57,9 @@ pub struct ClientUse {
     pub rss_bytes: u64,
     /// Samples dropped because a queue was full.
     pub dropped: u64,
+    /// How often reading from a remote target had to wait for the client's own queue.
+    #[serde(skip_serializing_if = "text::is_zero", default)]
+    pub held_up: u64,
     /// Whether the pacing thread ran in the real-time class; `None` where the system has no such thing or it is not known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub realtime: Option<bool>,

@@ -1,6 +1,11 @@
 //! How types of other modules are written in records.
 #![expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde hands over references to fields")]
 
+/// Whether a count is left out.
+pub(super) fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// A type with `Display` and `FromStr`, as a string.
 pub(super) mod display {
     use std::fmt::Display;

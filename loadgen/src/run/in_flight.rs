@@ -9,6 +9,8 @@ use crate::time::Micros;
 pub(super) struct InFlight {
     planned: Planned,
     sent: Micros,
+    /// `sent` is what the target told; otherwise, and of a request that it could not send, it is the hand-over.
+    sent_is_told: bool,
     first: Option<Micros>,
     last: Option<Micros>,
     first_tokens: u32,
@@ -16,12 +18,15 @@ pub(super) struct InFlight {
     tokens: u32,
     token_hash: u64,
     logits_hash: u64,
+    /// Whether any digest of logits was told.
+    has_digests: bool,
 }
 
 impl InFlight {
     pub(super) fn new(planned: Planned, sent: Micros) -> Self {
         Self {
             sent,
+            sent_is_told: false,
             first: None,
             last: None,
             first_tokens: 0,
@@ -29,6 +34,7 @@ impl InFlight {
             tokens: 0,
             token_hash: TOKEN_HASH_SEED,
             logits_hash: TOKEN_HASH_SEED,
+            has_digests: false,
             planned,
         }
     }
@@ -37,11 +43,36 @@ impl InFlight {
         self.planned.request.input_tokens
     }
 
+    pub(super) fn index(&self) -> u64 {
+        self.planned.request.index
+    }
+
+    pub(super) fn is_clamped(&self) -> bool {
+        self.planned.request.clamped
+    }
+
+    /// The target told when the request was sent.
+    pub(super) fn sent(&mut self, at: Micros) {
+        (self.sent, self.sent_is_told) = (at, true);
+    }
+
+    /// Whether the target told so.
+    pub(super) fn was_sent(&self) -> bool {
+        self.sent_is_told
+    }
+
+    pub(super) fn lag(&self) -> Micros {
+        self.sent.since(self.planned.due)
+    }
+
     /// Takes a token; `true` when it is the first.
-    pub(super) fn token(&mut self, at: Micros, token: u32, logits_digest: u64) -> bool {
+    pub(super) fn token(&mut self, at: Micros, token: Option<u32>, logits_digest: u64) -> bool {
         self.tokens += 1;
-        self.token_hash = hash_token(self.token_hash, u64::from(token));
+        if let Some(token) = token {
+            self.token_hash = hash_token(self.token_hash, u64::from(token));
+        }
         self.logits_hash = hash_token(self.logits_hash, logits_digest);
+        self.has_digests |= logits_digest != 0;
         let Some(last) = self.last.replace(at) else {
             self.first = Some(at);
             self.first_tokens = 1;
@@ -55,6 +86,13 @@ impl InFlight {
             self.first_tokens += 1;
         }
         false
+    }
+
+    /// The answer has so many tokens, however many arrivals told of them. Returns how many were not told.
+    pub(super) fn counted(&mut self, tokens: u32) -> u32 {
+        let missing = tokens.saturating_sub(self.tokens);
+        self.tokens = tokens;
+        missing
     }
 
     /// The request is over.
@@ -75,7 +113,7 @@ impl InFlight {
             clamped: self.planned.request.clamped,
             outcome,
             token_hash: self.token_hash,
-            logits_hash: (self.tokens > 0).then_some(self.logits_hash),
+            logits_hash: self.has_digests.then_some(self.logits_hash),
             server,
         }
     }

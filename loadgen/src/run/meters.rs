@@ -1,12 +1,16 @@
 //! The CPU time of the client's own threads, apart from the engine's that run in the same process.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::target::ClientSide;
 use crate::time::Micros;
 
 /// One counter for each thread; every thread writes its own.
 #[derive(Debug, Default)]
 pub struct CpuMeters {
+    /// The thread that talks to a remote target.
+    remote: Option<Arc<ClientSide>>,
     pacing: AtomicU64,
     observing: AtomicU64,
     recording: AtomicU64,
@@ -14,6 +18,16 @@ pub struct CpuMeters {
 }
 
 impl CpuMeters {
+    /// For a run against a target that costs the client so much.
+    pub(super) fn new(remote: Option<Arc<ClientSide>>) -> Self {
+        Self { remote, ..Self::default() }
+    }
+
+    /// How often the client's own queue held up the reading from a remote target.
+    pub(super) fn held_up(&self) -> u64 {
+        self.remote.as_ref().map_or(0, |remote| remote.held_up())
+    }
+
     /// Called by the pacing thread.
     pub(super) fn pacing(&self) {
         store(&self.pacing);
@@ -37,7 +51,8 @@ impl CpuMeters {
     /// The CPU time of all of them.
     pub fn total(&self) -> Micros {
         let meters = [&self.pacing, &self.observing, &self.recording, &self.screen];
-        Micros(meters.iter().map(|meter| meter.load(Ordering::Relaxed)).sum())
+        let remote = self.remote.as_ref().map_or(Micros::ZERO, |remote| remote.cpu());
+        remote + Micros(meters.iter().map(|meter| meter.load(Ordering::Relaxed)).sum())
     }
 }
 

@@ -41,6 +41,10 @@ pub(super) struct Parts {
     pub(super) target: Arc<dyn Target>,
     pub(super) events: Box<dyn TargetEvents>,
     pub(super) control: Option<Arc<dyn Control>>,
+    /// Whether the target tells when a request was sent.
+    pub(super) tells_sent: bool,
+    /// Events that stand at the start.
+    pub(super) remarks: Vec<String>,
     pub(super) notes: Receiver<Note>,
     pub(super) recorder: Option<Recorder>,
     pub(super) meters: Arc<CpuMeters>,
@@ -102,6 +106,9 @@ impl Observer {
             parts,
         };
         observer.load_changed(Micros::ZERO, LoadState::Loading, observer.parts.rate_rps);
+        for remark in std::mem::take(&mut observer.parts.remarks) {
+            observer.say(Micros::ZERO, None, "", remark);
+        }
         observer.observe(Micros::ZERO);
         let first = observer.fold.snapshot(Micros::ZERO);
         observer.snapshots.send_replace(Arc::new(first));
@@ -153,8 +160,11 @@ impl Observer {
             Note::Sent { planned, sent } => {
                 self.noted = Some(planned.request.index);
                 self.fold.offered(planned.due);
-                self.fold.sent(sent.since(planned.due), planned.request.clamped);
-                self.requests.insert(planned.request.index, InFlight::new(planned, sent));
+                let request = InFlight::new(planned, sent);
+                if !self.parts.tells_sent {
+                    self.fold.sent(request.lag(), request.is_clamped());
+                }
+                self.requests.insert(request.index(), request);
             }
             Note::Shed { planned, at, why } => {
                 self.noted = Some(planned.request.index);
@@ -190,6 +200,20 @@ impl Observer {
 
     fn event(&mut self, event: TargetEvent) {
         match event {
+            TargetEvent::Sent { index, at } => match self.requests.get_mut(&index) {
+                Some(request) => {
+                    request.sent(at);
+                    self.fold.sent(request.lag(), request.is_clamped());
+                }
+                None => self.keep_if_early(index, TargetEvent::Sent { index, at }),
+            },
+            TargetEvent::Counted { index, tokens } => match self.requests.get_mut(&index) {
+                Some(request) => {
+                    let missing = request.counted(tokens);
+                    self.fold.tokens(self.parts.clock.now(), missing);
+                }
+                None => self.keep_if_early(index, TargetEvent::Counted { index, tokens }),
+            },
             TargetEvent::Token { index, at, token, logits_digest } => match self.requests.get_mut(&index) {
                 Some(request) => {
                     if request.token(at, token, logits_digest) {
@@ -200,7 +224,12 @@ impl Observer {
                 None => self.keep_if_early(index, TargetEvent::Token { index, at, token, logits_digest }),
             },
             TargetEvent::Ended { index, at, outcome, server } => match self.requests.remove(&index) {
-                Some(request) => self.record(&Record::Req(Box::new(request.end(at, outcome, server)))),
+                Some(request) => {
+                    if self.parts.tells_sent && !request.was_sent() {
+                        self.fold.sent(request.lag(), request.is_clamped());
+                    }
+                    self.record(&Record::Req(Box::new(request.end(at, outcome, server))));
+                }
                 None => self.keep_if_early(index, TargetEvent::Ended { index, at, outcome, server }),
             },
             other => self.cluster_event(other),
@@ -252,7 +281,7 @@ impl Observer {
 
     fn tell_recording(&mut self) {
         let bytes = self.parts.recorder.as_ref().map(Recorder::bytes);
-        self.fold.recorded(bytes, self.recording_lost.as_ref().map(ToString::to_string));
+        self.fold.recorded(bytes, self.recording_lost.as_ref().map(WriteError::brief));
     }
 
     fn record_health(&mut self, now: Micros) {
@@ -269,6 +298,7 @@ impl Observer {
             rss_bytes: client.rss_bytes,
             dropped: client.dropped,
             cores: Some(client.cores),
+            held_up: client.held_up,
         }));
     }
 
@@ -279,6 +309,7 @@ impl Observer {
             rss_bytes: self.rss_bytes,
             dropped: self.parts.dropped.load(Ordering::Relaxed),
             realtime: self.realtime,
+            held_up: self.parts.meters.held_up(),
         }
     }
 
@@ -305,7 +336,7 @@ impl Observer {
             }
         }
         self.fold.end(&end);
-        self.fold.recorded(bytes, self.recording_lost.as_ref().map(ToString::to_string));
+        self.fold.recorded(bytes, self.recording_lost.as_ref().map(WriteError::brief));
         self.fold.advance(now);
         let last = self.fold.snapshot(now);
         self.snapshots.send_replace(Arc::new(last));

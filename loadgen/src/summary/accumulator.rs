@@ -211,6 +211,7 @@ impl Accumulator {
             cpu: cpu.unwrap_or_default(),
             elapsed: end.map_or(self.latest, |end| end.at),
             cores: end.map_or(0, |end| end.client.cores),
+            held_up: end.map(|end| end.client.held_up).or(lag.map(|lag| lag.held_up)).unwrap_or(0),
         };
         ClientSummary {
             verdict: known.verdict().or_else(|| end.map(|_| "ok".to_owned())),

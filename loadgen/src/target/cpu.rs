@@ -1,5 +1,6 @@
 //! The embedded engine on the CPU: a model, one executor for each unit, wall time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
@@ -98,8 +99,9 @@ pub fn start(target: &CpuTarget) -> Result<Started, OpenError> {
     let info = TargetInfo {
         name: "cpu".to_owned(),
         model: describe(&target.model, config.parameters()),
-        split: target.split,
+        split: Some(target.split),
         limits: TargetLimits { context_tokens, kv_tokens, vocabulary: config.vocab as u32 },
+        facts: BTreeMap::new(),
     };
     let units = target.split.units();
     let executors = cpu::executors(&model, units, blocks, BLOCK_TOKENS, KvDtype::F16)?;

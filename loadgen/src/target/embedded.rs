@@ -26,6 +26,7 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
         target: Arc::new(Embedded { handle, _engine: engine }),
         events: Box::new(events),
         control: Some(Arc::new(control)),
+        client: None,
     }
 }
 
@@ -86,7 +87,7 @@ impl TargetEvents for EmbeddedEvents {
 pub(crate) fn translate(event: EngineEvent, on_run: impl Fn(Nanos) -> Micros) -> Option<TargetEvent> {
     Some(match event {
         EngineEvent::Token { at, request, token, logits_digest, .. } => {
-            TargetEvent::Token { index: request.0, at: on_run(at), token, logits_digest }
+            TargetEvent::Token { index: request.0, at: on_run(at), token: Some(token), logits_digest }
         }
         EngineEvent::Finished { at, finished } => TargetEvent::Ended {
             index: finished.request.0,
@@ -114,7 +115,8 @@ pub(crate) fn translate(event: EngineEvent, on_run: impl Fn(Nanos) -> Micros) ->
     })
 }
 
-fn outcome(reason: FinishReason) -> Outcome {
+/// How an engine's word for the end of a request reads for a load test.
+pub(crate) fn outcome(reason: FinishReason) -> Outcome {
     match reason {
         FinishReason::Length | FinishReason::Stop => Outcome::Completed,
         FinishReason::Cancelled => Outcome::Cancelled,
@@ -126,7 +128,8 @@ fn failed(kind: FailureKind, message: String) -> Outcome {
     Outcome::Failed(Failure { kind, message })
 }
 
-fn server_side(finished: &Finished, on_run: impl Fn(Nanos) -> Micros) -> ServerSide {
+/// What an engine tells of a request that is over.
+pub(crate) fn server_side(finished: &Finished, on_run: impl Fn(Nanos) -> Micros) -> ServerSide {
     let stages = finished.stages;
     ServerSide {
         prefill_unit: finished.prefill_unit.map(|unit| unit.0),

@@ -1,5 +1,6 @@
 //! A target that answers at once: what is left is the tool's own lateness.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -19,10 +20,17 @@ pub fn connect() -> Connection {
     let limits = TargetLimits { context_tokens: 1 << 20, kv_tokens: 1 << 20, vocabulary: 1 << 16 };
     let split = Split { prefill: 0, decode: 0, aggregated: 1 };
     Connection {
-        info: TargetInfo { name: "null".to_owned(), model: "none".to_owned(), split, limits },
+        info: TargetInfo {
+            name: "null".to_owned(),
+            model: "none".to_owned(),
+            split: Some(split),
+            limits,
+            facts: BTreeMap::new(),
+        },
         target: Arc::new(Null { sender }),
         events: Box::new(NullEvents { receiver, clock: RunClock::start() }),
         control: None,
+        client: None,
     }
 }
 
@@ -61,7 +69,7 @@ impl TargetEvents for NullEvents {
         };
         let at = self.clock.now();
         for index in first.into_iter().chain(self.receiver.try_iter()) {
-            into.push(TargetEvent::Token { index, at, token: 0, logits_digest: 0 });
+            into.push(TargetEvent::Token { index, at, token: Some(0), logits_digest: 0 });
             into.push(TargetEvent::Ended { index, at, outcome: Outcome::Completed, server: None });
         }
         true

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::{BLOCK_TOKENS, Row, Trace, TraceError, TraceFormat, azure, mooncake};
+use super::{BLOCK_TOKENS, Prompts, Row, Trace, TraceError, TraceFormat, azure, mooncake, recorded};
 use crate::time::Micros;
 use crate::workload::Limits;
 
@@ -25,6 +25,31 @@ pub struct ReadOptions {
     pub limits: Limits,
     /// Whether rows beyond the limits are cut rather than refused.
     pub clamp: bool,
+}
+
+impl ReadOptions {
+    /// The lengths that a request will have, each at least 1, and whether they were cut.
+    pub(super) fn fit(&self, input: u32, output: u32) -> Result<(u32, u32, bool), String> {
+        if self.limits.fit(input, output) {
+            return Ok((input, output, false));
+        }
+        if !self.clamp {
+            let limit = self.limits.total_tokens();
+            return Err(format!(
+                "{input} tokens in and {output} out are beyond the {limit} a request may have; cut such rows with --clamp"
+            ));
+        }
+        let (input, output) = self.limits.cut(input, output);
+        Ok((input, output, true))
+    }
+}
+
+/// Refuses a trace that would take more than there may be.
+pub(super) fn check_memory(bytes: usize) -> Result<(), String> {
+    if bytes > MAX_BYTES {
+        return Err(format!("the trace takes more than {MAX_BYTES} bytes in memory; use fewer rows with --limit"));
+    }
+    Ok(())
 }
 
 /// What a line says, in the file's own time. One is reused for all lines.
@@ -51,9 +76,16 @@ impl Trace {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn read(path: &Path, source: impl Read, options: ReadOptions) -> Result<Self, TraceError> {
+    pub fn read(path: &Path, source: impl Read + Send, options: ReadOptions) -> Result<Self, TraceError> {
         let io = |source| TraceError::Io { path: path.to_owned(), source };
         let mut reader = BufReader::new(source);
+        let is_recording = match options.format {
+            TraceFormat::Auto => reader.fill_buf().map_err(io)?.starts_with(&recorded::MAGIC),
+            format => format == TraceFormat::Pdtune,
+        };
+        if is_recording {
+            return recorded::read(path, reader, options);
+        }
         let mut builder = Builder::new(options);
         let mut buffer = Vec::new();
         for line in 1.. {
@@ -123,7 +155,7 @@ impl Builder {
         };
         match format {
             TraceFormat::Mooncake => mooncake::row(text, &mut self.raw)?,
-            TraceFormat::Azure | TraceFormat::Auto => azure::row(text, &mut self.raw)?,
+            TraceFormat::Azure | TraceFormat::Auto | TraceFormat::Pdtune => azure::row(text, &mut self.raw)?,
         }
         self.keep()
     }
@@ -139,28 +171,18 @@ impl Builder {
         }
         self.last = at;
         let first = *self.first.get_or_insert(at);
-        let clamped = !self.options.limits.fit(input, output);
-        let (input, output) = if clamped { self.options.limits.cut(input, output) } else { (input, output) };
-        if clamped && !self.options.clamp {
-            let RawRow { input, output, .. } = self.raw;
-            let limit = self.options.limits.total_tokens();
-            return Err(format!(
-                "{input} tokens in and {output} out are beyond the {limit} a request may have; cut such rows with --clamp"
-            ));
-        }
-        let first_block = self.blocks.len();
-        self.blocks.extend(self.raw.hashes.iter().take(input.div_ceil(BLOCK_TOKENS) as usize));
-        self.rows.push(Row { at: at.since(first), input, output, first_block, clamped });
-        let bytes = size_of_val(&self.rows[..]) + size_of_val(&self.blocks[..]);
-        if bytes > MAX_BYTES {
-            return Err(format!("the trace takes more than {MAX_BYTES} bytes in memory; use fewer rows with --limit"));
-        }
-        Ok(())
+        let (input, output, clamped) = self.options.fit(input, output)?;
+        let part = &self.raw.hashes[..self.raw.hashes.len().min(input.div_ceil(BLOCK_TOKENS) as usize)];
+        let (first_block, count) = (self.blocks.len(), part.len() as u32);
+        self.blocks.extend_from_slice(part);
+        self.rows.push(Row { at: at.since(first), input, output, first: first_block, count, clamped });
+        check_memory(size_of_val(&self.rows[..]) + size_of_val(&self.blocks[..]))
     }
 
     fn finish(self) -> Option<Trace> {
         let format = self.format.filter(|_| !self.rows.is_empty())?;
-        Some(Trace { rows: self.rows, blocks: self.blocks, format })
+        let prompts = if self.blocks.is_empty() { Prompts::Own } else { Prompts::Blocks(self.blocks) };
+        Some(Trace { rows: self.rows, prompts, format, end: None, incomplete: None })
     }
 }
 
@@ -170,7 +192,7 @@ fn tell(named: TraceFormat, first: &str) -> Result<TraceFormat, String> {
         TraceFormat::Auto if first.starts_with('{') => Ok(TraceFormat::Mooncake),
         TraceFormat::Auto if azure::header(first).is_ok() => Ok(TraceFormat::Azure),
         TraceFormat::Auto => Err(format!(
-            "found `{}`, which starts no known format: azure begins with {}, mooncake with {{",
+            "found `{}`, which starts no known format: azure begins with {}, mooncake with {{, a recording is compressed",
             excerpt(first),
             azure::HEADER
         )),

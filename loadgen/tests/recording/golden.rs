@@ -107,6 +107,7 @@ fn observed() -> Vec<Record> {
         rss_bytes: 20_000_000,
         dropped: 0,
         cores: None,
+        held_up: 0,
     };
     vec![
         Record::Rate(RateRecord { at: Micros::ZERO, state: LoadState::Loading, rps: 4.5, resumed_rps: None }),

@@ -44,7 +44,14 @@ pub(crate) fn end() -> EndRecord {
         at: Micros(12_500_000),
         schedule_end: Micros(11_000_000),
         requests: Counts { offered: 3, sent: 3, completed: 3, ..Counts::default() },
-        client: ClientUse { cpu: Micros(250_000), cores: 2, rss_bytes: 30_000_000, dropped: 0, realtime: None },
+        client: ClientUse {
+            cpu: Micros(250_000),
+            cores: 2,
+            rss_bytes: 30_000_000,
+            dropped: 0,
+            realtime: None,
+            held_up: 2,
+        },
     }
 }
 
@@ -215,8 +222,8 @@ fn rate() -> impl Strategy<Value = RateRecord> {
 
 fn lag() -> impl Strategy<Value = LagRecord> {
     let cores = option::of(any::<u32>());
-    (instant(), any::<[u64; 3]>(), option::of((instant(), instant())), instant(), cores).prop_map(
-        |(at, [sent, rss_bytes, dropped], lag, cpu, cores)| LagRecord {
+    (instant(), any::<[u64; 4]>(), option::of((instant(), instant())), instant(), cores).prop_map(
+        |(at, [sent, rss_bytes, dropped, held_up], lag, cpu, cores)| LagRecord {
             at,
             sent,
             p99: lag.map(|lag| lag.0),
@@ -225,6 +232,7 @@ fn lag() -> impl Strategy<Value = LagRecord> {
             rss_bytes,
             dropped,
             cores,
+            held_up,
         },
     )
 }

@@ -47,7 +47,8 @@ pub(super) struct LoadArgs {
     /// Replay a trace instead of a workload: its times, lengths and shared prefixes
     #[arg(long, value_name = "FILE", conflicts_with_all = SYNTHETIC)]
     trace: Option<PathBuf>,
-    /// How the trace is written: `azure` (CSV), `mooncake` (JSON lines), `auto` (told from the first line) [default: auto]
+    /// How the trace is written: `azure` (CSV), `mooncake` (JSON lines), `pdtune` (a recording), `auto` (told from how it
+    /// begins) [default: auto]
     #[arg(long, value_name = "FORMAT")]
     trace_format: Option<TraceFormat>,
     /// Replay the trace so many times as fast [default: 1]
@@ -85,17 +86,17 @@ fn malformed(what: &'static str, found: &str, allowed: &str) -> Malformed {
     Malformed { what, found: found.to_owned(), allowed: allowed.to_owned() }
 }
 
-fn parse_count(text: &str) -> Result<u64, Malformed> {
+pub(super) fn parse_count(text: &str) -> Result<u64, Malformed> {
     let count = text.parse().ok().filter(|count| *count > 0);
     count.ok_or_else(|| malformed("a number of requests", text, "a whole number of at least 1"))
 }
 
-fn parse_speed(text: &str) -> Result<f64, Malformed> {
+pub(super) fn parse_speed(text: &str) -> Result<f64, Malformed> {
     let speed = text.parse().ok().filter(|speed: &f64| (1e-3..=1e6).contains(speed));
     speed.ok_or_else(|| malformed("a speed", text, "a number from 0.001 to 1000000"))
 }
 
-fn parse_positive_duration(text: &str) -> Result<Micros, Malformed> {
+pub(super) fn parse_positive_duration(text: &str) -> Result<Micros, Malformed> {
     match parse_duration(text)? {
         Micros::ZERO => Err(malformed("the length of a run", text, "above zero")),
         duration => Ok(duration),
@@ -161,7 +162,7 @@ impl LoadArgs {
 }
 
 /// Bounds have a `=`, names have none.
-fn read_slo(text: &str, library: &Library) -> anyhow::Result<Option<Slo>> {
+pub(super) fn read_slo(text: &str, library: &Library) -> anyhow::Result<Option<Slo>> {
     if text == "none" {
         return Ok(None);
     }
@@ -172,7 +173,7 @@ fn read_slo(text: &str, library: &Library) -> anyhow::Result<Option<Slo>> {
     Ok(Some(loaded.profile.slo))
 }
 
-fn stem(path: &Path) -> String {
+pub(super) fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| "trace".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
@@ -185,7 +186,7 @@ fn end_in_time(load: &LoadSpec) -> Option<Micros> {
     load.duration.or(own)
 }
 
-fn check_warmup(load: &LoadSpec) -> anyhow::Result<()> {
+pub(super) fn check_warmup(load: &LoadSpec) -> anyhow::Result<()> {
     let Some(end) = end_in_time(load) else { return Ok(()) };
     let (warmup, end_text) = (DurationText(load.warmup), DurationText(end));
     ensure!(

@@ -11,12 +11,12 @@ use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
 use super::key;
-use super::target::{TargetArgs, TargetSpec};
+use super::target::{EngineArgs, EngineSpec};
 
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
-    target: TargetArgs,
+    engine: EngineArgs,
     /// Address and port; port 0 takes a free one. An address that others can reach needs --api-key-env
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address, help_heading = "Server")]
     listen: SocketAddr,
@@ -45,7 +45,7 @@ pub(super) struct ServeArgs {
 #[derive(Debug)]
 pub struct ServeOptions {
     /// What answers.
-    pub target: TargetSpec,
+    pub engine: EngineSpec,
     /// Where the server listens.
     pub listen: SocketAddr,
     /// What clients call the model; `None` leaves it to the model.
@@ -88,8 +88,8 @@ impl ServeArgs {
         let http = HttpConfig { drain_timeout, key: key.clone(), ..HttpConfig::default() };
         let grpc = GrpcConfig { drain_timeout, key, ..GrpcConfig::default() };
         let control = control.map(|address| (address, grpc));
-        let Self { target, listen, served_model_name: name, max_requests, max_connections, .. } = self;
-        Ok(ServeOptions { target: target.into(), listen, name, max_requests, max_connections, http, control })
+        let Self { engine, listen, served_model_name: name, max_requests, max_connections, .. } = self;
+        Ok(ServeOptions { engine: engine.into(), listen, name, max_requests, max_connections, http, control })
     }
 }
 

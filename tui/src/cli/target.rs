@@ -1,18 +1,29 @@
-//! TARGET: where the load goes.
+//! TARGET: where the load goes. ENGINE: what is served to others.
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
+use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 use engine::model::ModelSource;
+use engine::remote::{RemoteAddress, RemoteAddressError, RemoteKey};
 use engine::units::Split;
 use loadgen::target::Connection;
 use loadgen::target::cpu::{self, CpuTarget, OpenError, Started};
+use loadgen::target::grpc::{self, GrpcControlAt, GrpcTarget};
+use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
+use loadgen::text::{Malformed, parse_duration};
+use loadgen::time::Micros;
+
+use super::key;
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Target")]
-pub(super) struct TargetArgs {
-    /// What serves the requests. `cpu` is the embedded engine on this machine
-    #[arg(long, value_name = "TARGET", value_enum, default_value_t = Kind::Cpu)]
+#[command(next_help_heading = "Engine")]
+pub(super) struct EngineArgs {
+    /// What computes. `cpu` is the embedded engine on this machine
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t = Kind::Cpu)]
     target: Kind,
     /// Roles of the units at the start: 2P2D is two prefill and two decode units, 4A is four that do both [default: as many
     /// units as cores, at least four, half of them prefill]
@@ -29,10 +40,101 @@ enum Kind {
     Cpu,
 }
 
-/// What serves the requests.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Target")]
+pub(super) struct TargetArgs {
+    /// What serves the requests: `cpu`, the embedded engine on this machine; http://HOST:PORT, a server that speaks OpenAI's
+    /// protocol, such as vLLM, SGLang or `pdtune serve`; grpc://HOST:PORT, `pdtune serve` with the times of every stage
+    #[arg(long, value_name = "TARGET", default_value = "cpu")]
+    target: Place,
+    /// Roles of the embedded engine's units at the start: 2P2D is two prefill and two decode units, 4A is four that do both
+    /// [default: as many units as cores, at least four, half of them prefill]
+    #[arg(long, value_name = "xPyD|nA")]
+    split: Option<Split>,
+    /// The model. Of the embedded engine: a Hugging Face folder with safetensors (Qwen3 and Llama families) or a GGUF file
+    /// [default: a built-in transformer of about 30M parameters, made at start]. Of a server: its name there, needed where it
+    /// has several
+    #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
+    model: Option<PathBuf>,
+    /// What watches and shifts the units: `none`, or grpc://HOST:PORT, the control of `pdtune serve` [default: that of a
+    /// grpc:// target; none for http://]
+    #[arg(long, value_name = "none|grpc://HOST:PORT")]
+    control: Option<ControlArg>,
+    /// Environment variable with the key that the server wants as `Authorization: Bearer KEY`; never shown or recorded
+    #[arg(long, value_name = "VAR")]
+    api_key_env: Option<String>,
+    /// How long a request to a server may take before it is given up and counts as failed [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    request_timeout: Option<Micros>,
+}
+
+/// How long a request to a server may take when nobody says: an overloaded server keeps some waiting for minutes.
+const REQUEST_TIMEOUT: Micros = Micros(600_000_000);
+
+/// A target as it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetSpec {
-    /// The model of the embedded engine.
+enum Place {
+    Cpu,
+    Http(HttpAddress),
+    Grpc(RemoteAddress),
+}
+
+/// A control as it is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ControlArg {
+    None,
+    Grpc(RemoteAddress),
+}
+
+impl FromStr for ControlArg {
+    type Err = RemoteAddressError;
+
+    fn from_str(text: &str) -> Result<Self, RemoteAddressError> {
+        if text == "none" { Ok(Self::None) } else { text.parse().map(Self::Grpc) }
+    }
+}
+
+impl FromStr for Place {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        match text {
+            "cpu" => Ok(Self::Cpu),
+            _ if text.starts_with("grpc://") => text.parse().map(Self::Grpc).map_err(|_| Malformed {
+                what: "the address of an engine",
+                found: text.to_owned(),
+                allowed: "write grpc://HOST:PORT, such as grpc://127.0.0.1:50051".to_owned(),
+            }),
+            _ if text.contains("://") => Ok(Self::Http(text.parse()?)),
+            _ => Err(Malformed {
+                what: "a target",
+                found: text.to_owned(),
+                allowed: "cpu, http://HOST:PORT or grpc://HOST:PORT".to_owned(),
+            }),
+        }
+    }
+}
+
+fn parse_timeout(text: &str) -> Result<Micros, Malformed> {
+    let malformed = || Malformed { what: "a timeout", found: text.to_owned(), allowed: "above zero".to_owned() };
+    parse_duration(text).and_then(|time| if time == Micros::ZERO { Err(malformed()) } else { Ok(time) })
+}
+
+/// What serves the requests.
+#[derive(Clone, Debug)]
+pub enum TargetSpec {
+    /// The engine inside the program.
+    Embedded(EngineSpec),
+    /// A server.
+    Http(HttpTarget),
+    /// Another pdtune.
+    Grpc(GrpcTarget),
+}
+
+/// An embedded engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineSpec {
+    /// Its model.
     pub model: ModelSource,
     /// The roles of its units at the start; `None` leaves them to the number of cores.
     pub split: Option<Split>,
@@ -41,8 +143,8 @@ pub struct TargetSpec {
 /// The seed of the built-in model: always the same model, whatever the seed of the load.
 const BUILT_IN: ModelSource = ModelSource::Builtin { seed: 1 };
 
-impl From<TargetArgs> for TargetSpec {
-    fn from(TargetArgs { target: Kind::Cpu, split, model }: TargetArgs) -> Self {
+impl EngineSpec {
+    fn new(model: Option<PathBuf>, split: Option<Split>) -> Self {
         let model = match model {
             None => BUILT_IN,
             Some(path) if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) => {
@@ -51,16 +153,6 @@ impl From<TargetArgs> for TargetSpec {
             Some(path) => ModelSource::Folder(path),
         };
         Self { model, split }
-    }
-}
-
-impl TargetSpec {
-    /// Loads the model and starts the engine.
-    ///
-    /// # Errors
-    /// When the model cannot be loaded, or its shape or the split cannot be served.
-    pub fn open(self) -> Result<Connection, OpenError> {
-        cpu::open(&self.cpu())
     }
 
     /// Loads the model and starts the engine, to be served to others.
@@ -84,5 +176,89 @@ impl TargetSpec {
 
     fn cpu(self) -> CpuTarget {
         CpuTarget { model: self.model, split: self.split.unwrap_or_else(cpu::default_split) }
+    }
+}
+
+impl From<EngineArgs> for EngineSpec {
+    fn from(EngineArgs { target: Kind::Cpu, split, model }: EngineArgs) -> Self {
+        Self::new(model, split)
+    }
+}
+
+impl TargetArgs {
+    /// # Errors
+    /// When an option has no meaning for this target, or the key is not there.
+    pub(super) fn resolve(self) -> anyhow::Result<TargetSpec> {
+        match self.target.clone() {
+            Place::Cpu => self.embedded(),
+            Place::Http(address) => self.http(address),
+            Place::Grpc(address) => self.grpc(address),
+        }
+    }
+
+    fn embedded(self) -> anyhow::Result<TargetSpec> {
+        let of_servers = [
+            ("--control", self.control.is_some()),
+            ("--api-key-env", self.api_key_env.is_some()),
+            ("--request-timeout", self.request_timeout.is_some()),
+        ];
+        if let Some((option, _)) = of_servers.iter().find(|(_, given)| *given) {
+            bail!("{option} is for servers, and --target cpu is none");
+        }
+        Ok(TargetSpec::Embedded(EngineSpec::new(self.model, self.split)))
+    }
+
+    fn http(self, address: HttpAddress) -> anyhow::Result<TargetSpec> {
+        self.check_no_split(&address)?;
+        let timeout = self.timeout();
+        let control = match &self.control {
+            Some(ControlArg::Grpc(address)) => Some(GrpcControlAt { address: address.clone(), key: self.grpc_key()? }),
+            Some(ControlArg::None) | None => None,
+        };
+        let key = self.api_key_env.map(|name| key::read(&name, ApiKey::new)).transpose()?;
+        let model = self.model.map(|name| name.to_string_lossy().into_owned());
+        Ok(TargetSpec::Http(HttpTarget { address, model, key, timeout, control }))
+    }
+
+    fn grpc(self, address: RemoteAddress) -> anyhow::Result<TargetSpec> {
+        self.check_no_split(&address)?;
+        ensure!(self.model.is_none(), "--model is for the embedded engine and HTTP servers, {address} has one model");
+        let controlled = match &self.control {
+            None => true,
+            Some(ControlArg::None) => false,
+            Some(ControlArg::Grpc(other)) => {
+                ensure!(*other == address, "--control: a grpc:// target is its own control");
+                true
+            }
+        };
+        Ok(TargetSpec::Grpc(GrpcTarget { key: self.grpc_key()?, timeout: self.timeout(), address, controlled }))
+    }
+
+    fn check_no_split(&self, address: &impl Display) -> anyhow::Result<()> {
+        let hint = "hint: change it with --shift, where the target has a control";
+        ensure!(self.split.is_none(), "--split is for the embedded engine, {address} has its own\n{hint}");
+        Ok(())
+    }
+
+    fn grpc_key(&self) -> anyhow::Result<Option<RemoteKey>> {
+        self.api_key_env.as_ref().map(|name| key::read(name, |key| RemoteKey::new(&key))).transpose()
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_micros(self.request_timeout.unwrap_or(REQUEST_TIMEOUT).0)
+    }
+}
+
+impl TargetSpec {
+    /// Opens the target: loads the model and starts the engine, or asks the server about itself.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded, its shape or the split cannot be served, or the server does not answer.
+    pub fn open(self) -> anyhow::Result<Connection> {
+        match self {
+            Self::Embedded(engine) => Ok(cpu::open(&engine.cpu())?),
+            Self::Http(target) => Ok(http::open(target)?),
+            Self::Grpc(target) => Ok(grpc::open(target)?),
+        }
     }
 }

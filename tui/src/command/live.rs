@@ -7,7 +7,7 @@ use loadgen::live::{Command, Phase};
 use loadgen::run::{self, RunConfig};
 
 use super::signals::Signals;
-use super::{Ending, print, record};
+use super::{Ending, print, record, tell};
 use crate::cli::LiveOptions;
 use crate::model::Offers;
 use crate::shell::{self, Cast, Exit, LiveSource};
@@ -17,7 +17,7 @@ use crate::shell::{self, Cast, Exit, LiveSource};
 /// # Errors
 /// When the input is wrong, the target cannot be opened, or the terminal cannot be used.
 pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
-    let LiveOptions { target, load, out, asciicast, screen } = options;
+    let LiveOptions { target, load, out, asciicast, screen, load_is_given } = options;
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "the live screen needs a terminal; `pdtune record` runs without one"
@@ -25,8 +25,9 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
     // Before anything is loaded: the terminal's answer must not come while the screen reads keys.
     let theme = shell::theme(screen.appearance.theme.into(), screen.appearance.symbols.set());
     let connection = target.open()?;
-    let shift_refused = connection.control.is_none().then(|| "not offered by this target".to_owned());
-    let offers = Offers { shift_refused, rate_refused: None, read_only: screen.read_only };
+    let shift_refused =
+        connection.control.is_none().then(|| "the target has no control, --control gives it one".to_owned());
+    let offers = Offers { shift_refused, rate_refused: load_is_given, read_only: screen.read_only };
     // Nothing has been sent yet, so that a name that is taken costs nothing.
     let cast = asciicast.as_deref().map(Cast::create).transpose()?;
     let handle = match run::start(RunConfig { load, connection, record_to: out }) {
@@ -38,6 +39,10 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
             return Err(error.into());
         }
     };
+    for remark in &handle.remarks {
+        // Stands above the summary once the screen is gone; on the screen it is an event.
+        tell(&format!("warning: {remark}"));
+    }
     let source = LiveSource {
         snapshots: handle.snapshots.clone(),
         commands: handle.commands.clone(),

@@ -7,6 +7,7 @@ use loadgen::live::{Phase, Snapshot};
 use loadgen::time::Micros;
 
 use super::tell;
+use crate::format;
 
 /// Between two lines when stderr is no terminal.
 const LINE_EVERY: Micros = Micros(5_000_000);
@@ -89,7 +90,7 @@ fn line(snapshot: &Snapshot) -> String {
         counts.failed + counts.cut,
         millis(recent.ttft.p95),
         millis(recent.tpot.p95),
-        snapshot.split,
+        format::split(snapshot.split),
         snapshot.health.lag_p99.as_millis_f64(),
         snapshot.health.dropped,
     )

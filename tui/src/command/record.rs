@@ -27,7 +27,11 @@ pub fn run(options: RecordOptions) -> anyhow::Result<Ending> {
     let result = runtime.block_on(async {
         // First, so that no signal finds a run without somebody to end it.
         let signals = Signals::install().context("cannot listen for signals")?;
-        watch(run::start(config)?, signals, false).await
+        let handle = run::start(config)?;
+        for remark in &handle.remarks {
+            tell(&format!("warning: {remark}"));
+        }
+        watch(handle, signals, false).await
     })?;
     let ending = report(&result, &path, json)?;
     let missed = fail_on_slo && has_slo && result.summary.attainment.is_none_or(|attainment| attainment < 1.0);
@@ -69,6 +73,10 @@ pub(super) async fn watch(handle: RunHandle, mut signals: Signals, mut stopping:
         }
     }
     progress.clear();
+    if let Some(outage) = &snapshots.borrow().outage {
+        // Whoever reads the counts wants to know why.
+        tell(&format!("warning: the last {} requests failed: {}", outage.failed, outage.error));
+    }
     Ok(handle.wait()?)
 }
 

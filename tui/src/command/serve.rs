@@ -43,8 +43,8 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
         let control = options.control.map(|(address, config)| GrpcServer::bind(address, config)).transpose();
         (server, control.context("--control-listen")?)
     };
-    let name = options.name.unwrap_or_else(|| options.target.served_name());
-    let Started { engine, events, text, info, kv_block_bytes } = options.target.start()?;
+    let name = options.name.unwrap_or_else(|| options.engine.served_name());
+    let Started { engine, events, text, info, kv_block_bytes } = options.engine.start()?;
     let config = HubConfig {
         in_flight_limit: options.max_requests as usize,
         ..HubConfig::new(info.limits.context_tokens, info.limits.vocabulary)
@@ -53,7 +53,10 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
     let model = ServedModel { name, text, context_tokens: info.limits.context_tokens, kv_block_bytes };
     tell(&format!(
         "model {} ({}), split {}, context {} tokens",
-        model.name, info.model, info.split, model.context_tokens
+        model.name,
+        info.model,
+        hub.observe().split,
+        model.context_tokens
     ));
     if let Some(control) = &control {
         tell(&format!("control on grpc://{}", control.address()));

@@ -121,7 +121,7 @@ pub fn ailing() -> Snapshot {
     let mut snapshot = normal();
     snapshot.health.lag_p99 = seconds(0.038);
     snapshot.health.dropped = 17;
-    snapshot.health.recording_lost = Some("run.jsonl.zst.partial: no space left on device".to_owned());
+    snapshot.health.recording_lost = Some("No space left on device (os error 28): run.jsonl.zst.partial".to_owned());
     snapshot.health.verdict = Some("lag p99 38 ms over 5 ms".to_owned());
     snapshot.counts.shed = 40;
     snapshot

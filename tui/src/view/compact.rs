@@ -49,7 +49,7 @@ pub(super) fn top(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
         let text = format!("{}%", format::percent(attainment));
         left.push(Segment::new(3, [span(theme, header::attainment_paint(attainment), text)]));
     }
-    left.push(Segment::new(2, [span(theme, Paint::Headline, shown.split.to_string())]));
+    left.push(Segment::new(2, [span(theme, Paint::Headline, format::split(shown.split))]));
     left.push(Segment::new(4, [span(theme, Paint::Text, format::clock(shown.now))]));
     left.extend(header::not_now(model, theme).map(|segment| Segment { rank: 1, ..segment }));
     left.push(Segment::new(1, [header::state(model, theme)]));

@@ -75,7 +75,7 @@ pub(super) fn goodput(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer
             format!("{}{sign}", format::duration(lag)),
         ),
     ));
-    let split = Segment::new(1, [span(theme, Paint::Headline, shown.split.to_string())]);
+    let split = Segment::new(1, [span(theme, Paint::Headline, format::split(shown.split))]);
     fit::draw(left, Some(split), area, buf);
 }
 

@@ -17,7 +17,7 @@ pub(super) fn lines(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
     rows.extend(compact::latencies(shown, theme).into_iter().take(2).map(|segment| vec![segment]));
     let mut state = vec![Segment::new(1, [header::state(model, theme)])];
     state.extend(header::not_now(model, theme));
-    state.push(Segment::new(2, [figures::span(theme, Paint::Text, shown.split.to_string())]));
+    state.push(Segment::new(2, [figures::span(theme, Paint::Text, format::split(shown.split))]));
     state.push(Segment::new(3, [figures::span(theme, Paint::Text, format::clock(shown.now))]));
     rows.push(state);
     rows.push(compact::busy(shown, theme));

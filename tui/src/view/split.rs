@@ -17,7 +17,7 @@ use crate::widget::{panel, wrap::wrap};
 pub(super) fn split(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let shown = model.here();
     let title = Line::from(span(theme, Paint::Title, "SPLIT"));
-    let right = Line::from(span(theme, Paint::Headline, shown.split.to_string()));
+    let right = Line::from(span(theme, Paint::Headline, format::split(shown.split)));
     let inner = panel::panel(theme, model.focus == Panel::Split, title, right, area, buf);
     let mut lines = shifts(shown, theme);
     lines.push(limit(shown, theme));

@@ -31,6 +31,11 @@ fn help_of_view() {
 }
 
 #[test]
+fn help_of_replay() {
+    insta::assert_snapshot!(help(&["replay", "--help"]));
+}
+
+#[test]
 fn help_of_report() {
     insta::assert_snapshot!(help(&["report", "--help"]));
 }

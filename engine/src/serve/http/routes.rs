@@ -102,9 +102,21 @@ async fn health(State(served): State<Arc<Served>>) -> Response<Body> {
     }
 }
 
+/// As vLLM's, and with what a load tester has to know and the protocol has no words for.
 fn described(served: &Served) -> serde_json::Value {
     let ServedModel { name, context_tokens, .. } = &served.model;
-    json!({ "id": name, "object": "model", "created": served.since, "owned_by": "pdtune", "max_model_len": context_tokens })
+    let own = json!({
+        "vocabulary": served.hub.config().vocabulary,
+        "split": served.hub.observe().split.to_string(),
+    });
+    json!({
+        "id": name,
+        "object": "model",
+        "created": served.since,
+        "owned_by": "pdtune",
+        "max_model_len": context_tokens,
+        "pdtune": own,
+    })
 }
 
 async fn models(State(served): State<Arc<Served>>) -> Response<Body> {

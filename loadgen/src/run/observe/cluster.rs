@@ -76,7 +76,10 @@ impl Observer {
                 self.lost_units.push(text);
             }
             // Requests are dealt with by the caller.
-            TargetEvent::Token { .. } | TargetEvent::Ended { .. } => {}
+            TargetEvent::Sent { .. }
+            | TargetEvent::Token { .. }
+            | TargetEvent::Counted { .. }
+            | TargetEvent::Ended { .. } => {}
         }
     }
 

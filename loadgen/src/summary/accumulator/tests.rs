@@ -41,6 +41,7 @@ fn end() -> EndRecord {
             rss_bytes: 45_000_000,
             dropped: 0,
             realtime: Some(false),
+            held_up: 0,
         },
     }
 }
@@ -191,6 +192,7 @@ fn an_incomplete_recording_says_so_and_ends_with_its_latest_record() {
         rss_bytes: 1_000_000,
         dropped: 0,
         cores: None,
+        held_up: 0,
     }));
     let summary = accumulator.finish(None, Some("run.jsonl.zst.partial".to_owned()));
     assert!(summary.incomplete);

@@ -1,0 +1,132 @@
+//! Another pdtune over gRPC, and its control for whatever speaks to its units.
+//!
+//! Requests go out as token ids and come back as token ids with the digests of their logits. Tokens are stamped when they
+//! arrive here; what the engine tells of a request's stages is on the engine's clock, and is put on the run's by
+//! [`ServerClock`], the best of several round trips.
+//!
+//! A request is `sent` when it is handed to its connection, which writes it in the same turn of the thread.
+
+mod serve;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::remote::{RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, RemoteKey, StatusCode, Topology};
+
+use super::remote::{Ground, Limits};
+use super::{Connection, Control, TargetInfo, TargetLimits};
+use crate::control::grpc::{self as control, GrpcControl};
+use crate::control::server_clock::ServerClock;
+use serve::Generations;
+
+/// Connections that requests take in turn, and requests in flight on each: a server lets more of them wait without a word.
+const CONNECTIONS: usize = 8;
+const ON_EACH: usize = 512;
+/// Round trips by which the clocks are compared before the run.
+const ROUND_TRIPS: usize = 8;
+
+/// An engine to open.
+#[derive(Clone, Debug)]
+pub struct GrpcTarget {
+    /// Where it is.
+    pub address: RemoteAddress,
+    /// The key that it wants.
+    pub key: Option<RemoteKey>,
+    /// How long a request may take from being handed over to its end.
+    pub timeout: Duration,
+    /// Whether its units are watched and can be shifted.
+    pub controlled: bool,
+}
+
+/// The control of an engine that requests reach by another way.
+#[derive(Clone, Debug)]
+pub struct GrpcControlAt {
+    /// Where it is.
+    pub address: RemoteAddress,
+    /// The key that it wants.
+    pub key: Option<RemoteKey>,
+}
+
+/// Why an engine cannot be a target.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be reached, or does not let us in.
+    #[error("{0}{hint}", hint = hint(.0))]
+    Remote(#[from] RemoteError),
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+}
+
+impl From<control::OpenError> for OpenError {
+    fn from(error: control::OpenError) -> Self {
+        match error {
+            control::OpenError::Remote(error) => Self::Remote(error),
+            control::OpenError::Thread(error) => Self::Thread(error),
+        }
+    }
+}
+
+fn hint(error: &RemoteError) -> &'static str {
+    match (error, error.code()) {
+        (RemoteError::Connect { .. }, _) => {
+            "\nhint: is the engine up? `pdtune serve` answers on grpc://127.0.0.1:50051 beside its HTTP"
+        }
+        (_, Some(StatusCode::Unauthenticated)) => {
+            "\nhint: put its key into a variable and name that with --api-key-env"
+        }
+        _ => "",
+    }
+}
+
+/// Opens an engine.
+///
+/// # Errors
+/// When it cannot be reached or does not let us in.
+pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
+    let GrpcTarget { address, key, timeout, controlled } = target;
+    let ground = Ground::new()?;
+    let config =
+        RemoteConfig { connections: CONNECTIONS, call_timeout: timeout, key: key.clone(), ..RemoteConfig::default() };
+    let engine = ground.block_on(RemoteEngine::connect(address.clone(), config))?;
+    // The control reads the clock for as long as the run takes; without one it is read before.
+    let (control, clock) = if controlled {
+        let (control, _) = open_control(&ground, GrpcControlAt { address: address.clone(), key })?;
+        let clock = control.clock();
+        (Some(Arc::new(control) as Arc<dyn Control>), clock)
+    } else {
+        (None, Arc::new(ServerClock::default()))
+    };
+    let Topology { model, limits, observed } = ground.block_on(compare_clocks(&engine, &clock))?;
+    let limits = TargetLimits {
+        context_tokens: limits.context_tokens,
+        kv_tokens: limits.kv_tokens,
+        vocabulary: limits.vocabulary,
+    };
+    let split = Some(observed.split);
+    let info = TargetInfo { name: address.to_string(), model, split, limits, facts: BTreeMap::new() };
+    let most = Limits::of_sockets(timeout);
+    let most = Limits { in_flight: most.in_flight.min(CONNECTIONS * ON_EACH), ..most };
+    let parts = ground.connect(Generations { engine, clock }, most)?;
+    Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
+}
+
+/// Opens the control at `at`, to tell its events beside those of a target on `ground`.
+pub(super) fn open_control(ground: &Ground, at: GrpcControlAt) -> Result<(GrpcControl, Topology), OpenError> {
+    let config = RemoteConfig { key: at.key, ..RemoteConfig::default() };
+    Ok(GrpcControl::open(at.address, config, ground.link())?)
+}
+
+/// Asks the engine what it is a few times, and what its clock reads.
+async fn compare_clocks(engine: &RemoteEngine, clock: &ServerClock) -> Result<Topology, RemoteError> {
+    let mut asked = clock.asked();
+    let mut topology = engine.topology().await?;
+    for _ in 1..ROUND_TRIPS {
+        clock.answered(asked, topology.observed.at);
+        asked = clock.asked();
+        topology = engine.topology().await?;
+    }
+    clock.answered(asked, topology.observed.at);
+    Ok(topology)
+}

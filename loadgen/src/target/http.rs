@@ -1,0 +1,181 @@
+//! A server that speaks OpenAI's HTTP protocol: vLLM, SGLang, a gateway before them, or `pdtune serve`.
+//!
+//! Requests go to `/v1/completions` with the prompt as token ids, so that its length is what the schedule says, and ask for a
+//! stream, greedy sampling and an answer of exactly the length wanted. Fields beyond `OpenAI`'s (`min_tokens`, `ignore_eos`,
+//! `return_token_ids`) are vLLM's; servers that do not know them ignore them.
+//!
+//! # Tokens of an answer
+//! Where the server tells ids, each is a token, and those of one piece arrived together. Else, where every piece carries a
+//! usage so far, the difference counts. Else each piece with text is a token, and the usage at the end corrects the count.
+//!
+//! # Outcomes
+//! | what happened | outcome |
+//! |---|---|
+//! | `finish_reason` or `[DONE]` came | completed |
+//! | no connection | failed: connect |
+//! | 413, 429, 503, or an error that says the context is exceeded | failed: refused |
+//! | any other status but 200 | failed: status |
+//! | an error in the stream, or `finish_reason` `abort` or `error` | failed: engine |
+//! | not HTTP, not an event stream, not JSON, or far more tokens than asked for | failed: malformed |
+//! | no end within the timeout | failed: timeout |
+//! | the connection ended before all that | cut |
+
+mod address;
+mod answer;
+mod failure;
+mod key;
+mod models;
+mod request;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Client;
+use reqwest::redirect::Policy;
+
+pub use address::HttpAddress;
+pub use key::ApiKey;
+
+use super::grpc::GrpcControlAt;
+use super::remote::{Ground, Limits};
+use super::{Connection, Control, TargetInfo, TargetLimits};
+use crate::clock::unix_micros;
+use request::Requests;
+use serve::Completions;
+
+/// How long a connection may take to be made. Longer than two lost packets, shorter than an operator's patience.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an unused connection is kept: less than the 5 s after which vLLM, as many servers, closes one. A request sent on
+/// a connection that is just being closed would be lost.
+const IDLE: Duration = Duration::from_secs(4);
+/// Token ids that every model of today has, when the server does not say how many it has.
+const VOCABULARY: u32 = 30_000;
+/// The context of a server that does not tell its own: it will refuse what it cannot serve.
+const CONTEXT: u32 = 1 << 20;
+
+/// A server to open.
+#[derive(Clone, Debug)]
+pub struct HttpTarget {
+    /// Where it is.
+    pub address: HttpAddress,
+    /// Its name for the model; needed only where it has several.
+    pub model: Option<String>,
+    /// The key that it wants.
+    pub key: Option<ApiKey>,
+    /// How long a request may take from being handed over to its end.
+    pub timeout: Duration,
+    /// Where its units are watched and shifted, if anywhere.
+    pub control: Option<GrpcControlAt>,
+}
+
+/// Why a server cannot be a target.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nobody answers there.
+    #[error(
+        "cannot reach {address}: {why}\nhint: is the server up? `pdtune serve` starts one on http://127.0.0.1:8080"
+    )]
+    Unreachable {
+        /// Where.
+        address: HttpAddress,
+        /// Why not.
+        why: String,
+    },
+    /// It answers with an error.
+    #[error("{address}/v1/models answered {status}{message}{hint}", hint = unauthorized_hint(*.status))]
+    Status {
+        /// Where.
+        address: HttpAddress,
+        /// The HTTP status.
+        status: u16,
+        /// What the server said, with a colon before it, or nothing.
+        message: String,
+    },
+    /// It answers something else.
+    #[error("{address}/v1/models did not answer as OpenAI's protocol has it: {why}\nhint: is it an inference server?")]
+    Malformed {
+        /// Where.
+        address: HttpAddress,
+        /// What is wrong.
+        why: String,
+    },
+    /// It does not serve the model.
+    #[error("{address} does not serve {asked}, but {served}\nhint: pick one of them with --model")]
+    NoSuchModel {
+        /// Where.
+        address: HttpAddress,
+        /// The model asked for.
+        asked: String,
+        /// The models there are.
+        served: String,
+    },
+    /// It serves several models and none was named.
+    #[error("{address} serves several models: {served}\nhint: pick one of them with --model")]
+    SeveralModels {
+        /// Where.
+        address: HttpAddress,
+        /// The models there are.
+        served: String,
+    },
+    /// Its control cannot be had.
+    #[error(transparent)]
+    Control(#[from] super::grpc::OpenError),
+    /// The client could not be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(String),
+    /// The thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+}
+
+fn unauthorized_hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "\nhint: put its key into a variable and name that with --api-key-env",
+        _ => "",
+    }
+}
+
+/// Asks the server about itself and opens it.
+///
+/// # Errors
+/// When it cannot be reached, is no such server, or does not serve the model.
+pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
+    let HttpTarget { address, model, key, timeout, control } = target;
+    let client = client()?;
+    let ground = Ground::new()?;
+    let served = ground.block_on(models::ask(&client, &address, key.as_ref(), model.as_deref()))?;
+    let control = control.map(|control| super::grpc::open_control(&ground, control)).transpose()?;
+    let limits = TargetLimits {
+        context_tokens: served.context_tokens.unwrap_or(CONTEXT),
+        // A server that says what a request may have has counted its KV in.
+        kv_tokens: served.context_tokens.unwrap_or(CONTEXT),
+        vocabulary: served.vocabulary.unwrap_or(VOCABULARY),
+    };
+    // Tells the requests of this run from all others in the server's log.
+    let run = format!("pdtune-{:x}", unix_micros());
+    let facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
+    let split = control.as_ref().map(|(_, topology)| topology.observed.split).or(served.split);
+    let control = control.map(|(control, _)| Arc::new(control) as Arc<dyn Control>);
+    let info = TargetInfo { name: address.to_string(), model: served.name.clone(), split, limits, facts };
+    let requests = Requests::new(client, &address, key, served.name, run);
+    let parts = ground.connect(Completions::new(requests), Limits::of_sockets(timeout))?;
+    Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
+}
+
+fn client() -> Result<Client, OpenError> {
+    let client = Client::builder()
+        .user_agent(concat!("pdtune/", env!("CARGO_PKG_VERSION")))
+        // What a proxy, a redirect or a second attempt adds is not the server's.
+        .no_proxy()
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(usize::MAX)
+        .http1_only()
+        .build();
+    client.map_err(|error| OpenError::Client(failure::root(&error)))
+}

@@ -1,0 +1,100 @@
+//! Where a server is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use reqwest::Url;
+
+use crate::text::Malformed;
+
+/// The address of a server, as `http://HOST:PORT`, with a path before `/v1` where a gateway has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAddress {
+    /// Without a slash at its end.
+    base: String,
+}
+
+impl HttpAddress {
+    /// The address of one of the server's paths, which begins with a slash.
+    pub(super) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}
+
+impl FromStr for HttpAddress {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let malformed = |allowed: &str| Malformed::new("the address of a server", &without_secret(text), allowed);
+        if text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://")) {
+            return Err(malformed(
+                "TLS is not spoken yet; name a plain http:// address, such as a tunnel's or a sidecar's",
+            ));
+        }
+        let url = Url::parse(text).map_err(|_| malformed("write http://HOST:PORT"))?;
+        if url.scheme() != "http" || url.host_str().is_none_or(str::is_empty) {
+            return Err(malformed("write http://HOST:PORT"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(malformed("it would be shown and recorded with its secret; give a key with --api-key-env"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(malformed("write http://HOST:PORT, at most with a path"));
+        }
+        let base = url.as_str().trim_end_matches('/');
+        // What other clients call the base of the API.
+        let base = base.strip_suffix("/v1").unwrap_or(base).trim_end_matches('/');
+        Ok(Self { base: base.to_owned() })
+    }
+}
+
+/// Without what stands before an `@`.
+fn without_secret(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, rest)) => format!("http://…@{rest}"),
+        None => text.to_owned(),
+    }
+}
+
+impl fmt::Display for HttpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_with_or_without_what_others_add() {
+        for (text, read) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("http://127.0.0.1:8080/v1/", "http://127.0.0.1:8080"),
+            ("HTTP://Gpu-Node:8000", "http://gpu-node:8000"),
+            ("http://[::1]:8000", "http://[::1]:8000"),
+            ("http://gateway/models/qwen/v1", "http://gateway/models/qwen"),
+        ] {
+            let address: HttpAddress = text.parse().expect(text);
+            assert_eq!(address.to_string(), read);
+            assert_eq!(address.to_string().parse(), Ok(address));
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_address_is_refused_without_showing_a_secret() {
+        for (text, why) in [
+            ("https://host:8000", "TLS is not spoken yet"),
+            ("ftp://host", "write http://HOST:PORT"),
+            ("host:8000", "write http://HOST:PORT"),
+            ("http://", "write http://HOST:PORT"),
+            ("http://host:99999", "write http://HOST:PORT"),
+            ("http://host:8000/?key=1", "at most with a path"),
+            ("http://user:hunter2@host:8000", "--api-key-env"),
+        ] {
+            let error = text.parse::<HttpAddress>().expect_err(text).to_string();
+            assert!(error.contains(why) && !error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What is read of a stream that ends after these chunks: ids of tokens, and what became of it.
+fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, asked: u32) -> (Vec<Option<u32>>, End) {
+    let mut answer = Answer::new(4, asked, None);
+    let mut tokens = Vec::new();
+    for chunk in chunks {
+        answer.read(chunk, &mut tokens);
+        if answer.is_over() {
+            return (tokens, answer.end());
+        }
+    }
+    answer.close(&mut tokens);
+    (tokens, answer.end())
+}
+
+fn stream(events: &[&str]) -> String {
+    events.iter().flat_map(|event| ["data: ", *event, "\n\n"]).collect()
+}
+
+fn whole(events: &[&str]) -> (Vec<Option<u32>>, End) {
+    read([stream(events).as_bytes()], 64)
+}
+
+fn failure(end: End) -> String {
+    match end.outcome {
+        Outcome::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+const IDS: &str =
+    r#"{"choices": [{"index": 0, "text": "a", "token_ids": [7, 8], "finish_reason": null}], "usage": null}"#;
+const TEXT: &str = r#"{"choices": [{"index": 0, "text": "gr\u00fcn", "logprobs": null, "finish_reason": null}]}"#;
+const EMPTY: &str = r#"{"choices": [{"index": 0, "text": "", "finish_reason": null}]}"#;
+const LAST: &str = r#"{"choices": [{"index": 0, "text": "", "finish_reason": "length"}]}"#;
+const USAGE: &str = r#"{"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 9, "total_tokens": 13}}"#;
+
+#[test]
+fn tokens_are_counted_by_ids_where_they_are_told() {
+    let (tokens, end) = whole(&[IDS, IDS, LAST, USAGE, "[DONE]"]);
+    assert_eq!(tokens, [Some(7), Some(8), Some(7), Some(8)]);
+    assert_eq!((end.outcome, end.tokens), (Outcome::Completed, None), "a usage that differs changes nothing");
+}
+
+#[test]
+fn without_ids_a_piece_with_text_is_a_token_until_the_usage_says_how_many_there_were() {
+    let (tokens, end) = whole(&[EMPTY, TEXT, TEXT, LAST, USAGE, "[DONE]"]);
+    assert_eq!((tokens, end.tokens), (vec![None, None], Some(9)));
+    let (tokens, end) = whole(&[TEXT, TEXT, LAST, "[DONE]"]);
+    assert_eq!((tokens, end.tokens), (vec![None, None], None));
+}
+
+#[test]
+fn a_usage_in_every_piece_says_how_many_tokens_each_brought() {
+    let piece = |so_far| {
+        let usage = format!(r#"{{"prompt_tokens": 4, "completion_tokens": {so_far}}}"#);
+        format!(r#"{{"choices": [{{"text": "x", "finish_reason": null}}], "usage": {usage}}}"#)
+    };
+    let mut answer = Answer::new(4, 64, None);
+    let mut counts = Vec::new();
+    for so_far in [1, 4, 9] {
+        let mut tokens = Vec::new();
+        answer.read(stream(&[&piece(so_far)]).as_bytes(), &mut tokens);
+        counts.push(tokens.len());
+    }
+    answer.read(stream(&[LAST, USAGE, "[DONE]"]).as_bytes(), &mut Vec::new());
+    assert_eq!((counts, answer.end().tokens), (vec![1, 3, 5], None));
+}
+
+#[test]
+fn the_usage_tells_of_the_prefix_cache_where_it_does() {
+    let usage = r#"{"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 2,
+        "prompt_tokens_details": {"cached_tokens": 3}}}"#;
+    let (_, end) = whole(&[IDS, LAST, &usage.replace('\n', ""), "[DONE]"]);
+    let server = end.server.expect("it told");
+    assert_eq!((server.prefix_queried, server.prefix_hit), (4, 3));
+    assert_eq!(whole(&[IDS, LAST, USAGE, "[DONE]"]).1.server, None);
+}
+
+#[test]
+fn an_answer_is_complete_by_its_reason_or_by_done_and_else_it_is_cut() {
+    for (events, outcome) in [
+        (&[TEXT, LAST][..], Outcome::Completed),
+        (&[TEXT, "[DONE]"][..], Outcome::Completed),
+        (&["[DONE]"][..], Outcome::Completed),
+        (&[TEXT][..], Outcome::Cut),
+        (&[][..], Outcome::Cut),
+    ] {
+        assert_eq!(whole(events).1.outcome, outcome, "{events:?}");
+    }
+    let mut answer = Answer::new(4, 64, None);
+    answer.read(stream(&[TEXT, LAST]).as_bytes(), &mut Vec::new());
+    assert_eq!(
+        answer.broken(Outcome::Cut).outcome,
+        Outcome::Completed,
+        "the connection was lost behind the last piece"
+    );
+}
+
+#[test]
+fn an_error_in_the_stream_is_the_engines() {
+    let key = ApiKey::new("hunter2".to_owned());
+    for (event, why) in [
+        (r#"{"error": {"message": "no unit is left", "type": "x", "code": 503}}"#, "engine: no unit is left"),
+        (r#"{"error": "hunter2 is broken"}"#, "engine: … is broken"),
+        (r#"{"object": "error", "message": "out of memory", "code": 500}"#, "engine: out of memory"),
+        (r#"{"choices": [{"text": "", "finish_reason": "abort"}]}"#, "engine: finish_reason abort"),
+        (
+            r#"{"choices": [{"text": "", "finish_reason": {"type": "abort", "message": "x"}}]}"#,
+            "engine: finish_reason abort",
+        ),
+    ] {
+        let mut answer = Answer::new(4, 64, key.as_ref());
+        answer.read(stream(&[TEXT, event, "[DONE]"]).as_bytes(), &mut Vec::new());
+        assert_eq!(failure(answer.end()), why);
+    }
+    let end = read([&b"event: error\ndata: {\"message\": \"oh\"}\n\n"[..]], 64).1;
+    assert_eq!(failure(end), "engine: oh");
+}
+
+#[test]
+fn what_is_no_protocol_is_malformed_and_bounded() {
+    for event in
+        ["{", "7", r#"{"choices": 3}"#, r#"{"choices": [{"text": 3}]}"#, "oh", r#"{"choices": [{"token_ids": [-1]}]}"#]
+    {
+        let why = failure(whole(&[event, "[DONE]"]).1);
+        assert!(why.starts_with("malformed: an event that is no piece"), "{event}: {why}");
+    }
+    let endless = vec![b'x'; 1 << 20];
+    assert!(failure(read([endless.as_slice()], 64).1).starts_with("malformed: an event of the stream is longer than"));
+    let mut answer = Answer::new(4, 10, None);
+    let mut tokens = Vec::new();
+    let text = stream(&[TEXT]);
+    let read = (0..1_000_000).take_while(|_| {
+        answer.read(text.as_bytes(), &mut tokens);
+        !answer.is_over()
+    });
+    assert_eq!(read.count(), 276, "twice what was asked for, and 256 more");
+    assert_eq!(failure(answer.end()), "malformed: the answer goes on beyond 276 tokens");
+    let lie = r#"{"choices": [{"text": "x"}], "usage": {"completion_tokens": 4000000000}}"#;
+    assert!(whole(&[lie]).0.len() < 1000, "a count alone takes no memory");
+}
+
+fn pieces() -> impl Strategy<Value = Vec<String>> {
+    let piece = prop_oneof![
+        Just(IDS.to_owned()),
+        Just(TEXT.to_owned()),
+        Just(EMPTY.to_owned()),
+        Just(LAST.to_owned()),
+        Just(USAGE.to_owned()),
+        Just("[DONE]".to_owned()),
+        Just(r#"{"error": {"message": "oh"}}"#.to_owned()),
+        Just("{".to_owned()),
+    ];
+    prop::collection::vec(piece, 0..12)
+}
+
+proptest! {
+    #[test]
+    fn any_cutting_gives_the_same_answer(
+        pieces in pieces(),
+        ends in prop::collection::vec(prop_oneof![Just("\n\n"), Just("\r\n\r\n"), Just("\n: ping\n\n")], 12),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let stream: String = pieces.iter().zip(&ends).flat_map(|(piece, end)| ["data: ", piece.as_ref(), *end]).collect();
+        let stream = stream.as_bytes();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+        cuts.extend([0, stream.len()]);
+        cuts.sort_unstable();
+        let whole = read([stream], 64);
+        prop_assert_eq!(&read(cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]), 64), &whole);
+        prop_assert_eq!(&read(stream.chunks(1), 64), &whole);
+    }
+
+    /// Bytes that begin like an event get further than others.
+    #[test]
+    fn no_bytes_are_too_strange(chunks in prop::collection::vec(prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..60),
+        Just(b"data: {\"choices\":[{\"text\":\"".to_vec()),
+        Just(b"\"}]}\n\n".to_vec()),
+    ], 0..20)) {
+        let (tokens, end) = read(chunks.iter().map(Vec::as_slice), 64);
+        prop_assert!(tokens.len() <= 20, "at most one of each event");
+        prop_assert!(end.outcome != Outcome::Completed, "nothing said so");
+    }
+}

@@ -1,0 +1,164 @@
+//! What a server says of itself at `/v1/models`.
+
+use std::time::Duration;
+
+use engine::units::Split;
+use reqwest::{Client, RequestBuilder, Response, header};
+use serde::Deserialize;
+
+use super::{ApiKey, HttpAddress, OpenError, failure};
+
+/// How long the server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest answer that is read.
+const LONGEST: usize = 4 << 20;
+/// Models that a message names.
+const NAMED: usize = 8;
+
+/// The model that requests will be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    pub(super) name: String,
+    pub(super) context_tokens: Option<u32>,
+    pub(super) vocabulary: Option<u32>,
+    pub(super) split: Option<Split>,
+}
+
+#[derive(Deserialize)]
+struct List {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+    /// vLLM's and SGLang's word for the context.
+    #[serde(default)]
+    max_model_len: Option<u32>,
+    #[serde(default)]
+    pdtune: Option<Own>,
+}
+
+/// What our own server adds.
+#[derive(Deserialize)]
+struct Own {
+    #[serde(default)]
+    vocabulary: Option<u32>,
+    #[serde(default)]
+    split: Option<String>,
+}
+
+/// Asks for the models and picks `wanted`, or the only one there is.
+pub(super) async fn ask(
+    client: &Client,
+    address: &HttpAddress,
+    key: Option<&ApiKey>,
+    wanted: Option<&str>,
+) -> Result<Served, OpenError> {
+    let unreachable = |why| OpenError::Unreachable { address: address.clone(), why };
+    let request = with_key(client.get(address.at("/v1/models")), key);
+    let answered = tokio::time::timeout(TIMEOUT, async {
+        let response = request.send().await?;
+        let status = response.status();
+        Ok::<_, reqwest::Error>((status, read(response).await?))
+    });
+    let (status, body) = answered
+        .await
+        .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))?
+        .map_err(|error| unreachable(failure::root(&error)))?;
+    if !status.is_success() {
+        let message = failure::message(&body, key);
+        let message = if message.is_empty() { message } else { format!(": {message}") };
+        return Err(OpenError::Status { address: address.clone(), status: status.as_u16(), message });
+    }
+    let list: List = serde_json::from_slice(&body)
+        .map_err(|error| OpenError::Malformed { address: address.clone(), why: error.to_string() })?;
+    pick(list.data, address, wanted)
+}
+
+fn pick(models: Vec<Model>, address: &HttpAddress, wanted: Option<&str>) -> Result<Served, OpenError> {
+    let address = address.clone();
+    let served = names(&models);
+    let count = models.len();
+    let chosen = match wanted {
+        Some(wanted) => models.into_iter().find(|model| model.id == wanted),
+        None if count > 1 => return Err(OpenError::SeveralModels { address, served }),
+        None => models.into_iter().next(),
+    };
+    match (chosen, wanted) {
+        (Some(Model { id, max_model_len, pdtune }), _) => {
+            let split = pdtune.as_ref().and_then(|own| own.split.as_ref()?.parse().ok());
+            let vocabulary = pdtune.and_then(|own| own.vocabulary).filter(|vocabulary| *vocabulary > 0);
+            Ok(Served { name: id, context_tokens: max_model_len.filter(|most| *most > 1), vocabulary, split })
+        }
+        (None, Some(asked)) if count > 0 => Err(OpenError::NoSuchModel { address, asked: asked.to_owned(), served }),
+        (None, _) => Err(OpenError::Malformed { address, why: "it lists no model".to_owned() }),
+    }
+}
+
+fn names(models: &[Model]) -> String {
+    let mut names: Vec<_> = models.iter().take(NAMED).map(|model| failure::one_line(&model.id)).collect();
+    if models.len() > NAMED {
+        names.push(format!("{} more", models.len() - NAMED));
+    }
+    names.join(", ")
+}
+
+/// Presents the key, if there is one.
+pub(super) fn with_key(request: RequestBuilder, key: Option<&ApiKey>) -> RequestBuilder {
+    match key.and_then(ApiKey::header) {
+        Some(value) => request.header(header::AUTHORIZATION, value),
+        None => request,
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(bytes) = response.chunk().await? {
+        body.extend_from_slice(&bytes);
+        if body.len() > LONGEST {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picked(list: &str, wanted: Option<&str>) -> Result<Served, String> {
+        let list: List = serde_json::from_str(list).expect("a list");
+        let address = "http://host:1".parse().expect("an address");
+        pick(list.data, &address, wanted).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_only_model_is_taken_with_what_it_tells() {
+        let served = |vocabulary, split: Option<&str>| Served {
+            name: "m".to_owned(),
+            context_tokens: Some(4096),
+            vocabulary,
+            split: split.map(|split| split.parse().expect("a split")),
+        };
+        let own = r#"{"data": [{"id": "m", "max_model_len": 4096, "pdtune": {"vocabulary": 300, "split": "2P2D"}}]}"#;
+        assert_eq!(picked(own, None), Ok(served(Some(300), Some("2P2D"))));
+        let theirs = r#"{"object": "list", "data": [{"id": "m", "max_model_len": 4096, "permission": []}]}"#;
+        assert_eq!(picked(theirs, Some("m")), Ok(served(None, None)));
+    }
+
+    #[test]
+    fn of_several_models_one_has_to_be_named() {
+        let list = r#"{"data": [{"id": "a"}, {"id": "b"}]}"#;
+        assert_eq!(picked(list, Some("b")).map(|served| served.name), Ok("b".to_owned()));
+        let error = picked(list, None).expect_err("which?");
+        assert!(error.contains("serves several models: a, b\nhint: "), "{error}");
+        let error = picked(list, Some("c")).expect_err("none of them");
+        assert!(error.contains("does not serve c, but a, b\nhint: "), "{error}");
+        let error = picked(r#"{"data": []}"#, None).expect_err("none");
+        assert!(error.contains("it lists no model"), "{error}");
+        let many: Vec<_> = (0..30).map(|i| format!(r#"{{"id": "m{i}"}}"#)).collect();
+        let error = picked(&format!(r#"{{"data": [{}]}}"#, many.join(",")), None).expect_err("which?");
+        assert!(error.contains("m7, 22 more"), "{error}");
+    }
+}

@@ -1,0 +1,80 @@
+//! How the task of one request serves it and tells of it.
+
+use std::sync::Arc;
+
+use super::{Inbox, SharedClock};
+use crate::sample::{Failure, FailureKind, Outcome, ServerSide};
+use crate::target::{Dispatch, TargetEvent};
+use crate::time::Micros;
+
+/// What a target speaks.
+pub(in crate::target) trait Protocol: Send + Sync + 'static {
+    /// Sends a request and reads its answer to the end. Dropped before that, it gives the request up.
+    fn serve(&self, dispatch: Dispatch, report: &mut Report) -> impl Future<Output = End> + Send;
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::target) struct End {
+    pub(in crate::target) outcome: Outcome,
+    pub(in crate::target) server: Option<ServerSide>,
+    /// The target's own count of tokens, where it is not that of the tokens told.
+    pub(in crate::target) tokens: Option<u32>,
+}
+
+impl From<Outcome> for End {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, server: None, tokens: None }
+    }
+}
+
+/// A failure with one line for people.
+pub(in crate::target) fn failed(kind: FailureKind, message: impl Into<String>) -> Outcome {
+    Outcome::Failed(Failure { kind, message: message.into() })
+}
+
+/// Tells of one request.
+#[derive(Debug)]
+pub(in crate::target) struct Report {
+    index: u64,
+    clock: SharedClock,
+    inbox: Arc<Inbox>,
+    /// Kept for its memory.
+    events: Vec<TargetEvent>,
+}
+
+impl Report {
+    pub(super) fn new(index: u64, clock: SharedClock, inbox: Arc<Inbox>) -> Self {
+        Self { index, clock, inbox, events: Vec::new() }
+    }
+
+    /// The clock that stamps are from.
+    pub(in crate::target) fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// The bytes of the request were handed to the socket.
+    pub(in crate::target) async fn sent(&mut self, at: Micros) {
+        self.events.push(TargetEvent::Sent { index: self.index, at });
+        self.inbox.push(&mut self.events).await;
+    }
+
+    /// Tokens arrived together, each with its id and the digest of its logits as far as they are told.
+    pub(in crate::target) async fn tokens(&mut self, at: Micros, tokens: impl Iterator<Item = (Option<u32>, u64)>) {
+        let index = self.index;
+        let event = |(token, logits_digest)| TargetEvent::Token { index, at, token, logits_digest };
+        self.events.extend(tokens.map(event));
+        self.inbox.push(&mut self.events).await;
+    }
+
+    /// The request is over.
+    pub(super) async fn ended(mut self, end: End) {
+        let (index, at) = (self.index, self.clock.now());
+        let End { outcome, server, tokens } = end;
+        // What was being told when the request was given up is not told any more.
+        self.events.clear();
+        self.events.extend(tokens.map(|tokens| TargetEvent::Counted { index, tokens }));
+        self.events.push(TargetEvent::Ended { index, at, outcome, server });
+        self.inbox.push(&mut self.events).await;
+    }
+}

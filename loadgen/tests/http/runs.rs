@@ -1,0 +1,79 @@
+//! Whole runs against a server.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use loadgen::arrival::RatePlan;
+use loadgen::recording::{Reader, Record};
+use loadgen::run::{self, RunConfig, RunResult};
+use loadgen::sample::{Outcome, Sample};
+use loadgen::schedule::{LoadSpec, Traffic};
+use loadgen::target::{Connection, http};
+
+use crate::client::target;
+use crate::server::{Act, Server, full};
+
+pub(crate) fn load(requests: u64, rate: &str, isl: &str, osl: &str) -> LoadSpec {
+    let traffic = Traffic::Synthetic {
+        arrival: "poisson".parse().expect("an arrival"),
+        rate: RatePlan::parse_rate(rate).expect("a rate"),
+        isl: isl.parse().expect("lengths"),
+        osl: osl.parse().expect("lengths"),
+    };
+    LoadSpec { requests: Some(requests), ..LoadSpec::new("http", traffic) }
+}
+
+/// Runs the load and reads what was recorded of each request.
+pub(crate) fn recorded(connection: Connection, load: LoadSpec) -> (RunResult, BTreeMap<u64, Sample>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.jsonl.zst");
+    let handle = run::start(RunConfig { load, connection, record_to: Some(path.clone()) }).expect("a run");
+    let result = handle.wait().expect("an end");
+    assert!(result.error.is_none(), "{result:?}");
+    (result, samples(&path))
+}
+
+fn samples(path: &Path) -> BTreeMap<u64, Sample> {
+    let mut reader = Reader::open(path).expect("a recording");
+    let mut samples = BTreeMap::new();
+    while let Some(record) = reader.next().transpose().expect("a record") {
+        if let Record::Req(sample) = record {
+            samples.insert(sample.index, *sample);
+        }
+    }
+    samples
+}
+
+#[test]
+fn every_request_is_sent_answered_and_measured() {
+    let server = Server::new(full);
+    let connection = http::open(target(&server.url())).expect("a target");
+    let (result, samples) = recorded(connection, load(300, "1000", "16", "uniform:1..8"));
+    let requests = result.summary.requests;
+    assert_eq!((requests.offered, requests.sent, requests.completed), (300, 300, 300));
+    assert_eq!(samples.len(), 300);
+    for sample in samples.values() {
+        let (sent, first) = (sample.sent.expect("it was sent"), sample.first.expect("it was answered"));
+        assert!(sample.due <= sent && sent <= first, "{sample:?}");
+        assert_eq!(sample.output_tokens, sample.output_asked);
+        let arrived = sample.first_tokens + sample.gaps.iter().map(|gap| gap.tokens).sum::<u32>();
+        assert_eq!(arrived, sample.output_tokens);
+        assert_eq!((sample.logits_hash, sample.server), (None, None), "nobody told");
+    }
+}
+
+#[test]
+fn a_server_that_fails_some_and_dies_on_others_leaves_the_rest_alone() {
+    let server = Server::new(|asked| match asked.index % 4 {
+        0 => vec![Act::Close],
+        1 => vec![Act::Send(crate::server::status(500, "text/plain", "oh").into_bytes())],
+        _ => full(asked),
+    });
+    let connection = http::open(target(&server.url())).expect("a target");
+    let (result, samples) = recorded(connection, load(200, "1000", "16", "4"));
+    let requests = result.summary.requests;
+    assert_eq!((requests.offered, requests.completed, requests.cut, requests.failed), (200, 100, 50, 50));
+    for (index, sample) in samples {
+        assert_eq!(sample.outcome == Outcome::Completed, index % 4 > 1, "{sample:?}");
+    }
+}

@@ -1,0 +1,190 @@
+//! A server that does as it is told: sends these bytes, holds on, or goes away.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A request for an answer.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The number that ends its id.
+    pub(crate) index: u64,
+    /// Its head, in lower case.
+    pub(crate) head: String,
+    pub(crate) body: serde_json::Value,
+}
+
+/// What is done about a request, one act after another.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Writes these bytes.
+    Send(Vec<u8>),
+    /// Writes them over and over until the client goes away.
+    Repeat(Vec<u8>),
+    /// Waits until the client goes away.
+    Hold,
+    /// Closes the connection.
+    Close,
+}
+
+type Script = dyn Fn(&Asked) -> Vec<Act> + Send + Sync;
+
+/// A server on a port of its own. Dropped, it goes away with all of its connections.
+pub(crate) struct Server {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+struct State {
+    script: Box<Script>,
+    models: String,
+    gone: AtomicBool,
+    connections: AtomicU64,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+/// One model with room for 4,096 tokens.
+pub(crate) const MODELS: &str = r#"{"object": "list", "data": [{"id": "m", "max_model_len": 4096}]}"#;
+
+impl Server {
+    pub(crate) fn new(script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::with_models(&ok("application/json", MODELS), script)
+    }
+
+    /// With a whole HTTP answer to the question for its models.
+    pub(crate) fn with_models(models: &str, script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let state = Arc::new(State {
+            script: Box::new(script),
+            models: models.to_owned(),
+            gone: AtomicBool::new(false),
+            connections: AtomicU64::new(0),
+            open: Mutex::default(),
+        });
+        let accepting = Arc::clone(&state);
+        std::thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if accepting.gone.load(Ordering::Acquire) {
+                    return;
+                }
+                accepting.connections.fetch_add(1, Ordering::Relaxed);
+                accepting.open.lock().expect("the list").push(stream.try_clone().expect("a handle"));
+                let state = Arc::clone(&accepting);
+                std::thread::spawn(move || state.talk(stream));
+            }
+        });
+        Self { address, state }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Connections made so far.
+    pub(crate) fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.state.gone.store(true, Ordering::Release);
+        // The listener wakes, sees that, and closes.
+        let _ = TcpStream::connect(self.address);
+        for stream in self.state.open.lock().expect("the list").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl State {
+    /// Answers one request after another. A client that goes away ends it.
+    fn talk(&self, mut stream: TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        loop {
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                if reader.read_line(&mut head).ok()? == 0 {
+                    return None;
+                }
+            }
+            let head = head.to_lowercase();
+            if head.starts_with("get /v1/models ") {
+                stream.write_all(self.models.as_bytes()).ok()?;
+                continue;
+            }
+            let mut body = vec![0; field(&head, "content-length")?.parse().ok()?];
+            reader.read_exact(&mut body).ok()?;
+            let index = field(&head, "x-request-id")?.rsplit('-').next()?.parse().ok()?;
+            let asked = Asked { index, head, body: serde_json::from_slice(&body).ok()? };
+            for act in (self.script)(&asked) {
+                match act {
+                    Act::Send(bytes) => stream.write_all(&bytes).ok()?,
+                    Act::Repeat(bytes) => loop {
+                        stream.write_all(&bytes).ok()?;
+                    },
+                    Act::Hold => {
+                        // Nothing comes but the end.
+                        let _ = reader.read(&mut [0]);
+                        return None;
+                    }
+                    Act::Close => {
+                        let _ = stream.shutdown(Shutdown::Both);
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// A whole answer of status 200.
+pub(crate) fn ok(kind: &str, body: &str) -> String {
+    status(200, kind, body)
+}
+
+/// A whole answer.
+pub(crate) fn status(status: u16, kind: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The head of an event stream in chunks.
+pub(crate) const EVENTS: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
+
+/// A chunk of a body.
+pub(crate) fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
+}
+
+/// An event in a chunk of its own.
+pub(crate) fn event(json: &str) -> String {
+    chunk(&format!("data: {json}\n\n"))
+}
+
+/// What ends a body.
+pub(crate) const END: &str = "0\r\n\r\n";
+
+/// A piece of an answer with these tokens.
+pub(crate) fn piece(ids: &[u32], finish: Option<&str>) -> String {
+    let choice = serde_json::json!({ "index": 0, "text": "x", "token_ids": ids, "finish_reason": finish });
+    serde_json::json!({ "id": "c", "object": "text_completion", "choices": [choice] }).to_string()
+}
+
+/// Everything at once: as many tokens as asked for, one in a piece, numbered from 0.
+pub(crate) fn full(asked: &Asked) -> Vec<Act> {
+    let count = asked.body["max_tokens"].as_u64().unwrap_or(1) as u32;
+    let mut text = EVENTS.to_owned();
+    for token in 0..count {
+        text += &event(&piece(&[token], (token + 1 == count).then_some("length")));
+    }
+    text += &event("[DONE]");
+    text += END;
+    vec![Act::Send(text.into_bytes())]
+}

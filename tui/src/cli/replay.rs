@@ -1,0 +1,222 @@
+//! `pdtune replay`: the arrivals of a trace or a recording, at any target.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use loadgen::profile::Library;
+use loadgen::recording::Reader;
+use loadgen::schedule::{LoadSpec, ShiftScript, Traffic};
+use loadgen::slo::Slo;
+use loadgen::text::parse_duration;
+use loadgen::time::Micros;
+use loadgen::trace::{TraceFormat, is_recording};
+
+use super::load::{check_warmup, parse_count, parse_positive_duration, parse_speed, read_slo, stem};
+use super::target::TargetArgs;
+use super::{LiveOptions, RecordOptions, ScreenArgs, SymbolsArg, TargetSpec, ThemeArg};
+
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
+pub(super) struct ReplayArgs {
+    /// A recording, finished or not, or a trace
+    file: PathBuf,
+    #[command(flatten)]
+    target: TargetArgs,
+    /// So many times as fast [default: 1]
+    #[arg(long, value_name = "FACTOR", value_parser = parse_speed, default_value_t = 1.0, hide_default_value = true, help_heading = "Load")]
+    speed: f64,
+    /// Only so many requests from the start
+    #[arg(long, value_name = "N", value_parser = parse_count, help_heading = "Load")]
+    limit: Option<u64>,
+    /// How the file is written: `pdtune` (a recording), `azure` (CSV), `mooncake` (JSON lines), `auto` (told from its beginning)
+    #[arg(long, value_name = "FORMAT", default_value_t = TraceFormat::Auto, hide_default_value = true, help_heading = "Load")]
+    trace_format: TraceFormat,
+    /// Cut requests that the target cannot serve instead of refusing the file; they are counted as clamped
+    #[arg(long, help_heading = "Load")]
+    clamp: bool,
+    /// What makes a request good: bounds, an SLO profile, or `none` [default: that of the recorded run]
+    #[arg(long, value_name = "BOUNDS|NAME|none", help_heading = "Load")]
+    slo: Option<String>,
+    /// Send nothing due at or after this time, then wait for what is in flight
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, help_heading = "Load")]
+    duration: Option<Micros>,
+    /// Leave requests due before this time out of the figures [default: as long as in the recorded run, at its speed]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Load")]
+    warmup: Option<Micros>,
+    /// Decides the tokens of prompts [default: as in the recorded run; of a trace 7]
+    #[arg(long, value_name = "N", help_heading = "Load")]
+    seed: Option<u64>,
+    /// Shift to other splits during the run: "30s=1P3D,60s=2P2D:migrate". Shifts of the recorded run are not repeated
+    #[arg(long, value_name = "SCRIPT", help_heading = "Load")]
+    shift: Option<ShiftScript>,
+    /// The recording of this run, usually NAME.jsonl.zst [default: UTC-TIME-NAME.jsonl.zst in this folder; with --live none]
+    #[arg(long, value_name = "FILE", help_heading = "Recording")]
+    out: Option<PathBuf>,
+    /// Print the summary as one JSON object
+    #[arg(long, conflicts_with = "live", help_heading = "Recording")]
+    json: bool,
+    /// Exit with 1 unless every request meets the SLO
+    #[arg(long, conflicts_with = "live", help_heading = "Recording")]
+    fail_on_slo: bool,
+    /// Show the live screen. What arrives is in the file: the rate and the shape of the load cannot be changed there
+    #[arg(long, help_heading = "Screen")]
+    live: bool,
+    /// Record the screen in this file, as an asciicast (version 2): everything drawn, with its time
+    #[arg(long, value_name = "FILE", requires = "live", help_heading = "Screen")]
+    asciicast: Option<PathBuf>,
+    #[command(flatten)]
+    screen: ScreenArgs,
+}
+
+/// What is replayed, where, and how it is shown.
+#[derive(Debug)]
+pub struct ReplayOptions {
+    /// Where the load goes.
+    pub target: TargetSpec,
+    /// The load, but for what the file itself says.
+    pub load: ReplayLoad,
+    /// Where the run is recorded.
+    pub out: Option<PathBuf>,
+    /// Whether it is shown.
+    pub shown: Shown,
+}
+
+/// How a replay is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// On the live screen.
+    Live {
+        /// How it looks.
+        screen: ScreenArgs,
+        /// Where it is recorded, if it is.
+        asciicast: Option<PathBuf>,
+    },
+    /// By its summary.
+    Summary {
+        /// As JSON.
+        json: bool,
+        /// And by the exit code.
+        fail_on_slo: bool,
+    },
+}
+
+/// A load as the command line describes it: what it leaves open is told by the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplayLoad {
+    /// The trace or recording.
+    pub file: PathBuf,
+    /// How it is written.
+    pub format: TraceFormat,
+    /// So many times as fast.
+    pub speed: f64,
+    /// Only so many requests.
+    pub limit: Option<u64>,
+    /// Whether lengths may be cut.
+    pub clamp: bool,
+    /// The SLO, or none, where that was said.
+    pub slo: Option<Option<Slo>>,
+    /// The end in time.
+    pub duration: Option<Micros>,
+    /// The warm-up, where it was said.
+    pub warmup: Option<Micros>,
+    /// The seed, where it was said.
+    pub seed: Option<u64>,
+    /// Shifts of this run.
+    pub shifts: ShiftScript,
+}
+
+impl ReplayArgs {
+    /// # Errors
+    /// When options contradict each other, or a profile is missing or wrong.
+    pub(super) fn resolve(self, library: &Library) -> anyhow::Result<ReplayOptions> {
+        let appearance = self.screen.appearance;
+        let of_the_screen = [
+            ("--theme", appearance.theme != ThemeArg::Auto),
+            ("--symbols", appearance.symbols != SymbolsArg::Auto),
+            ("--read-only", self.screen.read_only),
+        ];
+        if let Some((option, _)) = of_the_screen.iter().find(|(_, given)| *given && !self.live) {
+            bail!("{option} needs --live");
+        }
+        let shown = if self.live {
+            Shown::Live { screen: self.screen, asciicast: self.asciicast }
+        } else {
+            Shown::Summary { json: self.json, fail_on_slo: self.fail_on_slo }
+        };
+        let load = ReplayLoad {
+            file: self.file,
+            format: self.trace_format,
+            speed: self.speed,
+            limit: self.limit,
+            clamp: self.clamp,
+            slo: self.slo.map(|text| read_slo(&text, library)).transpose()?,
+            duration: self.duration,
+            warmup: self.warmup,
+            seed: self.seed,
+            shifts: self.shift.unwrap_or_default(),
+        };
+        Ok(ReplayOptions { target: self.target.resolve()?, load, out: self.out, shown })
+    }
+}
+
+impl ReplayLoad {
+    /// The whole load. Reads the beginning of a recording: its name, seed, SLO and warm-up stand where nothing else was said.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load(self) -> anyhow::Result<LoadSpec> {
+        let recorded = match self.format {
+            TraceFormat::Auto => {
+                is_recording(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?
+            }
+            format => format == TraceFormat::Pdtune,
+        };
+        let recorded = if recorded { Some(Reader::open(&self.file)?.run().clone()) } else { None };
+        let name = recorded.as_ref().map_or_else(|| stem(&self.file), |run| run.name.clone());
+        let traffic = Traffic::Trace { path: self.file, format: self.format, speed: self.speed, limit: self.limit };
+        let base = LoadSpec::new(name, traffic);
+        let warmup = recorded.as_ref().map(|run| Micros::from_secs_f64(run.warmup.as_secs_f64() / self.speed));
+        let load = LoadSpec {
+            clamp: self.clamp,
+            seed: self.seed.or(recorded.as_ref().map(|run| run.seed)).unwrap_or(base.seed),
+            duration: self.duration,
+            warmup: self.warmup.or(warmup).unwrap_or_default(),
+            slo: self.slo.unwrap_or(recorded.and_then(|run| run.slo)),
+            shifts: self.shifts,
+            ..base
+        };
+        check_warmup(&load)?;
+        Ok(load)
+    }
+}
+
+impl ReplayOptions {
+    /// The same as a run with or without a screen.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or there is no SLO to be missed.
+    pub fn run(self) -> anyhow::Result<ReplayRun> {
+        let Self { target, load, out, shown } = self;
+        let load = load.load()?;
+        Ok(match shown {
+            Shown::Live { screen, asciicast } => {
+                let why = "the arrivals are those of a trace or a recording".to_owned();
+                ReplayRun::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: Some(why) })
+            }
+            Shown::Summary { json, fail_on_slo } => {
+                ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo, the file has none");
+                ReplayRun::Record(RecordOptions { target, load, out, json, fail_on_slo })
+            }
+        })
+    }
+}
+
+/// What a replay comes to.
+#[derive(Debug)]
+pub enum ReplayRun {
+    /// A run with the screen.
+    Live(LiveOptions),
+    /// A run without.
+    Record(RecordOptions),
+}
