@@ -115,7 +115,7 @@ mod tests {
         let mut terminal = Terminal::start_in(folder.path(), &LIVE, &[], WIDE);
         terminal.wait("the screen is up", |text| text.contains("LIVE") && text.contains("EVENTS"));
         terminal.click("s:shift");
-        terminal.wait("the dialog", |text| text.contains("SHIFT from 2P2D"));
+        terminal.wait("all of the dialog", |text| text.contains("SHIFT from 2P2D") && text.contains("[ Cancel ]"));
         terminal.click("[ Cancel ]");
         terminal.wait("no dialog", |text| !text.contains("SHIFT from 2P2D"));
         terminal.press("S");

@@ -231,9 +231,12 @@ fn a_full_decode_side_is_named_before_the_prefill_queue_it_causes() {
 
 #[test]
 fn a_full_batch_is_a_full_decode_side_whatever_its_kv() {
-    let waiting = |unit: &mut UnitView| match unit.role {
-        Role::Prefill => unit.handing_off = 20,
-        _ => (unit.busy, unit.running, unit.kv_used) = (1.0, 64, 0.5),
+    let waiting = |unit: &mut UnitView| {
+        if unit.role == Role::Prefill {
+            unit.handing_off = 20;
+        } else {
+            (unit.busy, unit.running, unit.kv_used) = (1.0, 64, 0.5);
+        }
     };
     let mut scene = quiet().units("PPPD", waiting).without_slo();
     scene.recent.completed = 1;
@@ -246,9 +249,12 @@ fn a_full_batch_is_a_full_decode_side_whatever_its_kv() {
     let expected = "decode-bound: TPOT p95 at 360 % of its bound; 64 sequences on 1 unit, 60 wait for room, \
                     prefill 50 % busy; move a unit to decode";
     assert_eq!(says, expected);
-    let some = |unit: &mut UnitView| match unit.role {
-        Role::Prefill => unit.handing_off = 2,
-        _ => unit.running = 3,
+    let some = |unit: &mut UnitView| {
+        if unit.role == Role::Prefill {
+            unit.handing_off = 2;
+        } else {
+            unit.running = 3;
+        }
     };
     assert_eq!(quiet().units("PPDD", some).diagnose().limit, Limit::Nothing, "a few are being copied");
 }
