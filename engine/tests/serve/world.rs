@@ -85,12 +85,17 @@ fn digest(index: u32, first: u32) -> u64 {
 
 /// Starts the engine alone.
 pub(crate) fn engine(split: &str, gate: &Gate) -> (WallEngine, EventReader) {
+    engine_of(split, gate, CONTEXT)
+}
+
+/// Starts an engine of another context alone.
+pub(crate) fn engine_of(split: &str, gate: &Gate, context: u32) -> (WallEngine, EventReader) {
     let limits = BatchLimits { tokens: 64, sequences: 32 };
     let config = WallConfig {
         cluster: ClusterConfig {
             block_tokens: 16,
             blocks_per_unit: 1024,
-            max_context: CONTEXT,
+            max_context: context,
             prefill: limits,
             decode: limits,
             aggregated: limits,

@@ -7,6 +7,14 @@ use engine::serve::hub::HubConfig;
 use super::world::{World, greedy, next, read, refused};
 use crate::world::hub_config;
 
+/// Tokens of an answer that no buffer between the engine and the client holds whole.
+const LONG: u32 = 12_000;
+
+/// A context for such answers.
+fn roomy() -> HubConfig {
+    HubConfig { context_tokens: LONG + 100, ..hub_config() }
+}
+
 #[test]
 fn over_the_bound_of_requests_is_told_and_asking_again_helps() {
     let world = World::with(HubConfig { in_flight_limit: 2, ..hub_config() }, GrpcConfig::default());
@@ -28,17 +36,17 @@ fn over_the_bound_of_requests_is_told_and_asking_again_helps() {
 
 #[test]
 fn a_reader_that_is_behind_loses_its_own_request_and_holds_up_nobody() {
-    let world = World::with(HubConfig { answer_buffer: 16, in_flight_limit: 8, ..hub_config() }, GrpcConfig::default());
-    // The least that HTTP/2 can be told: a few hundred tokens and no more are on the way.
+    let world = World::with(HubConfig { answer_buffer: 16, in_flight_limit: 8, ..roomy() }, GrpcConfig::default());
+    // The window ends what is on the way; what the server has ready to be sent is less than 80 KB, some 4,000 tokens.
     let engine =
         world.connect_with(RemoteConfig { stream_window: 4096, ..RemoteConfig::default() }).expect("a connection");
     world.run(async {
-        let behind = engine.generate(&greedy(&[1], 4000)).await.expect("room");
+        let behind = engine.generate(&greedy(&[1], LONG)).await.expect("room");
         world.hub.idle().await;
         let (tokens, finished) = read(engine.generate(&greedy(&[2], 10)).await.expect("room")).await;
         assert!(tokens.len() == 10 && finished.is_ok(), "another answer on the same connection");
         let (tokens, error) = read(behind).await;
-        assert!((17..4000).contains(&tokens.len()), "{}", tokens.len());
+        assert!((16..LONG as usize).contains(&tokens.len()), "{}", tokens.len());
         let message = refused(error, StatusCode::Aborted);
         assert!(message.contains("not read fast enough"), "{message}");
     });
@@ -48,15 +56,14 @@ fn a_reader_that_is_behind_loses_its_own_request_and_holds_up_nobody() {
 
 #[test]
 fn answers_that_nobody_reads_are_bounded_too() {
-    // The buffer holds more than HTTP/2 takes at once, so that something is left there.
-    let world =
-        World::with(HubConfig { answer_buffer: 3000, in_flight_limit: 2, ..hub_config() }, GrpcConfig::default());
+    // The buffer holds more than the server has ready to be sent, so that something is left there.
+    let world = World::with(HubConfig { answer_buffer: 8000, in_flight_limit: 2, ..roomy() }, GrpcConfig::default());
     let engine =
         world.connect_with(RemoteConfig { stream_window: 4096, ..RemoteConfig::default() }).expect("a connection");
     world.run(async {
         let mut unread = Vec::new();
         for _ in 0..4 {
-            unread.push(engine.generate(&greedy(&[1], 4000)).await.expect("room"));
+            unread.push(engine.generate(&greedy(&[1], LONG)).await.expect("room"));
             world.hub.idle().await;
         }
         let message = refused(engine.generate(&greedy(&[1], 1)).await, StatusCode::ResourceExhausted);

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::world::{CONTEXT, EOS, Gate, MODEL, VOCABULARY, engine, hub_config};
+use crate::world::{CONTEXT, EOS, Gate, MODEL, VOCABULARY, engine_of, hub_config};
 
 /// A running server and its runtime, which clients share.
 pub(crate) struct World {
@@ -38,7 +38,7 @@ impl World {
     pub(crate) fn with(hub: HubConfig, grpc: GrpcConfig) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let gate = Gate::default();
-        let (engine, reader) = engine("2P2D", &gate);
+        let (engine, reader) = engine_of("2P2D", &gate, hub.context_tokens);
         let hub = Hub::start(engine, reader, hub).expect("a hub");
         let text = ModelText { tokenizer: Tokenizer::bytes(VOCABULARY), chat_template: None, eos: vec![EOS] };
         let model =
