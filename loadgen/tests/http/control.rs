@@ -21,10 +21,11 @@ fn shifting(script: &str) -> LoadSpec {
     LoadSpec { shifts: script.parse().expect("a script"), ..load(40, "20", "16", "8") }
 }
 
+type Open = fn(&Own) -> Connection;
+
 #[test]
 fn shifts_converge_over_either_protocol_and_nothing_is_lost() {
     let own = Own::new("2P2D");
-    type Open = fn(&Own) -> Connection;
     let over_grpc: Open = |own| remote_engine::open(&own.grpc());
     for (open, script, splits) in [
         (over_http as Open, "200ms=1P3D,600ms=3P1D:migrate", ["2P2D", "1P3D", "3P1D"]),
