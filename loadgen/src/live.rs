@@ -29,7 +29,8 @@ pub enum Phase {
     Done,
 }
 
-/// Requests by outcome since the start. `offered = sent + shed`; `sent = completed + failed + cut + cancelled + in_flight`.
+/// Requests by outcome since the start. `offered = sent + shed`, but for what is just on its way to a socket;
+/// `sent = completed + failed + cut + cancelled + in_flight`.
 ///
 /// What is in flight and what was good is for the screen: when a run is over nothing is in flight, and what is good depends
 /// on the SLO, so that neither is written.

@@ -45,7 +45,7 @@ impl Inbox {
                 permits
             } else {
                 self.client.held_up.fetch_add(1, Ordering::Relaxed);
-                let Ok(permits) = self.room.acquire_many(count as u32).await else { return };
+                let Ok(permits) = self.room.acquire_many(count as u32).await else { return events.clear() };
                 permits
             };
             permits.forget();
@@ -60,9 +60,10 @@ impl Inbox {
         }
     }
 
-    /// Nothing will come any more.
+    /// Nothing will come any more; whoever waits for room has waited in vain.
     pub(super) fn close(&self) {
         self.lock().closed = true;
+        self.room.close();
         self.news.notify_one();
     }
 
