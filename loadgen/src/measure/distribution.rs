@@ -56,7 +56,8 @@ impl Distribution {
 
     /// The smallest value, to three digits, that at least the share `quantile` of all values do not exceed.
     pub fn quantile(&self, quantile: f64) -> Option<Micros> {
-        let value = Micros(self.histogram.value_at_quantile(quantile));
+        // Its rank is q · n rounded up; where that is whole, a product a hair above it would be the next one. 0.28 · 25 is.
+        let value = Micros(self.histogram.value_at_quantile(quantile - f64::EPSILON));
         // A bucket's upper bound may lie above the largest value in it.
         (self.count() > 0).then(|| value.min(self.max))
     }
@@ -80,6 +81,13 @@ mod tests {
     fn without_values_nothing_is_claimed() {
         let empty = Distribution::default();
         assert_eq!((empty.count(), empty.mean(), empty.max(), empty.quantile(0.5)), (0, None, None, None));
+    }
+
+    #[test]
+    fn the_rank_of_a_quantile_is_exact_where_it_is_whole() {
+        let values: Vec<u64> = (1..=25).collect();
+        assert_eq!(of(&values).quantile(0.28), Some(Micros(7)));
+        assert_eq!([0.0, 1.0].map(|quantile| of(&values).quantile(quantile)), [Some(Micros(1)), Some(Micros(25))]);
     }
 
     proptest! {
