@@ -45,7 +45,7 @@ fn every_shipped_cluster_fits_and_says_which_constants_are_guesses() {
         let mut guesses = 0;
         for constant in Constant::ALL {
             for phase in [Phase::Decode, Phase::Prompt] {
-                let prior = parts.constants.prior(constant, phase).expect(constant.key());
+                let prior = parts.constants.prior(constant, phase).expect("a constant");
                 assert!(prior.spread > 0.0 && !prior.source.is_empty(), "{} {}", entry.name, constant.key());
                 guesses += u32::from(prior.kind == PriorKind::Prior);
             }
@@ -126,7 +126,7 @@ fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
     );
     assert_eq!(
         refusal("gpu = \"mi325x\"", "gpu = \"mi325\""),
-        "line 3: no gpu profile is called `mi325`; there are b200, h100, h200, mi300x, mi325x, mi355x"
+        "line 4: no gpu profile is called `mi325`; there are b200, h100, h200, mi300x, mi325x, mi355x"
     );
     assert_eq!(
         refusal("decode = { tokens = 256", "decode = { tokens = 0"),
