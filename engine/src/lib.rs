@@ -3,7 +3,7 @@
 //! ```text
 //!   drive::wall ─┐                         ┌─ executor::cpu   (a real transformer)
 //!                ├─► cluster (no IO, no clock) ─ plans ─►
-//!   drive::virtual_time ─┘                 └─ fixed step costs (virtual time)
+//!   drive::virtual_time ─┘                 └─ executor::sim   (a model of what steps take)
 //! ```
 //!
 //! `cluster` decides everything about scheduling and knows neither threads nor time; `executor` computes whole steps and
