@@ -4,7 +4,7 @@ use engine::remote::{RemoteConfig, RemoteError, StatusCode};
 use engine::serve::grpc::GrpcConfig;
 use engine::serve::hub::HubConfig;
 
-use super::world::{World, greedy, next, read, refused};
+use super::world::{World, greedy, read, refused};
 use crate::world::hub_config;
 
 /// Tokens of an answer that no buffer between the engine and the client holds whole.
@@ -78,8 +78,7 @@ fn watchers_and_connections_are_bounded() {
     let config = GrpcConfig { max_watchers: 1, max_connections: 2, ..GrpcConfig::default() };
     let world = World::with(hub_config(), config);
     let (first, second) = (world.connect(), world.connect());
-    let mut watch = world.run(first.watch()).expect("a watch");
-    world.run(next(&mut watch));
+    let (watch, _) = world.run(first.watch()).expect("a watch");
     let message = refused(world.run(second.watch()), StatusCode::ResourceExhausted);
     assert!(message.contains("1 at most"), "{message}");
     let third = world.connect_with(RemoteConfig::default()).expect_err("no seat");
