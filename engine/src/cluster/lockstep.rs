@@ -14,7 +14,7 @@ use std::collections::BinaryHeap;
 
 use super::Cluster;
 use super::event::{Emission, Outbox, StepReport};
-use super::plan::{Detail, StepPlan, StepShape};
+use super::plan::{BlockHash, Detail, StepPlan, StepShape};
 use super::sequence::{Membership, Place, Slot};
 use super::unit::Entry;
 use crate::units::{Nanos, RequestId, UnitId};
@@ -132,20 +132,35 @@ impl Cluster {
         true
     }
 
-    /// `steps` steps of a batch that is counted have ended.
-    pub(super) fn beat(&mut self, unit: UnitId, steps: u32, report: StepReport<'_>, out: &mut Outbox) {
-        let here = &mut self.units[unit.index()];
-        here.pool.promise(here.lockstep.growth_behind(steps - 1));
-        let lockstep = &mut here.lockstep;
-        lockstep.beat += u64::from(steps);
-        let tokens = u64::from(lockstep.members) * u64::from(steps);
-        lockstep.context += tokens;
-        here.outstanding -= tokens;
-        for &(request, block, hash) in report.filled {
+    /// As `advance` by `steps` and `start_step` for the step in flight, where that is a matter of counting: fewer steps have
+    /// ended than the plan allows, and the plan goes on with as many less. False, and nothing has changed, where it is not.
+    ///
+    /// `filled` are the hashes of what [`Self::filling`] lists, in its order.
+    pub fn pass(&mut self, unit: UnitId, steps: u32, filled: &[(RequestId, u32, BlockHash)]) -> bool {
+        let Some(here) = self.units.get_mut(unit.index()) else { return false };
+        if steps == 0 || !here.lockstep.is_on() || !here.step.running || steps >= here.step.repeat {
+            return false;
+        }
+        debug_assert!(here.lockstep.recruits.is_empty(), "whoever joins cuts the plan to one step");
+        here.step.repeat -= steps;
+        here.count(steps, here.lockstep.growth_behind(steps));
+        self.note_filled(unit, filled);
+        true
+    }
+
+    fn note_filled(&mut self, unit: UnitId, filled: &[(RequestId, u32, BlockHash)]) {
+        for &(request, block, hash) in filled {
             let Some(slot) = self.sequences.find(request) else { continue };
             self.catch_up(slot);
             self.publish_filled(unit, slot, block, hash);
         }
+    }
+
+    /// `steps` steps of a batch that is counted have ended.
+    pub(super) fn beat(&mut self, unit: UnitId, steps: u32, report: StepReport<'_>, out: &mut Outbox) {
+        let here = &mut self.units[unit.index()];
+        here.count(steps, here.lockstep.growth_behind(steps - 1));
+        self.note_filled(unit, report.filled);
         loop {
             let lockstep = &mut self.units[unit.index()].lockstep;
             let Some(&Reverse((end, _, slot))) = lockstep.ends.peek() else { return };
@@ -262,6 +277,15 @@ impl Cluster {
 }
 
 impl super::Unit {
+    /// Counts steps that have ended, and the blocks for them.
+    fn count(&mut self, steps: u32, growth: u32) {
+        self.pool.promise(growth);
+        let tokens = u64::from(self.lockstep.members) * u64::from(steps);
+        self.lockstep.beat += u64::from(steps);
+        self.lockstep.context += tokens;
+        self.outstanding -= tokens;
+    }
+
     /// For how many steps the batch that is counted cannot change: see [`Cluster::horizon`].
     fn beats_ahead(&self, max_repeat: u32) -> u32 {
         let lockstep = &self.lockstep;

@@ -123,6 +123,9 @@ impl Pool {
 
     /// Reserves blocks, as many as are available, without saying which.
     pub(crate) fn promise(&mut self, blocks: u32) {
+        if blocks == 0 {
+            return;
+        }
         debug_assert!(blocks <= self.available(), "{blocks} blocks are promised of {}", self.available());
         self.make_free(blocks);
         self.promised += blocks;

@@ -309,12 +309,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         here.free = end;
         here.last_step = end.nanos.since(run.end_of(steps - 1).nanos);
         here.busy += run.ticks();
-        if self.cluster.config().prefix_cache {
-            self.cluster.filling(unit, steps, &mut self.filling);
-            let hashed =
-                self.filling.iter().map(|&(_, request, block)| (request, block, generated_hash(request, block)));
-            self.filled.extend(hashed);
-        }
+        self.hash_filled(unit, steps);
         let report = StepReport { stopped: &[], filled: &self.filled };
         self.cluster.advance(end.nanos, unit, steps, report, &mut self.outbox);
         self.filled.clear();
@@ -326,6 +321,34 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             self.sink.emitted(Emitted { at: end.nanos, steps: stepwise.then_some(run), emission });
         }
         self.deliver(end.nanos);
+    }
+
+    /// The first `steps` of the unit's run have ended, and it goes on. False where that takes an `advance`.
+    fn pass(&mut self, unit: UnitId, run: StepRun, steps: u32) -> bool {
+        if S::EVERY_TOKEN {
+            return false;
+        }
+        self.hash_filled(unit, steps);
+        let passed = self.cluster.pass(unit, steps, &self.filled);
+        self.filled.clear();
+        if passed {
+            let first = run.first(steps);
+            let here = &mut self.units[unit.index()];
+            here.busy += first.ticks();
+            here.run = Some(run.rest(steps));
+            self.sink.stepped(&first);
+        }
+        passed
+    }
+
+    /// Names the blocks that the first `steps` steps of the unit's run fill.
+    fn hash_filled(&mut self, unit: UnitId, steps: u32) {
+        if !self.cluster.config().prefix_cache {
+            return;
+        }
+        self.cluster.filling(unit, steps, &mut self.filling);
+        let hashed = self.filling.iter().map(|&(_, request, block)| (request, block, generated_hash(request, block)));
+        self.filled.extend(hashed);
     }
 
     fn start(&mut self, now: Nanos, unit: UnitId) {

@@ -62,7 +62,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             Some(before) if Event::StepEnds(unit) > event => run.ended_by(Nanos(before)),
             _ => run.ended_by(at),
         };
-        if ended > 0 {
+        if ended > 0 && !self.pass(unit, run, ended) {
             self.advance(unit, ended);
             self.start(run.end_of(ended).nanos, unit);
         }
