@@ -14,10 +14,11 @@ use loadgen::target::Connection;
 use loadgen::target::cpu::{self, CpuTarget, OpenError, Started};
 use loadgen::target::grpc::{self, GrpcControlAt, GrpcTarget};
 use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
-use loadgen::text::{Malformed, parse_duration};
+use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
 use super::key;
+use super::load::parse_positive_duration;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Engine")]
@@ -64,7 +65,7 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
     /// How long a request to a server may take before it is given up and counts as failed [default: 10m]
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     request_timeout: Option<Micros>,
 }
 
@@ -113,11 +114,6 @@ impl FromStr for Place {
             }),
         }
     }
-}
-
-fn parse_timeout(text: &str) -> Result<Micros, Malformed> {
-    let malformed = || Malformed { what: "a timeout", found: text.to_owned(), allowed: "above zero".to_owned() };
-    parse_duration(text).and_then(|time| if time == Micros::ZERO { Err(malformed()) } else { Ok(time) })
 }
 
 /// What serves the requests.
