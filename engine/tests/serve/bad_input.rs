@@ -147,6 +147,7 @@ fn messages_that_are_none_are_refused() {
         json!([{ "role": "king", "content": "x" }]),
         json!([{ "role": "user", "content": 3 }]),
         json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }]),
+        json!(vec![json!({ "role": "user" }); CONTEXT as usize + 1]),
     ] {
         let body = json!({ "model": MODEL, "messages": messages });
         let error = post(world.address, "/v1/chat/completions", &body).error(400);

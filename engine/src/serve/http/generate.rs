@@ -47,7 +47,7 @@ async fn generate(
     let (ask, body) = apart(large, move || Ok((read(&reader, endpoint, &body.bytes)?, body))).await?;
     let (stream, n) = (ask.stream, ask.n());
     let logprobs = ask.logprobs().then(|| Arc::clone(&served.model.text));
-    let (planner, large) = (Arc::clone(served), ask.text_bytes() > SMALL_TEXT);
+    let (planner, large) = (Arc::clone(served), ask.work() > SMALL_TEXT);
     let planned = apart(large, move || ask.plan(&planner.model, number)).await?;
     // Its share goes back now rather than with the answer.
     drop(body);
@@ -81,7 +81,7 @@ async fn apart<T: Send + 'static>(
 }
 
 fn read(served: &Served, endpoint: Endpoint, body: &[u8]) -> Result<Ask, ApiError> {
-    let ask = Ask::read(endpoint, body, &served.model.name)?;
+    let ask = Ask::read(endpoint, body, &served.model)?;
     let (asked, limit) = (ask.answers(), served.hub.config().in_flight_limit);
     if asked > limit {
         return Err(Refusal::TooMany { asked, limit }.into());
