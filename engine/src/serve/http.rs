@@ -9,7 +9,8 @@
 //! # Bounds, and what happens at each
 //! - Connections: [`HttpConfig::max_connections`]. One more closes the one that has waited for its client the longest, in
 //!   the middle of a request or between two; where all are busy it is answered 503 and closed. So is one for which the
-//!   process has no file left.
+//!   process has no file left. Up to 32 beyond the bound may be on their way out, or stay for the answer to a request whose
+//!   last byte came while they were asked to go.
 //! - The head of a request, or the wait for one: [`HttpConfig::head_timeout`], then the connection is closed. 64 KiB, then 431.
 //! - A body: [`HttpConfig::body_limit`], then 413; [`HttpConfig::body_timeout`], then 408. All bodies that are being read or
 //!   parsed together: [`HttpConfig::bodies_limit`], then 429.
