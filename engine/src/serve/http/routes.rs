@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use axum::middleware::{self, Next};
@@ -124,7 +125,10 @@ async fn models(State(served): State<Arc<Served>>) -> Response<Body> {
     respond::with(StatusCode::OK, JSON, list.to_string())
 }
 
-async fn model(State(served): State<Arc<Served>>, Path(asked): Path<String>) -> Response<Body> {
+async fn model(State(served): State<Arc<Served>>, asked: Result<Path<String>, PathRejection>) -> Response<Body> {
+    let Ok(Path(asked)) = asked else {
+        return respond::error(&ApiError::field("model", "the name of the model is not valid UTF-8"));
+    };
     if asked != served.model.name {
         return respond::error(&ApiError::no_model(&asked, &served.model.name));
     }
@@ -159,7 +163,7 @@ async fn tokenize(State(served): State<Arc<Served>>, headers: HeaderMap, body: B
 }
 
 fn tokens(model: &ServedModel, body: &[u8]) -> Result<String, ApiError> {
-    let tokens = Text::read(body, &model.name)?.tokens(model).next().unwrap_or_else(|| Ok(Arc::default()))?;
+    let tokens = Text::read(body, model)?.tokens(model).next().unwrap_or_else(|| Ok(Arc::default()))?;
     let (count, longest) = (tokens.len(), model.context_tokens);
     let answer = json!({ "count": count, "max_model_len": longest, "tokens": &*tokens, "token_strs": null });
     Ok(answer.to_string())
