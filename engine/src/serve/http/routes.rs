@@ -33,6 +33,8 @@ pub(super) struct Served {
     pub(super) config: Arc<HttpConfig>,
     /// Bytes of bodies that may still be read.
     pub(super) bodies: Arc<Semaphore>,
+    /// Log-probabilities that answers may still be made of.
+    pub(super) logprobs: Arc<Semaphore>,
     /// The number of the next request for answers.
     pub(super) next: AtomicU64,
     pub(super) stopping: AtomicBool,
@@ -50,9 +52,21 @@ impl Served {
         loopback: bool,
         connections: Arc<Connections>,
     ) -> Arc<Self> {
-        let bodies = Arc::new(Semaphore::new(config.bodies_limit.min(Semaphore::MAX_PERMITS)));
+        let room = |limit: usize| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        let (bodies, logprobs) = (room(config.bodies_limit), room(config.logprobs_limit));
         let (config, next, stopping) = (Arc::new(config), AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { hub, model, config, bodies, next, stopping, loopback, connections, since: unix_seconds() })
+        Arc::new(Self {
+            hub,
+            model,
+            config,
+            bodies,
+            logprobs,
+            next,
+            stopping,
+            loopback,
+            connections,
+            since: unix_seconds(),
+        })
     }
 }
 

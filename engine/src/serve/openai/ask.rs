@@ -76,6 +76,14 @@ pub(in crate::serve) struct Planned {
     pub(in crate::serve) prompts: Option<Vec<Arc<[u32]>>>,
 }
 
+impl Planned {
+    /// Log-probabilities that the answers may have together: of each token, its own and those beside it.
+    pub(in crate::serve) fn logprobs(&self) -> u64 {
+        let of = |one: &Generation| Some(u64::from(one.output_tokens) * (u64::from(one.logprobs?) + 1));
+        self.generations.iter().filter_map(of).fold(0, u64::saturating_add)
+    }
+}
+
 impl Ask {
     /// Reads and checks a body.
     pub(in crate::serve) fn read(endpoint: Endpoint, body: &[u8], served: &ServedModel) -> Result<Self, ApiError> {
