@@ -118,7 +118,8 @@ impl Aggregator {
         self.with_slot(at, |slot| slot.input_tokens += u64::from(input_tokens));
     }
 
-    /// `count` tokens arrived, the first ones of an answer included.
+    /// `count` tokens arrived, the first ones of an answer included. Those that no arrival tells of are told by the
+    /// [sample](Self::sample).
     pub fn tokens(&mut self, at: Micros, count: u32) {
         self.with_slot(at, |slot| slot.output_tokens += u64::from(count));
     }
@@ -126,6 +127,9 @@ impl Aggregator {
     /// A request is over.
     pub fn sample(&mut self, sample: &Sample) {
         self.note_outage(sample);
+        if let Some(last) = sample.last {
+            self.with_slot(last, |slot| slot.output_tokens += u64::from(sample.untold_tokens()));
+        }
         let counts = &mut self.counts;
         counts.ended(&sample.outcome);
         if sample.sent.is_some() {
@@ -356,6 +360,15 @@ mod tests {
         aggregator.advance(Micros(6 * SECOND));
         assert_eq!(aggregator.history()[2].output_tokens, 7);
         assert_eq!(aggregator.history()[2].good, None, "no SLO, no goodput");
+    }
+
+    #[test]
+    fn tokens_that_only_the_count_at_the_end_tells_of_count_where_the_last_ones_came() {
+        let mut aggregator = Aggregator::new(None);
+        let sample = completed(0, 0, SECOND / 2, &[SECOND]);
+        tell(&mut aggregator, &Sample { output_tokens: 9, ended: Micros(2 * SECOND + 5), ..sample });
+        aggregator.advance(Micros(3 * SECOND));
+        assert_eq!(aggregator.history().iter().map(|slot| slot.output_tokens).collect::<Vec<_>>(), [1, 8, 0]);
     }
 
     #[test]

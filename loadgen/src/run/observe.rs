@@ -208,10 +208,7 @@ impl Observer {
                 None => self.keep_if_early(index, TargetEvent::Sent { index, at }),
             },
             TargetEvent::Counted { index, tokens } => match self.requests.get_mut(&index) {
-                Some(request) => {
-                    let missing = request.counted(tokens);
-                    self.fold.tokens(self.parts.clock.now(), missing);
-                }
+                Some(request) => request.counted(tokens),
                 None => self.keep_if_early(index, TargetEvent::Counted { index, tokens }),
             },
             TargetEvent::Token { index, at, token, logits_digest } => match self.requests.get_mut(&index) {
