@@ -19,6 +19,9 @@
 //! | not HTTP, not an event stream, not JSON, or far more tokens than asked for, or a usage of so many | failed: malformed |
 //! | no end within the timeout | failed: timeout |
 //! | the connection ended before all that | cut |
+//!
+//! Behind a `finish_reason`, the usage and `[DONE]` are waited for a moment: a server that sends neither and keeps the
+//! connection open has answered all the same.
 
 mod address;
 mod answer;

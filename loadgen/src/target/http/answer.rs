@@ -108,6 +108,11 @@ impl<'k> Answer<'k> {
         self.state.done || self.state.failure.is_some()
     }
 
+    /// Whether its last piece came: what may still come is its usage, and the word that the stream is over.
+    pub(super) fn is_finished(&self) -> bool {
+        self.state.finished
+    }
+
     /// What became of it.
     pub(super) fn end(self) -> End {
         self.broken(Outcome::Cut)
