@@ -159,6 +159,28 @@ fn the_schedule_goes_on_to_its_recorded_end_unless_only_a_part_is_replayed() {
 }
 
 #[test]
+fn of_a_part_nothing_else_is_checked_and_nothing_else_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // As they ended: the last first, and those that are left out could not be served.
+    let samples: Vec<_> = (0..50)
+        .rev()
+        .map(|index| sample(index, index * 1_000, &[(index, if index < 7 { 9 } else { 90 })], 5, Outcome::Completed))
+        .collect();
+    let path = write(folder.path(), &samples, Some(50_000));
+    let limits = Limits { context_tokens: 20, kv_tokens: 20 };
+    let options = ReadOptions { format: TraceFormat::Auto, limit: Some(7), limits, clamp: false };
+    let trace = Trace::open(&path, options).expect("the first seven can be served");
+    let dues: Vec<u64> =
+        (0..trace.len()).filter_map(|index| trace.request(index)).map(|request| request.at.0).collect();
+    assert_eq!(dues, [0, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000]);
+    assert_eq!(trace.end(), None, "only a part is replayed");
+    let whole = ReadOptions { limit: Some(50), limits: LIMITS, ..options };
+    assert_eq!(Trace::open(&path, whole).expect("all").end(), Some(Micros(50_000)), "a limit that leaves nothing out");
+    let eighth = Trace::open(&path, ReadOptions { limit: Some(8), ..options }).expect_err("the eighth cannot");
+    assert!(eighth.to_string().contains("request 7: 90 tokens in"), "{eighth}");
+}
+
+#[test]
 fn an_incomplete_recording_is_replayed_as_far_as_it_goes_and_that_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let samples: Vec<_> =
@@ -198,7 +220,11 @@ fn what_cannot_be_replayed_is_refused_with_its_request() {
     let order = folder();
     let samples = [(0, 500), (1, 400)].map(|(index, due)| sample(index, due, &[(1, 6)], 3, Outcome::Completed));
     let why = refusal(&write(order.path(), &samples, Some(1)), LIMITS, false);
-    assert!(why.contains("request 1: it stands beside request 0"), "{why}");
+    assert!(why.contains("request 1: it is due at 400us, but request 0 before it at 500us"), "{why}");
+    let twice = folder();
+    let samples = [500, 400].map(|due| sample(3, due, &[(1, 6)], 3, Outcome::Completed));
+    let why = refusal(&write(twice.path(), &samples, Some(1)), LIMITS, false);
+    assert!(why.contains("request 3: two requests have this number"), "{why}");
     let text = folder().path().with_extension("txt");
     fs::write(&text, "notes").expect("written");
     let why = refusal(&text, LIMITS, false);
