@@ -83,6 +83,14 @@ pub enum RunError {
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
+    /// The target is gone, and with it what was in flight.
+    #[error("target {target} stopped before the run was over; requests in flight then: {lost}")]
+    Stopped {
+        /// Its name.
+        target: String,
+        /// Requests that ended by that.
+        lost: usize,
+    },
     /// A thread of the run panicked.
     #[error("the {0} thread of the run panicked")]
     Panicked(&'static str),
