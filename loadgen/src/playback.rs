@@ -66,7 +66,11 @@ pub fn open(path: &Path) -> Result<Playback, ReadError> {
     read(Reader::open(path)?, path)
 }
 
-fn read(mut reader: Reader<'_>, path: &Path) -> Result<Playback, ReadError> {
+/// Reads a whole recording that was begun to be read; `path` names it.
+///
+/// # Errors
+/// When it is damaged.
+pub fn read(mut reader: Reader<'_>, path: &Path) -> Result<Playback, ReadError> {
     let run = reader.run().clone();
     let mut accumulator = Accumulator::new(&run);
     let mut order = Order::new(Fold::new(&run));

@@ -167,7 +167,7 @@ impl Aggregator {
             Outcome::Failed(failure) => {
                 let outage = self.outage.get_or_insert_with(|| Outage { since: sample.ended, ..Outage::default() });
                 outage.failed += 1;
-                outage.error = format!("{}: {}", failure.kind, failure.message);
+                outage.error = format!("{}: {}", failure.kind, failure.message).into();
             }
             Outcome::Cut | Outcome::Cancelled | Outcome::Shed => {}
         }
@@ -479,7 +479,7 @@ mod tests {
         tell(&mut aggregator, &unanswered(3, 20, 50, Outcome::Cancelled));
         let outage = aggregator.outage().expect("two errors in a row");
         assert_eq!((outage.since, outage.failed), (Micros(30), 2));
-        assert_eq!(outage.error, "status: 503 service unavailable");
+        assert_eq!(&*outage.error, "status: 503 service unavailable");
         tell(&mut aggregator, &completed(4, 60, 10, &[]));
         assert_eq!(aggregator.outage(), None);
     }

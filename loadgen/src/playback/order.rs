@@ -18,6 +18,9 @@ const SECOND: u64 = 1_000_000;
 /// lost, or it takes for ever): it counts in the history, but not in what was remembered before.
 const WAITING: usize = 65_536;
 
+/// Seconds that may be known ahead of their records, most of which no run has; with more, what waits is told late as well.
+const AHEAD: usize = 65_536;
+
 /// Gaps between tokens, 16 bytes each, that may wait with them.
 const WAITING_GAPS: usize = 4 << 20;
 
@@ -49,7 +52,8 @@ pub(super) struct Order {
     latest: Micros,
     /// Requests below this number have been read.
     next_request: u64,
-    /// Requests above it that have been read, with the instant at which they were due.
+    /// Requests above it that have been read, with the instant at which they were due. Once their records have to be told,
+    /// what is missing below them is given up, so that hardly more are kept than records wait.
     read: BTreeMap<u64, Micros>,
     /// Everything that was due before is known.
     complete: Micros,
@@ -71,17 +75,43 @@ impl Order {
     }
 
     /// Takes the next record of the file.
-    pub(super) fn push(&mut self, record: Record) {
+    pub(super) fn push(&mut self, mut record: Record) {
         self.latest = self.latest.max(known_at(&record));
-        if let Record::Req(sample) = &record {
+        if let Record::Req(sample) = &mut record {
             self.look_ahead(sample);
             self.waiting_gaps += sample.gaps.len();
+            // No screen shows them, and they may be long.
+            sample.segments = Vec::new();
         }
         self.waiting.push_back((self.latest, record));
         self.tell(second(self.complete.min(self.latest)));
-        while self.waiting.len() > WAITING || self.waiting_gaps > WAITING_GAPS {
+        while self.is_full() {
             let oldest = self.waiting.front().map_or(0, |(at, _)| second(*at));
-            self.tell(oldest + 1);
+            self.tell(oldest.saturating_add(1));
+            self.pass_holes();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let much = self.waiting.len() > WAITING || self.waiting_gaps > WAITING_GAPS || self.ahead.len() > AHEAD;
+        much && !self.waiting.is_empty()
+    }
+
+    /// What is still missing below requests of seconds that had to be told is waited for no longer.
+    fn pass_holes(&mut self) {
+        while let Some(first) = self.read.first_entry().filter(|first| second(*first.get()) < self.next_second) {
+            let (index, due) = first.remove_entry();
+            self.next_request = index.saturating_add(1);
+            self.complete = self.complete.max(due);
+        }
+        self.pass_read();
+    }
+
+    /// Goes on to the first number that has not been read.
+    fn pass_read(&mut self) {
+        while let Some(due) = self.read.remove(&self.next_request) {
+            self.next_request = self.next_request.saturating_add(1);
+            self.complete = self.complete.max(due);
         }
     }
 
@@ -102,18 +132,19 @@ impl Order {
         self.fold.snapshot(last)
     }
 
-    /// What a request tells of the time before it was over.
+    /// What a request tells of the time before it was over. Nothing of it happened later, whatever the file says.
     fn look_ahead(&mut self, sample: &Sample) {
-        self.ahead_of(sample.due).due.push(sample.due);
+        let by_its_end = |at: Micros| at.min(sample.ended);
+        self.ahead_of(by_its_end(sample.due)).due.push(sample.due);
         if let Some(sent) = sample.sent {
-            self.ahead_of(sent).sent.push((sent.since(sample.due), sample.clamped));
+            self.ahead_of(by_its_end(sent)).sent.push((sent.since(sample.due), sample.clamped));
         }
-        if let Some(mut at) = sample.first {
+        if let Some(mut at) = sample.first.map(by_its_end) {
             self.ahead_of(at).input_tokens += u64::from(sample.input_tokens);
             let mut tokens = u64::from(sample.first_tokens);
             let mut over = end_of_second(at);
             for gap in sample.itl() {
-                let next = at + gap.gap;
+                let next = by_its_end(at + gap.gap);
                 if next >= over {
                     self.ahead_of(at).output_tokens += std::mem::take(&mut tokens);
                     over = end_of_second(next);
@@ -123,11 +154,11 @@ impl Order {
             }
             self.ahead_of(at).output_tokens += tokens;
         }
-        self.read.insert(sample.index, sample.due);
-        while let Some(due) = self.read.remove(&self.next_request) {
-            self.next_request += 1;
-            self.complete = self.complete.max(due);
+        // One that comes after all is late, and waited for by nobody.
+        if sample.index >= self.next_request {
+            self.read.insert(sample.index, by_its_end(sample.due));
         }
+        self.pass_read();
     }
 
     /// What is known ahead of the second of an instant; of one that was told already, in the next one.
@@ -241,7 +272,7 @@ mod tests {
 
     /// Requests numbered in the order of being due, with an outcome each.
     fn samples() -> impl Strategy<Value = Vec<Sample>> {
-        let request = (0..700_000_u64, 0..3_000_000_u64, proptest::collection::vec(0..900_000_u64, 0..6), 0..8_u8);
+        let request = (0..700_000_u64, 40..3_000_000_u64, proptest::collection::vec(0..900_000_u64, 0..6), 0..8_u8);
         proptest::collection::vec(request, 1..60).prop_map(|requests| {
             let mut due = 0;
             let numbered = (0..).zip(requests);
@@ -368,16 +399,32 @@ mod tests {
         for index in 1..count {
             order.push(Record::Req(Box::new(completed(index, index * 1_000, 500, &[]))));
             assert!(order.waiting.len() <= WAITING + 1_001, "{}", order.waiting.len());
+            assert!(order.read.len() <= order.waiting.len(), "{} numbers are kept", order.read.len());
         }
+        assert!(order.next_request > 0, "the hole is behind");
         // As many again, all at once.
         let late = (count - 1) * 1_000;
         for index in count..2 * count {
             order.push(Record::Req(Box::new(completed(index, late, 500, &[]))));
             assert!(order.waiting.len() <= WAITING + 1_001, "{}", order.waiting.len());
+            assert!(order.read.len() <= order.waiting.len(), "{} numbers are kept", order.read.len());
         }
         let last = order.finish(None);
         assert_eq!((last.counts.offered, last.counts.completed), (2 * count - 1, 2 * count - 1));
         assert_eq!(last.history.iter().map(|slot| u64::from(slot.completed)).sum::<u64>(), 2 * count - 1);
+    }
+
+    #[test]
+    fn behind_a_hole_that_was_passed_seconds_are_told_in_order_again() {
+        let mut order = Order::new(Fold::new(&run()));
+        let request = |index: u64| Record::Req(Box::new(completed(index, index * 1_000, 500, &[])));
+        let count = WAITING as u64 + 2_000;
+        (1..count).for_each(|index| order.push(request(index)));
+        let waiting = order.waiting.len();
+        assert!(waiting < 2_002, "{waiting} wait although nothing is missing any more");
+        order.push(request(0));
+        order.push(request(count));
+        assert!(order.read.is_empty(), "who comes late is not kept");
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) ->
     if model.offers.read_only {
         left.push(Segment::new(2, [span(theme, Paint::Warn, "READ-ONLY")]));
     }
-    left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.clone())]));
-    left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.clone())]));
+    left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.to_string())]));
+    left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.to_string())]));
     let progress =
         if model.recording().is_some() { format!("of {}", format::clock(shown.now)) } else { progress(&model.latest) };
     left.push(Segment::new(1, [span(theme, Paint::Text, progress)]));
