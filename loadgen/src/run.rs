@@ -27,6 +27,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
+pub use memory::resident_bytes;
 pub use meters::CpuMeters;
 
 use crate::clock::{RunClock, unix_micros};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use loadgen::arrival::RatePlan;
 use loadgen::live::Counts;
-use loadgen::recording::{ClientUse, EndRecord, Incomplete, Reader, Record, Recorder, RunRecord, SCHEMA};
+use loadgen::recording::{ClientUse, EndRecord, Incomplete, Reader, Record, Recorder, RunRecord};
 use loadgen::run::{self, RunConfig};
 use loadgen::sample::{Outcome, Sample, TOKEN_HASH_SEED};
 use loadgen::schedule::{LoadSpec, Planned, Schedule, Segment, Traffic};
@@ -18,22 +18,6 @@ use loadgen::workload::Limits;
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { context_tokens: 1 << 20, kv_tokens: 1 << 20 };
-
-fn run_record() -> RunRecord {
-    RunRecord {
-        schema: SCHEMA,
-        name: "chat".to_owned(),
-        started: "2026-11-23T09:01:12.000345Z".to_owned(),
-        seed: 7,
-        target: "cpu".to_owned(),
-        split: None,
-        slo: None,
-        warmup: Micros::ZERO,
-        load: serde_json::Value::Null,
-        engine: serde_json::Value::Null,
-        versions: BTreeMap::new(),
-    }
-}
 
 fn sample(index: u64, due: u64, segments: &[(u64, u32)], output: u32, outcome: Outcome) -> Sample {
     let segments: Vec<_> = segments.iter().map(|(id, tokens)| Segment(*id, *tokens)).collect();
@@ -61,7 +45,7 @@ fn sample(index: u64, due: u64, segments: &[(u64, u32)], output: u32, outcome: O
 /// Writes a recording; with `end`, a finished one.
 fn write(folder: &Path, samples: &[Sample], end: Option<u64>) -> PathBuf {
     let path = folder.join("run.jsonl.zst");
-    let mut recorder = Recorder::create(&path, &run_record(), || Micros::ZERO).expect("created");
+    let mut recorder = Recorder::create(&path, &RunRecord::named("chat", "cpu"), || Micros::ZERO).expect("created");
     for sample in samples {
         recorder.push(&Record::Req(Box::new(sample.clone()))).expect("written");
     }
