@@ -8,6 +8,9 @@
 //! The snapshot is that of the live run, because the same [`Fold`] makes it from the same records. What differs, and why:
 //!
 //! - Seconds are remembered at their very end; a live run does so up to 10 ms later, with what came in between.
+//! - A request that could not be sent to a server counts as sent at its hand-over; a live run knows of that when it failed.
+//! - A request that is over long after it was due is not waited for (65,536 records, or as many seconds): in the memories of
+//!   the seconds before, it is neither offered nor sent.
 //! - What a live run knows and does not record is missing: the size of its own recording.
 //! - A recording that is incomplete ends with its last record. Requests in flight then were never recorded, so they are
 //!   neither offered nor sent.

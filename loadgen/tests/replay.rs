@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use loadgen::arrival::RatePlan;
 use loadgen::live::Counts;
+use loadgen::playback;
 use loadgen::recording::{ClientUse, EndRecord, Incomplete, Reader, Record, Recorder, RunRecord};
 use loadgen::run::{self, RunConfig};
 use loadgen::sample::{Outcome, Sample, TOKEN_HASH_SEED};
@@ -250,4 +251,56 @@ fn a_run_that_is_replayed_is_the_same_run_and_says_what_it_replays() {
     let run = Reader::open(&second).expect("a recording").run().clone();
     let replayed = run.load["traffic"]["trace"]["path"].as_str().expect("a path").to_owned();
     assert_eq!(Path::new(&replayed), first);
+}
+
+#[test]
+fn a_warm_up_that_nothing_comes_after_is_refused_or_left_out_by_where_it_comes_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let samples: Vec<_> =
+        (0..4).map(|index| sample(index, index * 1_000, &[(index, 9)], 1, Outcome::Completed)).collect();
+    let path = write(folder.path(), &samples, Some(50_000));
+    let start = |name: &str, warmup, warmup_is_inherited, limit| {
+        let load = LoadSpec { warmup: Micros(warmup), warmup_is_inherited, ..spec(&path, 1.0, limit) };
+        let record_to = Some(folder.path().join(name));
+        run::start(RunConfig { load, connection: null::connect(), record_to })
+    };
+    // The recorded schedule goes on until 50 ms, but nothing is due behind 3 ms.
+    let refused = start("asked", 3_001, false, None).expect_err("nothing would be measured").to_string();
+    assert!(refused.starts_with("no request is due after --warmup 3001us: nothing"), "{refused}");
+
+    let handle = start("inherited", 3_001, true, None).expect("a run");
+    assert!(handle.remarks[0].contains("warm-up of 3001us, which is that of the recorded run"), "{:?}", handle.remarks);
+    let summary = handle.wait().expect("an end").summary;
+    assert!(summary.window.from_s.abs() < 1e-9 && summary.ttft_ms.p50.is_some(), "{summary:?}");
+    let run = Reader::open(&folder.path().join("inherited")).expect("a recording").run().clone();
+    assert_eq!((run.warmup, run.load["warmup_us"].as_u64()), (Micros::ZERO, Some(0)));
+
+    let handle = start("part", 2_000, true, Some(2)).expect("a run");
+    assert_eq!(handle.remarks.len(), 1, "the third request is not replayed");
+    handle.wait().expect("an end");
+    for (name, inherited) in [("kept", true), ("asked for", false)] {
+        let handle = start(name, 3_000, inherited, None).expect("the last request is due then");
+        assert!(handle.remarks.is_empty(), "{:?}", handle.remarks);
+        assert_eq!(handle.wait().expect("an end").summary.ttft_ms.n, 1);
+    }
+}
+
+#[test]
+fn the_end_of_a_replay_is_known_from_its_start_live_and_in_its_recording() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let samples: Vec<_> =
+        (0..4).map(|index| sample(index, index * 1_000, &[(index, 9)], 1, Outcome::Completed)).collect();
+    let path = write(folder.path(), &samples, Some(50_000));
+    for (name, limit, end) in [("whole", None, Some(Micros(25_000))), ("part", Some(3), None)] {
+        let record_to = folder.path().join(name);
+        let load = spec(&path, 2.0, limit);
+        let config = RunConfig { load, connection: null::connect(), record_to: Some(record_to.clone()) };
+        let handle = run::start(config).expect("a run");
+        let known = (end, Some(limit.unwrap_or(4)));
+        let first = std::sync::Arc::clone(&handle.snapshots.borrow());
+        assert_eq!((first.duration, first.requests), known);
+        handle.wait().expect("an end");
+        let last = playback::open(&record_to).expect("a recording").last;
+        assert_eq!((last.duration, last.requests), known);
+    }
 }

@@ -41,6 +41,12 @@ pub struct RunRecord {
     /// The end of the warm-up. Requests due before it count in no figure.
     #[serde(rename = "warmup_us")]
     pub warmup: Micros,
+    /// When nothing was to be sent any more, where that was known at the start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule_end: Option<Micros>,
+    /// How many requests there were to be at most, where that was known at the start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule_requests: Option<u64>,
     /// The whole configuration of the load.
     pub load: Value,
     /// What is known of the engine and its model.
@@ -61,6 +67,8 @@ impl RunRecord {
             split: None,
             slo: None,
             warmup: Micros::ZERO,
+            schedule_end: None,
+            schedule_requests: None,
             load: Value::Null,
             engine: Value::Null,
             versions: BTreeMap::new(),
