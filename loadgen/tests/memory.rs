@@ -2,7 +2,6 @@
 //!
 //! Alone in its file, because it looks at the memory of its whole process.
 #![cfg(target_os = "linux")]
-#![expect(clippy::expect_used, reason = "a helper of a test may fail it")]
 
 use loadgen::live::Snapshot;
 use loadgen::measure::Aggregator;

@@ -72,7 +72,7 @@ fn row(line: &RequestLine, selected: bool, width: u16, theme: &Theme) -> Line<'s
         span(theme, Paint::Dim, format!("{:>7}", format::clock(line.due))),
         span(theme, Paint::Text, format!("{:>9}", millis(theme, line.ttft()))),
         span(theme, Paint::Text, format!("{:>9}", millis(theme, line.tpot))),
-        span(theme, Paint::Text, format!("{:>9}", whole)),
+        span(theme, Paint::Text, format!("{whole:>9}")),
     ]);
     if width >= ROOMY {
         let tokens =
