@@ -80,7 +80,7 @@ use queue::Queue;
 use router::{DecodeCandidate, PrefillCandidate};
 use sequence::Sequences;
 use shift::ShiftRun;
-use unit::{Phase, Unit};
+use unit::Unit;
 
 use crate::units::{Nanos, Split, UnitId};
 
@@ -98,6 +98,8 @@ pub struct Cluster {
     handoffs: Queue,
     /// The age of the oldest of them when that was last looked at.
     barrier: Option<u64>,
+    /// Whether a unit has failed.
+    is_maimed: bool,
     flights: BTreeMap<TransferId, Flight>,
     next_transfer: u64,
     shift: Option<ShiftRun>,
@@ -144,6 +146,7 @@ impl Cluster {
             parked: Queue::default(),
             handoffs: Queue::default(),
             barrier: None,
+            is_maimed: false,
             flights: BTreeMap::new(),
             next_transfer: 0,
             shift: None,
@@ -177,9 +180,7 @@ impl Cluster {
     /// Whether what happens to one decode unit concerns no other: no hand-off waits for room, no shift is under way and no unit
     /// is lost.
     pub fn is_quiet(&self) -> bool {
-        self.handoffs.front().is_none()
-            && self.shift.is_none()
-            && self.units.iter().all(|unit| unit.phase != Phase::Failed)
+        self.handoffs.front().is_none() && self.shift.is_none() && !self.is_maimed
     }
 
     /// What every event ends with: whoever can move on now does.

@@ -15,6 +15,7 @@ impl Cluster {
         if self.units.get(unit.index()).is_none_or(|here| here.phase == Phase::Failed) {
             return;
         }
+        self.is_maimed = true;
         self.tell_deferred(out);
         let lost = self.lose(unit, out);
         self.enter(now, unit, Phase::Failed, out);

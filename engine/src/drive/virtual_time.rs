@@ -5,6 +5,7 @@
 //! by unit, drain timeouts, then inputs as they were scheduled. Decode steps that cannot change are applied in bulk;
 //! [`Pace::SingleSteps`] takes them one by one, with the same result.
 
+mod event;
 mod input;
 mod ledger;
 mod links;
@@ -16,9 +17,6 @@ mod run;
 mod samples;
 mod settle;
 mod sink;
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashMap;
 
@@ -36,6 +34,7 @@ use crate::cluster::{
 };
 use crate::executor::sim::{Moment, Timing, TransferShape};
 use crate::units::{Nanos, RequestId, UnitId};
+use event::{Event, Events};
 use input::Inputs;
 
 /// Whether steps that cannot change are taken at once.
@@ -46,19 +45,6 @@ pub enum Pace {
     Bulk,
     /// Every step by itself.
     SingleSteps,
-}
-
-/// What happens next. The order of the variants is the order at one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    StepEnds(UnitId),
-    /// The setup of a transfer is over.
-    TransferReady(TransferId),
-    TransferEnds(TransferId),
-    Switched(UnitId),
-    Warmed(UnitId),
-    Deadline,
-    Input(u64),
 }
 
 /// A transfer that is not acknowledged yet.
@@ -96,7 +82,7 @@ pub struct VirtualDriver<T = Costs, S = Log> {
     sink: S,
     pace: Pace,
     now: Nanos,
-    events: BinaryHeap<Reverse<(Nanos, Event)>>,
+    events: Events,
     inputs: Inputs,
     units: Vec<UnitTime>,
     moving: FxHashMap<TransferId, Moving>,
@@ -153,7 +139,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             sink,
             pace,
             now: Nanos::ZERO,
-            events: BinaryHeap::new(),
+            events: Events::default(),
             inputs: Inputs::default(),
             moving: FxHashMap::default(),
             filled: Vec::new(),
@@ -165,7 +151,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     /// Schedules something; at one instant in the order of scheduling. The past is now.
     pub fn schedule(&mut self, at: Nanos, input: Input) {
         let number = self.inputs.add(input);
-        self.events.push(Reverse((at.max(self.now), Event::Input(number))));
+        self.events.push(at.max(self.now), Event::Input(number));
     }
 
     /// Takes inputs from `source` when their time comes, after what was scheduled for the same instant. They are in the order
@@ -183,7 +169,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     pub fn step_by(&mut self, latest: Nanos) -> Option<Nanos> {
         loop {
             let (at, event) = self.next_event().filter(|(at, _)| *at <= latest)?;
-            if self.events.peek().is_some_and(|Reverse(next)| *next == (at, event)) {
+            if self.events.first() == Some((at, event)) {
                 self.events.pop();
             }
             if let Event::StepEnds(unit) = event {
@@ -242,11 +228,22 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     }
 
     fn next_event(&self) -> Option<(Nanos, Event)> {
-        let scheduled = self.events.peek().map(|Reverse(next)| *next);
-        let deadline = self.cluster.next_deadline().map(|due| (due.max(self.now), Event::Deadline));
-        let transfer = self.links.next().map(|(at, id)| (at, Event::TransferEnds(id)));
-        let fed = self.inputs.next().map(|at| (at.max(self.now), Event::Input(u64::MAX)));
-        [scheduled, deadline, transfer, fed].into_iter().flatten().min()
+        let mut next = self.events.first();
+        let mut offer = |at: Nanos, event: Event| {
+            if next.is_none_or(|next| (at, event) < next) {
+                next = Some((at, event));
+            }
+        };
+        if let Some(due) = self.cluster.next_deadline() {
+            offer(due.max(self.now), Event::Deadline);
+        }
+        if let Some((at, id)) = self.links.next() {
+            offer(at, Event::TransferEnds(id));
+        }
+        if let Some(at) = self.inputs.next() {
+            offer(at.max(self.now), Event::Input(u64::MAX));
+        }
+        next
     }
 
     fn handle(&mut self, event: Event) {
@@ -297,7 +294,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     fn transfer_is_ready(&mut self, now: Nanos, id: TransferId) {
         match self.moving.get(&id) {
             Some(&Moving { from, to, bytes, .. }) if bytes > 0 => self.links.join(now, id, (from, to), bytes),
-            Some(_) => self.events.push(Reverse((now, Event::TransferEnds(id)))),
+            Some(_) => self.events.push(now, Event::TransferEnds(id)),
             None => {}
         }
     }
@@ -383,7 +380,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         here.ends = run.end().nanos;
         if here.queued != Some(here.ends) {
             here.queued = Some(here.ends);
-            self.events.push(Reverse((here.ends, Event::StepEnds(unit))));
+            self.events.push(here.ends, Event::StepEnds(unit));
         }
     }
 
@@ -433,7 +430,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             }
             RoleCommand::Warm { unit } => (self.timing.warm(self.cluster.target(unit)), Event::Warmed(unit)),
         };
-        self.events.push(Reverse((now + takes, event)));
+        self.events.push(now + takes, event);
     }
 
     fn start_transfer(&mut self, now: Nanos, transfer: &Transfer) {
@@ -445,7 +442,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         self.moving.insert(transfer.id, Moving { from, to, bytes: work.bytes, blocks, since: now });
         // Without bytes to share links for, the end is known at once.
         let then = if work.bytes > 0 { Event::TransferReady(transfer.id) } else { Event::TransferEnds(transfer.id) };
-        self.events.push(Reverse((now + work.setup, then)));
+        self.events.push(now + work.setup, then);
     }
 
     /// Nobody wants the rest of it: others get its share of the links, and it is acknowledged right away. One that is being
@@ -455,7 +452,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         moving.bytes = 0;
         if self.links.contains(id) {
             self.links.leave(now, id);
-            self.events.push(Reverse((now, Event::TransferEnds(id))));
+            self.events.push(now, Event::TransferEnds(id));
         }
     }
 }
