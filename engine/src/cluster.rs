@@ -64,7 +64,7 @@ pub use event::{
     Stages, StepReport, Transfer, TransferId, UnitState,
 };
 pub use figures::UnitFigures;
-pub use plan::{BlockHash, Extent, PlannedSequence, StepPlan};
+pub use plan::{BlockHash, Detail, Extent, PlannedSequence, StepPlan, StepShape};
 pub use router::Router;
 
 use handoff::Flight;
@@ -81,6 +81,7 @@ use crate::units::{Nanos, Split, UnitId};
 #[derive(Debug)]
 pub struct Cluster {
     config: ClusterConfig,
+    detail: Detail,
     router: Router,
     units: Vec<Unit>,
     sequences: Sequences,
@@ -125,6 +126,7 @@ impl Cluster {
             .collect();
         Ok(Self {
             config,
+            detail: Detail::default(),
             router,
             units,
             sequences: Sequences::default(),
@@ -142,6 +144,12 @@ impl Cluster {
             decode_candidates: Vec::new(),
             growth: Vec::new(),
         })
+    }
+
+    /// Leaves out of plans and transfers what the caller does not read.
+    #[must_use]
+    pub fn with_detail(self, detail: Detail) -> Self {
+        Self { detail, ..self }
     }
 
     /// The configuration.

@@ -6,7 +6,7 @@
 
 use super::Cluster;
 use super::event::Notice;
-use super::plan::{PlannedSequence, StepPlan};
+use super::plan::{Detail, PlannedSequence, StepPlan, StepShape};
 use super::sequence::{Place, Slot};
 use super::unit::Entry;
 use crate::units::{Nanos, UnitId};
@@ -30,6 +30,7 @@ impl Cluster {
     pub fn start_step(&mut self, now: Nanos, unit: UnitId, max_repeat: u32, plan: &mut StepPlan) -> bool {
         plan.unit = unit;
         plan.repeat = 1;
+        plan.shape = StepShape::default();
         plan.sequences.clear();
         plan.extents.clear();
         let Some(here) = self.units.get(unit.index()).filter(|here| !here.step.running) else { return false };
@@ -142,7 +143,9 @@ impl Cluster {
         let end = sequence.computed + tokens;
         let sample = end == sequence.known;
         let table = plan.extents.len();
-        sequence.holding.table.visit(0..self.config.blocks_for(end), |extent| plan.extents.push(extent));
+        if self.detail == Detail::Tables {
+            sequence.holding.table.visit(0..self.config.blocks_for(end), |extent| plan.extents.push(extent));
+        }
         plan.sequences.push(PlannedSequence {
             request: sequence.request,
             start: sequence.computed,
@@ -154,6 +157,9 @@ impl Cluster {
         sequence.in_step = true;
         if sequence.place == Place::Decoding {
             sequence.stages.decode_start.get_or_insert(now);
+            plan.shape.add_decode(sequence.computed);
+        } else {
+            plan.shape.add_chunk(sequence.computed, tokens, sample);
         }
         self.units[sequence.unit.index()].step.entries.push(Entry { slot: Some(slot), tokens, sample });
         budget.tokens -= tokens;

@@ -90,7 +90,9 @@ pub struct Transfer {
     pub from: UnitId,
     /// Where they go.
     pub to: UnitId,
-    /// Source blocks, in sequence order.
+    /// How many blocks.
+    pub blocks: u32,
+    /// Source blocks, in sequence order; empty below [`super::Detail::Tables`], as the destination's are.
     pub source: Vec<Extent>,
     /// Destination blocks, as many as the source's.
     pub destination: Vec<Extent>,

@@ -4,6 +4,7 @@
 //! that prefill. What the destination has in its prefix cache is not copied.
 
 use super::event::{Outbox, Transfer, TransferId};
+use super::plan::Detail;
 use super::pool::Holding;
 use super::router::DecodeCandidate;
 use super::sequence::{Place, Slot};
@@ -209,13 +210,18 @@ impl Cluster {
         // Others may take blocks only between steps: a promise made for several steps is void.
         there.step.repeat = there.step.repeat.min(1);
         let cached = destination.shared();
+        let extents = |holding: &Holding| match self.detail {
+            Detail::Tables => holding.table.slice(cached..blocks).extents().to_vec(),
+            Detail::Sequences => Vec::new(),
+        };
         out.transfers.push(Transfer {
             id,
             request: sequence.request,
             from: sequence.unit,
             to,
-            source: source.table.slice(cached..blocks).extents().to_vec(),
-            destination: destination.table.slice(cached..blocks).extents().to_vec(),
+            source: extents(&source),
+            destination: extents(&destination),
+            blocks: blocks - cached,
             tokens: sequence.computed - cached * self.config.block_tokens,
         });
         sequence.place = Place::Moving(id);

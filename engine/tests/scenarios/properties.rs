@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use engine::cluster::{ClusterConfig, FinishReason, FirstToken, How, Notice};
 use engine::drive::virtual_time::{Input, Log, Pace, VirtualDriver};
+use engine::executor::sim::{HandOff, Ticks, Timing};
 use engine::units::{Nanos, RequestId, Split, UnitId};
 use proptest::prelude::*;
 
-use crate::world::{config, driver, family_request, run, split};
+use crate::world::{AFFINE, Affine, COSTS, config, family_request, run, split, timed_driver};
 
 const SPLITS: [&str; 8] = ["1P1D", "2P1D", "1P3D", "2A", "4A", "1P1D1A", "2P2D", "1P2A"];
 
@@ -108,10 +109,36 @@ fn outcome(log: &Log) -> impl PartialEq + std::fmt::Debug + use<> {
     (tokens, log.finished.clone(), log.shifts.clone(), notices, log.refused.clone())
 }
 
-fn play(config: &ClusterConfig, from: Split, pace: Pace, schedule: &[(u64, Input)]) -> (Log, VirtualDriver) {
-    let mut driver = driver(config.clone(), &from.to_string(), pace);
+fn play<T: Timing>(
+    config: &ClusterConfig,
+    from: Split,
+    pace: Pace,
+    timing: T,
+    schedule: &[(u64, Input)],
+) -> (Log, VirtualDriver<T>) {
+    let mut driver = timed_driver(config.clone(), &from.to_string(), pace, timing);
     let log = run(&mut driver, schedule.iter().cloned());
     (log, driver)
+}
+
+fn bulk_equals_single<T: Timing + Copy>(
+    config: &ClusterConfig,
+    from: Split,
+    timing: T,
+    schedule: &[(u64, Input)],
+) -> Result<(), TestCaseError> {
+    let (bulk, bulk_driver) = play(config, from, Pace::Bulk, timing, schedule);
+    let (single, single_driver) = play(config, from, Pace::SingleSteps, timing, schedule);
+    prop_assert_eq!(outcome(&bulk), outcome(&single));
+    for unit in (0..bulk_driver.cluster().units()).map(UnitId) {
+        prop_assert_eq!(bulk_driver.cluster().unit_figures(unit), single_driver.cluster().unit_figures(unit));
+        prop_assert_eq!(bulk_driver.busy(unit), single_driver.busy(unit));
+    }
+    prop_assert_eq!(bulk_driver.cluster().prefix_totals(), single_driver.cluster().prefix_totals());
+    prop_assert_eq!(bulk_driver.links().delivered(), single_driver.links().delivered());
+    prop_assert_eq!(bulk_driver.now(), single_driver.now());
+    prop_assert_eq!(bulk_driver.ledger(), single_driver.ledger());
+    Ok(())
 }
 
 proptest! {
@@ -123,7 +150,7 @@ proptest! {
         from in any_split(),
         schedule in any_schedule(),
     ) {
-        let (log, driver) = play(&config, from, Pace::Bulk, &schedule);
+        let (log, driver) = play(&config, from, Pace::Bulk, COSTS, &schedule);
         prop_assert_eq!(driver.cluster().in_flight(), 0, "nothing will ever happen again: {:?}", driver.cluster());
         tokens_are_conserved(&schedule, &log)?;
         for unit in (0..driver.cluster().units()).map(UnitId) {
@@ -133,12 +160,19 @@ proptest! {
 
     #[test]
     fn bulk_steps_equal_single_steps(config in any_config(), from in any_split(), schedule in any_schedule()) {
-        let (bulk, bulk_driver) = play(&config, from, Pace::Bulk, &schedule);
-        let (single, single_driver) = play(&config, from, Pace::SingleSteps, &schedule);
-        prop_assert_eq!(outcome(&bulk), outcome(&single));
-        for unit in (0..bulk_driver.cluster().units()).map(UnitId) {
-            prop_assert_eq!(bulk_driver.cluster().unit_figures(unit), single_driver.cluster().unit_figures(unit));
-        }
-        prop_assert_eq!(bulk_driver.cluster().prefix_totals(), single_driver.cluster().prefix_totals());
+        bulk_equals_single(&config, from, COSTS, &schedule)?;
+    }
+
+    #[test]
+    fn bulk_steps_equal_single_steps_where_each_is_longer_than_the_last_and_links_are_shared(
+        config in any_config(),
+        from in any_split(),
+        schedule in any_schedule(),
+        per_position in 0_u64..200_000,
+        link in prop_oneof![Just(1_000_000_000_u64), Just(40_000_000_000)],
+    ) {
+        let hand_off = HandOff { link_bytes_per_second: link, ..AFFINE.hand_off };
+        let timing = Affine { per_position: Ticks(per_position), hand_off };
+        bulk_equals_single(&config, from, timing, &schedule)?;
     }
 }

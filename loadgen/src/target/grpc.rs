@@ -107,7 +107,14 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     let split = Some(observed.split);
     let info = TargetInfo { name: address.to_string(), model, split, limits, facts: BTreeMap::new() };
     let parts = ground.connect(Generations { engine, clock }, limits_of(timeout))?;
-    Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
+    Ok(Connection {
+        info,
+        target: parts.target,
+        events: parts.events,
+        control,
+        client: Some(parts.client),
+        time_scale: 1.0,
+    })
 }
 
 /// As many requests as the connections carry, however few sockets there may be: they are open already.
