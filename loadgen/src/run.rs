@@ -139,7 +139,7 @@ pub struct RunHandle {
 /// sent then.
 pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let RunConfig { mut load, connection, record_to } = config;
-    let Connection { info, target, mut events, control, client } = connection;
+    let Connection { info, target, mut events, control, client, time_scale } = connection;
     check_shifts(&load, &info, control.is_some())?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
@@ -148,7 +148,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let mut remarks = remarks(&load, &schedule);
     remarks.extend(settle_warmup(&mut load, &schedule)?);
 
-    let clock = RunClock::start();
+    let clock = RunClock::scaled(time_scale);
     let meters = Arc::new(CpuMeters::new(client.clone()));
     let run = run_record(&load, &schedule, &info)?;
     let recorder = match record_to {
