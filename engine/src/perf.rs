@@ -12,6 +12,7 @@
 //! that introduced them, named where they stand); every constant in them is a [`Prior`] that says where it comes from.
 
 mod attention;
+mod band;
 mod collective;
 mod constants;
 mod deployment;
@@ -25,6 +26,7 @@ mod handoff;
 mod kv;
 mod model;
 mod parallel;
+mod simulated;
 mod step;
 mod weights;
 
@@ -36,7 +38,7 @@ pub use gpu::{Gpu, Price, ScaleUp};
 pub use handoff::Handoff;
 pub use model::{Attention, Experts, Ffn, Model, Window};
 pub use parallel::Parallel;
-pub use step::{Line, StepShape};
+pub use step::Line;
 
 /// Where an operator runs: the GPU, and the constants that hold there.
 #[derive(Clone, Copy, Debug)]

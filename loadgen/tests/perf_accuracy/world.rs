@@ -1,7 +1,8 @@
 //! Tables of measurements, deployments as they were measured, and errors.
 
+use engine::cluster::StepShape;
 use engine::perf::fit::{Free, Observation, fit};
-use engine::perf::{Constant, Deployment, Memory, Parallel, Parts, Phase, Precision, StepShape};
+use engine::perf::{Constant, Deployment, Memory, Parallel, Parts, Phase, Precision};
 use loadgen::profile::Library;
 
 /// A table with a line of names.
@@ -69,11 +70,18 @@ pub(crate) fn deployment(
 }
 
 /// The step of a row.
-pub(crate) fn shape(phase: &str, batch: u32, tokens: u64) -> StepShape {
+pub(crate) fn shape(phase: &str, batch: u32, tokens: u32) -> StepShape {
+    let sequences = u64::from(batch);
     if phase == "decode" {
-        return StepShape::decode(batch, u64::from(batch) * tokens);
+        let context = sequences * u64::from(tokens);
+        return StepShape { decodes: batch, context, sampled: batch, ..StepShape::default() };
     }
-    (0..batch).fold(StepShape::default(), |shape, _| shape.with_prompt(0, tokens, true))
+    StepShape {
+        prompt_tokens: batch * tokens,
+        doubled_pairs: sequences * u64::from(tokens) * u64::from(tokens),
+        sampled: batch,
+        ..StepShape::default()
+    }
 }
 
 /// Relative errors of what a deployment says of measured steps.
