@@ -293,14 +293,14 @@ impl Cli {
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
             Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
-                let (target, load) = (target.resolve()?, load.resolve(library, true)?);
+                let (target, load) = (target.resolve(library)?, load.resolve(library, true)?);
                 Command::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: None })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
-                Command::Record(RecordOptions { target: target.resolve()?, load, out, json, fail_on_slo })
+                Command::Record(RecordOptions { target: target.resolve(library)?, load, out, json, fail_on_slo })
             }
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),

@@ -33,7 +33,15 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
 
     /// Applies the steps that ended before `event` at `at` on all units that the event reads, and leaves the one in flight.
     pub(super) fn settle(&mut self, at: Nanos, event: Event) {
-        let reads = self.reads(event);
+        self.settle_units(at, event, self.reads(event));
+    }
+
+    /// Applies all steps that ended by `at`, and leaves those in flight.
+    pub(super) fn settle_all(&mut self, at: Nanos) {
+        self.settle_units(at, Event::Input(u64::MAX), Reads::All);
+    }
+
+    fn settle_units(&mut self, at: Nanos, event: Event, reads: Reads) {
         for index in 0..self.units.len() {
             let unit = UnitId(index as u16);
             let Some(run) = self.units[index].run.filter(|run| run.steps > 1) else { continue };
