@@ -26,7 +26,6 @@ mod handoff;
 mod kv;
 mod model;
 mod parallel;
-mod simulated;
 mod step;
 mod weights;
 
@@ -38,7 +37,7 @@ pub use gpu::{Gpu, Price, ScaleUp};
 pub use handoff::Handoff;
 pub use model::{Attention, Experts, Ffn, Model, Window};
 pub use parallel::Parallel;
-pub use step::Line;
+pub use step::{Line, StepShape};
 
 /// Where an operator runs: the GPU, and the constants that hold there.
 #[derive(Clone, Copy, Debug)]

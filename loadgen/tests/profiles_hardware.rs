@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use engine::cluster::StepShape;
+use engine::executor::sim::{StepModel, Tabulated};
 use engine::perf::{Constant, Phase, PriorKind};
 use engine::units::Role;
 use loadgen::profile::{Kind, Library, Origin};
@@ -86,7 +87,7 @@ fn mi325x_with_qwen_takes_what_it_was_measured_to_take() {
         let found = 1e3 * deployment.decode_line(decodes).at(u64::from(decodes) * 16_500);
         assert!((found / tpot_ms - 1.0).abs() < 0.07, "{decodes}: {found} ms instead of {tpot_ms}");
     }
-    let prompt = deployment.step_seconds(&prompt(0, 16_008));
+    let prompt = StepModel::step_seconds(&deployment, &prompt(0, 16_008));
     assert!((0.518..0.559).contains(&prompt), "{prompt}");
     // 121 to 142 ms on top of it, for two copies of 1.54 GB.
     let bytes = deployment.handoff_bytes(16_008);
@@ -101,7 +102,7 @@ fn mi325x_with_deepseek_takes_what_it_was_measured_to_take() {
         let found = deployment.decode_line(decodes).at(u64::from(decodes) * 5_470);
         assert!((found / measured - 1.0).abs() < 0.06, "{decodes}: {found} instead of {measured}");
     }
-    let prompt = deployment.step_seconds(&prompt(1_620, 3_780));
+    let prompt = StepModel::step_seconds(&deployment, &prompt(1_620, 3_780));
     assert!((prompt / 0.255 - 1.0).abs() < 0.05, "{prompt}");
     let handoff = deployment.handoff().at_end(deployment.handoff_bytes(5_400));
     assert!((handoff / 0.070 - 1.0).abs() < 0.05, "{handoff}");
@@ -152,7 +153,7 @@ fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
     );
     assert_eq!(
         refusal("decode = { tokens = 256", "decode = { tokens = 0"),
-        "line 28: `limits.decode.tokens` = 0 is not between 1 and 10000000"
+        "line 27: `limits.decode.tokens` = 0 is not between 1 and 10000000"
     );
 }
 
@@ -160,26 +161,26 @@ fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
 fn a_constant_that_is_missing_unknown_or_in_another_unit_is_refused_by_name() {
     let text = shipped().text(Kind::Cluster, "mi325x-qwen3-235b").expect("a text").profile;
     let line = text.lines().find(|line| line.starts_with("gemm_mbu")).expect("a line");
-    assert_eq!(refusal(&format!("{line}\n"), ""), "line 33: `constants.all` lacks `gemm_mbu`");
+    assert_eq!(refusal(&format!("{line}\n"), ""), "line 32: `constants.all` lacks `gemm_mbu`");
     let unknown = refusal("layer_floor_us", "layer_floor_ms");
     assert!(
-        unknown.starts_with("line 48: unknown variant `layer_floor_ms`, expected one of `gemm_mfu`, `gemm_mbu`"),
+        unknown.starts_with("line 47: unknown variant `layer_floor_ms`, expected one of `gemm_mfu`, `gemm_mbu`"),
         "{unknown}"
     );
     assert_eq!(
         refusal("gemm_mfu = { value = 0.35", "gemm_mfu = { value = 35"),
-        "line 34: `constants.all.gemm_mfu` = 35 is not between 0.01 and 1"
+        "line 33: `constants.all.gemm_mfu` = 35 is not between 0.01 and 1"
     );
     assert_eq!(
         refusal(
             "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"prior\"",
             "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"sure\""
         ),
-        "line 34: unknown variant `sure`, expected one of `measured`, `fitted`, `prior`"
+        "line 33: unknown variant `sure`, expected one of `measured`, `fitted`, `prior`"
     );
     assert_eq!(
         refusal("block_tokens", "block_token"),
-        "line 20: unknown field `block_token`, expected one of `block_tokens`, `gpu_memory_share`, `activation_gb`, `max_context_tokens`, `watermark_permille`, `prefix_cache`, `handoff_by_layer`, `prefill`, `decode`, `aggregated`"
+        "line 20: unknown field `block_token`, expected one of `block_tokens`, `gpu_memory_share`, `activation_gb`, `max_context_tokens`, `watermark_permille`, `prefix_cache`, `prefill`, `decode`, `aggregated`"
     );
     assert_eq!(refusal("tp = 8\n", ""), "line 11: missing field `tp`");
     assert_eq!(
@@ -242,12 +243,12 @@ fn a_wrong_gpu_or_model_is_refused_as_itself_also_when_a_cluster_names_it() {
     assert_eq!(of_model("layers = 61", "layers = 3"), "line 18: `ffn.layers` = 3 is not between 0 and 2");
 }
 
-/// The simulator's tables are the model: exactly for decode, nearly for prompts, in the shapes that the measured runs had.
+/// The simulator's tables are the model: exactly for decode, nearly for prompts and for both together.
 #[test]
 fn the_tables_of_the_simulator_say_what_the_model_says() {
     for entry in shipped().list(Kind::Cluster).expect("a list") {
         let cluster = shipped().cluster(&entry.name).expect(&entry.name).profile;
-        let tables = cluster.timing().expect("tables");
+        let tables = Tabulated::of(&cluster.deployment, &cluster.config).expect("tables");
         let deviation = |role, shape: &StepShape| tables.deviation(role, shape, &cluster.deployment);
         for decodes in [1, 8, 64, 256] {
             let shape =
@@ -257,6 +258,12 @@ fn the_tables_of_the_simulator_say_what_the_model_says() {
         for tokens in [256, 1_024, 4_096, 8_192] {
             let found = deviation(Role::Prefill, &prompt(0, tokens));
             assert!(found.abs() < 0.01, "{} {tokens}: {found}", entry.name);
+            for decodes in [8, 64] {
+                let context = u64::from(decodes) * 16_500;
+                let mixed = StepShape { decodes, context, sampled: decodes + 1, ..prompt(0, tokens - decodes) };
+                let found = deviation(Role::Aggregated, &mixed);
+                assert!(found.abs() < 0.01, "{} {tokens} {decodes}: {found}", entry.name);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::constants::{Constant, Phase};
 use super::deployment::Deployment;
-use crate::cluster::StepShape;
+use super::step::StepShape;
 
 impl Deployment {
     /// Standard deviation of the logarithm of [`Self::step_seconds`], from the spreads of all constants taken as independent and

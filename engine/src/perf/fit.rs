@@ -9,7 +9,7 @@ mod linear;
 
 use super::constants::{Constant, Constants, Phase};
 use super::deployment::Deployment;
-use crate::cluster::StepShape;
+use super::step::StepShape;
 
 /// A step that was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -11,7 +11,37 @@ use super::deployment::Deployment;
 use super::dtype::Dtype;
 use super::ffn::Unit;
 use super::model::Ffn;
-use crate::cluster::StepShape;
+
+/// What a step computes, as far as its time depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepShape {
+    /// Sequences that decode one token.
+    pub decodes: u32,
+    /// The sum of their contexts, in positions.
+    pub decode_context: u64,
+    /// Prompt tokens of all sequences.
+    pub prompt_tokens: u64,
+    /// Pairs of positions that prompts attend to: the sum of `S·(C + S/2)` over chunks of `S` tokens after `C` cached ones.
+    pub prompt_pairs: f64,
+    /// Sequences whose next token is sampled: decodes, and prompts that end here.
+    pub sampled: u32,
+}
+
+impl StepShape {
+    /// A step that decodes one token of each of `decodes` sequences.
+    pub fn decode(decodes: u32, decode_context: u64) -> Self {
+        Self { decodes, decode_context, sampled: decodes, ..Self::default() }
+    }
+
+    /// The step with a chunk of `new` prompt tokens after `cached` positions more.
+    #[must_use]
+    pub fn with_prompt(mut self, cached: u64, new: u64, ends: bool) -> Self {
+        self.prompt_tokens += new;
+        self.prompt_pairs += new as f64 * (cached as f64 + new as f64 / 2.0);
+        self.sampled += u32::from(ends);
+        self
+    }
+}
 
 /// Seconds that grow with the sum of contexts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,15 +63,15 @@ impl Deployment {
     /// Seconds of a step; none for a step without tokens.
     pub fn step_seconds(&self, shape: &StepShape) -> f64 {
         if shape.prompt_tokens == 0 {
-            return self.decode(shape.decodes, shape.sampled).at(shape.context);
+            return self.decode(shape.decodes, shape.sampled).at(shape.decode_context);
         }
         let parts = self.parts();
         let groups = f64::from(parts.parallel.attention_dp);
         let attention = self.attention(Phase::Prompt);
-        let (tokens, pairs) = (f64::from(shape.prompt_tokens), shape.doubled_pairs as f64 / 2.0);
-        let full = attention.prompts(pairs / groups);
+        let tokens = shape.prompt_tokens as f64;
+        let full = attention.prompts(shape.prompt_pairs / groups);
         let window = parts.model.window.map_or(0.0, |window| {
-            let pairs = pairs.min(tokens * f64::from(window.positions));
+            let pairs = shape.prompt_pairs.min(tokens * f64::from(window.positions));
             f64::from(window.layers) * attention.prompts(pairs / groups)
         });
         let pass = self.without_context(Phase::Prompt, shape.decodes, tokens, shape.sampled)
@@ -50,7 +80,7 @@ impl Deployment {
         if shape.decodes == 0 {
             return pass;
         }
-        let decodes = self.contexts(Phase::Prompt, shape.decodes).at(shape.context);
+        let decodes = self.contexts(Phase::Prompt, shape.decodes).at(shape.decode_context);
         (pass + decodes) * self.values(Phase::Prompt).get(Constant::MixedFactor)
     }
 

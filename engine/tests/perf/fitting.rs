@@ -1,17 +1,16 @@
 //! A fit finds the constants that made the measurements, and says which it could not tell.
 
-use engine::cluster::StepShape;
 use engine::perf::fit::{Fitted, Free, Observation, fit};
-use engine::perf::{Constant, Deployment, Phase};
+use engine::perf::{Constant, Deployment, Phase, StepShape};
 
-use super::world::{self, dense, deployment};
+use super::world::{dense, deployment};
 
 /// Decode steps of many sizes.
 fn decodes() -> Vec<StepShape> {
     let batches = [1, 4, 16, 64, 256];
     batches
         .into_iter()
-        .flat_map(|b| [256, 2_048, 8_192].map(|context| world::decode(b, u64::from(b) * context)))
+        .flat_map(|b| [256, 2_048, 8_192].map(|context| StepShape::decode(b, u64::from(b) * context)))
         .collect()
 }
 
@@ -62,7 +61,7 @@ fn one_wild_step_moves_little() {
 fn without_measurements_beliefs_stand() {
     let believed = deployment(dense(), 1);
     let free = [decode(Constant::GemmMfu), decode(Constant::LayerFloor)];
-    let nothing = [Observation { shape: world::decode(1, 100), seconds: 0.0 }];
+    let nothing = [Observation { shape: StepShape::decode(1, 100), seconds: 0.0 }];
     let fitted = fit(&believed, &nothing, &free);
     assert!((value(&fitted, Constant::GemmMfu) - 0.6).abs() < 1e-9);
     assert!(fitted.estimates.iter().all(|estimate| !estimate.is_identified()));

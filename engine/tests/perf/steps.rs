@@ -1,10 +1,9 @@
 //! How the time of a step answers to what it computes and to what computes it.
 
-use engine::cluster::StepShape;
-use engine::perf::{Constant, Constants, Deployment, Gpu, Model, Parallel, Phase};
+use engine::perf::{Constant, Constants, Deployment, Gpu, Model, Parallel, Phase, StepShape};
 use proptest::prelude::*;
 
-use super::world::{decode, dense, deployment, experts, gpu, latent, models, parts, prompt, windowed, with_prompt};
+use super::world::{dense, deployment, experts, gpu, latent, models, parts, windowed};
 
 fn model() -> impl Strategy<Value = Model> {
     prop::sample::select(models().to_vec())
@@ -12,10 +11,12 @@ fn model() -> impl Strategy<Value = Model> {
 
 /// A step with decodes, prompts or both.
 fn shape() -> impl Strategy<Value = StepShape> {
-    let prompts = prop::collection::vec((0u64..40_000, 1u32..20_000), 0..4);
+    let prompts = prop::collection::vec((0u64..40_000, 1u64..20_000), 0..4);
     (0u32..300, 0u64..5_000_000, prompts).prop_map(|(decodes, context, prompts)| {
         let context = if decodes == 0 { 0 } else { context };
-        prompts.iter().fold(decode(decodes, context), |shape, &(cached, new)| with_prompt(shape, cached, new))
+        prompts
+            .iter()
+            .fold(StepShape::decode(decodes, context), |shape, &(cached, new)| shape.with_prompt(cached, new, true))
     })
 }
 
@@ -44,7 +45,7 @@ proptest! {
     fn decode_is_affine_in_the_sum_of_contexts(model in model(), decodes in 1u32..600, context in 0u64..20_000_000) {
         let deployment = deployment(model, 8);
         let line = deployment.decode_line(decodes);
-        let step = |context| deployment.step_seconds(&decode(decodes, context));
+        let step = |context| deployment.step_seconds(&StepShape::decode(decodes, context));
         prop_assert_eq!(step(context).to_bits(), line.at(context).to_bits());
         let (near, far) = (step(0), step(2 * context));
         prop_assert!((step(context) - f64::midpoint(near, far)).abs() <= 1e-12 * far);
@@ -52,15 +53,15 @@ proptest! {
     }
 
     #[test]
-    fn more_work_never_takes_less_time(model in model(), shape in shape(), more in 1u32..10_000) {
+    fn more_work_never_takes_less_time(model in model(), shape in shape(), more in 1u64..10_000) {
         let deployment = deployment(model, 8);
         let now = deployment.step_seconds(&shape);
-        let longer = StepShape { context: shape.context + u64::from(more), ..shape };
+        let longer = StepShape { decode_context: shape.decode_context + more, ..shape };
         prop_assert!(shape.decodes == 0 || deployment.step_seconds(&longer) > now);
         let samples = StepShape { sampled: shape.sampled + 1, ..shape };
         prop_assert!(deployment.step_seconds(&samples) >= now);
         if shape.prompt_tokens > 0 {
-            prop_assert!(deployment.step_seconds(&with_prompt(shape, 0, more)) > now);
+            prop_assert!(deployment.step_seconds(&shape.with_prompt(0, more, false)) > now);
             let wider = StepShape { decodes: shape.decodes + 1, ..shape };
             prop_assert!(deployment.step_seconds(&wider) > now);
         }
@@ -100,16 +101,16 @@ proptest! {
 
     /// One pass over the prompt, or several over its chunks: pairs add up, and every pass pays its fixed part again.
     #[test]
-    fn chunks_cost_more_than_the_whole(model in model(), chunk in 1u32..4_000, chunks in 2u32..8) {
+    fn chunks_cost_more_than_the_whole(model in model(), chunk in 1u64..4_000, chunks in 2u64..8) {
         let deployment = deployment(model, 8);
-        let whole = prompt(0, chunk * chunks);
-        let parts = (0..chunks).map(|i| prompt(u64::from(i * chunk), chunk));
-        let (mut seconds, mut pairs) = (0.0, 0);
+        let whole = StepShape::default().with_prompt(0, chunk * chunks, true);
+        let parts = (0..chunks).map(|i| StepShape::default().with_prompt(i * chunk, chunk, i + 1 == chunks));
+        let (mut seconds, mut pairs) = (0.0, 0.0);
         for part in parts {
             seconds += deployment.step_seconds(&part);
-            pairs += part.doubled_pairs;
+            pairs += part.prompt_pairs;
         }
-        prop_assert_eq!(pairs, whole.doubled_pairs);
+        prop_assert!((pairs - whole.prompt_pairs).abs() <= 1e-9 * pairs);
         prop_assert!(seconds > deployment.step_seconds(&whole));
     }
 }
@@ -126,7 +127,7 @@ fn prompts_run_with_the_constants_of_prompts() {
     let deployment = deployment(dense(), 1);
     let eager = deployment.parts().constants.clone().with(Constant::LayerFloor, Phase::Prompt, 140.0);
     let slower = deployment.clone().with_constants(eager);
-    let prompt = prompt(0, 512);
+    let prompt = StepShape::default().with_prompt(0, 512, true);
     // A hundred microseconds more in each of 36 layers.
     assert!((slower.step_seconds(&prompt) - deployment.step_seconds(&prompt) - 3.6e-3).abs() < 1e-9);
     assert_eq!(slower.decode_line(8), deployment.decode_line(8));
@@ -137,8 +138,8 @@ fn a_mixed_step_is_one_pass_and_its_factor_acts_on_mixed_steps_alone() {
     let plain = deployment(experts(), 8);
     let factor = plain.parts().constants.clone().with(Constant::MixedFactor, Phase::Decode, 1.25);
     let slower = plain.clone().with_constants(factor);
-    let (decode, prompt) = (decode(64, 500_000), prompt(0, 2_048));
-    let mixed = with_prompt(decode, 0, 2_048);
+    let (decode, prompt) = (StepShape::decode(64, 500_000), StepShape::default().with_prompt(0, 2_048, true));
+    let mixed = decode.with_prompt(0, 2_048, true);
     assert!(plain.step_seconds(&mixed) < plain.step_seconds(&decode) + plain.step_seconds(&prompt));
     assert!((slower.step_seconds(&mixed) / plain.step_seconds(&mixed) - 1.25).abs() < 1e-12);
     for same in [decode, prompt] {
@@ -171,18 +172,18 @@ fn a_window_bounds_what_its_layers_read() {
     let (windowed, whole) = (deployment(windowed, 8), deployment(whole, 8));
     let (short, long) = (windowed.decode_line(32), whole.decode_line(32));
     assert!((short.per_position_s / long.per_position_s - 0.5).abs() < 1e-12);
-    let prompt = prompt(0, 16_384);
+    let prompt = StepShape::default().with_prompt(0, 16_384, true);
     assert!(windowed.step_seconds(&prompt) < whole.step_seconds(&prompt));
 }
 
 #[test]
 fn the_band_of_a_step_is_as_wide_as_what_it_rests_on() {
     let deployment = deployment(dense(), 1);
-    let decode = decode(1, 100_000);
+    let decode = StepShape::decode(1, 100_000);
     let band = deployment.step_log_spread(&decode);
     // Each constant has a spread of a fifth and those of decode share the step, so the whole is surer than each.
     assert!((0.05..0.2).contains(&band), "{band}");
-    // What nothing of the step rests on leaves it alone: the spread of prompts' attention is no part of decode's.
+    // What nothing of the step rests on leaves it alone: how prompts attend is no part of decode.
     let other = deployment.parts().constants.clone().with(Constant::PromptAttentionMfu, Phase::Decode, 0.1);
     assert!((deployment.clone().with_constants(other).step_log_spread(&decode) - band).abs() < 1e-12);
     assert!(deployment.step_log_spread(&StepShape::default()).abs() < f64::EPSILON);

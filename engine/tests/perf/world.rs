@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use engine::cluster::StepShape;
 use engine::perf::{
     Attention, Constant, Constants, Deployment, Dtype, Experts, Ffn, Gpu, Memory, Model, Parallel, Parts, Precision,
     Price, Prior, PriorKind, ScaleUp, Window,
@@ -142,23 +141,4 @@ pub(crate) fn parts(model: Model, tp: u32) -> Parts {
 
 pub(crate) fn deployment(model: Model, tp: u32) -> Deployment {
     Deployment::new(parts(model, tp)).expect("a deployment")
-}
-
-/// A token each of `decodes` sequences with contexts of `context` together.
-pub(crate) fn decode(decodes: u32, context: u64) -> StepShape {
-    StepShape { decodes, context, sampled: decodes, ..StepShape::default() }
-}
-
-/// A step with a chunk of `new` prompt tokens after `cached` ones more.
-pub(crate) fn with_prompt(shape: StepShape, cached: u64, new: u32) -> StepShape {
-    StepShape {
-        prompt_tokens: shape.prompt_tokens + new,
-        doubled_pairs: shape.doubled_pairs + u64::from(new) * (2 * cached + u64::from(new)),
-        ..shape
-    }
-}
-
-/// A prompt by itself.
-pub(crate) fn prompt(cached: u64, new: u32) -> StepShape {
-    with_prompt(StepShape::default(), cached, new)
 }

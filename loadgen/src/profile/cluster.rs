@@ -6,7 +6,6 @@
 mod constants;
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
-use engine::executor::sim::{Tabulated, Unusable};
 use engine::perf::{Deployment, Dtype, Gpu, Memory, Model, Parallel, Parts, PerfError, Precision, Price};
 use serde::{Deserialize, Serialize};
 
@@ -94,8 +93,6 @@ pub struct LimitTable {
     pub watermark_permille: u32,
     /// Whether blocks are kept for later prompts with the same prefix.
     pub prefix_cache: bool,
-    /// Whether each layer is handed off as soon as it is computed.
-    pub handoff_by_layer: bool,
     /// One step of a unit that prefills.
     pub prefill: BatchTable,
     /// One step of a unit that decodes.
@@ -125,19 +122,9 @@ pub struct Cluster {
     pub units: u16,
     /// What the units do, with as many KV blocks as they have room for.
     pub config: ClusterConfig,
-    /// Whether each layer is handed off as soon as it is computed.
-    pub handoff_by_layer: bool,
 }
 
 impl Cluster {
-    /// The tables with which the simulator runs it.
-    ///
-    /// # Errors
-    /// When some step within the limits would take longer than a day.
-    pub fn timing(&self) -> Result<Tabulated, Unusable> {
-        self.deployment.tabulated(&self.config, self.handoff_by_layer)
-    }
-
     /// US dollars for one unit and one hour.
     pub fn price_per_unit_hour(&self) -> Price {
         let parts = self.deployment.parts();
@@ -182,13 +169,8 @@ impl ClusterProfile {
             gpus_per_node: self.nodes.gpus_per_node,
         })?;
         let config = self.config(&deployment)?;
-        Ok(Cluster {
-            description: self.description.clone(),
-            units: self.units(parallel.gpus())?,
-            deployment,
-            config,
-            handoff_by_layer: self.limits.handoff_by_layer,
-        })
+        let units = self.units(parallel.gpus())?;
+        Ok(Cluster { description: self.description.clone(), units, deployment, config })
     }
 
     /// Checks what can be told from the text alone.

@@ -1,8 +1,7 @@
 //! Tables of measurements, deployments as they were measured, and errors.
 
-use engine::cluster::StepShape;
 use engine::perf::fit::{Free, Observation, fit};
-use engine::perf::{Constant, Deployment, Memory, Parallel, Parts, Phase, Precision};
+use engine::perf::{Constant, Deployment, Memory, Parallel, Parts, Phase, Precision, StepShape};
 use loadgen::profile::Library;
 
 /// A table with a line of names.
@@ -70,18 +69,11 @@ pub(crate) fn deployment(
 }
 
 /// The step of a row.
-pub(crate) fn shape(phase: &str, batch: u32, tokens: u32) -> StepShape {
-    let sequences = u64::from(batch);
+pub(crate) fn shape(phase: &str, batch: u32, tokens: u64) -> StepShape {
     if phase == "decode" {
-        let context = sequences * u64::from(tokens);
-        return StepShape { decodes: batch, context, sampled: batch, ..StepShape::default() };
+        return StepShape::decode(batch, u64::from(batch) * tokens);
     }
-    StepShape {
-        prompt_tokens: batch * tokens,
-        doubled_pairs: sequences * u64::from(tokens) * u64::from(tokens),
-        sampled: batch,
-        ..StepShape::default()
-    }
+    (0..batch).fold(StepShape::default(), |shape, _| shape.with_prompt(0, tokens, true))
 }
 
 /// Relative errors of what a deployment says of measured steps.
