@@ -275,6 +275,8 @@ pub struct Outbox {
     pub roles: Vec<RoleCommand>,
     /// Idle units for which `start_step` may now have a step.
     pub wake: Vec<UnitId>,
+    /// Units whose plan does not hold for more than the step in flight any more: its `repeat` is 1 now.
+    pub cut: Vec<UnitId>,
     /// News for observers.
     pub notices: Vec<Notice>,
 }
@@ -288,6 +290,7 @@ impl Outbox {
         self.aborted.clear();
         self.roles.clear();
         self.wake.clear();
+        self.cut.clear();
         self.notices.clear();
     }
 }

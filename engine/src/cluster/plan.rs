@@ -42,6 +42,9 @@ pub enum Detail {
     Tables,
     /// Everything but block tables.
     Sequences,
+    /// [`StepPlan::shape`] alone. Tokens of a sequence that goes on decoding are told with its last one, or when it is
+    /// stopped from going on; the first one is told at once.
+    Shapes,
 }
 
 /// A step in numbers: what the time it takes depends on.

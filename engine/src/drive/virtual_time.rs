@@ -75,6 +75,10 @@ struct Moving {
 #[derive(Debug)]
 struct UnitTime {
     run: Option<StepRun>,
+    /// When that is over.
+    ends: Nanos,
+    /// The last instant for which its end was scheduled and is still to come.
+    queued: Option<Nanos>,
     /// When its last step ended.
     free: Moment,
     /// How long that was.
@@ -99,7 +103,7 @@ pub struct VirtualDriver<T = Costs, S = Log> {
     links: Links,
     ledger: Ledger,
     filled: Vec<(RequestId, u32, BlockHash)>,
-    filling: Vec<(u32, usize, u32)>,
+    filling: Vec<(u32, RequestId, u32)>,
     outbox: Outbox,
 }
 
@@ -130,9 +134,16 @@ impl<T: Timing> VirtualDriver<T, Log> {
 impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     /// Drives a cluster to which nothing has happened yet; what comes of it goes into `sink`.
     pub fn with_sink(cluster: Cluster, timing: T, pace: Pace, sink: S) -> Self {
-        let cluster = cluster.with_detail(Detail::Sequences);
-        let unit =
-            || UnitTime { run: None, free: Moment::default(), last_step: Nanos::ZERO, busy: 0, plan: StepPlan::new() };
+        let cluster = cluster.with_detail(if S::EVERY_TOKEN { Detail::Sequences } else { Detail::Shapes });
+        let unit = || UnitTime {
+            run: None,
+            ends: Nanos::ZERO,
+            queued: None,
+            free: Moment::default(),
+            last_step: Nanos::ZERO,
+            busy: 0,
+            plan: StepPlan::new(),
+        };
         Self {
             links: Links::new(cluster.units(), timing.link_bytes_per_second()),
             ledger: Ledger::new(cluster.split()),
@@ -175,11 +186,13 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             if self.events.peek().is_some_and(|Reverse(next)| *next == (at, event)) {
                 self.events.pop();
             }
-            if let Event::StepEnds(unit) = event
-                && self.units[unit.index()].run.is_none_or(|run| run.end().nanos != at)
-            {
-                // The run was cut short after this was scheduled.
-                continue;
+            if let Event::StepEnds(unit) = event {
+                let here = &mut self.units[unit.index()];
+                here.queued = here.queued.filter(|&queued| queued != at);
+                if here.run.is_none() || here.ends != at {
+                    // The run was cut short after this was scheduled.
+                    continue;
+                }
             }
             self.settle(at, event);
             self.now = at;
@@ -307,9 +320,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         here.free = end;
         here.last_step = end.nanos.since(run.end_of(steps - 1).nanos);
         here.busy += run.ticks();
-        if self.cluster.config().prefix_cache {
-            self.find_filled(unit, steps);
-        }
+        self.hash_filled(unit, steps);
         let report = StepReport { stopped: &[], filled: &self.filled };
         self.cluster.advance(end.nanos, unit, steps, report, &mut self.outbox);
         self.filled.clear();
@@ -323,25 +334,32 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         self.deliver(end.nanos);
     }
 
-    /// Lists the blocks that decoding sequences have filled, in the order of the steps.
-    fn find_filled(&mut self, unit: UnitId, steps: u32) {
-        let size = self.cluster.config().block_tokens;
-        let sequences = &self.units[unit.index()].plan.sequences;
-        for (index, sequence) in sequences.iter().enumerate() {
-            if sequence.tokens != 1 || sequence.output_index == 0 {
-                continue;
-            }
-            let mut step = size - sequence.start % size;
-            while step <= steps {
-                self.filling.push((step, index, (sequence.start + step) / size - 1));
-                step += size;
-            }
+    /// The first `steps` of the unit's run have ended, and it goes on. False where that takes an `advance`.
+    fn pass(&mut self, unit: UnitId, run: StepRun, steps: u32) -> bool {
+        if S::EVERY_TOKEN {
+            return false;
         }
-        self.filling.sort_unstable();
-        for (_, index, block) in self.filling.drain(..) {
-            let request = sequences[index].request;
-            self.filled.push((request, block, generated_hash(request, block)));
+        self.hash_filled(unit, steps);
+        let passed = self.cluster.pass(unit, steps, &self.filled);
+        self.filled.clear();
+        if passed {
+            let first = run.first(steps);
+            let here = &mut self.units[unit.index()];
+            here.busy += first.ticks();
+            here.run = Some(run.rest(steps));
+            self.sink.stepped(&first);
         }
+        passed
+    }
+
+    /// Names the blocks that the first `steps` steps of the unit's run fill.
+    fn hash_filled(&mut self, unit: UnitId, steps: u32) {
+        if !self.cluster.config().prefix_cache {
+            return;
+        }
+        self.cluster.filling(unit, steps, &mut self.filling);
+        let hashed = self.filling.iter().map(|&(_, request, block)| (request, block, generated_hash(request, block)));
+        self.filled.extend(hashed);
     }
 
     fn start(&mut self, now: Nanos, unit: UnitId) {
@@ -355,47 +373,67 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         let role = self.cluster.role(unit);
         let line = self.timing.step(role, &here.plan.shape);
         let run = StepRun::new((unit, role), started, here.plan.repeat, here.plan.shape, line);
+        self.set_run(unit, run);
+    }
+
+    /// The unit computes `run` from now on, or what is left of it.
+    fn set_run(&mut self, unit: UnitId, run: StepRun) {
+        let here = &mut self.units[unit.index()];
         here.run = Some(run);
-        self.events.push(Reverse((run.end().nanos, Event::StepEnds(unit))));
+        here.ends = run.end().nanos;
+        if here.queued != Some(here.ends) {
+            here.queued = Some(here.ends);
+            self.events.push(Reverse((here.ends, Event::StepEnds(unit))));
+        }
+    }
+
+    /// Only the step in flight is left of a unit's run.
+    fn cut(&mut self, unit: UnitId) {
+        if let Some(run) = self.units[unit.index()].run.filter(|run| run.steps > 1) {
+            self.set_run(unit, run.first(1));
+        }
     }
 
     /// Carries out what the cluster has asked for.
     fn deliver(&mut self, now: Nanos) {
-        let mut out = std::mem::take(&mut self.outbox);
-        for emission in out.emissions.drain(..) {
+        for emission in self.outbox.emissions.drain(..) {
             self.sink.emitted(Emitted { at: now, steps: None, emission });
         }
-        for finished in out.finished.drain(..) {
+        for finished in self.outbox.finished.drain(..) {
             self.sink.finished(now, finished);
         }
-        for notice in out.notices.drain(..) {
+        for notice in self.outbox.notices.drain(..) {
             if let Notice::Unit { unit, role, state, .. } = notice {
                 self.ledger.record(now, unit, role, state.into());
             }
             self.sink.noticed(now, notice);
         }
-        for transfer in out.transfers.drain(..) {
+        // What follows fills the outbox no more but for units that are woken, after which nothing is left to do.
+        while let Some(transfer) = pop_first(&mut self.outbox.transfers) {
             self.start_transfer(now, &transfer);
         }
-        for id in out.aborted.drain(..) {
+        while let Some(id) = pop_first(&mut self.outbox.aborted) {
             self.stop_transfer(now, id);
         }
-        for role in out.roles.drain(..) {
-            let (takes, event) = match role {
-                RoleCommand::Switch { unit, to } => {
-                    (self.timing.switch(self.cluster.role(unit), to), Event::Switched(unit))
-                }
-                RoleCommand::Warm { unit } => (self.timing.warm(self.cluster.target(unit)), Event::Warmed(unit)),
-            };
-            self.events.push(Reverse((now + takes, event)));
+        while let Some(role) = pop_first(&mut self.outbox.roles) {
+            self.change_role(now, role);
         }
-        let mut wake = std::mem::take(&mut out.wake);
-        out.clear();
-        self.outbox = out;
-        for unit in wake.drain(..) {
+        while let Some(unit) = self.outbox.cut.pop() {
+            self.cut(unit);
+        }
+        while let Some(unit) = pop_first(&mut self.outbox.wake) {
             self.start(now, unit);
         }
-        self.outbox.wake = wake;
+    }
+
+    fn change_role(&mut self, now: Nanos, role: RoleCommand) {
+        let (takes, event) = match role {
+            RoleCommand::Switch { unit, to } => {
+                (self.timing.switch(self.cluster.role(unit), to), Event::Switched(unit))
+            }
+            RoleCommand::Warm { unit } => (self.timing.warm(self.cluster.target(unit)), Event::Warmed(unit)),
+        };
+        self.events.push(Reverse((now + takes, event)));
     }
 
     fn start_transfer(&mut self, now: Nanos, transfer: &Transfer) {
@@ -420,4 +458,9 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             self.events.push(Reverse((now, Event::TransferEnds(id))));
         }
     }
+}
+
+/// Takes the first of a list that hardly ever has more than one.
+fn pop_first<T>(list: &mut Vec<T>) -> Option<T> {
+    if list.is_empty() { None } else { Some(list.remove(0)) }
 }

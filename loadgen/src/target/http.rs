@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::remote::one_line;
 use reqwest::Client;
 use reqwest::redirect::Policy;
 
@@ -158,7 +159,8 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
     let split = control.as_ref().map(|(_, topology)| topology.observed.split).or(served.split);
     let control = control.map(|(control, _)| Arc::new(control) as Arc<dyn Control>);
-    let info = TargetInfo { name: address.to_string(), model: served.name.clone(), split, limits, facts };
+    // The server's own name for it goes back to the server alone.
+    let info = TargetInfo { name: address.to_string(), model: one_line(&served.name), split, limits, facts };
     let requests = Requests::new(client, &address, key, served.name, run);
     let parts = ground.connect(Completions::new(requests), Limits::of_sockets(timeout))?;
     Ok(Connection {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loadgen::sample::Outcome;
 use loadgen::target::TargetEvent;
-use loadgen::target::http::{HttpTarget, OpenError};
+use loadgen::target::http::{self, HttpTarget, OpenError};
 
 use crate::client::{Client, refused, target, with_key};
 use crate::server::{Act, END, EVENTS, Server, chunk, event, full, ok, piece, status};
@@ -186,6 +186,9 @@ fn a_target_that_cannot_be_opened_says_why() {
     assert!(error.contains("answered 401: no key\nhint: ") && error.contains("--api-key-env"), "{error}");
     let error = models("what?\r\n\r\n");
     assert!(error.contains("cannot reach"), "{error}");
+    let rude = r#"{"data": [{"id": "m\u001b[2J\nm"}]}"#;
+    let opened = http::open(target(&Server::with_models(&ok("application/json", rude), full).url()));
+    assert_eq!(opened.expect("a target").info.model, "m [2J m");
     let server = Server::new(full);
     let unknown = HttpTarget { model: Some("n".to_owned()), ..target(&server.url()) };
     assert!(refused(unknown).to_string().contains("does not serve n, but m"));

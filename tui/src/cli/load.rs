@@ -98,7 +98,7 @@ pub(super) fn parse_speed(text: &str) -> Result<f64, Malformed> {
 
 pub(super) fn parse_positive_duration(text: &str) -> Result<Micros, Malformed> {
     match parse_duration(text)? {
-        Micros::ZERO => Err(malformed("the length of a run", text, "above zero")),
+        Micros::ZERO => Err(malformed("a duration above zero", text, "write one such as 250ms, 30s, 2m or 1h")),
         duration => Ok(duration),
     }
 }

@@ -44,6 +44,8 @@ impl Collect {
 }
 
 impl Sink for Collect {
+    const EVERY_TOKEN: bool = true;
+
     fn emitted(&mut self, emitted: Emitted) {
         let vocabulary = u64::from(self.vocabulary);
         self.events.extend(emitted.tokens().map(|(at, request, index, _)| {

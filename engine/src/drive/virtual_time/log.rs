@@ -20,6 +20,8 @@ pub struct Log {
 }
 
 impl Sink for Log {
+    const EVERY_TOKEN: bool = true;
+
     fn emitted(&mut self, emitted: Emitted) {
         self.emitted.push(emitted);
     }

@@ -16,7 +16,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     pub fn run_until(&mut self, at: Nanos) {
         while self.step_by(at).is_some() {}
         if at > self.now {
-            self.settle_all(at);
+            self.settle_all(at, false);
             self.now = at;
         }
     }
@@ -24,7 +24,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     /// At `at`, or now if that is past, does to the cluster what no [`Input`](super::Input) says, and carries out what follows.
     pub fn intervene<R>(&mut self, at: Nanos, act: impl FnOnce(&mut Cluster, Nanos, &mut Outbox) -> R) -> R {
         self.run_until(at);
-        self.settle_all(self.now);
+        self.settle_all(self.now, true);
         let result = act(&mut self.cluster, self.now, &mut self.outbox);
         self.deliver(self.now);
         result

@@ -60,6 +60,18 @@ impl StepRun {
         self.lengths.within(ticks, self.steps)
     }
 
+    /// What is left of them when `steps` have ended.
+    pub(super) fn rest(self, steps: u32) -> Self {
+        let context = self.shape.context + u64::from(self.shape.decodes) * u64::from(steps);
+        Self {
+            started: self.end_of(steps),
+            steps: self.steps.saturating_sub(steps),
+            shape: StepShape { context, ..self.shape },
+            lengths: self.lengths.behind(steps),
+            ..self
+        }
+    }
+
     /// The first `steps` of them.
     pub(super) fn first(self, steps: u32) -> Self {
         Self { steps: steps.min(self.steps), ..self }

@@ -70,6 +70,8 @@ impl Samples {
 }
 
 impl Sink for Samples {
+    const EVERY_TOKEN: bool = false;
+
     fn emitted(&mut self, emitted: Emitted) {
         if emitted.emission.first == 0 {
             let first = emitted.tokens().next().map_or(emitted.at, |(at, ..)| at);

@@ -29,6 +29,10 @@ impl Emitted {
 
 /// Takes what comes of a run, in the order in which the driver learns it. What it does not want it lets fall.
 pub trait Sink {
+    /// Whether it wants to hear of every token. If not, [`Sink::emitted`] tells the first token of an answer when it is
+    /// emitted, and the others when they happen to be counted, at the end of the answer at the latest.
+    const EVERY_TOKEN: bool;
+
     /// Tokens reach a client.
     fn emitted(&mut self, emitted: Emitted) {
         let _ = emitted;

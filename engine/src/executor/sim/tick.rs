@@ -77,6 +77,11 @@ impl Lengths {
         Self { first: first.max(Ticks::PER_NANO), growth }
     }
 
+    /// The lengths of what follows the first `steps`.
+    pub(crate) fn behind(self, steps: u32) -> Self {
+        Self { first: self.first.saturating_add(self.growth.saturating_mul(u64::from(steps))), ..self }
+    }
+
     /// What the first `steps` take together, in ticks.
     pub(crate) fn sum(self, steps: u32) -> u128 {
         let steps = u128::from(steps);

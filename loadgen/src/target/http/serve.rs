@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use engine::remote::one_line;
 use reqwest::{Response, StatusCode, header};
 use tokio::sync::oneshot;
 
@@ -120,7 +121,7 @@ async fn read(mut response: Response, mut answer: Answer<'_>, report: &mut Repor
 fn other_kind(response: &Response) -> Option<String> {
     let kind = response.headers().get(header::CONTENT_TYPE)?.to_str().unwrap_or("something");
     let events = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
-    (!events).then(|| failure::one_line(kind))
+    (!events).then(|| one_line(kind))
 }
 
 /// Reads what is left behind the last event, usually nothing but the end.
