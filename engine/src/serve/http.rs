@@ -9,7 +9,8 @@
 //! # Bounds, and what happens at each
 //! - Connections: [`HttpConfig::max_connections`]. One more closes the one that has waited for its client the longest, in
 //!   the middle of a request or between two; where all are busy it is answered 503 and closed. So is one for which the
-//!   process has no file left.
+//!   process has no file left. Up to 32 beyond the bound may be on their way out, or stay for the answer to a request whose
+//!   last byte came while they were asked to go.
 //! - The head of a request, or the wait for one: [`HttpConfig::head_timeout`], then the connection is closed. 64 KiB, then 431.
 //! - A body: [`HttpConfig::body_limit`], then 413; [`HttpConfig::body_timeout`], then 408. All bodies that are being read or
 //!   parsed together: [`HttpConfig::bodies_limit`], then 429.
@@ -18,6 +19,9 @@
 //! - What is left of a request that was answered early is read for 5 s, so that its client gets to see the answer.
 //! - 64 KiB sent ahead while a request is answered, then the connection is closed and the request cancelled.
 //! - Requests in flight: the hub's bound, then 429.
+//! - Log-probabilities of answers that are not streamed, each of which is kept until its answer has gone out: as many as
+//!   [`HttpConfig::logprobs_limit`] together, then 429. A request counts answers x tokens asked for x (those told beside each
+//!   token + 1); one that comes to more by itself is refused with 400. A stream keeps none.
 //!
 //! A client that closes its side of a connection, or half of it, is gone: its request is cancelled at once. An answer is
 //! over when the socket has taken all of it.
@@ -71,6 +75,8 @@ pub struct HttpConfig {
     pub body_limit: usize,
     /// Bytes of all bodies that are being read or parsed.
     pub bodies_limit: usize,
+    /// Log-probabilities of all answers that are not streamed. One takes up to 200 bytes, tokens and JSON together.
+    pub logprobs_limit: usize,
     /// How long requests in flight may take once the server has been asked to stop; then they are cancelled.
     pub drain_timeout: Duration,
     /// What clients have to present, if anything.
@@ -86,6 +92,7 @@ impl Default for HttpConfig {
             write_timeout: Duration::from_secs(30),
             body_limit: 8 << 20,
             bodies_limit: 64 << 20,
+            logprobs_limit: 2 << 20,
             drain_timeout: Duration::from_secs(30),
             key: None,
         }

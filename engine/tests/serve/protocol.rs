@@ -218,6 +218,7 @@ fn models_health_and_tokens_are_told() {
     let other = get(world.address, "/v1/models/meta%2Fother%20one").error(404);
     assert!(other["message"].as_str().is_some_and(|why| why.contains("`meta/other one`")), "{other}");
     assert_eq!(get(world.address, "/v1/models/other").error(404)["code"], "model_not_found");
+    assert_eq!(get(world.address, "/v1/models/%ff").error(400)["param"], "model");
     assert_eq!(get(world.address, "/health").status, 200);
     let tokens = |body: Value| post(world.address, "/tokenize", &body).json();
     assert_eq!(tokens(json!({ "prompt": "ab" }))["tokens"], json!([97, 98]));

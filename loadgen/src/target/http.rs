@@ -16,9 +16,12 @@
 //! | 413, 429, 503, or an error that says the context is exceeded | failed: refused |
 //! | any other status but 200 | failed: status |
 //! | an error in the stream, or `finish_reason` `abort` or `error` | failed: engine |
-//! | not HTTP, not an event stream, not JSON, or far more tokens than asked for | failed: malformed |
+//! | not HTTP, not an event stream, not JSON, or far more tokens than asked for, or a usage of so many | failed: malformed |
 //! | no end within the timeout | failed: timeout |
 //! | the connection ended before all that | cut |
+//!
+//! Behind a `finish_reason`, the usage and `[DONE]` are waited for a moment: a server that sends neither and keeps the
+//! connection open has answered all the same.
 
 mod address;
 mod answer;

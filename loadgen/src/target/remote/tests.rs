@@ -129,3 +129,21 @@ fn a_task_that_panics_ends_the_target_and_not_the_patience() {
     while parts.events.drain(&mut Vec::new(), PATIENCE) {}
     assert_eq!(submit(&parts, 1), Err(Shed::Stopped));
 }
+
+/// Has the answer at once and waits for more of it for ever.
+struct Open;
+
+impl Protocol for Open {
+    async fn serve(&self, _: Dispatch, report: &mut Report) -> End {
+        report.completed();
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn an_answer_that_is_there_is_not_late_when_nothing_more_is_told_of_it() {
+    let limits = Limits { timeout: Duration::from_millis(1), ..LIMITS };
+    let mut parts = Ground::with_inbox(ROOM).expect("a runtime").connect(Open, limits).expect("a target");
+    assert_eq!(submit(&parts, 0), Ok(()));
+    assert_eq!(ended(&mut parts, 1), BTreeSet::from([(0, true)]));
+}
