@@ -16,6 +16,8 @@
 //!   engine and not yet read: twice that, and the same.
 //! - Tokens that a client does not read wait in HTTP/2's window, then in the hub's buffer; from there on the request is
 //!   cancelled and ends with `ABORTED`.
+//! - A client that reads nothing of an answer or a watch for [`GrpcConfig::write_timeout`], though there is something to read:
+//!   the call loses its place and ends with `ABORTED`.
 //! - Watchers: [`GrpcConfig::max_watchers`], then `RESOURCE_EXHAUSTED`. One that is further behind than the hub's buffer of news
 //!   ends with `ABORTED`.
 
@@ -25,6 +27,7 @@ mod generation;
 mod guard;
 mod incoming;
 mod rates;
+mod readers;
 mod seats;
 mod status;
 mod watch;
@@ -37,6 +40,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch as signal};
+use tokio::task::unconstrained;
 use tokio::time::{interval, sleep, timeout};
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -48,6 +52,7 @@ use crate::wire::v1::control_server::ControlServer;
 use crate::wire::v1::generation_server::GenerationServer;
 use incoming::Incoming;
 use rates::Meter;
+use readers::Readers;
 use seats::Seats;
 
 /// Connections that may wait to be accepted.
@@ -73,6 +78,8 @@ pub struct GrpcConfig {
     pub keep_alive: Duration,
     /// How long a message may take to arrive.
     pub message_timeout: Duration,
+    /// How long a client may go with reading nothing of a stream while there is something to read.
+    pub write_timeout: Duration,
     /// Bytes of one message.
     pub message_limit: usize,
     /// Bytes of all messages that are being read.
@@ -91,6 +98,7 @@ impl Default for GrpcConfig {
             max_watchers: 64,
             keep_alive: Duration::from_secs(20),
             message_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             message_limit: 8 << 20,
             messages_limit: 64 << 20,
             drain_timeout: Duration::from_secs(30),
@@ -109,12 +117,21 @@ struct Served {
     answers: Arc<Seats>,
     /// Clients that follow the units.
     watchers: Arc<Seats>,
+    /// Both, as those who have to read.
+    readers: Arc<Readers>,
     /// Bytes of messages that may still be read.
     messages: Arc<Semaphore>,
     meter: Meter,
     stopping: AtomicBool,
     /// Turns true when everyone who watches has to go.
     parted: signal::Receiver<bool>,
+}
+
+impl Served {
+    /// Requests that are not over, or whose answer was not read to its end.
+    fn unfinished(&self) -> usize {
+        self.hub.in_flight().max(self.answers.taken())
+    }
 }
 
 /// A server that listens and does not answer yet.
@@ -160,6 +177,7 @@ impl GrpcServer {
         let served = Arc::new(Served {
             answers: Seats::new(hub.config().in_flight_limit.saturating_mul(2)),
             watchers: Seats::new(config.max_watchers),
+            readers: Readers::new(config.write_timeout),
             messages: Arc::new(Semaphore::new(config.messages_limit.min(Semaphore::MAX_PERMITS))),
             meter: Meter::default(),
             stopping: AtomicBool::new(false),
@@ -181,13 +199,15 @@ impl GrpcServer {
         });
         let mut patience = pin!(sleep(Duration::ZERO));
         let mut looks = interval(LOOK);
+        let mut reads = interval(served.readers.period());
         // Before anyone can ask.
         served.meter.look(served.load());
         let cancelled = loop {
             tokio::select! {
                 // It ends by itself only where it cannot go on at all.
-                _ = &mut serving => return Drained { cancelled: served.hub.in_flight() },
+                _ = &mut serving => return Drained { cancelled: served.unfinished() },
                 _ = looks.tick() => served.meter.look(served.load()),
+                now = reads.tick() => unconstrained(async { served.readers.look(now) }).await,
                 () = &mut stop, if !stopping => {
                     stopping = true;
                     served.stopping.store(true, Ordering::Relaxed);
@@ -195,7 +215,7 @@ impl GrpcServer {
                     patience.set(sleep(served.config.drain_timeout));
                 }
                 () = &mut drained, if stopping => break 0,
-                () = &mut patience, if stopping => break served.hub.in_flight(),
+                () = &mut patience, if stopping => break served.unfinished(),
             }
         };
         // Nobody listens for the values, only for the change. First everyone is asked to go, then nobody is.

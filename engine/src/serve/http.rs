@@ -112,7 +112,7 @@ pub struct ListenError {
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Requests that were still in flight when the time to drain was over.
+    /// Requests that were still in flight when the time to drain was over, and answers that were not read to their end.
     pub cancelled: usize,
 }
 
