@@ -12,7 +12,10 @@
 //! - News: bounded by [`HubConfig::news_buffer`]; a reader that is further behind is told how many it missed.
 //!
 //! # Ends
-//! An answer ends with exactly one [`End`], unless it is dropped before: then its request is cancelled at once.
+//! An answer ends with exactly one [`End`], unless it is dropped before: then its request is cancelled at once. It is counted
+//! when its consumer comes to the end, leaves, or has all it wanted, and not when the engine is done: how far the engine is
+//! ahead does not decide what is counted. Between the two it is neither in flight nor over. Only a consumer that is too far
+//! behind is counted at once.
 
 mod answer;
 mod counts;
@@ -26,7 +29,6 @@ pub use answer::{Answer, End, Part, Token};
 pub use counts::Counts;
 pub use news::{News, NewsReader};
 
-use crate::clock::WallClock;
 use crate::cluster::{How, ShiftId};
 use crate::drive::wall::{EventReader, Observation, ShiftError, WallEngine};
 use crate::executor::Sampling;
@@ -173,11 +175,6 @@ impl Hub {
     /// The engine as it is now.
     pub fn observe(&self) -> Observation {
         self.0.shared.handle.observe()
-    }
-
-    /// The engine's clock: instants of tokens and news are read from it.
-    pub fn clock(&self) -> WallClock {
-        self.0.shared.handle.clock()
     }
 
     /// Everything from now on that happens to units and shifts.

@@ -106,16 +106,35 @@ fn a_dropped_answer_is_cancelled_wherever_its_request_is() {
 }
 
 #[test]
-fn a_complete_answer_counts_as_stopped() {
-    let hub = hub("1P1D", &Gate::default(), hub_config());
+fn a_complete_answer_counts_as_stopped_however_far_the_engine_is() {
+    let hub = hub("1P1D", &Gate::default(), HubConfig { answer_buffer: 4000, ..hub_config() });
     runtime().block_on(async {
-        let mut answer = one(&hub, &[1], 4000);
-        assert!(matches!(answer.next().await, Some(Part::Token(_))));
-        answer.complete();
-        hub.idle().await;
+        for tokens in [4000, 50] {
+            let mut answer = one(&hub, &[1], tokens);
+            let Some(Part::Token(first)) = answer.next().await else { panic!("a token") };
+            if tokens == 50 {
+                // The engine is done.
+                hub.idle().await;
+            }
+            answer.complete(1, first.at);
+            hub.idle().await;
+        }
     });
     let counts = hub.counts();
-    assert_eq!((counts.stopped, counts.abandoned, counts.full_length), (1, 0, 0));
+    assert_eq!((counts.admitted, counts.stopped, counts.abandoned, counts.full_length), (2, 2, 0, 0));
+}
+
+#[test]
+fn who_leaves_before_the_end_has_left_however_far_the_engine_is() {
+    let hub = hub("1P1D", &Gate::default(), hub_config());
+    runtime().block_on(async {
+        let unread = one(&hub, &[1], 50);
+        hub.idle().await;
+        assert_eq!(hub.counts().full_length, 0, "nobody has come to the end");
+        drop(unread);
+    });
+    let counts = hub.counts();
+    assert_eq!((counts.admitted, counts.abandoned, counts.full_length), (1, 1, 0));
 }
 
 #[test]

@@ -142,6 +142,11 @@ impl EngineHandle {
         }
     }
 
+    /// As [`EngineHandle::cancel`] for a request of which there was an event: it has come out of the inbox.
+    pub(crate) fn cancel_accepted(&self, request: RequestId) {
+        self.shared.cancel(request);
+    }
+
     /// Moves the units to another split, after the shift under way if there is one. Progress is reported by events, which
     /// carry the number returned here.
     ///
