@@ -56,7 +56,7 @@ fn a_split_that_is_there_already_costs_nothing() {
 fn a_shift_that_waits_its_turn_is_done_when_its_turn_has_come() {
     let world = World::new(None);
     let held = world.busy_prefill();
-    world.hub.shift("1P3D".parse().expect("a split"), How::Drain).expect("a shift");
+    world.hub.shift("1P3D".parse().expect("a split"), How::Drain, None).expect("a shift");
     let child = world.spawn_shift(&["--to", "3P1D"]);
     world.eventually("it waits", || !world.hub.observe().waiting_shifts.is_empty());
     world.gate.open();

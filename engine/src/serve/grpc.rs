@@ -35,19 +35,20 @@ mod watch;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch as signal};
 use tokio::task::unconstrained;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-use super::ServedModel;
-use super::http::{ApiKey, Drained, ListenError};
+use super::drain::drained;
 use super::hub::Hub;
+use super::listen::listen;
+use super::{ApiKey, Drained, ListenError, ServedModel};
 use crate::wire::v1::control_server::ControlServer;
 use crate::wire::v1::generation_server::GenerationServer;
 use incoming::Incoming;
@@ -57,8 +58,6 @@ use seats::Seats;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 256;
-/// What the system buffers for a client that does not read. More would only hide for longer that it does not.
-const SEND_BUFFER: u32 = 256 * 1024;
 /// How long connections may take to go once they were asked to.
 const PARTING: Duration = Duration::from_secs(1);
 /// How often the counters are looked at for rates.
@@ -127,13 +126,6 @@ struct Served {
     parted: signal::Receiver<bool>,
 }
 
-impl Served {
-    /// Requests that are not over, or whose answer was not read to its end.
-    fn unfinished(&self) -> usize {
-        self.hub.in_flight().max(self.answers.taken())
-    }
-}
-
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
 pub struct GrpcServer {
@@ -148,17 +140,7 @@ impl GrpcServer {
     /// # Errors
     /// When the address cannot be had.
     pub fn bind(address: SocketAddr, config: GrpcConfig) -> Result<Self, ListenError> {
-        let listen = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A server that was restarted may have its port back at once.
-            socket.set_reuseaddr(true)?;
-            socket.set_send_buffer_size(SEND_BUFFER)?;
-            socket.bind(address)?;
-            let listener = socket.listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, address) = listen().map_err(|source| ListenError { address, source })?;
+        let (listener, address) = listen(address, BACKLOG)?;
         Ok(Self { listener, address, config })
     }
 
@@ -191,31 +173,20 @@ impl GrpcServer {
                 .add_routes(routes(&served))
                 .serve_with_incoming_shutdown(incoming, async move { turned(parted).await })
         );
-        let mut stop = pin!(stop);
-        let mut stopping = false;
-        let mut drained = pin!(async {
-            served.hub.idle().await;
-            served.answers.empty().await;
-        });
-        let mut patience = pin!(sleep(Duration::ZERO));
+        let (hub, answers, patience) = (&served.hub, &served.answers, served.config.drain_timeout);
+        let draining = drained(stop, (hub, &served.stopping), patience, answers.empty(), || answers.taken());
+        let mut draining = pin!(draining);
         let mut looks = interval(LOOK);
         let mut reads = interval(served.readers.period());
         // Before anyone can ask.
         served.meter.look(served.load());
-        let cancelled = loop {
+        let drained = loop {
             tokio::select! {
                 // It ends by itself only where it cannot go on at all.
-                _ = &mut serving => return Drained { cancelled: served.unfinished() },
+                _ = &mut serving => return Drained { cancelled: hub.in_flight().max(answers.taken()) },
                 _ = looks.tick() => served.meter.look(served.load()),
                 now = reads.tick() => unconstrained(async { served.readers.look(now) }).await,
-                () = &mut stop, if !stopping => {
-                    stopping = true;
-                    served.stopping.store(true, Ordering::Relaxed);
-                    served.hub.close();
-                    patience.set(sleep(served.config.drain_timeout));
-                }
-                () = &mut drained, if stopping => break 0,
-                () = &mut patience, if stopping => break served.unfinished(),
+                drained = &mut draining => break drained,
             }
         };
         // Nobody listens for the values, only for the change. First everyone is asked to go, then nobody is.
@@ -224,7 +195,7 @@ impl GrpcServer {
             let _ = cutting.send(true);
             let _ = timeout(PARTING, &mut serving).await;
         }
-        Drained { cancelled }
+        drained
     }
 }
 

@@ -156,19 +156,13 @@ impl Hub {
         Shared::generate(&self.0.shared, batch)
     }
 
-    /// Asks for a shift; what becomes of it is told by the news, under the number returned here.
+    /// Asks for a shift, unless the engine's state is no longer of the [generation](Observation::generation) that is `expected`,
+    /// if one is. What becomes of it is told by the news, under the number returned here.
     ///
     /// # Errors
-    /// When the split is not for this engine's units or could not serve; nothing has changed then.
-    pub fn shift(&self, to: Split, how: How) -> Result<ShiftId, ShiftError> {
-        self.0.shared.handle.shift(to, how)
-    }
-
-    /// As [`Hub::shift`], unless the engine's state is no longer of the `expected` [generation](Observation::generation).
-    ///
-    /// # Errors
-    /// As [`Hub::shift`], and when something has moved.
-    pub fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
+    /// When the split is not for this engine's units or could not serve, too many shifts wait, or something has moved; nothing
+    /// has changed then.
+    pub fn shift(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
         self.0.shared.handle.shift_at(to, how, expected)
     }
 

@@ -197,7 +197,7 @@ fn shifts_and_lost_units_are_news() {
     let hub = hub("2P2D", &Gate::default(), HubConfig { news_buffer: 64, ..hub_config() });
     let mut news = hub.news();
     runtime().block_on(async {
-        hub.shift("1P3D".parse().expect("a split"), How::Drain).expect("a shift");
+        hub.shift("1P3D".parse().expect("a split"), How::Drain, None).expect("a shift");
         let mut started = false;
         loop {
             match news.next().await.expect("news") {
@@ -217,7 +217,7 @@ fn shifts_and_lost_units_are_news() {
     });
     let counts = hub.counts();
     assert_eq!((counts.shifts_converged, counts.units_lost, counts.failed), (1, 1, 1));
-    assert!(hub.shift("9P9D".parse().expect("a split"), How::Drain).is_err());
+    assert!(hub.shift("9P9D".parse().expect("a split"), How::Drain, None).is_err());
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_reader_of_news_that_is_behind_is_told_how_many_it_missed() {
     let mut quick = hub.news();
     runtime().block_on(async {
         for to in ["1P3D", "2P2D"] {
-            hub.shift(to.parse().expect("a split"), How::Drain).expect("a shift");
+            hub.shift(to.parse().expect("a split"), How::Drain, None).expect("a shift");
         }
         while hub.counts().shifts_converged < 2 {
             // Wakes at every event, whether it still gets to see it or not.

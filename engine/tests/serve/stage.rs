@@ -5,7 +5,7 @@ use std::time::Duration;
 use engine::clock::WallClock;
 use engine::cluster::UnitState;
 use engine::drive::wall::EngineHandle;
-use engine::serve::http::Drained;
+use engine::serve::Drained;
 use engine::serve::hub::{Hub, HubConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;

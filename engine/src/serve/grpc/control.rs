@@ -42,7 +42,7 @@ impl Control for Service {
         if self.0.is_stopping() {
             return Err(status::stopping());
         }
-        let ticket = self.0.hub.shift_at(to, how, expected_generation);
+        let ticket = self.0.hub.shift(to, how, expected_generation);
         let ticket = ticket.map_err(|error| status::not_shifted(&error))?;
         Ok(Response::new(v1::ShiftReply { ticket: ticket.0 }))
     }

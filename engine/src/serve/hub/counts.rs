@@ -12,7 +12,8 @@ use crate::units::Nanos;
 pub struct Counts {
     /// Requests admitted.
     pub admitted: u64,
-    /// Requests not admitted because as many as allowed were in flight.
+    /// Requests not admitted though there could have been room for them: as many as allowed were in flight, the engine's inbox was
+    /// full, or the engine had stopped.
     pub turned_away: u64,
     /// Answers that ended with a stop token, or that their consumer found complete.
     pub stopped: u64,

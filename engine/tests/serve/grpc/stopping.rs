@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use engine::cluster::How;
 use engine::remote::{RemoteConfig, RemoteError, StatusCode};
+use engine::serve::Drained;
 use engine::serve::grpc::{GrpcConfig, GrpcServer};
-use engine::serve::http::Drained;
 use engine::serve::hub::HubConfig;
 
 use super::world::{World, greedy, next, read, refused, split};
