@@ -59,7 +59,7 @@ fn a_split_that_is_there_already_costs_nothing() {
 fn a_shift_that_waits_its_turn_is_done_when_its_turn_has_come() {
     let world = World::new(None);
     let held = world.busy_prefill();
-    world.hub.shift("1P3D".parse().expect("a split"), How::Drain).expect("a shift");
+    world.hub.shift("1P3D".parse().expect("a split"), How::Drain, None).expect("a shift");
     let child = shift(&world.address, &["--to", "3P1D"]);
     let child = child.until_said("accepted");
     world.gate.open();

@@ -26,11 +26,13 @@
 //! A client that closes its side of a connection, or half of it, is gone: its request is cancelled at once. An answer is
 //! over when the socket has taken all of it.
 //!
-//! Without a key, what a browser sends for somebody else's page is refused (see `origin`).
+//! Without a key, what a browser sends for somebody else's page is refused (see `origin`): an `Origin` that is not the server
+//! itself always, and a `Host` that is not this machine where the server listens on a loopback address. On any other, such as
+//! 0.0.0.0, the server cannot know by which names it is reached: `Host` is not looked at, and a page that points a name of its
+//! own at the server gets through. A server that others can reach wants a key.
 
 mod accept;
 mod arriving;
-mod auth;
 mod body;
 mod connection;
 mod connections;
@@ -46,24 +48,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use auth::ApiKey;
-pub use files::affordable_connections;
-use tokio::net::{TcpListener, TcpSocket};
+pub use files::raise_affordable_connections;
+use tokio::net::TcpListener;
 
-use super::ServedModel;
 use super::hub::Hub;
+use super::listen::listen;
+use super::{ApiKey, Drained, ListenError, ServedModel};
 use connections::Connections;
 use routes::Served;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// What the system buffers for a client that does not read. More would only hide for longer that it does not.
-const SEND_BUFFER: u32 = 256 * 1024;
 
 /// The bounds of a server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Open connections at most; see [`affordable_connections`].
+    /// Open connections at most; see [`raise_affordable_connections`].
     pub max_connections: usize,
     /// How long a connection may take to send the head of a request, the wait for it included.
     pub head_timeout: Duration,
@@ -99,23 +99,6 @@ impl Default for HttpConfig {
     }
 }
 
-/// Why a server could not listen.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
-pub struct ListenError {
-    /// Where.
-    pub address: SocketAddr,
-    /// Why.
-    pub source: std::io::Error,
-}
-
-/// How serving ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
-    /// Requests that were still in flight when the time to drain was over.
-    pub cancelled: usize,
-}
-
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
 pub struct HttpServer {
@@ -130,17 +113,7 @@ impl HttpServer {
     /// # Errors
     /// When the address cannot be had.
     pub fn bind(address: SocketAddr, config: HttpConfig) -> Result<Self, ListenError> {
-        let listen = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A server that was restarted may have its port back at once.
-            socket.set_reuseaddr(true)?;
-            socket.set_send_buffer_size(SEND_BUFFER)?;
-            socket.bind(address)?;
-            let listener = socket.listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, address) = listen().map_err(|source| ListenError { address, source })?;
+        let (listener, address) = listen(address, BACKLOG)?;
         Ok(Self { listener, address, config })
     }
 

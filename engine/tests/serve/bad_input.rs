@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use engine::serve::http::{ApiKey, HttpConfig};
+use engine::serve::ApiKey;
+use engine::serve::http::HttpConfig;
 use serde_json::{Value, json};
 
 use crate::client::{answer, ask, connect, get, is_served, post, posted};

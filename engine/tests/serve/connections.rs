@@ -192,7 +192,7 @@ fn an_answer_is_over_when_its_client_could_have_it() {
     world.eventually("it is stopping", |world| world.hub.generate(vec![]).is_err_and(closed));
     let mut body = vec![0; length.expect("a length")];
     slow.read_exact(&mut body).expect("all of it");
-    assert_eq!(world.stopped(), engine::serve::http::Drained { cancelled: 0 });
+    assert_eq!(world.stopped(), engine::serve::Drained { cancelled: 0 });
 }
 
 #[test]

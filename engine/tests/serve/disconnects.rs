@@ -50,7 +50,7 @@ fn clients_that_go_away_leave_nothing_behind() {
                 let to = ["1P3D", "3P1D", "2P2D", "4A"][counter::value(SEED, asked) as usize % 4];
                 let how = if asked.is_multiple_of(2) { How::Drain } else { How::Migrate };
                 if world.hub.observe().waiting_shifts.is_empty() {
-                    world.hub.shift(to.parse().expect("a split"), how).expect("a shift of these units");
+                    world.hub.shift(to.parse().expect("a split"), how, None).expect("a shift of these units");
                     asked += 1;
                 }
                 std::thread::yield_now();

@@ -132,7 +132,7 @@ fn whoever_asks_for_a_shift_does_not_wait_and_takes_it_back_by_going() {
     let control = open(&world.address, lent);
     // The control thread is kept from going on, in the middle of telling of a shift that others asked for.
     let deaf = told.ear.try_acquire().expect("a permit");
-    world.hub.shift(split("1P3D"), How::Drain).expect("a shift");
+    world.hub.shift(split("1P3D"), How::Drain, None).expect("a shift");
     world.until("it has converged", |now| now.split == split("1P3D") && now.shift.is_none());
     let orders = (0..1000).map(|turn| control.shift(split(["3P1D", "1P3D"][turn % 2]), How::Drain));
     let orders = orders.take_while(Result::is_ok).count();

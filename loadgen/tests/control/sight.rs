@@ -53,7 +53,7 @@ fn an_engine_that_was_started_anew_is_seen_anew_and_has_no_shifts_of_the_old_one
     assert_eq!(why.as_deref(), Some("its end was not seen; the engine was started anew"));
     told.first(|event| matches!(event, TargetEvent::Remark { text, .. } if text.contains("anew")).then_some(()));
     // The old one would be seen for as long as the new clock is behind the old.
-    another.hub.shift(split("4A"), How::Drain).expect("a shift");
+    another.hub.shift(split("4A"), How::Drain, None).expect("a shift");
     assert_eq!(seen(&control, |view| view.split == split("4A")).units.len(), 4);
     drop(held);
 }

@@ -106,7 +106,7 @@ fn shifts_that_others_ask_for_are_shown_and_do_not_fail_the_run() {
     let world = World::new(Some(Nanos(1)));
     let held = world.busy_prefill();
     let mut handle = start(load(5, "50", "16", "8"), remote_engine::open(&world.address));
-    world.hub.shift("1P3D".parse().expect("a split"), How::Drain).expect("a shift");
+    world.hub.shift("1P3D".parse().expect("a split"), How::Drain, None).expect("a shift");
     world.until("it is given up", |now| now.shift.is_none());
     wait(&world, &mut handle, |now| says(now, "2P2D → 1P3D by drain was abandoned: "));
     world.gate.open();

@@ -98,6 +98,11 @@ impl Connections {
         HttpFigures { connections: (room.taken + room.leaving) as u64, ..room.figures }
     }
 
+    /// Requests being answered.
+    pub(super) fn answering(&self) -> usize {
+        *self.busy.borrow()
+    }
+
     /// Waits until no request is being answered.
     pub(super) async fn quiet(&self) {
         // An error would mean that the sender is gone, which is a field of this.
