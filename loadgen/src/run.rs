@@ -123,7 +123,7 @@ pub struct RunHandle {
 /// sent then.
 pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
     let RunConfig { load, connection, record_to } = config;
-    let Connection { info, target, mut events, control, client } = connection;
+    let Connection { info, target, mut events, control, client, time_scale } = connection;
     check_shifts(&load, &info, control.is_some())?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
@@ -131,7 +131,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
 
     let remarks = remarks(&load, &schedule);
 
-    let clock = RunClock::start();
+    let clock = RunClock::scaled(time_scale);
     let meters = Arc::new(CpuMeters::new(client.clone()));
     let run = run_record(&load, &info)?;
     let recorder = match record_to {

@@ -10,6 +10,7 @@ pub mod grpc;
 pub mod http;
 pub mod null;
 mod remote;
+pub mod sim;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -227,4 +228,6 @@ pub struct Connection {
     /// What the way to a remote target costs the client; `None` for a target inside the process. With it, `sent` is told by
     /// [`TargetEvent::Sent`] and not by the hand-over.
     pub client: Option<Arc<ClientSide>>,
+    /// How many times as fast as wall time its time goes, and that of the run with it: 1 for everything that is real.
+    pub time_scale: f64,
 }

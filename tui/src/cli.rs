@@ -123,11 +123,11 @@ enum Sub {
     /// reached or refused, 3 the shift was given up or dropped, or has not ended in time.
     #[command(args_override_self = true)]
     Shift(ShiftArgs),
-    /// List, show or check workload and SLO profiles.
+    /// List, show or check profiles of workloads, SLOs, GPUs, models and clusters.
     ///
-    /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, or the same folders under
-    /// pdtune/profiles in the configuration folder (`$XDG_CONFIG_HOME`, else ~/.config), and go before shipped ones of the
-    /// same name.
+    /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, ./profiles/gpu, ./profiles/model and
+    /// ./profiles/cluster, or the same folders under pdtune/profiles in the configuration folder (`$XDG_CONFIG_HOME`, else
+    /// ~/.config), and go before shipped ones of the same name.
     #[command(subcommand, arg_required_else_help = false)]
     Profiles(ProfilesOptions),
     /// Draw a screen of an invented run as an SVG picture, the same on every machine.
@@ -195,7 +195,7 @@ pub enum ProfilesOptions {
     List,
     /// Print a profile as it stands, ready to be copied and changed.
     Show {
-        /// What it is of: workload or slo
+        /// What it is of: workload, slo, gpu, model or cluster
         #[arg(value_parser = parse_kind, value_name = "KIND")]
         kind: Kind,
         /// Its name or file
@@ -204,7 +204,7 @@ pub enum ProfilesOptions {
     },
     /// Check profiles and say what is wrong with them; all that can be found, or one.
     Check {
-        /// What it is of: workload or slo
+        /// What it is of: workload, slo, gpu, model or cluster
         #[arg(value_parser = parse_kind, value_name = "KIND", requires = "name")]
         kind: Option<Kind>,
         /// Its name or file
@@ -218,7 +218,7 @@ fn parse_kind(text: &str) -> Result<Kind, Malformed> {
     kind.ok_or_else(|| Malformed {
         what: "a kind of profile",
         found: text.to_owned(),
-        allowed: "workload, slo".to_owned(),
+        allowed: Kind::ALL.map(|kind| kind.to_string()).join(", "),
     })
 }
 
@@ -293,14 +293,14 @@ impl Cli {
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
             Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
-                let (target, load) = (target.resolve()?, load.resolve(library, true)?);
+                let (target, load) = (target.resolve(library)?, load.resolve(library, true)?);
                 Command::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: None })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
-                Command::Record(RecordOptions { target: target.resolve()?, load, out, json, fail_on_slo })
+                Command::Record(RecordOptions { target: target.resolve(library)?, load, out, json, fail_on_slo })
             }
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),

@@ -10,6 +10,7 @@ mod input;
 mod ledger;
 mod links;
 mod log;
+mod present;
 #[cfg(test)]
 mod random;
 mod run;
@@ -52,6 +53,8 @@ struct Moving {
     from: UnitId,
     to: UnitId,
     bytes: u64,
+    blocks: u32,
+    since: Nanos,
 }
 
 /// What the driver knows of a unit.
@@ -159,8 +162,13 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
 
     /// Takes the next event. Returns its instant, or `None` when nothing will ever happen again.
     pub fn step(&mut self) -> Option<Nanos> {
+        self.step_by(Nanos(u64::MAX))
+    }
+
+    /// Takes the next event if it is at `latest` or before.
+    pub fn step_by(&mut self, latest: Nanos) -> Option<Nanos> {
         loop {
-            let (at, event) = self.next_event()?;
+            let (at, event) = self.next_event().filter(|(at, _)| *at <= latest)?;
             if self.events.first() == Some((at, event)) {
                 self.events.pop();
             }
@@ -285,15 +293,18 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
 
     fn transfer_is_ready(&mut self, now: Nanos, id: TransferId) {
         match self.moving.get(&id) {
-            Some(&Moving { from, to, bytes }) if bytes > 0 => self.links.join(now, id, (from, to), bytes),
+            Some(&Moving { from, to, bytes, .. }) if bytes > 0 => self.links.join(now, id, (from, to), bytes),
             Some(_) => self.events.push(now, Event::TransferEnds(id)),
             None => {}
         }
     }
 
     fn end_transfer(&mut self, now: Nanos, id: TransferId) {
-        if self.moving.remove(&id).is_some_and(|moving| moving.bytes > 0) {
-            self.links.leave(now, id);
+        if let Some(Moving { to, bytes, blocks, since, .. }) = self.moving.remove(&id) {
+            if bytes > 0 {
+                self.links.leave(now, id);
+            }
+            self.sink.transferred(now, to, blocks, since);
         }
         self.cluster.transfer_done(now, id, &mut self.outbox);
     }
@@ -427,7 +438,8 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         let computing = if source.free.nanos == now { source.last_step } else { Nanos::ZERO };
         let shape = TransferShape { tokens: transfer.tokens, blocks: transfer.blocks, computing };
         let work = self.timing.transfer(&shape);
-        self.moving.insert(transfer.id, Moving { from: transfer.from, to: transfer.to, bytes: work.bytes });
+        let Transfer { from, to, blocks, .. } = *transfer;
+        self.moving.insert(transfer.id, Moving { from, to, bytes: work.bytes, blocks, since: now });
         // Without bytes to share links for, the end is known at once.
         let then = if work.bytes > 0 { Event::TransferReady(transfer.id) } else { Event::TransferEnds(transfer.id) };
         self.events.push(now + work.setup, then);

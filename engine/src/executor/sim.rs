@@ -5,6 +5,7 @@
 //! every machine and the same whether steps are taken one by one or all at once.
 
 mod costs;
+mod deployed;
 mod table;
 mod tick;
 mod transfer;

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! # Bounds, and what happens at each
-//! - Connections: [`GrpcConfig::max_connections`]; one more is closed at once. One that does not answer a ping within
-//!   [`GrpcConfig::keep_alive`] of the question is closed, and so are its requests.
+//! - Connections: [`GrpcConfig::max_connections`]; one more is closed at once. One that has not begun with HTTP/2
+//!   within [`GrpcConfig::keep_alive`], or does not answer a ping within that of the question, is closed, and so are its
+//!   requests.
 //! - Calls on a connection: [`GrpcConfig::max_streams`]; the client lets more wait.
 //! - A message: [`GrpcConfig::message_limit`], then `OUT_OF_RANGE`; [`GrpcConfig::message_timeout`] to arrive, then `CANCELLED`.
 //!   All messages that are being read together: [`GrpcConfig::messages_limit`], then `RESOURCE_EXHAUSTED`.
@@ -67,7 +68,8 @@ pub struct GrpcConfig {
     pub max_streams: u32,
     /// Clients that follow the units.
     pub max_watchers: usize,
-    /// After how long of silence a connection is asked whether it lives, and how long it may take to say so.
+    /// After how long of silence a connection is asked whether it lives, how long it may take to say so, and how long a new one
+    /// may take to begin.
     pub keep_alive: Duration,
     /// How long a message may take to arrive.
     pub message_timeout: Duration,
@@ -154,7 +156,7 @@ impl GrpcServer {
         let Self { listener, config, .. } = self;
         let (parting, parted) = signal::channel(false);
         let (cutting, cut) = signal::channel(false);
-        let incoming = Incoming::new(listener, config.max_connections, cut);
+        let incoming = Incoming::new(listener, config.max_connections, config.keep_alive, cut);
         let served = Arc::new(Served {
             answers: Seats::new(hub.config().in_flight_limit.saturating_mul(2)),
             watchers: Seats::new(config.max_watchers),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex};
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken, Transfer};
-use engine::drive::wall::{EventReader, Pace, WallConfig, WallEngine};
+use engine::drive::wall::{EngineHandle, EventReader, Pace, WallConfig, WallEngine};
 use engine::executor::{Executor, ExecutorError, Logprobs, Sampled, Sampling, StepInput};
 use engine::model::{ChatTemplate, ModelText, Tokenizer};
 use engine::serve::ServedModel;
@@ -122,6 +122,8 @@ pub(crate) fn hub_config() -> HubConfig {
 /// A running server.
 pub(crate) struct World {
     pub(crate) hub: Hub,
+    /// The engine behind the hub's back.
+    pub(crate) engine: EngineHandle,
     pub(crate) gate: Gate,
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Runtime,
@@ -138,6 +140,7 @@ impl World {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let gate = Gate::default();
         let (engine, reader) = engine("2P2D", &gate);
+        let handle = engine.handle();
         let hub = Hub::start(engine, reader, hub).expect("a hub");
         let template = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}".to_owned();
         let text = ModelText {
@@ -152,7 +155,7 @@ impl World {
         let address = server.address();
         let (stop, stopped) = oneshot::channel();
         let served = runtime.spawn(server.run(hub.clone(), model, async move { _ = stopped.await }));
-        Self { hub, gate, address, runtime, stop: Some(stop), served: Some(served) }
+        Self { hub, engine: handle, gate, address, runtime, stop: Some(stop), served: Some(served) }
     }
 
     /// Asks the server to stop.

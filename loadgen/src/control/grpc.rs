@@ -130,7 +130,7 @@ impl GrpcControl {
             let engine = RemoteEngine::connect(address, config).await?;
             let asked = clock.asked();
             clock.answered(asked, engine.topology().await?.observed.at);
-            let (watch, topology) = follow::begin(&engine).await?;
+            let (watch, topology) = engine.watch().await?;
             Ok::<_, RemoteError>((engine, watch, topology))
         })?;
         let seen = Arc::new(Seen::new(topology.observed.clone()));

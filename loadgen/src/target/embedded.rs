@@ -27,6 +27,7 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
         events: Box::new(events),
         control: Some(Arc::new(control)),
         client: None,
+        time_scale: 1.0,
     }
 }
 

@@ -109,7 +109,14 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     let most = Limits::of_sockets(timeout);
     let most = Limits { in_flight: most.in_flight.min(CONNECTIONS * ON_EACH), ..most };
     let parts = ground.connect(Generations { engine, clock }, most)?;
-    Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
+    Ok(Connection {
+        info,
+        target: parts.target,
+        events: parts.events,
+        control,
+        client: Some(parts.client),
+        time_scale: 1.0,
+    })
 }
 
 /// Opens the control at `at`, to tell its events beside those of a target on `ground`.

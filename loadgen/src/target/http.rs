@@ -161,7 +161,14 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let info = TargetInfo { name: address.to_string(), model: served.name.clone(), split, limits, facts };
     let requests = Requests::new(client, &address, key, served.name, run);
     let parts = ground.connect(Completions::new(requests), Limits::of_sockets(timeout))?;
-    Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
+    Ok(Connection {
+        info,
+        target: parts.target,
+        events: parts.events,
+        control,
+        client: Some(parts.client),
+        time_scale: 1.0,
+    })
 }
 
 fn client() -> Result<Client, OpenError> {

@@ -156,7 +156,7 @@ impl ReplayArgs {
             seed: self.seed,
             shifts: self.shift.unwrap_or_default(),
         };
-        Ok(ReplayOptions { target: self.target.resolve()?, load, out: self.out, shown })
+        Ok(ReplayOptions { target: self.target.resolve(library)?, load, out: self.out, shown })
     }
 }
 

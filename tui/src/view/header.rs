@@ -1,6 +1,7 @@
 //! The two lines at the top: what runs, and how well.
 
 use loadgen::live::{Phase, Snapshot};
+use loadgen::target::sim::PREFIX;
 use loadgen::time::Micros;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -27,6 +28,9 @@ pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) ->
     left.extend(not_now(model, theme));
     if model.offers.read_only {
         left.push(Segment::new(2, [span(theme, Paint::Warn, "READ-ONLY")]));
+    }
+    if shown.target.starts_with(PREFIX) {
+        left.push(Segment::new(0, [span(theme, Paint::Warn, "SIMULATED")]));
     }
     left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.clone())]));
     left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.clone())]));

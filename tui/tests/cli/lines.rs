@@ -89,6 +89,7 @@ fn accepted() {
             "profiles show slo smooth",
             "profiles check",
             "profiles check workload mine.toml",
+            "profiles check cluster mi325x-qwen3-235b",
         ],
     );
 }
@@ -178,7 +179,7 @@ fn refused() {
             "serve --drain-timeout soon",
             "serve --rate 4",
             "profiles",
-            "profiles show model x",
+            "profiles show engine x",
             "profiles check slo",
             "shot live",
             "shot live --out live.svg --size 0x24",

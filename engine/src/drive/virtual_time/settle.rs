@@ -52,6 +52,14 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         }
     }
 
+    /// Applies all steps that ended by `at`. With `cut` no unit goes on further than the step in flight: somebody is about to
+    /// change what comes after it.
+    pub(super) fn settle_all(&mut self, at: Nanos, cut: bool) {
+        for index in 0..self.units.len() {
+            self.settle_unit(at, Event::Input(u64::MAX), UnitId(index as u16), cut);
+        }
+    }
+
     fn settle_unit(&mut self, at: Nanos, event: Event, unit: UnitId, cut: bool) {
         let Some(run) = self.units[unit.index()].run.filter(|run| run.steps > 1) else { return };
         if event == Event::StepEnds(unit) {

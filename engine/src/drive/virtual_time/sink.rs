@@ -48,6 +48,11 @@ pub trait Sink {
         let _ = run;
     }
 
+    /// KV of so many blocks has arrived at `unit`; the cluster had asked for it at `since`.
+    fn transferred(&mut self, at: Nanos, unit: UnitId, blocks: u32, since: Nanos) {
+        let _ = (at, unit, blocks, since);
+    }
+
     /// The cluster has news.
     fn noticed(&mut self, at: Nanos, notice: Notice) {
         let _ = (at, notice);

@@ -46,16 +46,25 @@ pub struct Unusable {
 /// The tables of one role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct RoleTable {
-    /// By the number of decoding sequences.
+    /// Steps that only decode, by the number of sequences.
     decode: Vec<StepLine>,
-    /// By the number of tokens in units of the granularity: what a step takes besides attention to prompts and contexts.
+    /// Steps with prompts alone.
+    prompts: PassTable,
+    /// Steps that mix prompts with decoding sequences,
+    mixed: PassTable,
+    /// and what these sequences and their contexts add to it, by their number.
+    beside: Vec<StepLine>,
+}
+
+/// What a pass over the tokens of a step takes besides attention to the contexts of decoding sequences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct PassTable {
+    /// By the number of tokens in units of the granularity.
     tokens: Vec<Ticks>,
     /// For a pair of a prompt's position and one that it attends to, in ticks shifted by [`PAIR_BITS`].
     per_pair: u64,
-    /// For each sequence that is sampled, beside a prompt.
+    /// For each sequence that is sampled.
     per_sample: Ticks,
-    /// For having both prompts and decoding sequences in a step.
-    both: Ticks,
 }
 
 /// A pair takes some hundred femtoseconds: far less than a tick would hold precisely.
@@ -63,9 +72,9 @@ const PAIR_BITS: u32 = 24;
 
 /// A performance model, tabulated once for every role.
 ///
-/// Steps that only decode are exact to the tick. In a step with prompts the tokens are rounded up to the granularity, and
-/// attention to prompts, the number of samples and the mixture with decoding sequences are taken as linear; see
-/// [`Tabulated::deviation`] for what that comes to.
+/// Steps that only decode are exact to the tick. In a step with prompts the tokens are rounded up to the granularity, attention
+/// to prompts and the number of samples are taken as linear, and what decoding sequences add to a pass over prompts as the same
+/// however long those are; see [`Tabulated::deviation`] for what that comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tabulated {
     limits: TabulatedLimits,
@@ -105,55 +114,98 @@ impl Tabulated {
     }
 }
 
+/// Asks a model, and refuses what is no duration.
+struct Ask<'a>(&'a dyn StepModel);
+
+impl Ask<'_> {
+    fn usable(tokens: u32, seconds: f64) -> Result<f64, Unusable> {
+        // A day: beyond it sums over a run of steps would leave the range of integers.
+        if (0.0..86_400.0).contains(&seconds) { Ok(seconds) } else { Err(Unusable { tokens, seconds }) }
+    }
+
+    fn seconds(&self, shape: StepShape) -> Result<f64, Unusable> {
+        Self::usable(shape.tokens(), self.0.step_seconds(&shape))
+    }
+
+    fn decode_line(&self, decodes: u32) -> Result<StepLine, Unusable> {
+        let (base, per_position) = self.0.decode_line(decodes);
+        let ticks = |seconds| Ok(Ticks::from_seconds(Self::usable(decodes, seconds)?));
+        Ok(StepLine { base: ticks(base)?, per_position: ticks(per_position)? })
+    }
+}
+
+/// Positions at which the slope over contexts is read off: as many as a full unit may hold.
+const MANY_POSITIONS: u64 = 1 << 20;
+
 impl RoleTable {
     fn new(model: &dyn StepModel, limits: BatchLimits, granularity: u32) -> Result<Self, Unusable> {
-        let usable = |tokens, seconds: f64| {
-            // A day: beyond it sums over a run of steps would leave the range of integers.
-            if (0.0..86_400.0).contains(&seconds) { Ok(seconds) } else { Err(Unusable { tokens, seconds }) }
-        };
-        let ask = |shape: StepShape| usable(shape.tokens(), model.step_seconds(&shape));
-        let decode = (0..=limits.sequences.min(limits.tokens)).map(|decodes| {
-            let (base, per_position) = model.decode_line(decodes);
-            let base = Ticks::from_seconds(usable(decodes, base)?);
-            Ok(StepLine { base, per_position: Ticks::from_seconds(usable(decodes, per_position)?) })
-        });
-        let prompt = |tokens| StepShape { prompt_tokens: tokens, ..StepShape::default() };
-        let steps = 0..=limits.tokens.div_ceil(granularity);
-        let tokens = steps.map(|at| Ok(Ticks::from_seconds(ask(prompt((at * granularity).max(1)))?)));
-        let mut table = Self {
-            decode: decode.collect::<Result<_, _>>()?,
-            tokens: tokens.collect::<Result<_, _>>()?,
-            ..Self::default()
-        };
-        // One prompt as long as a step may be: where attention matters most. The rest is what it adds at one such point.
+        let ask = Ask(model);
+        let decode = (0..=limits.sequences.min(limits.tokens)).map(|decodes| ask.decode_line(decodes));
         let most = limits.tokens;
-        let long = StepShape { doubled_pairs: u64::from(most) * u64::from(most), ..prompt(most) };
-        let plain = ask(prompt(most))?;
-        let pair_seconds = (ask(long)? - plain).max(0.0) / (long.doubled_pairs as f64 / 2.0);
-        table.per_pair = Ticks::from_seconds(pair_seconds * f64::from(1 << PAIR_BITS)).0;
-        let sampled = StepShape { sampled: limits.sequences, ..prompt(most) };
-        table.per_sample = Ticks::from_seconds((ask(sampled)? - plain).max(0.0) / f64::from(limits.sequences.max(1)));
-        let decodes = limits.sequences.min(most / 2);
-        if decodes > 0 {
-            let mixed = StepShape { decodes, sampled: decodes, ..prompt(most - decodes) };
-            let apart = table.step(&mixed, granularity).base;
-            table.both = Ticks(Ticks::from_seconds(ask(mixed)?).0.saturating_sub(apart.0));
-        }
-        Ok(table)
+        // A prompt needs a token of its own.
+        let sequences = if most > 1 { limits.sequences.min(most - 1) } else { 0 };
+        let mixed = |decodes, context| {
+            ask.seconds(StepShape { decodes, context, prompt_tokens: most - decodes, ..StepShape::default() })
+        };
+        let beside = (0..=sequences).map(|decodes| {
+            let here = mixed(decodes, 0)?;
+            let base = if decodes > 0 { here - mixed(1, 0)? } else { 0.0 };
+            let per_position = (mixed(decodes, MANY_POSITIONS)? - here) / MANY_POSITIONS as f64;
+            Ok(StepLine { base: Ticks::from_seconds(base), per_position: Ticks::from_seconds(per_position) })
+        });
+        Ok(Self {
+            decode: decode.collect::<Result<_, _>>()?,
+            prompts: PassTable::new(&ask, 0, limits, granularity)?,
+            mixed: if sequences > 0 { PassTable::new(&ask, 1, limits, granularity)? } else { PassTable::default() },
+            beside: beside.collect::<Result<_, _>>()?,
+        })
     }
 
     fn step(&self, shape: &StepShape, granularity: u32) -> StepLine {
-        let decodes = self.decode.get(shape.decodes as usize).or(self.decode.last()).copied().unwrap_or_default();
+        let of = |lines: &[StepLine]| lines.get(shape.decodes as usize).or(lines.last()).copied().unwrap_or_default();
         if shape.prompt_tokens == 0 {
-            return decodes;
+            return of(&self.decode);
         }
+        if shape.decodes == 0 {
+            return StepLine { base: self.prompts.take(shape, granularity), per_position: Ticks(0) };
+        }
+        let StepLine { base, per_position } = of(&self.beside);
+        let pass = self.mixed.take(shape, granularity);
+        StepLine { base: Ticks(pass.0.saturating_add(base.0)), per_position }
+    }
+}
+
+impl PassTable {
+    /// Passes with so many decoding sequences, 0 or 1.
+    fn new(ask: &Ask<'_>, decodes: u32, limits: BatchLimits, granularity: u32) -> Result<Self, Unusable> {
+        let pass = |tokens: u32| StepShape {
+            decodes,
+            prompt_tokens: tokens.max(decodes + 1) - decodes,
+            ..StepShape::default()
+        };
+        let steps = 0..=limits.tokens.div_ceil(granularity);
+        let tokens = steps.map(|at| Ok(Ticks::from_seconds(ask.seconds(pass(at * granularity))?)));
+        // One prompt as long as a step may be: where attention matters most. The rest is what it adds at one such point.
+        let most = limits.tokens;
+        let plain = ask.seconds(pass(most))?;
+        let pairs = u64::from(most) * u64::from(most);
+        let attending = ask.seconds(StepShape { doubled_pairs: pairs, ..pass(most) })? - plain;
+        let pair_seconds = attending.max(0.0) / (pairs as f64 / 2.0);
+        let sampling = ask.seconds(StepShape { sampled: limits.sequences, ..pass(most) })? - plain;
+        Ok(Self {
+            tokens: tokens.collect::<Result<_, _>>()?,
+            per_pair: Ticks::from_seconds(pair_seconds * f64::from(1 << PAIR_BITS)).0,
+            per_sample: Ticks::from_seconds(sampling.max(0.0) / f64::from(limits.sequences.max(1))),
+        })
+    }
+
+    fn take(&self, shape: &StepShape, granularity: u32) -> Ticks {
         let at = shape.tokens().div_ceil(granularity) as usize;
         let tokens = self.tokens.get(at).or(self.tokens.last()).copied().unwrap_or_default();
         let pairs = (u128::from(shape.doubled_pairs) * u128::from(self.per_pair)) >> (PAIR_BITS + 1);
         let samples = self.per_sample.0.saturating_mul(u64::from(shape.sampled));
-        let both = if shape.decodes > 0 { self.both.0 } else { 0 };
-        let base = tokens.0.saturating_add(u64::try_from(pairs).unwrap_or(u64::MAX)).saturating_add(samples + both);
-        StepLine { base: Ticks(base), per_position: decodes.per_position }
+        let pairs = u64::try_from(pairs).unwrap_or(u64::MAX);
+        Ticks(tokens.0.saturating_add(pairs).saturating_add(samples))
     }
 }
 

@@ -19,19 +19,27 @@ use super::turned;
 
 /// After an error of the listener, such as too many open files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+/// Bytes that every client of HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: usize = 24;
 
 /// The accept loop as a stream.
 pub(super) struct Incoming {
     listener: TcpListener,
     seats: Arc<Seats>,
+    patience: Duration,
     cut: watch::Receiver<bool>,
     resting: Option<Pin<Box<Sleep>>>,
 }
 
 impl Incoming {
-    /// When `cut` turns true, every connection breaks.
-    pub(super) fn new(listener: TcpListener, max_connections: usize, cut: watch::Receiver<bool>) -> Self {
-        Self { listener, seats: Seats::new(max_connections), cut, resting: None }
+    /// A connection that has not begun with HTTP/2 after `patience` breaks; when `cut` turns true, every one does.
+    pub(super) fn new(
+        listener: TcpListener,
+        max_connections: usize,
+        patience: Duration,
+        cut: watch::Receiver<bool>,
+    ) -> Self {
+        Self { listener, seats: Seats::new(max_connections), patience, cut, resting: None }
     }
 }
 
@@ -52,7 +60,8 @@ impl Stream for Incoming {
                     // Tokens are small and each counts.
                     let _ = stream.set_nodelay(true);
                     let cut = Box::pin(turned(this.cut.clone()));
-                    return Poll::Ready(Some(Ok(Connection { stream, cut, _seat: seat })));
+                    let opening = Some(Opening { left: PREFACE, until: Box::pin(sleep(this.patience)) });
+                    return Poll::Ready(Some(Ok(Connection { stream, opening, cut, _seat: seat })));
                 }
                 Err(_) => this.resting = Some(Box::pin(sleep(ACCEPT_AGAIN))),
             }
@@ -63,8 +72,29 @@ impl Stream for Incoming {
 /// A socket that can be cut.
 pub(super) struct Connection {
     stream: TcpStream,
+    /// Until HTTP/2 has begun: only then are there pings that find out who is gone.
+    opening: Option<Opening>,
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
     _seat: Seat,
+}
+
+/// The begin of a connection.
+struct Opening {
+    /// Bytes of the preface that are to come.
+    left: usize,
+    until: Pin<Box<Sleep>>,
+}
+
+impl Opening {
+    /// Counts bytes that came; whether they are all of the preface, or an error when it takes too long.
+    fn poll_open(&mut self, context: &mut Context<'_>, came: usize) -> Poll<io::Result<()>> {
+        self.left = self.left.saturating_sub(came);
+        if self.left == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.until.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not begin with HTTP/2")))
+    }
 }
 
 impl Connected for Connection {
@@ -79,7 +109,15 @@ impl AsyncRead for Connection {
         if self.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server has stopped")));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let this = &mut *self;
+        let before = buf.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let came = buf.filled().len() - before;
+        if let Some(Poll::Ready(open)) = this.opening.as_mut().map(|opening| opening.poll_open(cx, came)) {
+            open?;
+            this.opening = None;
+        }
+        read
     }
 }
 

@@ -1,10 +1,14 @@
 //! What is bounded, and what happens at each bound.
 
+use std::io::Write;
+use std::time::Duration;
+
 use engine::remote::{RemoteConfig, RemoteError, StatusCode};
 use engine::serve::grpc::GrpcConfig;
 use engine::serve::hub::HubConfig;
 
-use super::world::{World, greedy, next, read, refused};
+use super::world::{World, greedy, read, refused};
+use crate::client::is_closed;
 use crate::world::hub_config;
 
 /// Tokens of an answer that no buffer between the engine and the client holds whole.
@@ -78,8 +82,7 @@ fn watchers_and_connections_are_bounded() {
     let config = GrpcConfig { max_watchers: 1, max_connections: 2, ..GrpcConfig::default() };
     let world = World::with(hub_config(), config);
     let (first, second) = (world.connect(), world.connect());
-    let mut watch = world.run(first.watch()).expect("a watch");
-    world.run(next(&mut watch));
+    let (watch, _) = world.run(first.watch()).expect("a watch");
     let message = refused(world.run(second.watch()), StatusCode::ResourceExhausted);
     assert!(message.contains("1 at most"), "{message}");
     let third = world.connect_with(RemoteConfig::default()).expect_err("no seat");
@@ -107,4 +110,16 @@ fn more_calls_than_a_connection_may_have_wait_and_are_all_answered() {
             assert_eq!(task.await.expect("no panic"), 20);
         }
     });
+}
+
+#[test]
+fn connections_that_do_not_begin_do_not_keep_their_seats() {
+    let grpc = GrpcConfig { max_connections: 2, keep_alive: Duration::from_millis(200), ..GrpcConfig::default() };
+    let world = World::with(hub_config(), grpc);
+    let connect = || crate::client::connect(world.address.authority().parse().expect("an address"));
+    let (mut silent, mut halfway) = (connect(), connect());
+    // The rest of the preface never comes.
+    halfway.write_all(b"PRI * HTTP/2").expect("sent");
+    assert!(is_closed(&mut silent) && is_closed(&mut halfway));
+    world.eventually("there are seats", |world| world.connect_with(RemoteConfig::default()).is_ok());
 }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::cluster::{Finished, How, UnitState};
+use engine::drive::wall::EngineEvent;
 use engine::executor::Sampling;
 use engine::model::{ModelText, Tokenizer};
-use engine::remote::{
-    RemoteAddress, RemoteAnswer, RemoteConfig, RemoteEngine, RemoteError, RemoteWatch, StatusCode, WatchEvent,
-};
+use engine::remote::{RemoteAddress, RemoteAnswer, RemoteConfig, RemoteEngine, RemoteError, RemoteWatch, StatusCode};
 use engine::serve::ServedModel;
 use engine::serve::grpc::{GrpcConfig, GrpcServer};
 use engine::serve::http::Drained;
@@ -152,7 +151,7 @@ pub(crate) async fn read(mut answer: RemoteAnswer) -> (Vec<Token>, Result<Finish
 }
 
 /// The next event of a watch, which is alive.
-pub(crate) async fn next(watch: &mut RemoteWatch) -> WatchEvent {
+pub(crate) async fn next(watch: &mut RemoteWatch) -> EngineEvent {
     watch.next().await.expect("an event").expect("no error")
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::drive::wall::Observation;
-use engine::remote::{RemoteEngine, RemoteError, RemoteWatch, Topology, WatchEvent};
+use engine::drive::wall::{EngineEvent, Observation};
+use engine::remote::{RemoteEngine, RemoteError, RemoteWatch, Topology};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -56,7 +56,7 @@ impl<L: Listener> Follower<L> {
                     self.look().await;
                 }
                 event = next(&mut watch) => match event {
-                    Some(Ok(event)) => self.tell(event).await,
+                    Some(Ok(event)) => self.event(event).await,
                     Some(Err(_)) | None => watch = None,
                 },
             }
@@ -66,9 +66,9 @@ impl<L: Listener> Follower<L> {
     /// Begins the watch anew where it has ended.
     async fn follow(&mut self, watch: &mut Option<RemoteWatch>) -> Result<(), RemoteError> {
         if watch.is_none() {
-            let (begun, topology) = begin(&self.engine).await?;
+            let (begun, Topology { observed, .. }) = self.engine.watch().await?;
             *watch = Some(begun);
-            self.tell(WatchEvent::State(topology)).await;
+            self.state(&observed).await;
         }
         Ok(())
     }
@@ -99,35 +99,24 @@ impl<L: Listener> Follower<L> {
         }
     }
 
-    async fn tell(&mut self, event: WatchEvent) {
+    /// Tells what has changed by a whole state.
+    async fn state(&mut self, now: &Observation) {
+        let missed = self.known.missed(now);
+        self.tell(missed).await;
+    }
+
+    async fn event(&mut self, event: EngineEvent) {
+        self.known.told(&event);
+        self.tell(vec![event]).await;
+    }
+
+    async fn tell(&mut self, events: Vec<EngineEvent>) {
         let now = self.listener.now();
         // A better reading of the server's clock must not turn the order of events around.
         let on_run = |at| self.clock.on_run(at, now).max(self.last);
-        let mut events: Vec<TargetEvent> = match event {
-            WatchEvent::State(Topology { observed, .. }) => {
-                let missed = self.known.missed(&observed);
-                missed.into_iter().filter_map(|event| embedded::translate(event, on_run)).collect()
-            }
-            WatchEvent::Event(event) => {
-                self.known.told(&event);
-                embedded::translate(event, on_run).into_iter().collect()
-            }
-        };
+        let mut events: Vec<_> = events.into_iter().filter_map(|event| embedded::translate(event, on_run)).collect();
         self.last = events.iter().filter_map(instant).fold(self.last, Micros::max);
         self.listener.tell(&mut events).await;
-    }
-}
-
-/// Begins a watch, with the state that it begins with.
-pub(super) async fn begin(engine: &RemoteEngine) -> Result<(RemoteWatch, Topology), RemoteError> {
-    let mut watch = engine.watch().await?;
-    match watch.next().await {
-        Some(Ok(WatchEvent::State(topology))) => Ok((watch, topology)),
-        Some(Err(error)) => Err(error),
-        Some(Ok(WatchEvent::Event(_))) | None => {
-            let (address, why) = (engine.address().clone(), "a watch without a first state".to_owned());
-            Err(RemoteError::Malformed { address, why })
-        }
     }
 }
 
@@ -144,7 +133,7 @@ fn instant(event: &TargetEvent) -> Option<Micros> {
 }
 
 /// The next event of the watch, if there is one to follow.
-async fn next(watch: &mut Option<RemoteWatch>) -> Option<Result<WatchEvent, RemoteError>> {
+async fn next(watch: &mut Option<RemoteWatch>) -> Option<Result<EngineEvent, RemoteError>> {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,

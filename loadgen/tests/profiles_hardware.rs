@@ -1,0 +1,221 @@
+//! The shipped GPUs, models and clusters, and what is said of wrong ones.
+#![expect(clippy::expect_used, reason = "a helper of a test may fail it")]
+
+use std::fs;
+use std::path::Path;
+
+use engine::perf::{Constant, Phase, PriorKind, StepShape};
+use loadgen::profile::{Kind, Library, Origin};
+
+fn shipped() -> Library {
+    Library::new(Vec::new())
+}
+
+#[test]
+fn shipped_models_have_the_parameters_and_the_kv_that_are_published() {
+    for (name, total, active, kv) in [
+        ("qwen3-0.6b", 0.6e9, 0.6e9, 114_688.0),
+        ("qwen3-8b", 8.2e9, 8.2e9, 147_456.0),
+        ("qwen3-32b", 32.8e9, 32.8e9, 262_144.0),
+        ("qwen3-235b-a22b", 235e9, 22e9, 192_512.0),
+        ("deepseek-v3", 671e9, 37e9, 70_272.0),
+        ("llama-3.1-8b", 8.0e9, 8.0e9, 131_072.0),
+        ("llama-3.1-70b", 70.6e9, 70.6e9, 327_680.0),
+        ("gpt-oss-120b", 117e9, 5.1e9, 73_728.0),
+    ] {
+        let model = shipped().model(name).expect(name).profile.1;
+        assert!((model.parameters() / total - 1.0).abs() < 0.01, "{name}: {:e}", model.parameters());
+        // Published counts of active parameters leave out the embedding in some cases.
+        let difference = model.active_parameters() / active - 1.0;
+        assert!((-0.01..0.13).contains(&difference), "{name}: {:e}", model.active_parameters());
+        let found = model.kv_bytes_per_token_per_rank(engine::perf::Dtype::Bf16, 1);
+        assert!((found - kv).abs() < 0.5, "{name}: {found}");
+    }
+}
+
+#[test]
+fn every_shipped_cluster_fits_and_says_which_constants_are_guesses() {
+    for entry in shipped().list(Kind::Cluster).expect("a list") {
+        let cluster = shipped().cluster(&entry.name).expect(&entry.name).profile;
+        cluster.config.check().expect(&entry.name);
+        let parts = cluster.deployment.parts();
+        assert_eq!(u32::from(cluster.units) * parts.parallel.gpus(), 32, "{}", entry.name);
+        let tokens = u64::from(cluster.config.blocks_per_unit) * u64::from(cluster.config.block_tokens);
+        assert!(tokens > u64::from(cluster.config.max_context), "{}: {tokens}", entry.name);
+        let mut guesses = 0;
+        for constant in Constant::ALL {
+            for phase in [Phase::Decode, Phase::Prompt] {
+                let prior = parts.constants.prior(constant, phase).expect("a constant");
+                assert!(prior.spread > 0.0 && !prior.source.is_empty(), "{} {}", entry.name, constant.key());
+                guesses += u32::from(prior.kind == PriorKind::Prior);
+            }
+        }
+        assert!(guesses > 0, "{}", entry.name);
+    }
+}
+
+/// The measurements that the constants of the cluster are fitted to, at least: decode units under sustained load have taken
+/// 16.7 ms and 0.195 ms for each of 10 to 195 sequences with contexts of about 16.5K, prompts of 16,008 tokens 518 to 559 ms.
+#[test]
+fn mi325x_with_qwen_takes_what_it_was_measured_to_take() {
+    let deployment = shipped().cluster("mi325x-qwen3-235b").expect("a cluster").profile.deployment;
+    for decodes in [10_u32, 22, 57, 90, 144, 195] {
+        let measured = 16.7e-3 + 0.195e-3 * f64::from(decodes);
+        let found = deployment.decode_line(decodes).at(u64::from(decodes) * 16_500);
+        assert!((found / measured - 1.0).abs() < 0.08, "{decodes}: {found} instead of {measured}");
+    }
+    let prompt = deployment.step_seconds(&StepShape::default().with_prompt(0, 16_008, true));
+    assert!((0.518..0.559).contains(&prompt), "{prompt}");
+    // 121 to 142 ms on top of it, for two copies of 1.54 GB.
+    let bytes = deployment.handoff_bytes(16_008);
+    assert!((bytes / 3.08e9 - 1.0).abs() < 0.01, "{bytes}");
+    assert!((0.121..0.142).contains(&deployment.handoff().at_end(bytes)), "{:?}", deployment.handoff());
+}
+
+#[test]
+fn mi325x_with_deepseek_takes_what_it_was_measured_to_take() {
+    let deployment = shipped().cluster("mi325x-deepseek-v3").expect("a cluster").profile.deployment;
+    for (decodes, measured) in [(9, 22.6e-3), (13, 23.2e-3), (18, 26.1e-3), (22, 26.8e-3), (27, 27.3e-3)] {
+        let found = deployment.decode_line(decodes).at(u64::from(decodes) * 5_470);
+        assert!((found / measured - 1.0).abs() < 0.08, "{decodes}: {found} instead of {measured}");
+    }
+    let prompt = deployment.step_seconds(&StepShape::default().with_prompt(1_620, 3_780, true));
+    assert!((prompt / 0.255 - 1.0).abs() < 0.05, "{prompt}");
+    let handoff = deployment.handoff().at_end(deployment.handoff_bytes(5_400));
+    assert!((handoff / 0.070 - 1.0).abs() < 0.05, "{handoff}");
+}
+
+/// A folder with a cluster `mine` that is a shipped one with some text replaced.
+fn changed(from: &str, to: &str) -> (tempfile::TempDir, Library) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = shipped().text(Kind::Cluster, "mi325x-qwen3-235b").expect("a text").profile;
+    assert!(text.contains(from), "{from}");
+    write(folder.path(), "cluster", "mine", &text.replacen(from, to, 1));
+    let library = Library::new(vec![folder.path().to_owned()]);
+    (folder, library)
+}
+
+fn write(folder: &Path, kind: &str, name: &str, text: &str) {
+    fs::create_dir_all(folder.join(kind)).expect("a folder");
+    fs::write(folder.join(kind).join(name).with_extension("toml"), text).expect("written");
+}
+
+/// The refusal of such a cluster, without what names the file, which is checked here.
+fn refusal(from: &str, to: &str) -> String {
+    let (folder, library) = changed(from, to);
+    let message = library.cluster("mine").expect_err("refused").to_string();
+    let path = folder.path().join("cluster").join("mine.toml");
+    message.strip_prefix(&format!("cluster profile mine ({}) ", path.display())).expect(&message).to_owned()
+}
+
+#[test]
+fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
+    assert_eq!(refusal("tp = 8", "tp = 7"), "line 12: `unit.tp` = 7 does not divide `heads` of qwen3-235b-a22b = 64");
+    assert_eq!(
+        refusal("ep = 8", "ep = 6"),
+        "line 13: `unit.ep` = 6 does not divide the GPUs of a unit, `tp` times `attention_dp`, = 8"
+    );
+    assert_eq!(
+        refusal("tp = 8\nep = 8", "tp = 1"),
+        "line 5: `model`: each GPU needs 249.49 GB (236.34 of weights, 10.00 of activations, 3.15 of KV for one sequence) and \
+         230.40 GB are available (0.9 of 256)"
+    );
+    assert_eq!(
+        refusal("gpus_per_node = 8", "gpus_per_node = 4"),
+        "line 12: `unit.tp` times `unit.attention_dp` is 8 GPUs, but a node has 4 and a unit spans one"
+    );
+    assert_eq!(
+        refusal("gpu = \"mi325x\"", "gpu = \"mi325\""),
+        "line 4: no gpu profile is called `mi325`; there are b200, h100, h200, mi300x, mi325x, mi355x"
+    );
+    assert_eq!(
+        refusal("decode = { tokens = 256", "decode = { tokens = 0"),
+        "line 27: `limits.decode.tokens` = 0 is not between 1 and 10000000"
+    );
+}
+
+#[test]
+fn a_constant_that_is_missing_unknown_or_in_another_unit_is_refused_by_name() {
+    let text = shipped().text(Kind::Cluster, "mi325x-qwen3-235b").expect("a text").profile;
+    let line = text.lines().find(|line| line.starts_with("gemm_mbu")).expect("a line");
+    assert_eq!(refusal(&format!("{line}\n"), ""), "line 32: `constants.all` lacks `gemm_mbu`");
+    let unknown = refusal("layer_floor_us", "layer_floor_ms");
+    assert!(
+        unknown.starts_with("line 47: unknown variant `layer_floor_ms`, expected one of `gemm_mfu`, `gemm_mbu`"),
+        "{unknown}"
+    );
+    assert_eq!(
+        refusal("gemm_mfu = { value = 0.35", "gemm_mfu = { value = 35"),
+        "line 33: `constants.all.gemm_mfu` = 35 is not between 0.01 and 1"
+    );
+    assert_eq!(
+        refusal(
+            "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"prior\"",
+            "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"sure\""
+        ),
+        "line 33: unknown variant `sure`, expected one of `measured`, `fitted`, `prior`"
+    );
+    assert_eq!(
+        refusal("block_tokens", "block_token"),
+        "line 20: unknown field `block_token`, expected one of `block_tokens`, `gpu_memory_share`, `activation_gb`, `max_context_tokens`, `watermark_permille`, `prefix_cache`, `prefill`, `decode`, `aggregated`"
+    );
+    assert_eq!(refusal("tp = 8\n", ""), "line 11: missing field `tp`");
+    assert_eq!(
+        refusal("weights = \"fp8\"", "weights = \"int8\""),
+        "line 8: unknown variant `int8`, expected one of `bf16`, `fp8`, `fp4`"
+    );
+}
+
+#[test]
+fn a_users_own_gpu_goes_before_the_shipped_one_in_a_shipped_cluster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = shipped().text(Kind::Gpu, "mi325x").expect("a text").profile;
+    write(folder.path(), "gpu", "mi325x", &text.replace("hbm_tb_per_s = 6.0", "hbm_tb_per_s = 3.0"));
+    let library = Library::new(vec![folder.path().to_owned()]);
+    let own = library.cluster("mi325x-qwen3-235b").expect("a cluster");
+    assert_eq!(own.origin, Origin::Shipped);
+    let plain = shipped().cluster("mi325x-qwen3-235b").expect("a cluster");
+    let slope = |cluster: &loadgen::profile::Cluster| cluster.deployment.decode_line(32).per_position_s;
+    assert!((slope(&own.profile) / slope(&plain.profile) - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_wrong_gpu_or_model_is_refused_as_itself_also_when_a_cluster_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = Library::new(vec![folder.path().to_owned()]);
+    let gpu = shipped().text(Kind::Gpu, "mi325x").expect("a text").profile;
+    let of_gpu = |from: &str, to: &str| {
+        write(folder.path(), "gpu", "mi325x", &gpu.replacen(from, to, 1));
+        let message = library.cluster("mi325x-qwen3-235b").expect_err("refused").to_string();
+        let path = folder.path().join("gpu").join("mi325x.toml");
+        message.strip_prefix(&format!("gpu profile mi325x ({}) ", path.display())).expect(&message).to_owned()
+    };
+    assert_eq!(
+        of_gpu("hbm_tb_per_s = 6.0", "hbm_tb_per_s = 6000"),
+        "line 7: `hbm_tb_per_s` = 6000 is not between 0.1 and 100"
+    );
+    assert_eq!(of_gpu("hbm_gb = 256", "hbm_gb = \"256 GB\""), "line 6: invalid type: string \"256 GB\", expected f64");
+    assert!(
+        of_gpu("hbm_gb", "hbm_gib")
+            .starts_with("line 6: unknown field `hbm_gib`, expected one of `description`, `bf16_tflops`")
+    );
+    assert_eq!(of_gpu("nic_gb_per_s = 50\n", ""), "line 1: missing field `nic_gb_per_s`");
+
+    let model = shipped().text(Kind::Model, "deepseek-v3").expect("a text").profile;
+    let of_model = |from: &str, to: &str| {
+        write(folder.path(), "model", "deepseek-v3", &model.replacen(from, to, 1));
+        let message = library.model("deepseek-v3").expect_err("refused").to_string();
+        let path = folder.path().join("model").join("deepseek-v3.toml");
+        message.strip_prefix(&format!("model profile deepseek-v3 ({}) ", path.display())).expect(&message).to_owned()
+    };
+    assert_eq!(
+        of_model("layers = 3\n", ""),
+        "line 17: `ffn` lacks `layers`: with `experts`, the number of leading layers without any"
+    );
+    assert_eq!(of_model("chosen = 8", "chosen = 800"), "line 23: `experts.chosen` = 800 is not between 1 and 256");
+    assert_eq!(
+        of_model("[latent_attention]", "[attention]"),
+        "line 11: unknown field `latent`, expected `kv_heads` or `head_dim`"
+    );
+    assert_eq!(of_model("layers = 61", "layers = 3"), "line 18: `ffn.layers` = 3 is not between 0 and 2");
+}
