@@ -12,6 +12,7 @@
 //! that introduced them, named where they stand); every constant in them is a [`Prior`] that says where it comes from.
 
 mod attention;
+mod band;
 mod collective;
 mod constants;
 mod deployment;

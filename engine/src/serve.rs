@@ -10,16 +10,23 @@
 //! `text` turns tokens into text as they come. [`http`] is the OpenAI protocol over both, [`grpc`] control and generation in token
 //! ids.
 
+mod auth;
 mod choice;
+mod drain;
 pub mod grpc;
 mod histogram;
 pub mod http;
 pub mod hub;
+mod listen;
 mod metrics;
 mod openai;
 mod text;
 
 use std::sync::Arc;
+
+pub use auth::ApiKey;
+pub use drain::Drained;
+pub use listen::ListenError;
 
 use crate::model::ModelText;
 

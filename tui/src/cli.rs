@@ -9,6 +9,7 @@
 
 mod key;
 mod load;
+mod plan;
 mod refusal;
 mod replay;
 mod screen;
@@ -25,6 +26,8 @@ use loadgen::schedule::LoadSpec;
 use loadgen::text::Malformed;
 
 use load::LoadArgs;
+use plan::PlanArgs;
+pub use plan::PlanOptions;
 pub use refusal::Refusal;
 use replay::ReplayArgs;
 pub use replay::{ReplayLoad, ReplayOptions, ReplayRun, Shown};
@@ -123,6 +126,13 @@ enum Sub {
     /// reached or refused, 3 the shift was given up or dropped, or has not ended in time.
     #[command(args_override_self = true)]
     Shift(ShiftArgs),
+    /// Simulate every split of a cluster under a load: goodput, latencies, cost, each with an interval, and what follows.
+    ///
+    /// The embedded engine's own scheduler runs in virtual time, with step times from a model of the GPUs. Without --rate each
+    /// split is taken to the highest rate that meets the SLO. Intervals are 90 %: they hold as far as the spreads of the
+    /// profile's constants are honest and the model is right.
+    #[command(args_override_self = true)]
+    Plan(PlanArgs),
     /// List, show or check profiles of workloads, SLOs, GPUs, models and clusters.
     ///
     /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, ./profiles/gpu, ./profiles/model and
@@ -237,6 +247,8 @@ pub enum Command {
     Report(ReportOptions),
     /// `pdtune serve`.
     Serve(ServeOptions),
+    /// `pdtune plan`.
+    Plan(Box<PlanOptions>),
     /// `pdtune shift`.
     Shift(ShiftOptions),
     /// `pdtune profiles`.
@@ -306,6 +318,7 @@ impl Cli {
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),
+            Sub::Plan(args) => Command::Plan(Box::new(args.resolve(library)?)),
             Sub::Shift(args) => Command::Shift(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
             Sub::Shot(options) => Command::Shot(options),

@@ -39,3 +39,26 @@ pub trait Timing: Debug {
     /// How long a unit takes to warm up in its new role.
     fn warm(&self, to: Role) -> Nanos;
 }
+
+/// Tables that several simulations read.
+impl<T: Timing> Timing for std::sync::Arc<T> {
+    fn step(&self, role: Role, shape: &StepShape) -> StepLine {
+        T::step(self, role, shape)
+    }
+
+    fn transfer(&self, transfer: &TransferShape) -> TransferWork {
+        T::transfer(self, transfer)
+    }
+
+    fn link_bytes_per_second(&self) -> u64 {
+        T::link_bytes_per_second(self)
+    }
+
+    fn switch(&self, from: Role, to: Role) -> Nanos {
+        T::switch(self, from, to)
+    }
+
+    fn warm(&self, role: Role) -> Nanos {
+        T::warm(self, role)
+    }
+}

@@ -98,6 +98,14 @@ impl Constants {
         self
     }
 
+    /// The same with another belief about a constant, for all steps.
+    #[must_use]
+    pub fn with_prior(mut self, constant: Constant, prior: Prior) -> Self {
+        self.prompt.remove(&constant);
+        self.base.insert(constant, prior);
+        self
+    }
+
     /// All values for steps of a phase, in SI units.
     pub fn values(&self, phase: Phase) -> Values {
         let mut values = Values([0.0; Constant::ALL.len()]);

@@ -108,12 +108,12 @@ impl Model {
     }
 
     /// Width of all query heads together.
-    pub(super) fn query_width(&self) -> u32 {
-        self.heads
-            * match self.attention {
-                Attention::Grouped { head_dim, .. } => head_dim,
-                Attention::Latent { rope, nope, .. } => nope + rope,
-            }
+    pub(super) fn query_width(&self) -> f64 {
+        let head = match self.attention {
+            Attention::Grouped { head_dim, .. } => head_dim,
+            Attention::Latent { rope, nope, .. } => nope + rope,
+        };
+        f64::from(self.heads) * f64::from(head)
     }
 
     /// Checks that the shape is one that a transformer can have.

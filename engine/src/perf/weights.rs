@@ -57,7 +57,7 @@ impl Model {
 
     fn count(&self) -> Count {
         let (layers, hidden, heads) = (f64::from(self.layers), f64::from(self.hidden), f64::from(self.heads));
-        let queries = f64::from(self.query_width());
+        let queries = self.query_width();
         // Two norms in every layer and one at the end.
         let mut count = Count { replicated: (2.0 * layers + 1.0) * hidden, ..Count::default() };
         match self.attention {

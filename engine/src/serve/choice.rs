@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use super::hub::{Answer, End, Part, Token};
 use super::text::{Finish, Transcript};
 use crate::cluster::FinishReason;
+use crate::units::Nanos;
 
 /// What a choice yields, in this order: its tokens, then one end or failure.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,12 +50,14 @@ pub(super) struct Choice {
     /// What ended the text.
     finish: Option<Finish>,
     cached_tokens: Option<u32>,
+    /// When the last token came.
+    last: Nanos,
 }
 
 impl Choice {
     /// `engine_stops` says whether the request was submitted with the stop tokens of its transcript.
     pub(super) fn new(answer: Answer, transcript: Transcript, engine_stops: bool) -> Self {
-        Self { answer: Some(answer), transcript, engine_stops, finish: None, cached_tokens: None }
+        Self { answer: Some(answer), transcript, engine_stops, finish: None, cached_tokens: None, last: Nanos::ZERO }
     }
 
     /// Tokens of the answer so far, one that stopped it included.
@@ -72,13 +75,14 @@ impl Choice {
         if self.finish.is_some_and(|finish| !self.engine_ends(finish))
             && let Some(answer) = self.answer.take()
         {
-            answer.complete();
+            answer.complete(self.transcript.tokens(), self.last);
             return Poll::Ready(Some(Step::Done));
         }
         let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
         let step = match ready!(answer.poll_next(context)) {
             Some(Part::Token(token)) => {
                 debug_assert!(self.finish.is_none(), "the engine ends an answer where its text ends");
+                self.last = token.at;
                 self.finish = self.transcript.push(token.token, text);
                 return Poll::Ready(Some(Step::Token(token, self.finish)));
             }

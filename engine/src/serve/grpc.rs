@@ -16,6 +16,8 @@
 //!   engine and not yet read: twice that, and the same.
 //! - Tokens that a client does not read wait in HTTP/2's window, then in the hub's buffer; from there on the request is
 //!   cancelled and ends with `ABORTED`.
+//! - A client that reads nothing of an answer or a watch for [`GrpcConfig::write_timeout`], though there is something to read:
+//!   the call loses its place and ends with `ABORTED`.
 //! - Watchers: [`GrpcConfig::max_watchers`], then `RESOURCE_EXHAUSTED`. One that is further behind than the hub's buffer of news
 //!   ends with `ABORTED`.
 
@@ -25,6 +27,7 @@ mod generation;
 mod guard;
 mod incoming;
 mod rates;
+mod readers;
 mod seats;
 mod status;
 mod watch;
@@ -32,28 +35,29 @@ mod watch;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch as signal};
-use tokio::time::{interval, sleep, timeout};
+use tokio::task::unconstrained;
+use tokio::time::{interval, timeout};
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-use super::ServedModel;
-use super::http::{ApiKey, Drained, ListenError};
+use super::drain::drained;
 use super::hub::Hub;
+use super::listen::listen;
+use super::{ApiKey, Drained, ListenError, ServedModel};
 use crate::wire::v1::control_server::ControlServer;
 use crate::wire::v1::generation_server::GenerationServer;
 use incoming::Incoming;
 use rates::Meter;
+use readers::Readers;
 use seats::Seats;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 256;
-/// What the system buffers for a client that does not read. More would only hide for longer that it does not.
-const SEND_BUFFER: u32 = 256 * 1024;
 /// How long connections may take to go once they were asked to.
 const PARTING: Duration = Duration::from_secs(1);
 /// How often the counters are looked at for rates.
@@ -73,6 +77,8 @@ pub struct GrpcConfig {
     pub keep_alive: Duration,
     /// How long a message may take to arrive.
     pub message_timeout: Duration,
+    /// How long a client may go with reading nothing of a stream while there is something to read.
+    pub write_timeout: Duration,
     /// Bytes of one message.
     pub message_limit: usize,
     /// Bytes of all messages that are being read.
@@ -91,6 +97,7 @@ impl Default for GrpcConfig {
             max_watchers: 64,
             keep_alive: Duration::from_secs(20),
             message_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             message_limit: 8 << 20,
             messages_limit: 64 << 20,
             drain_timeout: Duration::from_secs(30),
@@ -109,6 +116,8 @@ struct Served {
     answers: Arc<Seats>,
     /// Clients that follow the units.
     watchers: Arc<Seats>,
+    /// Both, as those who have to read.
+    readers: Arc<Readers>,
     /// Bytes of messages that may still be read.
     messages: Arc<Semaphore>,
     meter: Meter,
@@ -131,17 +140,7 @@ impl GrpcServer {
     /// # Errors
     /// When the address cannot be had.
     pub fn bind(address: SocketAddr, config: GrpcConfig) -> Result<Self, ListenError> {
-        let listen = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A server that was restarted may have its port back at once.
-            socket.set_reuseaddr(true)?;
-            socket.set_send_buffer_size(SEND_BUFFER)?;
-            socket.bind(address)?;
-            let listener = socket.listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, address) = listen().map_err(|source| ListenError { address, source })?;
+        let (listener, address) = listen(address, BACKLOG)?;
         Ok(Self { listener, address, config })
     }
 
@@ -160,6 +159,7 @@ impl GrpcServer {
         let served = Arc::new(Served {
             answers: Seats::new(hub.config().in_flight_limit.saturating_mul(2)),
             watchers: Seats::new(config.max_watchers),
+            readers: Readers::new(config.write_timeout),
             messages: Arc::new(Semaphore::new(config.messages_limit.min(Semaphore::MAX_PERMITS))),
             meter: Meter::default(),
             stopping: AtomicBool::new(false),
@@ -173,29 +173,20 @@ impl GrpcServer {
                 .add_routes(routes(&served))
                 .serve_with_incoming_shutdown(incoming, async move { turned(parted).await })
         );
-        let mut stop = pin!(stop);
-        let mut stopping = false;
-        let mut drained = pin!(async {
-            served.hub.idle().await;
-            served.answers.empty().await;
-        });
-        let mut patience = pin!(sleep(Duration::ZERO));
+        let (hub, answers, patience) = (&served.hub, &served.answers, served.config.drain_timeout);
+        let draining = drained(stop, (hub, &served.stopping), patience, answers.empty(), || answers.taken());
+        let mut draining = pin!(draining);
         let mut looks = interval(LOOK);
+        let mut reads = interval(served.readers.period());
         // Before anyone can ask.
         served.meter.look(served.load());
-        let cancelled = loop {
+        let drained = loop {
             tokio::select! {
                 // It ends by itself only where it cannot go on at all.
-                _ = &mut serving => return Drained { cancelled: served.hub.in_flight() },
+                _ = &mut serving => return Drained { cancelled: hub.in_flight().max(answers.taken()) },
                 _ = looks.tick() => served.meter.look(served.load()),
-                () = &mut stop, if !stopping => {
-                    stopping = true;
-                    served.stopping.store(true, Ordering::Relaxed);
-                    served.hub.close();
-                    patience.set(sleep(served.config.drain_timeout));
-                }
-                () = &mut drained, if stopping => break 0,
-                () = &mut patience, if stopping => break served.hub.in_flight(),
+                now = reads.tick() => unconstrained(async { served.readers.look(now) }).await,
+                drained = &mut draining => break drained,
             }
         };
         // Nobody listens for the values, only for the change. First everyone is asked to go, then nobody is.
@@ -204,7 +195,7 @@ impl GrpcServer {
             let _ = cutting.send(true);
             let _ = timeout(PARTING, &mut serving).await;
         }
-        Drained { cancelled }
+        drained
     }
 }
 

@@ -9,7 +9,8 @@
 //! # Bounds, and what happens at each
 //! - Connections: [`HttpConfig::max_connections`]. One more closes the one that has waited for its client the longest, in
 //!   the middle of a request or between two; where all are busy it is answered 503 and closed. So is one for which the
-//!   process has no file left.
+//!   process has no file left. Up to 32 beyond the bound may be on their way out, or stay for the answer to a request whose
+//!   last byte came while they were asked to go.
 //! - The head of a request, or the wait for one: [`HttpConfig::head_timeout`], then the connection is closed. 64 KiB, then 431.
 //! - A body: [`HttpConfig::body_limit`], then 413; [`HttpConfig::body_timeout`], then 408. All bodies that are being read or
 //!   parsed together: [`HttpConfig::bodies_limit`], then 429.
@@ -18,15 +19,20 @@
 //! - What is left of a request that was answered early is read for 5 s, so that its client gets to see the answer.
 //! - 64 KiB sent ahead while a request is answered, then the connection is closed and the request cancelled.
 //! - Requests in flight: the hub's bound, then 429.
+//! - Log-probabilities of answers that are not streamed, each of which is kept until its answer has gone out: as many as
+//!   [`HttpConfig::logprobs_limit`] together, then 429. A request counts answers x tokens asked for x (those told beside each
+//!   token + 1); one that comes to more by itself is refused with 400. A stream keeps none.
 //!
 //! A client that closes its side of a connection, or half of it, is gone: its request is cancelled at once. An answer is
 //! over when the socket has taken all of it.
 //!
-//! Without a key, what a browser sends for somebody else's page is refused (see `origin`).
+//! Without a key, what a browser sends for somebody else's page is refused (see `origin`): an `Origin` that is not the server
+//! itself always, and a `Host` that is not this machine where the server listens on a loopback address. On any other, such as
+//! 0.0.0.0, the server cannot know by which names it is reached: `Host` is not looked at, and a page that points a name of its
+//! own at the server gets through. A server that others can reach wants a key.
 
 mod accept;
 mod arriving;
-mod auth;
 mod body;
 mod connection;
 mod connections;
@@ -42,24 +48,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use auth::ApiKey;
-pub use files::affordable_connections;
-use tokio::net::{TcpListener, TcpSocket};
+pub use files::raise_affordable_connections;
+use tokio::net::TcpListener;
 
-use super::ServedModel;
 use super::hub::Hub;
+use super::listen::listen;
+use super::{ApiKey, Drained, ListenError, ServedModel};
 use connections::Connections;
 use routes::Served;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// What the system buffers for a client that does not read. More would only hide for longer that it does not.
-const SEND_BUFFER: u32 = 256 * 1024;
 
 /// The bounds of a server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Open connections at most; see [`affordable_connections`].
+    /// Open connections at most; see [`raise_affordable_connections`].
     pub max_connections: usize,
     /// How long a connection may take to send the head of a request, the wait for it included.
     pub head_timeout: Duration,
@@ -71,6 +75,8 @@ pub struct HttpConfig {
     pub body_limit: usize,
     /// Bytes of all bodies that are being read or parsed.
     pub bodies_limit: usize,
+    /// Log-probabilities of all answers that are not streamed. One takes up to 200 bytes, tokens and JSON together.
+    pub logprobs_limit: usize,
     /// How long requests in flight may take once the server has been asked to stop; then they are cancelled.
     pub drain_timeout: Duration,
     /// What clients have to present, if anything.
@@ -86,27 +92,11 @@ impl Default for HttpConfig {
             write_timeout: Duration::from_secs(30),
             body_limit: 8 << 20,
             bodies_limit: 64 << 20,
+            logprobs_limit: 2 << 20,
             drain_timeout: Duration::from_secs(30),
             key: None,
         }
     }
-}
-
-/// Why a server could not listen.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
-pub struct ListenError {
-    /// Where.
-    pub address: SocketAddr,
-    /// Why.
-    pub source: std::io::Error,
-}
-
-/// How serving ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drained {
-    /// Requests that were still in flight when the time to drain was over.
-    pub cancelled: usize,
 }
 
 /// A server that listens and does not answer yet.
@@ -123,17 +113,7 @@ impl HttpServer {
     /// # Errors
     /// When the address cannot be had.
     pub fn bind(address: SocketAddr, config: HttpConfig) -> Result<Self, ListenError> {
-        let listen = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A server that was restarted may have its port back at once.
-            socket.set_reuseaddr(true)?;
-            socket.set_send_buffer_size(SEND_BUFFER)?;
-            socket.bind(address)?;
-            let listener = socket.listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, address) = listen().map_err(|source| ListenError { address, source })?;
+        let (listener, address) = listen(address, BACKLOG)?;
         Ok(Self { listener, address, config })
     }
 

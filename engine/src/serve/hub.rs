@@ -12,7 +12,10 @@
 //! - News: bounded by [`HubConfig::news_buffer`]; a reader that is further behind is told how many it missed.
 //!
 //! # Ends
-//! An answer ends with exactly one [`End`], unless it is dropped before: then its request is cancelled at once.
+//! An answer ends with exactly one [`End`], unless it is dropped before: then its request is cancelled at once. It is counted
+//! when its consumer comes to the end, leaves, or has all it wanted, and not when the engine is done: how far the engine is
+//! ahead does not decide what is counted. Between the two it is neither in flight nor over. Only a consumer that is too far
+//! behind is counted at once.
 
 mod answer;
 mod counts;
@@ -26,7 +29,6 @@ pub use answer::{Answer, End, Part, Token};
 pub use counts::Counts;
 pub use news::{News, NewsReader};
 
-use crate::clock::WallClock;
 use crate::cluster::{How, ShiftId};
 use crate::drive::wall::{EventReader, Observation, ShiftError, WallEngine};
 use crate::executor::Sampling;
@@ -154,30 +156,19 @@ impl Hub {
         Shared::generate(&self.0.shared, batch)
     }
 
-    /// Asks for a shift; what becomes of it is told by the news, under the number returned here.
+    /// Asks for a shift, unless the engine's state is no longer of the [generation](Observation::generation) that is `expected`,
+    /// if one is. What becomes of it is told by the news, under the number returned here.
     ///
     /// # Errors
-    /// When the split is not for this engine's units or could not serve; nothing has changed then.
-    pub fn shift(&self, to: Split, how: How) -> Result<ShiftId, ShiftError> {
-        self.0.shared.handle.shift(to, how)
-    }
-
-    /// As [`Hub::shift`], unless the engine's state is no longer of the `expected` [generation](Observation::generation).
-    ///
-    /// # Errors
-    /// As [`Hub::shift`], and when something has moved.
-    pub fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
+    /// When the split is not for this engine's units or could not serve, too many shifts wait, or something has moved; nothing
+    /// has changed then.
+    pub fn shift(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
         self.0.shared.handle.shift_at(to, how, expected)
     }
 
     /// The engine as it is now.
     pub fn observe(&self) -> Observation {
         self.0.shared.handle.observe()
-    }
-
-    /// The engine's clock: instants of tokens and news are read from it.
-    pub fn clock(&self) -> WallClock {
-        self.0.shared.handle.clock()
     }
 
     /// Everything from now on that happens to units and shifts.

@@ -9,6 +9,7 @@ mod ask;
 mod content;
 mod error;
 mod logprobs;
+mod messages;
 mod outline;
 mod prompt;
 mod reply;

@@ -5,7 +5,7 @@ use super::{Malformed, narrow, needed, v1};
 use crate::cluster::{UnitFigures, UnitState};
 use crate::drive::wall::{Observation, UnitObservation};
 use crate::remote::{Limits, Topology};
-use crate::units::{Nanos, Role, UnitId};
+use crate::units::{Nanos, Role, Split, UnitId};
 
 pub(crate) fn topology(topology: &Topology) -> v1::Topology {
     let Topology { model, limits, observed } = topology;
@@ -32,6 +32,10 @@ pub(crate) fn topology(topology: &Topology) -> v1::Topology {
 
 pub(crate) fn read_topology(topology: v1::Topology) -> Result<Topology, Malformed> {
     let limits = needed(topology.limits, "limits")?;
+    if topology.units.len() > usize::from(Split::MAX_UNITS) {
+        let (units, most) = (topology.units.len(), Split::MAX_UNITS);
+        return Err(Malformed(format!("`units` has {units} units, at most {most} are possible")));
+    }
     let units: Vec<_> = topology.units.iter().map(read_unit).collect::<Result<_, _>>()?;
     let in_order = (0..).zip(&units).all(|(index, unit)| unit.unit == UnitId(index));
     if !in_order {
@@ -109,7 +113,11 @@ fn read_unit(unit: &v1::Unit) -> Result<UnitObservation, Malformed> {
 }
 
 pub(super) fn read_unit_id(unit: u32) -> Result<UnitId, Malformed> {
-    narrow(unit, "unit").map(UnitId)
+    let id = narrow(unit, "unit")?;
+    if id >= Split::MAX_UNITS {
+        return Err(Malformed(format!("`unit` is {id}, units are numbered from 0 to {}", Split::MAX_UNITS - 1)));
+    }
+    Ok(UnitId(id))
 }
 
 pub(super) fn role(role: Role) -> i32 {
@@ -150,5 +158,43 @@ pub(super) fn read_state(state: i32, left: u32) -> Result<UnitState, Malformed> 
         Ok(v1::State::Warming) => Ok(UnitState::Warming),
         Ok(v1::State::Failed) => Ok(UnitState::Failed),
         Ok(v1::State::Unspecified) | Err(_) => Err(Malformed(format!("`state` is {state}, which is none"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(units: u32) -> v1::Topology {
+        let unit = |unit| v1::Unit {
+            unit,
+            role: v1::Role::Aggregated.into(),
+            state: v1::State::Serving.into(),
+            ..v1::Unit::default()
+        };
+        v1::Topology {
+            limits: Some(v1::Limits::default()),
+            split: Some(v1::Split::default()),
+            units: (0..units).map(unit).collect(),
+            ..v1::Topology::default()
+        }
+    }
+
+    #[test]
+    fn units_are_as_many_as_there_may_be_and_numbered_in_order() {
+        let most = u32::from(Split::MAX_UNITS);
+        assert_eq!(read_topology(numbered(most)).map(|read| read.observed.units.len()), Ok(most as usize));
+        // Beyond the numbers of all units, too.
+        for units in [most + 1, 1 << 16, (1 << 16) + 1] {
+            let Malformed(why) = read_topology(numbered(units)).expect_err("too many");
+            assert!(why.contains(&format!("{units} units, at most 1024")), "{why}");
+        }
+        let mut gap = numbered(3);
+        gap.units.remove(1);
+        let Malformed(why) = read_topology(gap).expect_err("a gap");
+        assert!(why.contains("not numbered from 0 in order"), "{why}");
+        for unit in [most, u32::from(u16::MAX), u32::MAX] {
+            assert!(read_unit_id(unit).is_err(), "{unit}");
+        }
     }
 }

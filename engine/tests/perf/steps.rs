@@ -175,3 +175,16 @@ fn a_window_bounds_what_its_layers_read() {
     let prompt = StepShape::default().with_prompt(0, 16_384, true);
     assert!(windowed.step_seconds(&prompt) < whole.step_seconds(&prompt));
 }
+
+#[test]
+fn the_band_of_a_step_is_as_wide_as_what_it_rests_on() {
+    let deployment = deployment(dense(), 1);
+    let decode = StepShape::decode(1, 100_000);
+    let band = deployment.step_log_spread(&decode);
+    // Each constant has a spread of a fifth and those of decode share the step, so the whole is surer than each.
+    assert!((0.05..0.2).contains(&band), "{band}");
+    // What nothing of the step rests on leaves it alone: how prompts attend is no part of decode.
+    let other = deployment.parts().constants.clone().with(Constant::PromptAttentionMfu, Phase::Decode, 0.1);
+    assert!((deployment.clone().with_constants(other).step_log_spread(&decode) - band).abs() < 1e-12);
+    assert!(deployment.step_log_spread(&StepShape::default()).abs() < f64::EPSILON);
+}

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use engine::serve::http::{ApiKey, HttpConfig};
+use engine::serve::ApiKey;
+use engine::serve::http::HttpConfig;
 use serde_json::{Value, json};
 
 use crate::client::{answer, ask, connect, get, is_served, post, posted};
@@ -147,6 +148,7 @@ fn messages_that_are_none_are_refused() {
         json!([{ "role": "king", "content": "x" }]),
         json!([{ "role": "user", "content": 3 }]),
         json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }]),
+        json!(vec![json!({ "role": "user" }); CONTEXT as usize + 1]),
     ] {
         let body = json!({ "model": MODEL, "messages": messages });
         let error = post(world.address, "/v1/chat/completions", &body).error(400);
@@ -212,6 +214,42 @@ fn bodies_together_are_bounded() {
     response.error(429);
     assert_eq!(response.header("retry-after"), Some("1"));
     assert!(is_served(world.address), "what was taken is given back");
+}
+
+#[test]
+fn log_probabilities_together_are_bounded() {
+    let world = World::with(hub_config(), HttpConfig { logprobs_limit: 120, ..HttpConfig::default() });
+    let asked = |n: u32, tokens: u32, top: u32| {
+        let fields = json!({ "n": n, "max_tokens": tokens, "logprobs": top, "temperature": 0 });
+        let mut body = json!({ "model": MODEL, "prompt": "x" });
+        body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        body
+    };
+    // Answers, tokens, and those that are told beside each token: any of them may be too much.
+    for much in [asked(2, 61, 0), asked(1, 21, 5), asked(121, 1, 0), asked(128, 4000, 20)] {
+        let error = post(world.address, "/v1/completions", &much).error(400);
+        assert_eq!(error["param"], "logprobs", "{error}");
+        assert!(error["message"].as_str().is_some_and(|why| why.contains("120 are possible")), "{error}");
+        // A stream keeps none of them.
+        let mut streamed = much;
+        streamed["stream"] = json!(true);
+        streamed["n"] = json!(1);
+        assert_eq!(post(world.address, "/v1/completions", &streamed).status, 200);
+    }
+    let chat = json!({
+        "model": MODEL, "messages": [{ "role": "user", "content": "x" }], "logprobs": true, "top_logprobs": 20, "max_tokens": 6
+    });
+    post(world.address, "/v1/chat/completions", &chat).error(400);
+    assert_eq!(world.hub.counts().admitted, 4);
+    // Those of an answer under way are taken, and given back.
+    world.gate.close();
+    let mut first = connect(world.address);
+    first.write_all(posted("/v1/completions", &asked(1, 20, 4).to_string()).as_bytes()).expect("sent");
+    world.eventually("it is in flight", |world| world.hub.in_flight() == 1);
+    assert_eq!(post(world.address, "/v1/completions", &asked(1, 21, 0)).error(429)["code"], "rate_limit_exceeded");
+    world.gate.open();
+    assert_eq!(answer(&mut first).status, 200);
+    world.eventually("there is room", |world| post(world.address, "/v1/completions", &asked(1, 20, 5)).status == 200);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::world::MODEL;
 
 /// Longer than anything takes: a test that would hang fails instead.
-const HANG: Duration = Duration::from_mins(1);
+pub(crate) const HANG: Duration = Duration::from_mins(1);
 
 /// An answer, its body put together.
 #[derive(Debug)]

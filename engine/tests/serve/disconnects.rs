@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::cluster::{How, UnitState};
+use engine::cluster::How;
 use engine::model::counter;
 
 use crate::client::{completion, connect, is_served};
@@ -50,7 +50,7 @@ fn clients_that_go_away_leave_nothing_behind() {
                 let to = ["1P3D", "3P1D", "2P2D", "4A"][counter::value(SEED, asked) as usize % 4];
                 let how = if asked.is_multiple_of(2) { How::Drain } else { How::Migrate };
                 if world.hub.observe().waiting_shifts.is_empty() {
-                    world.hub.shift(to.parse().expect("a split"), how).expect("a shift of these units");
+                    world.hub.shift(to.parse().expect("a split"), how, None).expect("a shift of these units");
                     asked += 1;
                 }
                 std::thread::yield_now();
@@ -70,23 +70,8 @@ fn clients_that_go_away_leave_nothing_behind() {
     });
     // A server that still answers, and nothing held by anyone.
     assert!(is_served(world.address));
-    world.idle();
-    world.eventually("the units have settled", |world| {
-        let now = world.hub.observe();
-        now.waiting_shifts.is_empty() && now.units.iter().all(|unit| unit.figures.state == UnitState::Serving)
-    });
-    let now = world.hub.observe();
-    assert_eq!(now.in_flight, 0);
-    for unit in &now.units {
-        let figures = unit.figures;
-        let holds = (figures.queue, figures.running, figures.handing_off, figures.incoming, figures.held);
-        assert_eq!(holds, (0, 0, 0, 0, 0), "{figures:?}");
-    }
-    // Each block of each pool is on the free list or in the prefix cache, never in both and never in neither.
-    assert_eq!(world.engine.check(), Ok(()));
+    world.assert_at_rest();
     world.eventually("only the server's own task is left", |world| world.runtime.metrics().num_alive_tasks() == 1);
     let counts = world.hub.counts();
-    let ended = counts.stopped + counts.full_length + counts.abandoned + counts.overrun + counts.failed;
-    assert_eq!(ended, counts.admitted, "{counts:?}");
     assert!(counts.abandoned > 0 && counts.full_length > 0 && counts.shifts_converged > 0, "{counts:?}");
 }

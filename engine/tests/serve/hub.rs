@@ -106,16 +106,35 @@ fn a_dropped_answer_is_cancelled_wherever_its_request_is() {
 }
 
 #[test]
-fn a_complete_answer_counts_as_stopped() {
-    let hub = hub("1P1D", &Gate::default(), hub_config());
+fn a_complete_answer_counts_as_stopped_however_far_the_engine_is() {
+    let hub = hub("1P1D", &Gate::default(), HubConfig { answer_buffer: 4000, ..hub_config() });
     runtime().block_on(async {
-        let mut answer = one(&hub, &[1], 4000);
-        assert!(matches!(answer.next().await, Some(Part::Token(_))));
-        answer.complete();
-        hub.idle().await;
+        for tokens in [4000, 50] {
+            let mut answer = one(&hub, &[1], tokens);
+            let Some(Part::Token(first)) = answer.next().await else { panic!("a token") };
+            if tokens == 50 {
+                // The engine is done.
+                hub.idle().await;
+            }
+            answer.complete(1, first.at);
+            hub.idle().await;
+        }
     });
     let counts = hub.counts();
-    assert_eq!((counts.stopped, counts.abandoned, counts.full_length), (1, 0, 0));
+    assert_eq!((counts.admitted, counts.stopped, counts.abandoned, counts.full_length), (2, 2, 0, 0));
+}
+
+#[test]
+fn who_leaves_before_the_end_has_left_however_far_the_engine_is() {
+    let hub = hub("1P1D", &Gate::default(), hub_config());
+    runtime().block_on(async {
+        let unread = one(&hub, &[1], 50);
+        hub.idle().await;
+        assert_eq!(hub.counts().full_length, 0, "nobody has come to the end");
+        drop(unread);
+    });
+    let counts = hub.counts();
+    assert_eq!((counts.admitted, counts.abandoned, counts.full_length), (1, 1, 0));
 }
 
 #[test]
@@ -178,7 +197,7 @@ fn shifts_and_lost_units_are_news() {
     let hub = hub("2P2D", &Gate::default(), HubConfig { news_buffer: 64, ..hub_config() });
     let mut news = hub.news();
     runtime().block_on(async {
-        hub.shift("1P3D".parse().expect("a split"), How::Drain).expect("a shift");
+        hub.shift("1P3D".parse().expect("a split"), How::Drain, None).expect("a shift");
         let mut started = false;
         loop {
             match news.next().await.expect("news") {
@@ -198,7 +217,7 @@ fn shifts_and_lost_units_are_news() {
     });
     let counts = hub.counts();
     assert_eq!((counts.shifts_converged, counts.units_lost, counts.failed), (1, 1, 1));
-    assert!(hub.shift("9P9D".parse().expect("a split"), How::Drain).is_err());
+    assert!(hub.shift("9P9D".parse().expect("a split"), How::Drain, None).is_err());
 }
 
 #[test]
@@ -208,7 +227,7 @@ fn a_reader_of_news_that_is_behind_is_told_how_many_it_missed() {
     let mut quick = hub.news();
     runtime().block_on(async {
         for to in ["1P3D", "2P2D"] {
-            hub.shift(to.parse().expect("a split"), How::Drain).expect("a shift");
+            hub.shift(to.parse().expect("a split"), How::Drain, None).expect("a shift");
         }
         while hub.counts().shifts_converged < 2 {
             // Wakes at every event, whether it still gets to see it or not.

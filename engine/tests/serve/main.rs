@@ -12,5 +12,6 @@ mod disconnects;
 mod grpc;
 mod hub;
 mod protocol;
+mod stage;
 mod stopping;
 mod world;

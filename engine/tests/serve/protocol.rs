@@ -89,11 +89,10 @@ fn an_answer_ends_where_it_was_asked_to() {
     // As vLLM has it: so many tokens come before anything may stop the answer.
     assert_eq!(complete(&world, &json!({ "max_tokens": 60, "min_tokens": 26 })), one(&twice, "stop"));
     assert_eq!(complete(&world, &json!({ "max_tokens": 40, "min_tokens": 25 })), one(&alphabet[..25], "stop"));
-    // None counts as abandoned. (How many count as stopped depends on how far the engine was when a stop text came.)
+    // Each counts as what its client saw, however far the engine was.
     world.idle();
     let counts = world.hub.counts();
-    assert!((2..=7).contains(&counts.stopped) && counts.abandoned == 0, "{counts:?}");
-    assert_eq!(counts.stopped + counts.full_length, 9);
+    assert_eq!((counts.stopped, counts.full_length, counts.abandoned), (7, 2, 0), "{counts:?}");
 }
 
 #[test]
@@ -218,6 +217,7 @@ fn models_health_and_tokens_are_told() {
     let other = get(world.address, "/v1/models/meta%2Fother%20one").error(404);
     assert!(other["message"].as_str().is_some_and(|why| why.contains("`meta/other one`")), "{other}");
     assert_eq!(get(world.address, "/v1/models/other").error(404)["code"], "model_not_found");
+    assert_eq!(get(world.address, "/v1/models/%ff").error(400)["param"], "model");
     assert_eq!(get(world.address, "/health").status, 200);
     let tokens = |body: Value| post(world.address, "/tokenize", &body).json();
     assert_eq!(tokens(json!({ "prompt": "ab" }))["tokens"], json!([97, 98]));
@@ -281,6 +281,9 @@ fn an_answer_that_met_a_stop_text_is_in_every_histogram() {
         assert!(page.contains(&line), "{line}");
     }
     assert!(page.contains("pdtune_request_handoff_seconds_count{model_name=\"letters\"} 1\n"));
+    // With the figures of its client, who saw six tokens.
+    assert!(page.contains("vllm:request_generation_tokens_sum{model_name=\"letters\"} 6\n"), "{page}");
+    assert!(page.contains("vllm:request_success_total{model_name=\"letters\",finished_reason=\"stop\"} 1\n"));
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use engine::serve::http::{Drained, HttpConfig, HttpServer};
+use engine::serve::Drained;
+use engine::serve::http::{HttpConfig, HttpServer};
 
 use crate::client::{answer, ask, completion, connect, get, post};
 use crate::world::{MODEL, POISON, World, hub_config};

@@ -1,19 +1,18 @@
 //! An engine that writes the alphabet, behind a server.
 
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Condvar, Mutex};
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken, Transfer};
-use engine::drive::wall::{EngineHandle, EventReader, Pace, WallConfig, WallEngine};
+use engine::drive::wall::{EventReader, Pace, WallConfig, WallEngine};
 use engine::executor::{Executor, ExecutorError, Logprobs, Sampled, Sampling, StepInput};
 use engine::model::{ChatTemplate, ModelText, Tokenizer};
 use engine::serve::ServedModel;
-use engine::serve::http::{Drained, HttpConfig, HttpServer};
-use engine::serve::hub::{Hub, HubConfig};
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use engine::serve::http::{HttpConfig, HttpServer};
+use engine::serve::hub::HubConfig;
+
+use crate::stage::{Stage, eventually};
 
 pub(crate) const MODEL: &str = "letters";
 pub(crate) const CONTEXT: u32 = 4096;
@@ -121,14 +120,8 @@ pub(crate) fn hub_config() -> HubConfig {
 
 /// A running server.
 pub(crate) struct World {
-    pub(crate) hub: Hub,
-    /// The engine behind the hub's back.
-    pub(crate) engine: EngineHandle,
-    pub(crate) gate: Gate,
+    stage: Stage,
     pub(crate) address: SocketAddr,
-    pub(crate) runtime: Runtime,
-    stop: Option<oneshot::Sender<()>>,
-    served: Option<JoinHandle<Drained>>,
 }
 
 impl World {
@@ -137,57 +130,36 @@ impl World {
     }
 
     pub(crate) fn with(hub: HubConfig, http: HttpConfig) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        let gate = Gate::default();
-        let (engine, reader) = engine("2P2D", &gate);
-        let handle = engine.handle();
-        let hub = Hub::start(engine, reader, hub).expect("a hub");
         let template = "{% for m in messages %}{{ m.role }}={{ m.content }};{% endfor %}".to_owned();
-        let text = ModelText {
-            tokenizer: Tokenizer::bytes(VOCABULARY),
-            chat_template: Some(ChatTemplate::new(template, None, None).expect("a template")),
-            eos: vec![EOS],
-        };
-        let model =
-            ServedModel { name: MODEL.to_owned(), text: Arc::new(text), context_tokens: CONTEXT, kv_block_bytes: 1000 };
-        let _within = runtime.enter();
-        let server = HttpServer::bind("127.0.0.1:0".parse().expect("an address"), http).expect("a port");
-        let address = server.address();
-        let (stop, stopped) = oneshot::channel();
-        let served = runtime.spawn(server.run(hub.clone(), model, async move { _ = stopped.await }));
-        Self { hub, engine: handle, gate, address, runtime, stop: Some(stop), served: Some(served) }
+        let template = ChatTemplate::new(template, None, None).expect("a template");
+        let (stage, address) = Stage::start(hub, |hub, stopped| {
+            let server = HttpServer::bind("127.0.0.1:0".parse().expect("an address"), http).expect("a port");
+            (server.address(), server.run(hub, model(Some(template)), async move { _ = stopped.await }))
+        });
+        Self { stage, address }
     }
 
-    /// Asks the server to stop.
-    pub(crate) fn stop(&mut self) {
-        self.stop.take().expect("it has not been asked").send(()).expect("it is running");
-    }
-
-    /// Waits until the server has stopped.
-    pub(crate) fn stopped(&mut self) -> Drained {
-        self.runtime.block_on(self.served.take().expect("it was not waited for")).expect("it ended well")
-    }
-
-    /// Waits until nothing is in flight in the engine.
-    pub(crate) fn idle(&self) {
-        self.runtime.block_on(self.hub.idle());
-    }
-
-    /// Looks until `condition` holds; for what other threads are about to do, without telling anyone.
     pub(crate) fn eventually(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        for _ in 0..2_000_000 {
-            if condition(self) {
-                return;
-            }
-            std::thread::yield_now();
-        }
-        panic!("never: {what}");
+        eventually(what, || condition(self));
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        // A unit that waits at the gate would be waited for.
-        self.gate.open();
+impl Deref for World {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
     }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+}
+
+/// The model that all servers here serve.
+pub(crate) fn model(chat_template: Option<ChatTemplate>) -> ServedModel {
+    let text = ModelText { tokenizer: Tokenizer::bytes(VOCABULARY), chat_template, eos: vec![EOS] };
+    ServedModel { name: MODEL.to_owned(), text: Arc::new(text), context_tokens: CONTEXT, kv_block_bytes: 1000 }
 }

@@ -169,7 +169,8 @@ impl ClusterProfile {
             gpus_per_node: self.nodes.gpus_per_node,
         })?;
         let config = self.config(&deployment)?;
-        Ok(Cluster { description: self.description.clone(), units: self.units(parallel.gpus())?, deployment, config })
+        let units = self.units(parallel.gpus())?;
+        Ok(Cluster { description: self.description.clone(), units, deployment, config })
     }
 
     /// Checks what can be told from the text alone.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use engine::perf::fit::Observation;
-use engine::perf::{Constant, Constants, Deployment, Dtype, Parallel, Phase, Precision};
+use engine::perf::{Constant, Constants, Deployment, Dtype, Parallel, Precision, Prior, PriorKind};
 
 use super::world::{Row, Spread, Table, deployment, errors, free, held_out, shape};
 
@@ -22,19 +22,23 @@ fn dtype(text: &str) -> Dtype {
     if text == "bfloat16" { Dtype::Bf16 } else { Dtype::Fp8 }
 }
 
-/// What the tables of fp8 operators on H200 say where they differ from bf16.
-fn with_fp8(constants: Constants, scales: &str) -> Constants {
-    let (mfu, mbu, floor) = if scales == "fp8_static" { (0.60, 0.79, 6.8) } else { (0.69, 0.79, 68.0) };
+/// What the tables of fp8 operators on H200 say where they differ from bf16. vLLM's products with block scales have a plateau;
+/// other engines use other kernels for them, which are in no table here and are believed to be like those with one scale.
+fn with_fp8(constants: Constants, plateau: bool) -> Constants {
+    let (mfu, floor) = if plateau { (0.69, 68.0) } else { (0.60, 6.8) };
     [
-        (Constant::GemmMfu, mfu),
-        (Constant::GemmMbu, mbu),
-        (Constant::GemmFloor, floor),
-        (Constant::GemmPower, 2.8),
-        (Constant::DecodeAttentionMbu, 0.50),
-        (Constant::DecodeAttentionFloor, 14.8),
+        (Constant::GemmMfu, mfu, 0.15),
+        (Constant::GemmMbu, 0.79, 0.15),
+        (Constant::GemmFloor, floor, 0.5 * floor),
+        (Constant::GemmPower, 2.8, 1.0),
+        (Constant::DecodeAttentionMbu, 0.50, 0.15),
+        (Constant::DecodeAttentionFloor, 14.8, 5.0),
     ]
     .into_iter()
-    .fold(constants, |constants, (constant, value)| constants.with(constant, Phase::Decode, value))
+    .fold(constants, |constants, (constant, value, spread)| {
+        let prior = Prior { value, spread, kind: PriorKind::Fitted, source: "operator tables of H200".to_owned() };
+        constants.with_prior(constant, prior)
+    })
 }
 
 fn deployed(row: Row<'_>) -> Deployment {
@@ -48,7 +52,8 @@ fn deployed(row: Row<'_>) -> Deployment {
     if weights == Dtype::Bf16 {
         return plain;
     }
-    let constants = with_fp8(plain.parts().constants.clone(), row.get("gemm_quant"));
+    let constants =
+        with_fp8(plain.parts().constants.clone(), row.get("gemm_quant") == "fp8_block" && row.get("backend") == "vllm");
     plain.with_constants(constants)
 }
 

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use engine::serve::ApiKey;
 use engine::serve::grpc::GrpcConfig;
-use engine::serve::http::{ApiKey, HttpConfig};
+use engine::serve::http::HttpConfig;
 use loadgen::target::cpu::REQUESTS;
 use loadgen::text::Malformed;
 use loadgen::time::Micros;

@@ -16,10 +16,11 @@ use loadgen::target::cpu::{self, CpuTarget, OpenError, Started};
 use loadgen::target::grpc::{self, GrpcControlAt, GrpcTarget};
 use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
 use loadgen::target::sim::{self, SimTarget};
-use loadgen::text::{Malformed, parse_duration};
+use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
 use super::key;
+use super::load::parse_positive_duration;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Engine")]
@@ -70,7 +71,7 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
     /// How long a request to a server may take before it is given up and counts as failed [default: 10m]
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     request_timeout: Option<Micros>,
 }
 
@@ -134,18 +135,13 @@ fn parse_scale(text: &str) -> Result<f64, Malformed> {
     scale.ok_or_else(|| Malformed { what: "a time scale", found: text.to_owned(), allowed: allowed() })
 }
 
-fn parse_timeout(text: &str) -> Result<Micros, Malformed> {
-    let malformed = || Malformed { what: "a timeout", found: text.to_owned(), allowed: "above zero".to_owned() };
-    parse_duration(text).and_then(|time| if time == Micros::ZERO { Err(malformed()) } else { Ok(time) })
-}
-
 /// What serves the requests.
 #[derive(Clone, Debug)]
 pub enum TargetSpec {
     /// The engine inside the program.
     Embedded(EngineSpec),
     /// A simulated cluster.
-    Sim(SimTarget),
+    Sim(Box<SimTarget>),
     /// A server.
     Http(HttpTarget),
     /// Another pdtune.
@@ -244,7 +240,7 @@ impl TargetArgs {
             "--model is for the embedded engine and HTTP servers, a cluster profile names its own"
         );
         let (cluster, time_scale) = (library.cluster(cluster)?, self.time_scale.unwrap_or(1.0));
-        Ok(TargetSpec::Sim(SimTarget { cluster, split: self.split, time_scale }))
+        Ok(TargetSpec::Sim(Box::new(SimTarget { cluster, split: self.split, time_scale })))
     }
 
     fn embedded(self) -> anyhow::Result<TargetSpec> {

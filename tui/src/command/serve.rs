@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use engine::serve::Drained;
 use engine::serve::ServedModel;
 use engine::serve::grpc::GrpcServer;
-use engine::serve::http::{Drained, HttpConfig, HttpServer, affordable_connections};
+use engine::serve::http::{HttpConfig, HttpServer, raise_affordable_connections};
 use engine::serve::hub::{Hub, HubConfig};
 use loadgen::target::cpu::Started;
 use tokio::runtime::{Builder, Runtime};
@@ -74,7 +75,7 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
 
 /// As many as asked for, or as there are files for beside those that control may take.
 fn connections(asked: Option<u32>, control: usize) -> anyhow::Result<usize> {
-    let affordable = affordable_connections().saturating_sub(control).max(1);
+    let affordable = raise_affordable_connections().saturating_sub(control).max(1);
     let asked = asked.map_or(CONNECTIONS.min(affordable), |asked| asked as usize);
     anyhow::ensure!(
         asked <= affordable,

@@ -32,8 +32,8 @@ pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) ->
     if shown.target.starts_with(PREFIX) {
         left.push(Segment::new(0, [span(theme, Paint::Warn, "SIMULATED")]));
     }
-    left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.clone())]));
-    left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.clone())]));
+    left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.to_string())]));
+    left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.to_string())]));
     let progress =
         if model.recording().is_some() { format!("of {}", format::clock(shown.now)) } else { progress(&model.latest) };
     left.push(Segment::new(1, [span(theme, Paint::Text, progress)]));

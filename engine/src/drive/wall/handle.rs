@@ -109,6 +109,10 @@ pub(in crate::drive) trait Core: Debug + Send + Sync {
     fn submit(&self, submission: Submission) -> Result<(), SubmitError>;
     /// See [`EngineHandle::cancel`].
     fn cancel(&self, request: RequestId);
+    /// See [`EngineHandle::cancel_accepted`].
+    fn cancel_accepted(&self, request: RequestId) {
+        self.cancel(request);
+    }
     /// See [`EngineHandle::shift_at`].
     fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError>;
     /// See [`EngineHandle::observe`].
@@ -147,6 +151,11 @@ impl EngineHandle {
     /// has come, unless the inbox is full: then it goes on.
     pub fn cancel(&self, request: RequestId) {
         self.core.cancel(request);
+    }
+
+    /// As [`EngineHandle::cancel`] for a request of which there was an event: it has come out of the inbox.
+    pub(crate) fn cancel_accepted(&self, request: RequestId) {
+        self.core.cancel_accepted(request);
     }
 
     /// Moves the units to another split, after the shift under way if there is one. Progress is reported by events, which
@@ -206,6 +215,10 @@ impl Core for Shared {
             // Behind its submission, if that is still there.
             let _ = self.inbox.try_send(Message::Cancel(request));
         }
+    }
+
+    fn cancel_accepted(&self, request: RequestId) {
+        Self::cancel(self, request);
     }
 
     fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {

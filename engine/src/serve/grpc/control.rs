@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::readers::Watched;
 use super::watch::Changes;
 use super::{Served, status};
 use crate::remote::{Limits, Topology};
@@ -29,7 +30,7 @@ impl Served {
 
 #[tonic::async_trait]
 impl Control for Service {
-    type WatchUnitsStream = Changes;
+    type WatchUnitsStream = Watched<Changes>;
 
     async fn get_topology(&self, _: Request<v1::GetTopologyRequest>) -> Result<Response<v1::Topology>, Status> {
         Ok(Response::new(wire::topology(&self.0.topology())))
@@ -41,19 +42,20 @@ impl Control for Service {
         if self.0.is_stopping() {
             return Err(status::stopping());
         }
-        let ticket = self.0.hub.shift_at(to, how, expected_generation);
+        let ticket = self.0.hub.shift(to, how, expected_generation);
         let ticket = ticket.map_err(|error| status::not_shifted(&error))?;
         Ok(Response::new(v1::ShiftReply { ticket: ticket.0 }))
     }
 
-    async fn watch_units(&self, _: Request<v1::WatchUnitsRequest>) -> Result<Response<Changes>, Status> {
+    async fn watch_units(&self, _: Request<v1::WatchUnitsRequest>) -> Result<Response<Self::WatchUnitsStream>, Status> {
         let served = &self.0;
         let seat = served.watchers.take().ok_or_else(|| {
             Status::resource_exhausted(format!("too many clients are watching: {} at most", served.watchers.limit()))
         })?;
         // The news first: nothing can happen between them and the state.
         let news = served.hub.news();
-        Ok(Response::new(Changes::new(served.topology(), news, served.parted.clone(), seat)))
+        let changes = Changes::new(served.topology(), news, served.parted.clone(), seat);
+        Ok(Response::new(served.readers.watch(changes)))
     }
 
     async fn get_load(&self, _: Request<v1::GetLoadRequest>) -> Result<Response<v1::Load>, Status> {

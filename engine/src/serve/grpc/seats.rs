@@ -24,6 +24,11 @@ impl Seats {
         self.limit
     }
 
+    /// Places that are taken.
+    pub(super) fn taken(&self) -> usize {
+        *self.taken.borrow()
+    }
+
     /// A place, if there is one.
     pub(super) fn take(self: &Arc<Self>) -> Option<Seat> {
         let mut room = false;
@@ -61,6 +66,6 @@ mod tests {
         let third = seats.take().expect("room again");
         assert!(seats.take().is_none());
         drop((second, third));
-        assert_eq!(*seats.taken.borrow(), 0);
+        assert_eq!(seats.taken(), 0);
     }
 }

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,11 +12,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::HttpConfig;
 use super::connection::{self, PARTING};
 use super::connections::Connections;
 use super::routes::{Served, router};
 use super::socket::Socket;
-use super::{Drained, HttpConfig};
+use crate::serve::Drained;
+use crate::serve::drain::drained;
 use crate::serve::openai::ApiError;
 
 /// After an error of the listener, such as too many open files.
@@ -51,16 +52,12 @@ pub(super) async fn run(
         told: Arc::new(Semaphore::new(TOLD)),
     };
     let mut tasks = JoinSet::new();
-    let mut stop = pin!(stop);
-    let mut stopping = false;
-    let mut drained = pin!(async {
-        served.hub.idle().await;
-        connections.quiet().await;
-    });
-    let mut patience = pin!(sleep(Duration::ZERO));
+    let (hub, stopping, patience) = (&served.hub, &served.stopping, served.config.drain_timeout);
+    let open = || connections.answering();
+    let mut drained = pin!(drained(stop, (hub, stopping), patience, connections.quiet(), open));
     let mut again = pin!(sleep(Duration::ZERO));
     let mut refused = false;
-    let cancelled = loop {
+    let drained = loop {
         tokio::select! {
             accepted = listener.accept(), if !refused => if let Ok((stream, _)) = accepted {
                 door.admit(stream, &mut tasks);
@@ -72,14 +69,7 @@ pub(super) async fn run(
             },
             () = &mut again, if refused => refused = false,
             Some(_) = tasks.join_next() => {}
-            () = &mut stop, if !stopping => {
-                stopping = true;
-                served.stopping.store(true, Ordering::Relaxed);
-                served.hub.close();
-                patience.set(sleep(served.config.drain_timeout));
-            }
-            () = &mut drained, if stopping => break 0,
-            () = &mut patience, if stopping => break served.hub.in_flight(),
+            drained = &mut drained => break drained,
         }
     };
     drop(listener);
@@ -88,7 +78,7 @@ pub(super) async fn run(
     let rest = async { while tasks.join_next().await.is_some() {} };
     let _ = timeout(PARTING, rest).await;
     tasks.shutdown().await;
-    Drained { cancelled }
+    drained
 }
 
 impl Door {

@@ -69,9 +69,12 @@ impl Connections {
     /// too many have not left yet.
     pub(super) fn seat(self: &Arc<Self>) -> Option<Arc<Seat>> {
         let mut room = self.lock();
-        if room.taken >= self.limit && !room.evict() {
-            room.figures.turned_away += 1;
-            return None;
+        // More than one has to go where some that were asked to go have stayed for a last answer.
+        while room.taken >= self.limit {
+            if !room.evict() {
+                room.figures.turned_away += 1;
+                return None;
+            }
         }
         room.taken += 1;
         let bell = Arc::new(Notify::new());
@@ -93,6 +96,11 @@ impl Connections {
     pub(super) fn figures(&self) -> HttpFigures {
         let room = self.lock();
         HttpFigures { connections: (room.taken + room.leaving) as u64, ..room.figures }
+    }
+
+    /// Requests being answered.
+    pub(super) fn answering(&self) -> usize {
+        *self.busy.borrow()
     }
 
     /// Waits until no request is being answered.
@@ -140,12 +148,17 @@ impl Seat {
         }
     }
 
-    /// All of a request has come. Where the connection has been evicted meanwhile, the request is its last.
+    /// All of a request has come. Where the connection has been evicted meanwhile, the request is its last; until it goes
+    /// it has a place like any other, and not one among those that are leaving, who are few and quick.
     pub(super) fn arrived(&self) {
         let mut room = self.connections.lock();
         let mut state = self.state();
-        if let Some(ticket) = state.ticket.take() {
-            state.evicted = room.waiting.remove(&ticket).is_none();
+        if let Some(ticket) = state.ticket.take()
+            && room.waiting.remove(&ticket).is_none()
+        {
+            state.evicted = true;
+            room.leaving -= 1;
+            room.taken += 1;
         }
         state.answered = false;
         if !std::mem::replace(&mut state.busy, true) {
@@ -189,8 +202,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut room = self.connections.lock();
         let state = self.state();
-        let evicted = state.ticket.map_or(state.evicted, |ticket| room.waiting.remove(&ticket).is_none());
-        if evicted {
+        if state.ticket.is_some_and(|ticket| room.waiting.remove(&ticket).is_none()) {
             room.leaving -= 1;
         } else {
             room.taken -= 1;
@@ -258,6 +270,22 @@ mod tests {
         assert_eq!(connections.figures().connections, 1);
         drop(second);
         assert_eq!(connections.figures().connections, 0);
+    }
+
+    #[test]
+    fn those_that_stay_for_a_last_answer_do_not_keep_others_from_leaving() {
+        let limit = LEAVING + 8;
+        let connections = Connections::new(limit);
+        let mut seats: Vec<_> = (0..limit + LEAVING).map(|_| connections.seat().expect("room")).collect();
+        // As many as may leave at once have been asked to, and have all of a request just then.
+        seats.iter().take(LEAVING).for_each(|seat| seat.arrived());
+        assert!(connections.seat().is_none(), "there are as many over the bound as can leave at once");
+        assert_eq!(connections.figures().connections, (limit + LEAVING) as u64);
+        drop(seats.drain(LEAVING..2 * LEAVING));
+        let newer = connections.seat().expect("those that wait make room as ever");
+        assert_eq!(connections.figures().connections, limit as u64 + 1, "one is on its way out");
+        drop((newer, seats));
+        assert_eq!((connections.figures().connections, *connections.busy.borrow()), (0, 0));
     }
 
     #[test]

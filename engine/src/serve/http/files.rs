@@ -5,7 +5,7 @@
 const SPARE: u64 = 128;
 
 /// Lets the process open as many files as the system allows, and says for how many connections they suffice.
-pub fn affordable_connections() -> usize {
+pub fn raise_affordable_connections() -> usize {
     connections(kernels::files::raise_open_files())
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 
 use super::body;
@@ -24,6 +25,8 @@ use crate::serve::text::Transcript;
 const SMALL_BODY: usize = 32 * 1024;
 /// The same for text that has to become tokens, which takes longer.
 const SMALL_TEXT: usize = 2 * 1024;
+/// The same for answers that have to become JSON.
+const SMALL_ANSWER: usize = 64 * 1024;
 
 pub(super) async fn completion(served: State<Arc<Served>>, headers: HeaderMap, body: Body) -> Response<Body> {
     let answered = generate(&served, Endpoint::Completion, &headers, body).await;
@@ -47,10 +50,11 @@ async fn generate(
     let (ask, body) = apart(large, move || Ok((read(&reader, endpoint, &body.bytes)?, body))).await?;
     let (stream, n) = (ask.stream, ask.n());
     let logprobs = ask.logprobs().then(|| Arc::clone(&served.model.text));
-    let (planner, large) = (Arc::clone(served), ask.text_bytes() > SMALL_TEXT);
+    let (planner, large) = (Arc::clone(served), ask.work() > SMALL_TEXT);
     let planned = apart(large, move || ask.plan(&planner.model, number)).await?;
     // Its share goes back now rather than with the answer.
     drop(body);
+    let told = if stream.is_none() { room_for(planned.logprobs(), served)? } else { None };
     let Planned { generations, untils, engine_stops, prompt_tokens, prompts } = planned;
     let answers = served.hub.generate(generations)?;
     let choices = answers.into_iter().zip(untils).map(|(answer, until)| {
@@ -63,8 +67,10 @@ async fn generate(
     let reply = Reply::new(Heading { endpoint, number, created, model, streaming, prompts, logprobs });
     let usage = Usage { prompt: prompt_tokens, ..Usage::default() };
     if stream.is_none() {
-        let body = Body::new(Pieces(whole(choices, n, &reply, usage).await?));
-        return Ok(respond::with(StatusCode::OK, JSON, body));
+        let (all, usage) = whole(choices, n, usage).await?;
+        let large = all.iter().map(Written::work).sum::<usize>() > SMALL_ANSWER;
+        let bytes = apart(large, move || Ok(reply.whole(&all, usage))).await?;
+        return Ok(respond::with(StatusCode::OK, JSON, Body::new(Pieces { bytes, _share: told })));
     }
     let events = Events::new(reply, choices, n, usage);
     let mut response = respond::with(StatusCode::OK, EVENTS, Body::new(events));
@@ -81,7 +87,7 @@ async fn apart<T: Send + 'static>(
 }
 
 fn read(served: &Served, endpoint: Endpoint, body: &[u8]) -> Result<Ask, ApiError> {
-    let ask = Ask::read(endpoint, body, &served.model.name)?;
+    let ask = Ask::read(endpoint, body, &served.model)?;
     let (asked, limit) = (ask.answers(), served.hub.config().in_flight_limit);
     if asked > limit {
         return Err(Refusal::TooMany { asked, limit }.into());
@@ -89,8 +95,21 @@ fn read(served: &Served, endpoint: Endpoint, body: &[u8]) -> Result<Ask, ApiErro
     Ok(ask)
 }
 
-/// Waits for all choices and puts them together. They are read in turn, all of them, so that none falls behind.
-async fn whole(mut choices: Vec<Choice>, n: usize, reply: &Reply, usage: Usage) -> Result<Bytes, ApiError> {
+/// Takes room for `asked` log-probabilities in answers that are not streamed.
+fn room_for(asked: u64, served: &Served) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+    let limit = served.config.logprobs_limit;
+    match u32::try_from(asked) {
+        Ok(0) => Ok(None),
+        Ok(asked) if asked as usize <= limit => {
+            let share = Arc::clone(&served.logprobs).try_acquire_many_owned(asked);
+            share.map(Some).map_err(|_| ApiError::busy("too many log-probabilities in all answers at once"))
+        }
+        Ok(_) | Err(_) => Err(ApiError::too_many_logprobs(asked, limit)),
+    }
+}
+
+/// Waits for all choices and what they took. They are read in turn, all of them, so that none falls behind.
+async fn whole(mut choices: Vec<Choice>, n: usize, usage: Usage) -> Result<(Vec<Written>, Usage), ApiError> {
     let mut all = vec![Written::default(); choices.len()];
     let mut over = vec![false; choices.len()];
     poll_fn(|context| {
@@ -114,5 +133,5 @@ async fn whole(mut choices: Vec<Choice>, n: usize, reply: &Reply, usage: Usage) 
     .await?;
     let hits: Vec<_> = choices.iter().map(Choice::cached_tokens).collect();
     let completion = choices.iter().map(|choice| u64::from(choice.tokens())).sum();
-    Ok(reply.whole(&all, Usage { completion, cached: cached(&hits, n), ..usage }))
+    Ok((all, Usage { completion, cached: cached(&hits, n), ..usage }))
 }

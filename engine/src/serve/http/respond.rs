@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Response, StatusCode, header};
-
 use http_body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::serve::openai::ApiError;
 
@@ -21,23 +21,27 @@ const PIECE: usize = 64 * 1024;
 
 /// The body of an answer that is there but may be long.
 #[derive(Debug)]
-pub(super) struct Pieces(pub(super) Bytes);
+pub(super) struct Pieces {
+    pub(super) bytes: Bytes,
+    /// Its part of what all such answers may have, given back when the last piece has been handed over.
+    pub(super) _share: Option<OwnedSemaphorePermit>,
+}
 
 impl http_body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.0.len().min(PIECE);
-        Poll::Ready((piece > 0).then(|| Ok(Frame::data(self.0.split_to(piece)))))
+        let piece = self.bytes.len().min(PIECE);
+        Poll::Ready((piece > 0).then(|| Ok(Frame::data(self.bytes.split_to(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.len() as u64)
+        SizeHint::with_exact(self.bytes.len() as u64)
     }
 }
 

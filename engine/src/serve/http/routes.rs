@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use axum::middleware::{self, Next};
@@ -32,6 +33,8 @@ pub(super) struct Served {
     pub(super) config: Arc<HttpConfig>,
     /// Bytes of bodies that may still be read.
     pub(super) bodies: Arc<Semaphore>,
+    /// Log-probabilities that answers may still be made of.
+    pub(super) logprobs: Arc<Semaphore>,
     /// The number of the next request for answers.
     pub(super) next: AtomicU64,
     pub(super) stopping: AtomicBool,
@@ -49,9 +52,21 @@ impl Served {
         loopback: bool,
         connections: Arc<Connections>,
     ) -> Arc<Self> {
-        let bodies = Arc::new(Semaphore::new(config.bodies_limit.min(Semaphore::MAX_PERMITS)));
+        let room = |limit: usize| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        let (bodies, logprobs) = (room(config.bodies_limit), room(config.logprobs_limit));
         let (config, next, stopping) = (Arc::new(config), AtomicU64::new(0), AtomicBool::new(false));
-        Arc::new(Self { hub, model, config, bodies, next, stopping, loopback, connections, since: unix_seconds() })
+        Arc::new(Self {
+            hub,
+            model,
+            config,
+            bodies,
+            logprobs,
+            next,
+            stopping,
+            loopback,
+            connections,
+            since: unix_seconds(),
+        })
     }
 }
 
@@ -124,7 +139,10 @@ async fn models(State(served): State<Arc<Served>>) -> Response<Body> {
     respond::with(StatusCode::OK, JSON, list.to_string())
 }
 
-async fn model(State(served): State<Arc<Served>>, Path(asked): Path<String>) -> Response<Body> {
+async fn model(State(served): State<Arc<Served>>, asked: Result<Path<String>, PathRejection>) -> Response<Body> {
+    let Ok(Path(asked)) = asked else {
+        return respond::error(&ApiError::field("model", "the name of the model is not valid UTF-8"));
+    };
     if asked != served.model.name {
         return respond::error(&ApiError::no_model(&asked, &served.model.name));
     }
@@ -159,7 +177,7 @@ async fn tokenize(State(served): State<Arc<Served>>, headers: HeaderMap, body: B
 }
 
 fn tokens(model: &ServedModel, body: &[u8]) -> Result<String, ApiError> {
-    let tokens = Text::read(body, &model.name)?.tokens(model).next().unwrap_or_else(|| Ok(Arc::default()))?;
+    let tokens = Text::read(body, model)?.tokens(model).next().unwrap_or_else(|| Ok(Arc::default()))?;
     let (count, longest) = (tokens.len(), model.context_tokens);
     let answer = json!({ "count": count, "max_model_len": longest, "tokens": &*tokens, "token_strs": null });
     Ok(answer.to_string())

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::shared::Shared;
+use super::counts::Times;
+use super::shared::{Shared, Why};
 use crate::cluster::Finished;
 use crate::executor::Logprobs;
 use crate::units::{Nanos, RequestId};
@@ -52,7 +53,7 @@ pub enum Part {
 pub struct Answer {
     request: RequestId,
     tokens: mpsc::Receiver<Token>,
-    end: oneshot::Receiver<End>,
+    end: oneshot::Receiver<Over>,
     over: bool,
     shared: Arc<Shared>,
 }
@@ -61,7 +62,14 @@ pub struct Answer {
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) tokens: mpsc::Sender<Token>,
-    pub(super) end: oneshot::Sender<End>,
+    pub(super) end: oneshot::Sender<Over>,
+}
+
+/// An end with the instants that led to it. It is counted when its consumer has come to it.
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) end: End,
+    pub(super) times: Times,
 }
 
 impl Answer {
@@ -69,11 +77,6 @@ impl Answer {
         let (token_sender, tokens) = mpsc::channel(shared.config.answer_buffer.max(1));
         let (end_sender, end) = oneshot::channel();
         (Self { request, tokens, end, over: false, shared }, Delivery { tokens: token_sender, end: end_sender })
-    }
-
-    /// The number of the request in the engine.
-    pub fn request(&self) -> RequestId {
-        self.request
     }
 
     /// The next part; `None` after the end.
@@ -89,23 +92,29 @@ impl Answer {
         if let Some(token) = ready!(self.tokens.poll_recv(context)) {
             return Poll::Ready(Some(Part::Token(token)));
         }
-        let end = ready!(Pin::new(&mut self.end).poll(context)).unwrap_or(End::Stopped);
+        let over = ready!(Pin::new(&mut self.end).poll(context));
         self.over = true;
+        // Without a word the router is gone.
+        let end = over.map_or(End::Stopped, |over| {
+            self.shared.ended(&over);
+            over.end
+        });
         Poll::Ready(Some(Part::End(end)))
     }
 
-    /// Ends the request here because the answer is complete for its consumer (it met a stop text, say): it is cancelled in
-    /// the engine, but counted as one that stopped.
-    pub fn complete(mut self) {
+    /// Ends the request here because the answer is complete for its consumer (it met a stop text, say), which has taken
+    /// `tokens` of it, the last of which came `at`. It is cancelled in the engine where that is still at it, and in any case
+    /// counted as one that stopped, with these figures.
+    pub fn complete(mut self, tokens: u32, at: Nanos) {
         self.over = true;
-        self.shared.abandon(self.request, true);
+        self.shared.leave(self.request, &mut self.end, Why::Complete { tokens, at });
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
         if !self.over {
-            self.shared.abandon(self.request, false);
+            self.shared.leave(self.request, &mut self.end, Why::Gone);
         }
     }
 }

@@ -1,16 +1,19 @@
 //! What the hub counts. Pure.
 
+use super::answer::{End, Over};
+use super::shared::Why;
 use crate::cluster::{FinishReason, Finished, Notice};
 use crate::drive::wall::EngineEvent;
 use crate::serve::histogram::{Histogram, SECONDS, TOKENS};
 use crate::units::Nanos;
 
-/// Everything since the start. The fields of requests count each admitted request once, when it is over.
+/// Everything since the start. The fields of requests count each admitted request once, when its consumer has come to its end.
 #[derive(Clone, Debug)]
 pub struct Counts {
     /// Requests admitted.
     pub admitted: u64,
-    /// Requests not admitted because as many as allowed were in flight.
+    /// Requests not admitted though there could have been room for them: as many as allowed were in flight, the engine's inbox was
+    /// full, or the engine had stopped.
     pub turned_away: u64,
     /// Answers that ended with a stop token, or that their consumer found complete.
     pub stopped: u64,
@@ -56,6 +59,13 @@ pub(super) struct Times {
     pub(super) last: Option<Nanos>,
     pub(super) tokens: u32,
     pub(super) prompt_tokens: u32,
+}
+
+impl Times {
+    /// As they were for a consumer that has taken so many tokens, the last of which came `at`.
+    pub(super) fn cut(self, tokens: u32, at: Nanos) -> Self {
+        Self { last: Some(at), tokens, ..self }
+    }
 }
 
 impl Counts {
@@ -116,6 +126,23 @@ impl Counts {
             self.completed(times);
         }
         self.stages(times, finished);
+    }
+
+    /// A request is over whose consumer left before it came to that end.
+    pub(super) fn left(&mut self, over: &Over, why: Why) {
+        match (why, &over.end) {
+            // Was counted when the hub ended it.
+            (_, End::Overrun) => {}
+            (Why::Gone, End::Finished(_) | End::Refused(_) | End::Stopped) => self.abandoned += 1,
+            (Why::Complete { tokens, at }, end) => {
+                let times = over.times.cut(tokens, at);
+                self.stopped += 1;
+                self.completed(&times);
+                if let End::Finished(finished) = end {
+                    self.stages(&times, finished);
+                }
+            }
+        }
     }
 
     /// How long a request was where.

@@ -5,16 +5,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
-use super::answer::{Answer, Delivery, End, Token};
+use super::answer::{Answer, Delivery, End, Over, Token};
 use super::counts::{Counts, Times};
 use super::news::NewsReader;
 use super::{Generation, HubConfig, Refusal};
 use crate::drive::wall::{EngineEvent, EngineHandle, EventReader, Submission, SubmitError};
-use crate::units::RequestId;
+use crate::units::{Nanos, RequestId};
 
 /// How long the router sleeps when nothing happens; the engine's end wakes it.
 const IDLE: Duration = Duration::from_mins(1);
@@ -25,8 +25,17 @@ struct Entry {
     /// `None` once nobody reads the answer any more; the engine is about to let the request go.
     delivery: Option<Delivery>,
     times: Times,
-    /// As they were when its consumer had all it wanted, if it did before the engine knew.
+    /// As its consumer saw them when it had all it wanted, if it did before the engine was done.
     complete: Option<Times>,
+}
+
+/// Why a consumer reads no further.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Why {
+    /// It went away.
+    Gone,
+    /// It has all it wanted: so many tokens, the last of which came then.
+    Complete { tokens: u32, at: Nanos },
 }
 
 #[derive(Debug)]
@@ -45,6 +54,47 @@ pub(super) struct Shared {
     in_flight: watch::Sender<usize>,
     /// Taken away when the engine has stopped, which ends every reader.
     news: Mutex<Option<broadcast::Sender<EngineEvent>>>,
+}
+
+impl Table {
+    /// Hands an event to whom it is for, and gives it back if that is everyone. What has to be cancelled is added to
+    /// `cancelled`: it has come out of the engine's inbox, for it has a token.
+    fn route(&mut self, event: EngineEvent, cancelled: &mut FxHashSet<RequestId>) -> Option<EngineEvent> {
+        let Self { entries, counts, .. } = self;
+        match event {
+            EngineEvent::Token { at, request, token, logits_digest, logprobs, .. } => {
+                let entry = entries.get_mut(&request)?;
+                counts.token(&mut entry.times, at);
+                let Some(delivery) = &entry.delivery else {
+                    // It was in the inbox when it was cancelled, or the engine was faster with the token.
+                    cancelled.insert(request);
+                    return None;
+                };
+                let sent = delivery.tokens.try_send(Token { at, token, logits_digest, logprobs });
+                if let Err(TrySendError::Full(_)) = sent {
+                    counts.overrun += 1;
+                    end(entry.delivery.take(), End::Overrun, entry.times);
+                    cancelled.insert(request);
+                }
+            }
+            EngineEvent::Finished { finished, .. } => {
+                let Entry { delivery, times, complete } = entries.remove(&finished.request)?;
+                if let Some(times) = complete {
+                    counts.stages(&times, &finished);
+                }
+                end(delivery, End::Finished(finished), times);
+            }
+            EngineEvent::Refused { request, why, .. } => {
+                let entry = entries.remove(&request)?;
+                end(entry.delivery, End::Refused(why.to_string()), entry.times);
+            }
+            EngineEvent::Notice { .. } | EngineEvent::ShiftDropped { .. } | EngineEvent::UnitLost { .. } => {
+                counts.news(&event);
+                return Some(event);
+            }
+        }
+        None
+    }
 }
 
 impl Shared {
@@ -140,22 +190,42 @@ impl Shared {
         }
     }
 
-    /// Nobody reads the answer of `request` any more; `complete` when that is because it has all it wanted.
-    pub(super) fn abandon(&self, request: RequestId, complete: bool) {
+    /// The consumer of an answer has come to its end.
+    pub(super) fn ended(&self, over: &Over) {
+        let counts = &mut self.lock().counts;
+        match &over.end {
+            End::Finished(finished) => counts.finished(&over.times, finished),
+            End::Refused(_) | End::Stopped => counts.failed += 1,
+            // Was counted when the hub ended it.
+            End::Overrun => {}
+        }
+    }
+
+    /// The consumer of `request` reads no further; `end` is where it would have come to. How it is counted does not depend on
+    /// how far the engine is.
+    pub(super) fn leave(&self, request: RequestId, end: &mut oneshot::Receiver<Over>, why: Why) {
         {
             let mut table = self.lock();
             let Table { entries, counts, .. } = &mut *table;
-            // One that is over in the engine, or was ended by the hub, has been counted.
-            let Some(entry) = entries.get_mut(&request) else { return };
+            let Some(entry) = entries.get_mut(&request) else {
+                // The engine was done before. One that never was in the engine has no end.
+                if let Ok(over) = end.try_recv() {
+                    counts.left(&over, why);
+                }
+                return;
+            };
+            // One that was ended by the hub has been counted.
             if entry.delivery.take().is_none() {
                 return;
             }
-            if complete {
-                counts.stopped += 1;
-                counts.completed(&entry.times);
-                entry.complete = Some(entry.times);
-            } else {
-                counts.abandoned += 1;
+            match why {
+                Why::Gone => counts.abandoned += 1,
+                Why::Complete { tokens, at } => {
+                    let times = entry.times.cut(tokens, at);
+                    counts.stopped += 1;
+                    counts.completed(&times);
+                    entry.complete = Some(times);
+                }
             }
         }
         self.handle.cancel(request);
@@ -163,63 +233,30 @@ impl Shared {
 
     /// Routes events until the engine has stopped, then ends every answer that is left.
     pub(super) fn run(&self, reader: &EventReader) {
-        let (mut events, mut cancelled) = (Vec::new(), Vec::new());
+        let (mut events, mut cancelled) = (Vec::new(), FxHashSet::default());
         while reader.drain(&mut events, IDLE) {
             self.route(&mut events, &mut cancelled);
-            for request in cancelled.drain(..) {
-                self.handle.cancel(request);
+            for request in cancelled.drain() {
+                self.handle.cancel_accepted(request);
             }
         }
         self.news.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut table = self.lock();
         table.closed = true;
         for (_, entry) in table.entries.drain() {
-            end(entry.delivery, End::Stopped);
+            end(entry.delivery, End::Stopped, entry.times);
         }
         self.tell_in_flight(&table);
     }
 
-    fn route(&self, events: &mut Vec<EngineEvent>, cancelled: &mut Vec<RequestId>) {
+    fn route(&self, events: &mut Vec<EngineEvent>, cancelled: &mut FxHashSet<RequestId>) {
         let mut table = self.lock();
-        let Table { entries, counts, .. } = &mut *table;
         for event in events.drain(..) {
-            match event {
-                EngineEvent::Token { at, request, token, logits_digest, logprobs, .. } => {
-                    let Some(entry) = entries.get_mut(&request) else { continue };
-                    counts.token(&mut entry.times, at);
-                    let Some(delivery) = &entry.delivery else {
-                        // It was in the engine's inbox when it was cancelled.
-                        cancelled.push(request);
-                        continue;
-                    };
-                    let sent = delivery.tokens.try_send(Token { at, token, logits_digest, logprobs });
-                    if let Err(TrySendError::Full(_)) = sent {
-                        counts.overrun += 1;
-                        end(entry.delivery.take(), End::Overrun);
-                        cancelled.push(request);
-                    }
-                }
-                EngineEvent::Finished { finished, .. } => {
-                    let Some(entry) = entries.remove(&finished.request) else { continue };
-                    if entry.delivery.is_some() {
-                        counts.finished(&entry.times, &finished);
-                        end(entry.delivery, End::Finished(finished));
-                    } else if let Some(times) = entry.complete {
-                        counts.stages(&times, &finished);
-                    }
-                }
-                EngineEvent::Refused { request, why, .. } => {
-                    let Some(entry) = entries.remove(&request) else { continue };
-                    counts.failed += u64::from(entry.delivery.is_some());
-                    end(entry.delivery, End::Refused(why.to_string()));
-                }
-                EngineEvent::Notice { .. } | EngineEvent::ShiftDropped { .. } | EngineEvent::UnitLost { .. } => {
-                    counts.news(&event);
-                    if let Some(news) = &*self.news.lock().unwrap_or_else(PoisonError::into_inner) {
-                        // Without a reader there is nobody to tell.
-                        let _ = news.send(event);
-                    }
-                }
+            if let Some(event) = table.route(event, cancelled)
+                && let Some(news) = &*self.news.lock().unwrap_or_else(PoisonError::into_inner)
+            {
+                // Without a reader there is nobody to tell.
+                let _ = news.send(event);
             }
         }
         self.tell_in_flight(&table);
@@ -254,10 +291,32 @@ impl Shared {
 }
 
 /// Tells a consumer, if there still is one, how its answer ended. Dropping the tokens' sender is what makes it look.
-fn end(delivery: Option<Delivery>, how: End) {
-    if let Some(Delivery { tokens, end }) = delivery {
+fn end(delivery: Option<Delivery>, end: End, times: Times) {
+    if let Some(Delivery { tokens, end: told }) = delivery {
         // A consumer that has gone is the one that needs no telling.
-        let _ = end.send(how);
+        let _ = told.send(Over { end, times });
         drop(tokens);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallClock;
+
+    #[test]
+    fn a_request_that_nobody_waits_for_is_cancelled_once_a_batch() {
+        let times = Times { submitted: WallClock::start().now(), first: None, last: None, tokens: 0, prompt_tokens: 1 };
+        let entry = || Entry { delivery: None, times, complete: None };
+        let entries = [1, 2].map(|request| (RequestId(request), entry())).into_iter().collect();
+        let mut table = Table { entries, next: 3, counts: Counts::new(), closed: false };
+        let mut cancelled = FxHashSet::default();
+        for (index, request) in [1, 2, 1, 1, 7, 2].map(RequestId).into_iter().enumerate() {
+            let at = Nanos(index as u64);
+            let token = EngineEvent::Token { at, request, index: 0, token: 5, logits_digest: 0, logprobs: None };
+            assert!(table.route(token, &mut cancelled).is_none());
+        }
+        assert_eq!(cancelled, [1, 2].map(RequestId).into_iter().collect());
+        assert_eq!(table.counts.output_tokens, 5, "one is unknown");
     }
 }

@@ -76,13 +76,21 @@ pub(in crate::serve) struct Planned {
     pub(in crate::serve) prompts: Option<Vec<Arc<[u32]>>>,
 }
 
+impl Planned {
+    /// Log-probabilities that the answers may have together: of each token, its own and those beside it.
+    pub(in crate::serve) fn logprobs(&self) -> u64 {
+        let of = |one: &Generation| Some(u64::from(one.output_tokens) * (u64::from(one.logprobs?) + 1));
+        self.generations.iter().filter_map(of).fold(0, u64::saturating_add)
+    }
+}
+
 impl Ask {
     /// Reads and checks a body.
-    pub(in crate::serve) fn read(endpoint: Endpoint, body: &[u8], served: &str) -> Result<Self, ApiError> {
-        let mut wire = Wire::read(body)?;
+    pub(in crate::serve) fn read(endpoint: Endpoint, body: &[u8], served: &ServedModel) -> Result<Self, ApiError> {
+        let mut wire = Wire::read(body, served.context_tokens)?;
         match &wire.model {
             None => return Err(ApiError::field("model", "`model` is missing")),
-            Some(model) if model != served => return Err(ApiError::no_model(model, served)),
+            Some(model) if *model != served.name => return Err(ApiError::no_model(model, &served.name)),
             Some(_) => {}
         }
         let text = match endpoint {
@@ -135,9 +143,9 @@ impl Ask {
         self.logprobs.is_some()
     }
 
-    /// Bytes of text that have to be encoded.
-    pub(in crate::serve) fn text_bytes(&self) -> usize {
-        self.text.bytes()
+    /// How much work it is to plan it, in bytes of text that have to be encoded.
+    pub(in crate::serve) fn work(&self) -> usize {
+        self.text.work()
     }
 
     /// How many answers there will be.

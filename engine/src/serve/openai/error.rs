@@ -104,6 +104,12 @@ impl ApiError {
         Self { code: Some("rate_limit_exceeded"), retry_after: Some(RETRY_AFTER), ..error }
     }
 
+    /// More log-probabilities than all answers together may have.
+    pub(in crate::serve) fn too_many_logprobs(asked: u64, limit: usize) -> Self {
+        let hint = "ask for fewer answers, tokens or `top_logprobs`, or for a stream";
+        Self::field("logprobs", format!("up to {asked} log-probabilities in one answer, {limit} are possible; {hint}"))
+    }
+
     /// No seat for a connection.
     pub(in crate::serve) fn no_room() -> Self {
         let error = Self::unavailable("too many connections are busy");

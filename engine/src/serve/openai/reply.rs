@@ -15,6 +15,8 @@ use crate::serve::text::Finish;
 
 /// Bytes of a piece of a stream beyond what all of them begin with, mostly.
 const PIECE: usize = 160;
+/// What a log-probability costs to be written, in bytes of text that take as long.
+const EACH: usize = 64;
 
 /// The envelope of everything that answers one request.
 #[derive(Clone, Debug)]
@@ -92,6 +94,14 @@ pub(in crate::serve) struct Written {
     pub(in crate::serve) tokens: Vec<Told>,
 }
 
+impl Written {
+    /// How much work it is to write it as JSON, in bytes of text that take as long.
+    pub(in crate::serve) fn work(&self) -> usize {
+        let likeliest = self.tokens.iter().filter_map(|(_, known)| Some(known.as_ref()?.likeliest.len() + 1));
+        self.text.len() + self.tokens.len() + EACH * likeliest.sum::<usize>()
+    }
+}
+
 #[derive(Serialize)]
 struct Envelope<'a> {
     id: &'a str,
@@ -127,7 +137,7 @@ struct ChoiceJson<'a> {
     message: Option<MessageJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delta: Option<MessageJson<'a>>,
-    logprobs: Option<LogprobsJson>,
+    logprobs: Option<LogprobsJson<'a>>,
     finish_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_token_ids: Option<&'a [u32]>,
@@ -219,11 +229,10 @@ impl Reply {
         let Piece { index, text, first, finish, token, offset, usage } = piece;
         let prompt = self.prompts.as_ref().filter(|_| first).and_then(|prompts| Some(&**prompts.get(index)?));
         let tokens = [token];
-        let logprobs = self.logprobs.as_ref().map(|text| {
-            let (told, end) = LogprobsJson::new(self.endpoint, text, &tokens, *offset);
-            *offset = end;
-            told
-        });
+        let logprobs = self.told(&tokens, *offset);
+        if let Some(told) = &logprobs {
+            *offset = told.end();
+        }
         let chat = self.endpoint == Endpoint::Chat;
         let choice = ChoiceJson {
             index,
@@ -268,6 +277,11 @@ impl Reply {
         out.extend_from_slice(sse::END);
     }
 
+    /// How likely `tokens` were, where the client wants to know; `offset` characters stand before them.
+    fn told<'a>(&'a self, tokens: &'a [Told], offset: usize) -> Option<LogprobsJson<'a>> {
+        self.logprobs.as_ref().map(|text| LogprobsJson { endpoint: self.endpoint, text, tokens, offset })
+    }
+
     /// The whole answer; the choices stand in order.
     pub(in crate::serve) fn whole(&self, choices: &[Written], usage: Usage) -> Bytes {
         let chat = self.endpoint == Endpoint::Chat;
@@ -280,10 +294,7 @@ impl Reply {
                 text: (!chat).then_some(&written.text),
                 message: chat.then_some(message),
                 delta: None,
-                logprobs: self
-                    .logprobs
-                    .as_ref()
-                    .map(|text| LogprobsJson::new(self.endpoint, text, &written.tokens, 0).0),
+                logprobs: self.told(&written.tokens, 0),
                 finish_reason: written.finish.map(Finish::name),
                 prompt_token_ids: prompt(index).filter(|_| !chat),
                 token_ids: self.prompts.is_some().then_some(Ids(&written.tokens)),

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use super::error::ApiError;
+use super::messages::Message;
 use super::prompt::Prompt;
-use super::wire::{Message, Wire};
+use super::wire::Wire;
 use crate::model::ChatMessage;
 use crate::serve::ServedModel;
+
+/// What a prompt or a message costs beside its text, in bytes of text that cost as much.
+const EACH: usize = 64;
 
 /// One prompt before it is tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +28,10 @@ pub(in crate::serve) struct Text {
 
 impl Text {
     /// Reads the body of `/tokenize`: one prompt, or messages. The model may be left out.
-    pub(in crate::serve) fn read(body: &[u8], served: &str) -> Result<Self, ApiError> {
-        let mut wire = Wire::read(body)?;
-        if let Some(model) = wire.model.as_ref().filter(|model| *model != served) {
-            return Err(ApiError::no_model(model, served));
+    pub(in crate::serve) fn read(body: &[u8], served: &ServedModel) -> Result<Self, ApiError> {
+        let mut wire = Wire::read(body, served.context_tokens)?;
+        if let Some(model) = wire.model.as_ref().filter(|&model| *model != served.name) {
+            return Err(ApiError::no_model(model, &served.name));
         }
         let text = if wire.messages.is_some() { Self::of_messages(&mut wire)? } else { Self::of_prompt(&mut wire)? };
         match text.sources.as_slice() {
@@ -41,9 +45,9 @@ impl Text {
         self.sources.len()
     }
 
-    /// Bytes of text, all of it still to be encoded.
-    pub(in crate::serve) fn bytes(&self) -> usize {
-        self.sources.iter().map(Source::bytes).sum()
+    /// How much work it is to make tokens of all of it: bytes of text to be encoded, or what costs as much.
+    pub(super) fn work(&self) -> usize {
+        self.sources.iter().map(|source| EACH + source.work()).sum()
     }
 
     /// The tokens of each prompt. A text that cannot fit the context is refused before it is encoded.
@@ -75,11 +79,14 @@ impl Text {
 }
 
 impl Source {
-    fn bytes(&self) -> usize {
+    fn work(&self) -> usize {
         match self {
-            Self::Prompt(Prompt::Tokens(_)) => 0,
+            Self::Prompt(Prompt::Tokens(tokens)) => size_of_val(tokens.as_slice()),
             Self::Prompt(Prompt::Text(text)) => text.len(),
-            Self::Chat(messages) => messages.iter().map(|message| message.content.len()).sum(),
+            Self::Chat(messages) => {
+                // The template goes through every message, however short it is.
+                messages.iter().map(|message| EACH + message.role.len() + message.content.len()).sum()
+            }
         }
     }
 
@@ -108,5 +115,33 @@ impl Source {
                 encode(&text, "messages")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(body: &str) -> usize {
+        let mut wire = Wire::read(body.as_bytes(), 1_000_000).expect("a body");
+        let text = if wire.messages.is_some() { Text::of_messages(&mut wire) } else { Text::of_prompt(&mut wire) };
+        text.expect("a text").work()
+    }
+
+    #[test]
+    fn whatever_a_body_is_full_of_is_work() {
+        const LEAST: usize = 10_000;
+        let list = |one: &str| vec![one; LEAST].join(",");
+        for body in [
+            format!(r#"{{"messages": [{}]}}"#, list(r#"{"role": "user"}"#)),
+            format!(r#"{{"messages": [{{"role": "user", "content": "{}"}}]}}"#, "x".repeat(LEAST)),
+            format!(r#"{{"prompt": [{}]}}"#, list("1")),
+            format!(r#"{{"prompt": [[{}]]}}"#, list("1")),
+            format!(r#"{{"prompt": "{}"}}"#, "x".repeat(LEAST)),
+            format!(r#"{{"prompt": [{}]}}"#, vec![r#""""#; 1000].join(",")),
+        ] {
+            assert!(work(&body) >= LEAST, "{} for {} bytes", work(&body), body.len());
+        }
+        assert!(work(r#"{"messages": [{"role": "user", "content": "hi"}]}"#) < 500);
     }
 }

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 
-use super::content::{Content, Stops};
+use super::content::Stops;
 use super::error::ApiError;
+use super::messages::{Message, Messages};
 use super::outline::Outline;
 use super::prompt::Prompts;
 
@@ -107,14 +108,6 @@ impl Neutral {
     }
 }
 
-/// A message of a conversation.
-#[derive(Debug, Deserialize)]
-pub(super) struct Message {
-    pub(super) role: String,
-    #[serde(default)]
-    pub(super) content: Content,
-}
-
 /// What a stream contains beyond the text.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct StreamOptions {
@@ -129,17 +122,18 @@ struct ResponseFormat {
 }
 
 impl Wire {
-    /// Reads a body.
-    pub(super) fn read(body: &[u8]) -> Result<Self, ApiError> {
+    /// Reads a body for a model with a context of so many tokens.
+    pub(super) fn read(body: &[u8], context: u32) -> Result<Self, ApiError> {
         let mut json = serde_json::Deserializer::from_slice(body);
         let mut field = None;
-        let wire = Reader { field: &mut field }.deserialize(&mut json).map_err(|error| match error.classify() {
-            Category::Data => match field {
-                Some(field) => ApiError::field(&field, format!("`{field}`: {error}")),
-                None => ApiError::invalid(format!("the request body: {error}")),
-            },
-            Category::Syntax | Category::Eof | Category::Io => malformed(&error),
-        })?;
+        let wire =
+            Reader { field: &mut field, context }.deserialize(&mut json).map_err(|error| match error.classify() {
+                Category::Data => match field {
+                    Some(field) => ApiError::field(&field, format!("`{field}`: {error}")),
+                    None => ApiError::invalid(format!("the request body: {error}")),
+                },
+                Category::Syntax | Category::Eof | Category::Io => malformed(&error),
+            })?;
         json.end().map_err(|error| malformed(&error))?;
         wire.refuse_unsupported()?;
         Ok(wire)
@@ -170,6 +164,7 @@ fn malformed(error: &serde_json::Error) -> ApiError {
 /// Reads a body and leaves in `field` where it was when something was wrong.
 struct Reader<'a> {
     field: &'a mut Option<String>,
+    context: u32,
 }
 
 impl<'de> DeserializeSeed<'de> for Reader<'_> {
@@ -195,7 +190,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
             match &*key {
                 "model" => wire.model = map.next_value()?,
                 "prompt" => wire.prompt = map.next_value()?,
-                "messages" => wire.messages = map.next_value()?,
+                "messages" => wire.messages = map.next_value_seed(Messages { context: self.context })?,
                 "add_special_tokens" => wire.add_special_tokens = map.next_value()?,
                 "max_tokens" => wire.max_tokens = map.next_value()?,
                 "max_completion_tokens" => wire.max_completion_tokens = map.next_value()?,
@@ -232,6 +227,8 @@ mod tests {
 
     use super::*;
 
+    const CONTEXT: u32 = 100;
+
     proptest! {
         /// Pieces of bodies in any order, so that many get past the first brace.
         #[test]
@@ -242,7 +239,7 @@ mod tests {
             Just(br#""text""#.to_vec()), Just(b"-1".to_vec()), Just(b"1e99".to_vec()), Just(b"null".to_vec()),
             prop::collection::vec(any::<u8>(), 0..6),
         ], 0..14)) {
-            if let Err(error) = Wire::read(&pieces.concat()) {
+            if let Err(error) = Wire::read(&pieces.concat(), CONTEXT) {
                 prop_assert_eq!(error.status, 400);
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&error.body()).is_ok());
             }
@@ -250,13 +247,14 @@ mod tests {
     }
 
     fn refused(body: &str) -> (u16, String) {
-        let error = Wire::read(body.as_bytes()).expect_err(body);
+        let error = Wire::read(body.as_bytes(), CONTEXT).expect_err(body);
         (error.status, error.body())
     }
 
     #[test]
     fn unknown_fields_and_nulls_are_nothing() {
-        let wire = Wire::read(br#"{"model": "m", "n": null, "user": {"a": [1]}, "logprobs": null, "top_k": -1}"#);
+        let wire =
+            Wire::read(br#"{"model": "m", "n": null, "user": {"a": [1]}, "logprobs": null, "top_k": -1}"#, CONTEXT);
         let wire = wire.expect("a body");
         assert_eq!((wire.model.as_deref(), wire.n), (Some("m"), None));
     }
@@ -320,7 +318,20 @@ mod tests {
             r#"{"skip_special_tokens": true, "response_format": {"type": "text"}}"#,
             r#"{"user": "me", "metadata": {"a": "b"}, "reasoning_effort": "low"}"#,
         ] {
-            assert!(Wire::read(value.as_bytes()).is_ok(), "{value}");
+            assert!(Wire::read(value.as_bytes(), CONTEXT).is_ok(), "{value}");
         }
+    }
+
+    #[test]
+    fn messages_are_counted_while_they_are_read() {
+        let body =
+            |messages: usize| format!(r#"{{"messages": [{}]}}"#, vec![r#"{"role": "user"}"#; messages].join(","));
+        let wire = Wire::read(body(100).as_bytes(), CONTEXT).expect("a body");
+        assert_eq!(wire.messages.map(|messages| messages.len()), Some(100));
+        let (status, error) = refused(&body(101));
+        assert!(status == 400 && error.contains("more messages than the 100 tokens"), "{error}");
+        // What comes after them is not even looked at.
+        assert!(refused(&body(101).replace("]}", ",nonsense")).1.contains("more messages"));
+        assert!(Wire::read(br#"{"messages": null}"#, CONTEXT).is_ok_and(|wire| wire.messages.is_none()));
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use engine::cluster::How;
 use engine::executor::Sampling;
 use engine::remote::{RemoteConfig, RemoteEngine, RemoteError, RemoteKey, StatusCode};
+use engine::serve::ApiKey;
 use engine::serve::grpc::GrpcConfig;
-use engine::serve::http::ApiKey;
 use engine::serve::hub::Generation;
 use engine::units::Split;
 

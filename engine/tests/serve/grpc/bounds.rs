@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
+use engine::cluster::How;
 use engine::remote::{RemoteConfig, RemoteError, StatusCode};
 use engine::serve::grpc::GrpcConfig;
 use engine::serve::hub::HubConfig;
 
-use super::world::{World, greedy, read, refused};
+use super::world::{World, greedy, next, read, refused, split};
 use crate::client::is_closed;
 use crate::world::hub_config;
 
@@ -75,6 +76,82 @@ fn answers_that_nobody_reads_are_bounded_too() {
         drop(unread);
     });
     world.eventually("their places are free", |world| world.run(engine.generate(&greedy(&[1], 1))).is_ok());
+}
+
+#[test]
+fn answers_that_nobody_reads_lose_their_places() {
+    let grpc = GrpcConfig { write_timeout: Duration::from_millis(200), ..GrpcConfig::default() };
+    let world = World::with(HubConfig { answer_buffer: 8000, in_flight_limit: 1, ..roomy() }, grpc);
+    let engine =
+        world.connect_with(RemoteConfig { stream_window: 4096, ..RemoteConfig::default() }).expect("a connection");
+    // As many as there are places, over in the engine and still there.
+    let unread: Vec<_> = (0..2)
+        .map(|_| {
+            let answer = world.run(engine.generate(&greedy(&[1], LONG))).expect("room");
+            world.idle();
+            answer
+        })
+        .collect();
+    world.eventually("there are places", |world| world.run(engine.generate(&greedy(&[2], 1))).is_ok());
+    world.run(async {
+        for answer in unread {
+            let (tokens, error) = read(answer).await;
+            assert!((1..LONG as usize).contains(&tokens.len()), "{}", tokens.len());
+            let message = refused(error, StatusCode::Aborted);
+            assert!(message.contains("not read for 200ms") || message.contains("not read fast enough"), "{message}");
+        }
+    });
+    world.assert_at_rest();
+}
+
+#[test]
+fn watches_that_nobody_reads_lose_their_places() {
+    let grpc = GrpcConfig { write_timeout: Duration::from_millis(200), max_watchers: 1, ..GrpcConfig::default() };
+    let world = World::with(HubConfig { news_buffer: 100_000, ..hub_config() }, grpc);
+    let slow =
+        world.connect_with(RemoteConfig { stream_window: 1024, ..RemoteConfig::default() }).expect("a connection");
+    let (mut unread, _) = world.run(slow.watch()).expect("a watch");
+    let engine = world.connect();
+    let mut turns = 0..;
+    // Until the window is full: a watch of which everything was read is left alone.
+    loop {
+        let to = split(["1P3D", "2P2D"][turns.next().expect("a number") % 2]);
+        // There may be too many that wait.
+        let _ = world.run(engine.shift(to, How::Drain, None));
+        if world.run(engine.watch()).is_ok() {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    world.run(async {
+        let error = loop {
+            if let Err(error) = unread.next().await.expect("an end") {
+                break error;
+            }
+        };
+        let message = refused(Err::<(), _>(error), StatusCode::Aborted);
+        assert!(message.contains("not read for 200ms"), "{message}");
+    });
+}
+
+#[test]
+fn a_stream_that_has_nothing_to_say_is_left_alone() {
+    let grpc = GrpcConfig { write_timeout: Duration::from_millis(100), ..GrpcConfig::default() };
+    let world = World::with(hub_config(), grpc);
+    let engine = world.connect();
+    world.gate.close();
+    let (mut watch, _) = world.run(engine.watch()).expect("a watch");
+    let waiting = world.run(engine.generate(&greedy(&[1], 5))).expect("room");
+    // Many times as long as a client may leave something unread.
+    let before = world.hub.observe().at;
+    world.eventually("much time has passed", |world| world.hub.observe().at.since(before).as_secs_f64() > 0.5);
+    world.gate.open();
+    world.run(async {
+        let (tokens, finished) = read(waiting).await;
+        assert!(tokens.len() == 5 && finished.is_ok(), "{finished:?}");
+    });
+    world.run(engine.shift(split("1P3D"), How::Drain, None)).expect("a shift");
+    world.run(next(&mut watch));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use engine::cluster::How;
 use engine::remote::{RemoteConfig, RemoteError, StatusCode};
+use engine::serve::Drained;
 use engine::serve::grpc::{GrpcConfig, GrpcServer};
-use engine::serve::http::Drained;
+use engine::serve::hub::HubConfig;
 
 use super::world::{World, greedy, read, refused, split};
 use crate::world::hub_config;
@@ -53,6 +54,21 @@ fn what_takes_too_long_is_cancelled() {
     world.gate.open();
     world.assert_at_rest();
     assert_eq!(world.hub.counts().abandoned, 1);
+}
+
+#[test]
+fn an_answer_that_was_not_read_counts_as_cancelled() {
+    let config = GrpcConfig { drain_timeout: Duration::from_millis(100), ..GrpcConfig::default() };
+    let hub = HubConfig { answer_buffer: 12_000, context_tokens: 12_100, ..hub_config() };
+    let mut world = World::with(hub, config);
+    let engine =
+        world.connect_with(RemoteConfig { stream_window: 4096, ..RemoteConfig::default() }).expect("a connection");
+    let unread = world.run(engine.generate(&greedy(&[1], 12_000))).expect("room");
+    world.idle();
+    world.stop();
+    assert_eq!(world.stopped(), Drained { cancelled: 1 });
+    let (tokens, error) = world.run(read(unread));
+    assert!(tokens.len() < 12_000 && error.is_err(), "{error:?}");
 }
 
 #[test]

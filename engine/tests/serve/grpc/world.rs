@@ -1,32 +1,24 @@
 //! The engine that writes the alphabet, behind a gRPC server.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
 
-use engine::cluster::{Finished, How, UnitState};
+use engine::cluster::{Finished, How};
 use engine::drive::wall::EngineEvent;
 use engine::executor::Sampling;
-use engine::model::{ModelText, Tokenizer};
 use engine::remote::{RemoteAddress, RemoteAnswer, RemoteConfig, RemoteEngine, RemoteError, RemoteWatch, StatusCode};
-use engine::serve::ServedModel;
 use engine::serve::grpc::{GrpcConfig, GrpcServer};
-use engine::serve::http::Drained;
-use engine::serve::hub::{Generation, Hub, HubConfig, Token};
+use engine::serve::hub::{Generation, HubConfig, Token};
 use engine::units::Split;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
-use crate::world::{CONTEXT, EOS, Gate, MODEL, VOCABULARY, engine_of, hub_config};
+use crate::client::HANG;
+use crate::stage::{Stage, eventually};
+use crate::world::{hub_config, model};
 
-/// A running server and its runtime, which clients share.
+/// A running server; clients share its runtime.
 pub(crate) struct World {
-    pub(crate) hub: Hub,
-    pub(crate) gate: Gate,
+    stage: Stage,
     pub(crate) address: RemoteAddress,
-    pub(crate) runtime: Runtime,
-    stop: Option<oneshot::Sender<()>>,
-    served: Option<JoinHandle<Drained>>,
 }
 
 impl World {
@@ -35,23 +27,12 @@ impl World {
     }
 
     pub(crate) fn with(hub: HubConfig, grpc: GrpcConfig) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        let gate = Gate::default();
-        let (engine, reader) = engine_of("2P2D", &gate, hub.context_tokens);
-        let hub = Hub::start(engine, reader, hub).expect("a hub");
-        let text = ModelText { tokenizer: Tokenizer::bytes(VOCABULARY), chat_template: None, eos: vec![EOS] };
-        let model =
-            ServedModel { name: MODEL.to_owned(), text: Arc::new(text), context_tokens: CONTEXT, kv_block_bytes: 1000 };
-        let (stop, stopped) = oneshot::channel();
-        let (address, served) = {
-            let _within = runtime.enter();
+        let (stage, address) = Stage::start(hub, |hub, stopped| {
             let server = GrpcServer::bind("127.0.0.1:0".parse().expect("an address"), grpc).expect("a port");
             let address = format!("grpc://{}", server.address()).parse().expect("an address");
-            let hub = hub.clone();
-            let served = async move { server.run(hub, &model, async move { _ = stopped.await }).await };
-            (address, runtime.spawn(served))
-        };
-        Self { hub, gate, address, runtime, stop: Some(stop), served: Some(served) }
+            (address, async move { server.run(hub, &model(None), async move { _ = stopped.await }).await })
+        });
+        Self { stage, address }
     }
 
     pub(crate) fn connect(&self) -> RemoteEngine {
@@ -59,61 +40,26 @@ impl World {
     }
 
     pub(crate) fn connect_with(&self, config: RemoteConfig) -> Result<RemoteEngine, RemoteError> {
-        // Longer than anything takes: a test that would hang fails instead.
-        let config = RemoteConfig { call_timeout: Duration::from_mins(1), ..config };
-        self.runtime.block_on(RemoteEngine::connect(self.address.clone(), config))
+        let config = RemoteConfig { call_timeout: HANG, ..config };
+        self.run(RemoteEngine::connect(self.address.clone(), config))
     }
 
-    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
-    }
-
-    /// Asks the server to stop.
-    pub(crate) fn stop(&mut self) {
-        self.stop.take().expect("it has not been asked").send(()).expect("it is running");
-    }
-
-    /// Waits until the server has stopped.
-    pub(crate) fn stopped(&mut self) -> Drained {
-        self.runtime.block_on(self.served.take().expect("it was not waited for")).expect("it ended well")
-    }
-
-    /// Looks until `condition` holds; for what other threads are about to do, without telling anyone.
     pub(crate) fn eventually(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        for _ in 0..2_000_000 {
-            if condition(self) {
-                return;
-            }
-            std::thread::yield_now();
-        }
-        panic!("never: {what}");
-    }
-
-    /// Waits until all units serve, then checks that no request has left anything anywhere.
-    pub(crate) fn assert_at_rest(&self) {
-        self.runtime.block_on(self.hub.idle());
-        self.eventually("the units have settled", |world| {
-            let now = world.hub.observe();
-            let serving = now.units.iter().all(|unit| unit.figures.state == UnitState::Serving);
-            now.shift.is_none() && now.waiting_shifts.is_empty() && serving
-        });
-        // A step or a copy that is being made keeps its blocks to its end.
-        self.eventually("nothing is held by anyone", |world| {
-            let now = world.hub.observe();
-            let holds = now.units.iter().map(|unit| unit.figures);
-            let holds = holds.map(|now| now.queue + now.running + now.handing_off + now.incoming + now.held);
-            (now.in_flight, holds.sum()) == (0, 0)
-        });
-        let counts = self.hub.counts();
-        let ended = counts.stopped + counts.full_length + counts.abandoned + counts.overrun + counts.failed;
-        assert_eq!(ended, counts.admitted, "{counts:?}");
+        eventually(what, || condition(self));
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        // A unit that waits at the gate would be waited for.
-        self.gate.open();
+impl Deref for World {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.stage
     }
 }
 
