@@ -1,24 +1,33 @@
 //! Requests a second of CPU time that the cluster schedules in virtual time: `cargo bench -p pdtune-engine --bench cluster`.
+//!
+//! A simulation has one thread and waits for nothing: on an idle core a second of wall time is a second of CPU time. Every
+//! request has 256 answer tokens, so the output tokens a second are 256 times the elements a second.
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up has failed")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use engine::cluster::{Arrival, BatchLimits, BlockHash, Cluster, ClusterConfig, FirstToken};
-use engine::drive::virtual_time::{Costs, Input, Pace, VirtualDriver};
+use engine::cluster::{Arrival, BatchLimits, BlockHash, Cluster, ClusterConfig, FirstToken, StepShape};
+use engine::drive::virtual_time::{Input, Pace, Samples, VirtualDriver};
+use engine::executor::sim::{HandOff, StepModel, Tabulated, TabulatedLimits};
 use engine::units::{Nanos, RequestId};
 
-const REQUESTS: u64 = 5_000;
+const REQUESTS: u64 = 50_000;
 
-/// An accelerator of today with a model of 8 billion parameters, roughly: 8 ms a decode step, 10,000 prompt tokens a second.
-const COSTS: Costs = Costs {
-    step: Nanos(8_000_000),
-    token: Nanos(100_000),
-    transfer: Nanos(1_000_000),
-    block: Nanos(20_000),
-    switch: Nanos(1_000_000_000),
-    warm: Nanos(1_000_000_000),
-};
+/// A model of 70 billion parameters on eight accelerators of today, roughly.
+struct Model;
+
+impl StepModel for Model {
+    fn decode_line(&self, decodes: u32) -> (f64, f64) {
+        (12e-3 + 30e-6 * f64::from(decodes), 43e-9)
+    }
+
+    fn step_seconds(&self, shape: &StepShape) -> f64 {
+        let attention = 1e-9 * shape.doubled_pairs as f64 / 2.0 + 43e-9 * shape.context as f64;
+        5e-3 + 55e-6 * f64::from(shape.tokens()) + attention + 30e-6 * f64::from(shape.sampled)
+    }
+}
 
 fn config(prefix_cache: bool) -> ClusterConfig {
     ClusterConfig {
@@ -35,42 +44,67 @@ fn config(prefix_cache: bool) -> ClusterConfig {
     }
 }
 
-/// Requests of 1024 prompt and 256 answer tokens, evenly spaced; a quarter of each prompt is shared with every eighth request.
-fn arrival(number: u64, prefix_cache: bool) -> Arrival {
-    let blocks = if prefix_cache { 64 } else { 0 };
-    let hash = |block: u64| {
-        let owner = if block < 16 { number % 8 } else { number + 8 };
-        BlockHash((owner << 32 | block).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+fn tables(config: &ClusterConfig) -> Tabulated {
+    let limits = TabulatedLimits {
+        prefill: config.prefill,
+        decode: config.decode,
+        aggregated: config.aggregated,
+        granularity: 16,
+        hand_off: HandOff {
+            bytes_per_token: 320 << 10,
+            setup: Nanos(2_000_000),
+            link_bytes_per_second: 35_000_000_000,
+            layers: 80,
+        },
+        switch: Nanos(1_000_000_000),
+        warm: Nanos(1_000_000_000),
     };
-    Arrival {
-        request: RequestId(number),
-        prompt_tokens: 1024,
-        output_tokens: 256,
-        prompt_hashes: (0..blocks).map(hash).collect(),
-    }
+    Tabulated::new(limits, |_| Box::new(Model)).expect("tables")
 }
 
-fn play(split: &str, gap: u64, prefix_cache: bool) -> usize {
-    let split = split.parse().expect("a split");
-    let cluster = Cluster::new(config(prefix_cache), split).expect("a cluster");
-    let mut driver = VirtualDriver::new(cluster, COSTS, Pace::Bulk);
-    for number in 0..REQUESTS {
-        driver.schedule(Nanos(number * gap), Input::Arrive(arrival(number, prefix_cache)));
-    }
+fn mix(bits: u64) -> u64 {
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// Poisson arrivals of requests of 1024 prompt and 256 answer tokens; a quarter of each prompt is shared with every eighth request.
+fn arrivals(rate: f64, prefix_cache: bool) -> impl Iterator<Item = (Nanos, Input)> + Send {
+    let mut at = 0.0;
+    (0..REQUESTS).map(move |number| {
+        at -= 1e9 / rate * (((mix(number + 77) >> 11) + 1) as f64 / (1_u64 << 53) as f64).ln();
+        let hash = |block: u64| {
+            let owner = if block < 16 { number % 8 } else { number + 8 };
+            BlockHash((owner << 32 | block).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        };
+        let prompt_hashes: Arc<[BlockHash]> = if prefix_cache { (0..64).map(hash).collect() } else { Arc::default() };
+        let arrival = Arrival { request: RequestId(number), prompt_tokens: 1024, output_tokens: 256, prompt_hashes };
+        (Nanos(at as u64), Input::Arrive(arrival))
+    })
+}
+
+fn play(split: &str, rate: f64, prefix_cache: bool, tables: &Tabulated) -> usize {
+    let cluster = Cluster::new(config(prefix_cache), split.parse().expect("a split")).expect("a cluster");
+    let samples = Samples::with_capacity(REQUESTS as usize);
+    let mut driver = VirtualDriver::with_sink(cluster, tables.clone(), Pace::Bulk, samples);
+    driver.feed(arrivals(rate, prefix_cache));
     driver.run();
-    driver.log().finished.len()
+    driver.sink().rows().iter().filter(|row| row.completed).count()
 }
 
 fn cluster(c: &mut Criterion) {
     let mut group = c.benchmark_group("cluster");
     group.throughput(Throughput::Elements(REQUESTS));
     group.sample_size(10);
-    for (name, split, prefix_cache) in
-        [("2P2D", "2P2D", false), ("2P2D, prefix cache", "2P2D", true), ("4A", "4A", false), ("8P8D", "8P8D", false)]
-    {
-        // About four fifths of what the prefill units can do.
-        let gap = if split == "8P8D" { 16_000_000 } else { 64_000_000 };
-        group.bench_function(name, |b| b.iter(|| black_box(play(split, gap, prefix_cache))));
+    let tables = tables(&config(false));
+    // Prefill units are busy for 70 to 85 % of the time.
+    for (name, split, rate, prefix_cache) in [
+        ("3P5D", "3P5D", 36.0, false),
+        ("3P5D, prefix cache", "3P5D", 36.0, true),
+        ("4A", "4A", 24.0, false),
+        ("8P8D", "8P8D", 96.0, false),
+    ] {
+        group.bench_function(name, |b| b.iter(|| black_box(play(split, rate, prefix_cache, &tables))));
     }
     group.finish();
 }
