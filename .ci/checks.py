@@ -64,8 +64,15 @@ def same_answers(plain_path, other_path, *digests):
 
 
 def latencies(*summary_paths):
+    """Every latency is there and in order, whatever it is: a machine that is shared says nothing of its size."""
     for path in summary_paths:
         found = summary(path)
+        for name in ("ttft_ms", "ttft_sent_ms", "tpot_ms", "itl_ms", "e2e_ms", "lag_ms"):
+            of = found[name]
+            assert 0 <= of["p50"] <= of["p90"] <= of["p95"] <= of["p99"] <= of["max"], (path, name, of)
+        p50 = {name: found[name]["p50"] for name in ("ttft_ms", "ttft_sent_ms", "e2e_ms")}
+        assert 0 < p50["ttft_sent_ms"] <= p50["ttft_ms"] < p50["e2e_ms"], (path, p50)
+        assert found["lag_ms"]["p99"] < found["ttft_ms"]["p99"], (path, found["lag_ms"], found["ttft_ms"])
         figures = [f"{name} p50 {found[name]['p50']:.1f} p99 {found[name]['p99']:.1f}" for name in ("ttft_ms", "tpot_ms", "lag_ms")]
         print(f"   {path}: {', '.join(figures)}")
 
@@ -96,6 +103,12 @@ def shifts(summary_path, shifted_path, *splits):
     assert prefill == int(splits[-1].split("P")[0]), role
 
 
+def shift(outcome_path, origin, to):
+    """A shift by hand came to its end."""
+    found = json.load(open(outcome_path))
+    assert (found["outcome"], found["from"], found["to"]) == ("converged", origin, to), found
+
+
 def prefix(summary_path, recording_path, trace_path):
     """The hits reported equal a count from the trace's own block hashes, by full KV blocks of 16 tokens."""
     block, trace_block = 16, 512
@@ -115,5 +128,5 @@ def prefix(summary_path, recording_path, trace_path):
 
 
 if __name__ == "__main__":
-    checks = [counts, ended, latencies, prefix, same, same_answers, shifts, some]
+    checks = [counts, ended, latencies, prefix, same, same_answers, shift, shifts, some]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

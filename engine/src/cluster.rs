@@ -17,16 +17,22 @@
 //! A plan with `repeat = n` promises that n such steps can follow each other before the batch changes, *as long as no event
 //! comes in between*. A driver that runs ahead settles first when one does: at an event at time t it calls `advance(t_j, unit, j)`
 //! for the j steps that ended by then, the last of them at `t_j`, and `start_step` at `t_j` for the step in flight, and only
-//! then delivers the event. The step in flight then counts once. The events read these units, and only these have to be settled:
+//! then delivers the event. The events read these units, and only these have to be settled:
 //!
 //! | event | units |
 //! |---|---|
 //! | `arrive` | those that can prefill |
-//! | `advance` of a unit that only decodes, while the cluster [is quiet](Cluster::is_quiet) | that unit |
+//! | `advance` of a unit that can decode, while the cluster [is quiet](Cluster::is_quiet) | that unit |
 //! | `transfer_done`, while the cluster is quiet | both ends |
 //! | everything else | all |
 //!
+//! After one of the first three, and after any `advance` while the cluster was quiet, the step in flight counts once on the
+//! units in [`Outbox::cut`], and the promises of the others still hold. After everything else it counts once on all units.
 //! Settled in this way, `advance(k)` equals k times `start_step` and `advance(1)`, to the block.
+//!
+//! A caller that reads less says so with [`Cluster::with_detail`], which changes nothing that is decided: with
+//! [`Detail::Shapes`] a batch that only decodes is counted as a whole, and a run of steps costs the same however many
+//! sequences it has.
 //!
 //! # Who gets what is scarce
 //! The oldest request. Queues are in order of arrival, the youngest sequence of a unit is preempted first, nothing younger
@@ -45,6 +51,7 @@ mod failure;
 mod figures;
 mod growth;
 mod handoff;
+mod lockstep;
 pub mod plan;
 mod pool;
 mod prefix;
@@ -64,7 +71,7 @@ pub use event::{
     Stages, StepReport, Transfer, TransferId, UnitState,
 };
 pub use figures::UnitFigures;
-pub use plan::{BlockHash, Extent, PlannedSequence, StepPlan};
+pub use plan::{BlockHash, Detail, Extent, PlannedSequence, StepPlan, StepShape};
 pub use router::Router;
 
 use handoff::Flight;
@@ -73,7 +80,7 @@ use queue::Queue;
 use router::{DecodeCandidate, PrefillCandidate};
 use sequence::Sequences;
 use shift::ShiftRun;
-use unit::{Phase, Unit};
+use unit::Unit;
 
 use crate::units::{Nanos, Split, UnitId};
 
@@ -81,6 +88,7 @@ use crate::units::{Nanos, Split, UnitId};
 #[derive(Debug)]
 pub struct Cluster {
     config: ClusterConfig,
+    detail: Detail,
     router: Router,
     units: Vec<Unit>,
     sequences: Sequences,
@@ -90,12 +98,16 @@ pub struct Cluster {
     handoffs: Queue,
     /// The age of the oldest of them when that was last looked at.
     barrier: Option<u64>,
+    /// Whether a unit has failed.
+    is_maimed: bool,
     flights: BTreeMap<TransferId, Flight>,
     next_transfer: u64,
     shift: Option<ShiftRun>,
     next_shift: u64,
     /// Notices of `start_step`, which has no outbox; the next call passes them on.
     deferred: Vec<Notice>,
+    /// Tokens that were counted for a batch as a whole and not told yet; the next call passes them on.
+    late: Vec<Emission>,
     prefix_queried: u64,
     prefix_hit: u64,
     prefill_candidates: Vec<PrefillCandidate>,
@@ -121,27 +133,43 @@ impl Cluster {
         split.check()?;
         let units = (0..)
             .zip(split.roles())
-            .map(|(id, role)| Unit::new(UnitId(id), role, Pool::new(config.blocks_per_unit, config.prefix_cache)))
+            .map(|(id, role)| {
+                Unit::new(UnitId(id), role, Pool::new(config.blocks_per_unit, config.prefix_cache, Detail::default()))
+            })
             .collect();
         Ok(Self {
             config,
+            detail: Detail::default(),
             router,
             units,
             sequences: Sequences::default(),
             parked: Queue::default(),
             handoffs: Queue::default(),
             barrier: None,
+            is_maimed: false,
             flights: BTreeMap::new(),
             next_transfer: 0,
             shift: None,
             next_shift: 0,
             deferred: Vec::new(),
+            late: Vec::new(),
             prefix_queried: 0,
             prefix_hit: 0,
             prefill_candidates: Vec::new(),
             decode_candidates: Vec::new(),
             growth: Vec::new(),
         })
+    }
+
+    /// Leaves out of plans and transfers what the caller does not read. For a cluster to which nothing has happened yet.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Detail) -> Self {
+        debug_assert_eq!(self.in_flight(), 0, "blocks are counted from the start");
+        self.detail = detail;
+        for unit in &mut self.units {
+            unit.pool = Pool::new(self.config.blocks_per_unit, self.config.prefix_cache, detail);
+        }
+        self
     }
 
     /// The configuration.
@@ -152,14 +180,12 @@ impl Cluster {
     /// Whether what happens to one decode unit concerns no other: no hand-off waits for room, no shift is under way and no unit
     /// is lost.
     pub fn is_quiet(&self) -> bool {
-        self.handoffs.front().is_none()
-            && self.shift.is_none()
-            && self.units.iter().all(|unit| unit.phase != Phase::Failed)
+        self.handoffs.front().is_none() && self.shift.is_none() && !self.is_maimed
     }
 
     /// What every event ends with: whoever can move on now does.
     fn settle(&mut self, now: Nanos, out: &mut Outbox) {
-        out.notices.append(&mut self.deferred);
+        self.tell_deferred(out);
         self.migrate(now, out);
         self.dispatch(now, out);
         self.untangle(out);
@@ -167,21 +193,36 @@ impl Cluster {
         self.lift_barrier(out);
     }
 
+    /// Passes on what `start_step` could not tell.
+    fn tell_deferred(&mut self, out: &mut Outbox) {
+        out.notices.append(&mut self.deferred);
+        out.emissions.append(&mut self.late);
+    }
+
     /// Nothing younger than the oldest waiting hand-off is admitted where that could go. When it has gone, others may come in.
     fn lift_barrier(&mut self, out: &mut Outbox) {
         let barrier = self.handoffs.front().map(|slot| self.sequences[slot].age);
         if self.barrier.is_some() && self.barrier != barrier {
-            for unit in self.units.iter().filter(|unit| unit.can_decode() && unit.waiting.front().is_some()) {
-                self.stir(unit.id, out);
+            for index in 0..self.units.len() {
+                let unit = &self.units[index];
+                if unit.can_decode() && unit.waiting.front().is_some() {
+                    self.stir(unit.id, out);
+                }
             }
         }
         self.barrier = barrier;
     }
 
-    /// Tells the driver to ask for a step of `unit`, unless it computes one.
-    fn stir(&self, unit: UnitId, out: &mut Outbox) {
-        if !self.units[unit.index()].step.running && !out.wake.contains(&unit) {
-            out.wake.push(unit);
+    /// Something is new at `unit`: the driver is to ask for a step of it, now or right after the one in flight.
+    fn stir(&mut self, unit: UnitId, out: &mut Outbox) {
+        let step = &mut self.units[unit.index()].step;
+        if !step.running {
+            if !out.wake.contains(&unit) {
+                out.wake.push(unit);
+            }
+        } else if step.repeat > 1 {
+            step.repeat = 1;
+            out.cut.push(unit);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What computes steps. The boundary is the whole step: plain data in, tokens out.
 
 pub mod cpu;
+pub mod sim;
 
 use std::ops::Range;
 

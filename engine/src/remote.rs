@@ -4,7 +4,7 @@
 //!   RemoteEngine ─┬─ generate ──► RemoteAnswer: tokens as they come; dropped, it cancels
 //!   (cheap clone) ├─ topology, load: how it is now
 //!                 ├─ shift ──► the number of the shift
-//!                 └─ watch ──► RemoteWatch: the whole state, then every change
+//!                 └─ watch ──► the whole state, and RemoteWatch: every change from there on
 //! ```
 //!
 //! The words are those of the embedded engine: a [`Topology`] holds an [`Observation`](crate::drive::wall::Observation), a
@@ -21,6 +21,8 @@ mod engine;
 mod error;
 mod key;
 mod load;
+mod peer;
+mod standing;
 mod topology;
 mod watch;
 
@@ -30,5 +32,10 @@ pub use engine::{RemoteConfig, RemoteEngine};
 pub use error::{RemoteError, StatusCode};
 pub use key::RemoteKey;
 pub use load::{Load, Rates};
+pub use peer::one_line;
+pub use standing::{Standing, is_serving};
 pub use topology::{Limits, Topology};
-pub use watch::{RemoteWatch, WatchEvent};
+pub use watch::RemoteWatch;
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use engine::units::Split;
 use loadgen::arrival::{Arrival, RatePlan};
+use loadgen::playback;
 use loadgen::profile::Kind;
 use loadgen::recording::Reader;
 use loadgen::schedule::ShiftScript;
@@ -33,6 +34,7 @@ pub fn recording(bytes: &[u8]) {
 }
 
 fn read(file: &[u8]) {
+    view(file);
     let Ok(mut reader) = Reader::new(Path::new("fuzz"), file) else { return };
     let mut accumulator = Accumulator::new(reader.run());
     for record in reader.by_ref() {
@@ -43,6 +45,21 @@ fn read(file: &[u8]) {
     }
     let summary = accumulator.finish(reader.end(), None);
     assert!(!summary.text(None).is_empty());
+}
+
+/// Opened to be looked at, it is a history that counts every request once, with texts that have an end.
+fn view(file: &[u8]) {
+    let path = Path::new("fuzz");
+    let Ok(playback) = Reader::new(path, file).and_then(|reader| playback::read(reader, path)) else { return };
+    let last = &playback.last;
+    assert_eq!(last.counts.offered, playback.summary.requests.offered);
+    let ended: u64 = last.history.iter().map(|slot| u64::from(slot.completed) + u64::from(slot.errors)).sum();
+    assert!(ended <= last.counts.offered);
+    for then in last.history.iter().filter_map(|slot| slot.then.as_deref()).chain([&**last]) {
+        let error = then.outage.as_ref().map_or(0, |outage| outage.error.len());
+        assert!(then.workload.len() + then.target.len() + error < 16_384 && then.shifts.len() < 100);
+    }
+    assert!(last.events.len() < 1_000 && last.events.iter().all(|event| event.text.len() < 8_192));
 }
 
 /// Any bytes read as a trace are requests in order that the target can serve, or an error that says where.

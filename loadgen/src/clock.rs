@@ -5,28 +5,37 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::time::Micros;
 
 /// Time since the start of a run. Copies share the start.
+///
+/// Of a simulated target it may go faster than wall time: then everything that is planned, measured and shown is in its time.
 #[derive(Clone, Copy, Debug)]
 pub struct RunClock {
     start: Instant,
+    /// Microseconds of this clock for each of wall time.
+    scale: f64,
 }
 
 impl RunClock {
     /// A clock that reads zero now.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self::scaled(1.0)
+    }
+
+    /// A clock that reads zero now and goes `scale` times as fast as others, above 0.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn scaled(scale: f64) -> Self {
+        Self { start: Instant::now(), scale }
     }
 
     /// Time since the start.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn now(&self) -> Micros {
-        Micros(self.start.elapsed().as_micros() as u64)
+        Micros((self.start.elapsed().as_nanos() as f64 * self.scale / 1e3) as u64)
     }
 
-    /// How long it is until `instant`, zero when it has passed.
+    /// How much wall time it is until `instant`, zero when it has passed.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn until(&self, instant: Micros) -> Duration {
-        Duration::from_micros(instant.0).saturating_sub(self.start.elapsed())
+        Duration::from_micros(instant.0).div_f64(self.scale).saturating_sub(self.start.elapsed())
     }
 }
 

@@ -20,6 +20,8 @@ mod moment;
 mod shifts;
 mod words;
 
+use std::sync::Arc;
+
 use engine::cluster::How;
 use engine::units::Split;
 use serde::Deserialize;
@@ -61,8 +63,8 @@ pub struct Fold {
 /// What does not change over a run.
 #[derive(Debug)]
 struct About {
-    workload: String,
-    target: String,
+    workload: Arc<str>,
+    target: Arc<str>,
     seed: u64,
     duration: Option<Micros>,
     requests: Option<u64>,
@@ -75,11 +77,11 @@ impl Fold {
         let load = load.as_ref();
         Self {
             about: About {
-                workload: run.name.clone(),
-                target: run.target.clone(),
+                workload: run.name.as_str().into(),
+                target: run.target.as_str().into(),
                 seed: run.seed,
-                duration: load.and_then(|load| load.duration),
-                requests: load.and_then(|load| load.requests),
+                duration: run.schedule_end.or(load.and_then(|load| load.duration)),
+                requests: run.schedule_requests.or(load.and_then(|load| load.requests)),
             },
             aggregator: Aggregator::new(run.slo),
             cluster: Cluster::new(run.split),

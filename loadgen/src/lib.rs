@@ -13,6 +13,7 @@ pub mod diagnose;
 pub mod fold;
 pub mod live;
 pub mod measure;
+pub mod plan;
 pub mod playback;
 pub mod profile;
 mod random;

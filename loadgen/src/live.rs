@@ -243,8 +243,8 @@ pub struct Outage {
     pub since: Micros,
     /// How many.
     pub failed: u64,
-    /// The last of them, in one line.
-    pub error: String,
+    /// The last of them, in one line; shared by every second that remembers it.
+    pub error: Arc<str>,
 }
 
 /// The tool's own condition.
@@ -275,10 +275,10 @@ pub struct Snapshot {
     pub now: Micros,
     /// What the run is doing.
     pub phase: Phase,
-    /// The name of the workload.
-    pub workload: String,
+    /// The name of the workload; shared, as it is the same every second.
+    pub workload: Arc<str>,
     /// The target as the user named it.
-    pub target: String,
+    pub target: Arc<str>,
     /// The seed.
     pub seed: u64,
     /// The end of the schedule, when it has one in time.
@@ -319,8 +319,8 @@ impl Snapshot {
         Self {
             now: Micros::ZERO,
             phase: Phase::Loading,
-            workload: String::new(),
-            target: String::new(),
+            workload: Arc::default(),
+            target: Arc::default(),
             seed: 0,
             duration: None,
             requests: None,

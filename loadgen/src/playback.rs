@@ -8,6 +8,9 @@
 //! The snapshot is that of the live run, because the same [`Fold`] makes it from the same records. What differs, and why:
 //!
 //! - Seconds are remembered at their very end; a live run does so up to 10 ms later, with what came in between.
+//! - A request that could not be sent to a server counts as sent at its hand-over; a live run knows of that when it failed.
+//! - A request that is over long after it was due is not waited for (65,536 records, or as many seconds): in the memories of
+//!   the seconds before, it is neither offered nor sent.
 //! - What a live run knows and does not record is missing: the size of its own recording.
 //! - A recording that is incomplete ends with its last record. Requests in flight then were never recorded, so they are
 //!   neither offered nor sent.
@@ -66,7 +69,11 @@ pub fn open(path: &Path) -> Result<Playback, ReadError> {
     read(Reader::open(path)?, path)
 }
 
-fn read(mut reader: Reader<'_>, path: &Path) -> Result<Playback, ReadError> {
+/// Reads a whole recording that was begun to be read; `path` names it.
+///
+/// # Errors
+/// When it is damaged.
+pub fn read(mut reader: Reader<'_>, path: &Path) -> Result<Playback, ReadError> {
     let run = reader.run().clone();
     let mut accumulator = Accumulator::new(&run);
     let mut order = Order::new(Fold::new(&run));

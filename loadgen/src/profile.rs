@@ -1,17 +1,26 @@
-//! Named workloads and SLOs in TOML, so that a load need not be spelt out on every command line.
+//! Named workloads, SLOs, GPUs, models and clusters in TOML, so that a load or a cluster need not be spelt out on every
+//! command line.
 //!
 //! The shipped ones are compiled in. A user's own lie in `KIND/NAME.toml` in `./profiles` or in the configuration folder,
 //! and go before the shipped ones of the same name.
 
+pub mod cluster;
+pub mod gpu;
 mod library;
+mod locate;
+pub mod model;
 mod shipped;
 
 use std::fmt;
 use std::path::PathBuf;
 
+use engine::perf::PerfError;
 use serde::{Deserialize, Serialize};
 
+pub use cluster::{Cluster, ClusterProfile};
+pub use gpu::GpuProfile;
 pub use library::{Entry, Library, Loaded};
+pub use model::ModelProfile;
 
 use crate::arrival::{Arrival, RatePlan};
 use crate::slo::Slo;
@@ -24,22 +33,32 @@ pub enum Kind {
     Workload,
     /// Bounds.
     Slo,
+    /// A data sheet.
+    Gpu,
+    /// The shape of a model.
+    Model,
+    /// GPUs, a model on them, and how fast that is.
+    Cluster,
 }
 
 impl Kind {
     /// All kinds, in the order in which they are listed.
-    pub const ALL: [Self; 2] = [Self::Workload, Self::Slo];
+    pub const ALL: [Self; 5] = [Self::Workload, Self::Slo, Self::Gpu, Self::Model, Self::Cluster];
 }
 
 impl Kind {
-    /// Whether `text` is a profile of this kind.
+    /// Whether `text` is a profile of this kind, as far as can be told without the profiles that it names.
     ///
     /// # Errors
     /// The line, from 1, at which it is none, and why.
     pub fn check(self, text: &str) -> Result<(), (usize, String)> {
+        let located = |error: PerfError| (locate::line_of(text, error.key()), error.to_string());
         match self {
             Self::Workload => library::read::<WorkloadProfile>(text).map(|_| ()),
             Self::Slo => library::read::<SloProfile>(text).map(|_| ()),
+            Self::Gpu => library::read::<GpuProfile>(text)?.gpu("").map(|_| ()).map_err(located),
+            Self::Model => library::read::<ModelProfile>(text)?.model("").map(|_| ()).map_err(located),
+            Self::Cluster => library::read::<ClusterProfile>(text)?.check().map_err(located),
         }
     }
 }
@@ -49,6 +68,9 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Workload => "workload",
             Self::Slo => "slo",
+            Self::Gpu => "gpu",
+            Self::Model => "model",
+            Self::Cluster => "cluster",
         })
     }
 }

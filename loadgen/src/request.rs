@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::measure::{Span, StageTimes, whole};
 use crate::sample::{Outcome, Sample, ServerSide};
+use crate::text::cut;
 use crate::time::Micros;
 
 pub use slowest::Slowest;
@@ -76,11 +77,8 @@ impl RequestLine {
     /// Of a request.
     pub fn of(sample: &Sample) -> Self {
         let mut outcome = sample.outcome.clone();
-        if let Outcome::Failed(failure) = &mut outcome
-            && let Some((end, _)) = failure.message.char_indices().nth(LONGEST_MESSAGE)
-        {
-            failure.message.truncate(end);
-            failure.message.push('…');
+        if let Outcome::Failed(failure) = &mut outcome {
+            cut(&mut failure.message, LONGEST_MESSAGE);
         }
         Self {
             index: sample.index,

@@ -27,6 +27,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
+pub use memory::resident_bytes;
 pub use meters::CpuMeters;
 
 use crate::clock::{RunClock, unix_micros};
@@ -35,6 +36,8 @@ use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
 use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic};
 use crate::summary::Summary;
 use crate::target::Connection;
+use crate::text::DurationText;
+use crate::time::Micros;
 use crate::workload::Limits;
 
 /// Notes of the pacing thread that may wait for the observing thread; what becomes of one more is up to [`notes::Notes`].
@@ -61,6 +64,11 @@ pub enum RunError {
     /// The load cannot be offered to this target.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Nothing is due behind the warm-up that was asked for.
+    #[error(
+        "no request is due after --warmup {0}: nothing would be measured\nhint: a shorter one leaves requests to measure"
+    )]
+    Warmup(DurationText),
     /// A shift is planned, but the target has no control.
     #[error("shifts are planned, but target {0} offers no control")]
     NoControl(String),
@@ -83,6 +91,14 @@ pub enum RunError {
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
+    /// The target is gone, and with it what was in flight.
+    #[error("target {target} stopped before the run was over; requests in flight then: {lost}")]
+    Stopped {
+        /// Its name.
+        target: String,
+        /// Requests that ended by that.
+        lost: usize,
+    },
     /// A thread of the run panicked.
     #[error("the {0} thread of the run panicked")]
     Panicked(&'static str),
@@ -122,18 +138,19 @@ pub struct RunHandle {
 /// When the load does not fit the target, a planned shift is impossible or the recording cannot be opened. Nothing has been
 /// sent then.
 pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
-    let RunConfig { load, connection, record_to } = config;
-    let Connection { info, target, mut events, control, client } = connection;
+    let RunConfig { mut load, connection, record_to } = config;
+    let Connection { info, target, mut events, control, client, time_scale } = connection;
     check_shifts(&load, &info, control.is_some())?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
     let content = schedule.content(NonZeroU32::new(info.limits.vocabulary).unwrap_or(NonZeroU32::MIN));
 
-    let remarks = remarks(&load, &schedule);
+    let mut remarks = remarks(&load, &schedule);
+    remarks.extend(settle_warmup(&mut load, &schedule)?);
 
-    let clock = RunClock::start();
+    let clock = RunClock::scaled(time_scale);
     let meters = Arc::new(CpuMeters::new(client.clone()));
-    let run = run_record(&load, &info)?;
+    let run = run_record(&load, &schedule, &info)?;
     let recorder = match record_to {
         Some(path) => {
             let meters = Arc::clone(&meters);
@@ -177,7 +194,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         dropped,
         abort: Arc::clone(&abort),
         orders: orders.clone(),
-        rate_rps: schedule.rate().at(crate::time::Micros::ZERO),
+        rate_rps: schedule.rate().at(Micros::ZERO),
     };
     let (observer, snapshots) = observe::Observer::new(parts);
     let pacing = std::thread::Builder::new().name("pace".to_owned()).spawn(move || pacer.run())?;
@@ -207,6 +224,22 @@ fn remarks(load: &LoadSpec, schedule: &Schedule) -> Vec<String> {
     incomplete.map(|why| format!("{} is {why}; it is replayed as far as it goes", path.display())).into_iter().collect()
 }
 
+/// A warm-up that nothing comes after would leave every figure empty. One that was asked for is refused; one that came with
+/// the replayed run is left out, and that is said.
+fn settle_warmup(load: &mut LoadSpec, schedule: &Schedule) -> Result<Option<String>, RunError> {
+    if load.warmup == Micros::ZERO || !schedule.is_over_before(load.warmup) {
+        return Ok(None);
+    }
+    if !load.warmup_is_inherited {
+        return Err(RunError::Warmup(DurationText(load.warmup)));
+    }
+    let inherited = DurationText(std::mem::take(&mut load.warmup));
+    Ok(Some(format!(
+        "no request is due after the warm-up of {inherited}, which is that of the recorded run: it is left out, and all \
+         requests count"
+    )))
+}
+
 /// A shift script is wrong before the load is sent, not when its time comes.
 fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: bool) -> Result<(), RunError> {
     for shift in load.shifts.shifts() {
@@ -225,7 +258,7 @@ fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: b
     Ok(())
 }
 
-fn run_record(load: &LoadSpec, info: &crate::target::TargetInfo) -> Result<RunRecord, RunError> {
+fn run_record(load: &LoadSpec, schedule: &Schedule, info: &crate::target::TargetInfo) -> Result<RunRecord, RunError> {
     let started = unix_micros();
     let mut engine = serde_json::json!({
         "model": info.model,
@@ -245,6 +278,8 @@ fn run_record(load: &LoadSpec, info: &crate::target::TargetInfo) -> Result<RunRe
         split: info.split,
         slo: load.slo,
         warmup: load.warmup,
+        schedule_end: schedule.end(),
+        schedule_requests: schedule.count(),
         load: serde_json::to_value(load)?,
         engine,
         versions: BTreeMap::from([("pdtune".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),

@@ -206,6 +206,13 @@ impl Sample {
         Some(*gaps.select_nth_unstable(rank).1)
     }
 
+    /// Tokens of the answer that no arrival told of: known only from the target's own count when the request was over. They
+    /// count as arrived with the last one.
+    pub fn untold_tokens(&self) -> u32 {
+        let told = self.gaps.iter().fold(self.first_tokens, |told, gap| told.saturating_add(gap.tokens));
+        self.output_tokens.saturating_sub(told)
+    }
+
     /// E2E: last token − due.
     pub fn e2e(&self) -> Option<Micros> {
         Some(self.last?.since(self.due))
@@ -248,6 +255,14 @@ mod tests {
         assert_eq!(sample.tpot(), Some(Micros(15)), "60 us over 4 tokens after the first");
         assert_eq!(sample.itl_mean(), Some(Micros(20)));
         assert_eq!(sample.itl().map(|g| g.tokens).sum::<u32>(), 4);
+    }
+
+    #[test]
+    fn tokens_that_no_arrival_told_of_are_what_the_count_of_all_leaves() {
+        let sample = answer(1_100, &[(10, 1), (20, 2)]);
+        assert_eq!(sample.untold_tokens(), 0);
+        assert_eq!(Sample { output_tokens: 100, ..sample.clone() }.untold_tokens(), 96);
+        assert_eq!(Sample { output_tokens: 3, ..sample }.untold_tokens(), 0, "a count below what came");
     }
 
     #[test]

@@ -80,6 +80,9 @@ pub enum ShapeError {
     Lengths(#[from] LengthsError),
 }
 
+/// Requests that are looked at ahead at most: more than a second's work has been offered long enough.
+const LOOKED_AT: usize = 4 << 20;
+
 /// The requests of a run in the order of being due.
 ///
 /// As an iterator it yields what is planned so far: it may end because the load is paused and go on after a change of the
@@ -170,6 +173,24 @@ impl Schedule {
     /// The end of the schedule, when it has one in time.
     pub fn end(&self) -> Option<Micros> {
         self.end
+    }
+
+    /// How many requests there are at most, when that is known.
+    pub fn count(&self) -> Option<u64> {
+        let rows = self.trace().map(|trace| trace.len() as u64);
+        rows.into_iter().chain(self.count).min()
+    }
+
+    /// Whether nothing can become due at `from` or later, as it is planned now. One that has millions of requests before is
+    /// taken to have more.
+    pub fn is_over_before(&self, from: Micros) -> bool {
+        if self.end.is_some_and(|end| end <= from) {
+            return true;
+        }
+        let mut rest = self.clone();
+        self.count().is_some()
+            && !rest.by_ref().take(LOOKED_AT).any(|planned| planned.due >= from)
+            && rest.upcoming.is_none()
     }
 
     /// The trace it replays, if it does.

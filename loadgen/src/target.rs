@@ -1,8 +1,8 @@
 //! The seams to the outside: where requests go, what comes back, and how roles are changed.
 //!
-//! A [`Connection`] is opened once per run. Its three parts are used by three threads: the pacing thread sends, the
-//! observing thread reads events, the commanding thread shifts. All instants are on the run's clock; the conversion
-//! happens here, once.
+//! A [`Connection`] is opened once per run, and used by two threads: the pacing thread sends; the observing thread reads
+//! events, looks at the cluster and asks for shifts. Neither may be kept waiting, so what becomes of a request or of a shift
+//! is told by events. All instants are on the run's clock; the conversion happens here, once.
 
 pub mod cpu;
 pub mod embedded;
@@ -10,13 +10,14 @@ pub mod grpc;
 pub mod http;
 pub mod null;
 mod remote;
+pub mod sim;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::cluster::{How, ShiftReport, UnitState};
+use engine::cluster::{How, ShiftId, ShiftReport, UnitState};
 use engine::units::{Role, Split, UnitId};
 
 use crate::clock::RunClock;
@@ -131,16 +132,41 @@ pub enum TargetEvent {
         /// Requests it holds now.
         held: u32,
     },
-    /// A shift began.
-    ShiftStarted {
+    /// A shift that was asked for by [`Control::shift`] was accepted: it runs now, or when its turn comes. Answers come in the
+    /// order of asking, each before anything else of its shift.
+    ShiftAccepted {
         /// When.
         at: Micros,
+        /// Which; events about it carry this.
+        id: ShiftId,
         /// Where it leads.
         to: Split,
         /// How.
         how: How,
     },
-    /// A shift ended.
+    /// A shift that was asked for by [`Control::shift`] was refused, or the answer did not come.
+    ShiftRefused {
+        /// When.
+        at: Micros,
+        /// Where it would have led.
+        to: Split,
+        /// How.
+        how: How,
+        /// Why.
+        why: String,
+    },
+    /// A shift began, whoever asked for it.
+    ShiftStarted {
+        /// When.
+        at: Micros,
+        /// Which.
+        id: ShiftId,
+        /// Where it leads.
+        to: Split,
+        /// How.
+        how: How,
+    },
+    /// A shift ended, whoever asked for it.
     ShiftEnded {
         /// When.
         at: Micros,
@@ -151,6 +177,8 @@ pub enum TargetEvent {
     ShiftDropped {
         /// When.
         at: Micros,
+        /// Which.
+        id: ShiftId,
         /// Where it would have led.
         to: Split,
         /// How.
@@ -166,6 +194,13 @@ pub enum TargetEvent {
         unit: UnitId,
         /// Why.
         why: String,
+    },
+    /// Something else that people want to read of.
+    Remark {
+        /// When.
+        at: Micros,
+        /// A sentence.
+        text: String,
     },
 }
 
@@ -201,15 +236,16 @@ pub struct ClusterView {
     pub waiting_shifts: Vec<(Split, How)>,
 }
 
-/// How roles are changed and observed.
+/// How roles are changed and observed. Used by the observing thread: nothing here may wait.
 pub trait Control: Send + Sync + fmt::Debug {
     /// The cluster now; rates are over the time since the last call.
     fn observe(&self) -> ClusterView;
 
-    /// Asks for a shift; what becomes of it is told by events, never by this answer.
+    /// Asks for a shift. The answer is an event, [`TargetEvent::ShiftAccepted`] or [`TargetEvent::ShiftRefused`], and so is what
+    /// becomes of it.
     ///
     /// # Errors
-    /// One line: why it is refused.
+    /// One line: why it cannot even be asked for. No event will tell of it.
     fn shift(&self, to: Split, how: How) -> Result<(), String>;
 }
 
@@ -227,4 +263,6 @@ pub struct Connection {
     /// What the way to a remote target costs the client; `None` for a target inside the process. With it, `sent` is told by
     /// [`TargetEvent::Sent`] and not by the hand-over.
     pub client: Option<Arc<ClientSide>>,
+    /// How many times as fast as wall time its time goes, and that of the run with it: 1 for everything that is real.
+    pub time_scale: f64,
 }

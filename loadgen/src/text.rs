@@ -25,6 +25,20 @@ impl Malformed {
     }
 }
 
+/// Letters of a sentence for people that are kept. Nobody reads on, and what somebody else wrote may have no end.
+pub(crate) const SENTENCE: usize = 1_000;
+
+/// Cuts a text behind so many letters and marks that it goes on; what it held beyond is given back.
+pub(crate) fn cut(text: &mut String, letters: usize) {
+    if text.len() > letters
+        && let Some((end, _)) = text.char_indices().nth(letters)
+    {
+        text.truncate(end);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+}
+
 /// Units of durations with their microseconds, the longest first. `ms` and `us` end in `s`: they are looked for by the
 /// whole tail of the text, never by its last letter.
 const UNITS: [(&str, u64); 5] = [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
@@ -150,5 +164,18 @@ mod tests {
             let text = DurationText(Micros(micros)).to_string();
             prop_assert_eq!(parse_duration(&text), Ok(Micros(micros)));
         }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_letters_and_gives_its_memory_back() {
+        let cut = |text: &str, letters| {
+            let mut text = text.to_owned();
+            cut(&mut text, letters);
+            text
+        };
+        assert_eq!((cut("grün", 4), cut("grün", 3), cut("", 0)), ("grün".to_owned(), "grü…".to_owned(), String::new()));
+        let long = cut(&"ü".repeat(1 << 20), SENTENCE);
+        assert_eq!(long.chars().count(), SENTENCE + 1);
+        assert!(long.capacity() < 4 * SENTENCE);
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::clock::RunClock;
+use loadgen::run::resident_bytes;
 use loadgen::sample::Outcome;
 use loadgen::target::http::{self, HttpTarget};
 use loadgen::target::{Dispatch, TargetEvent};
@@ -22,12 +23,6 @@ const REQUESTS: u64 = 10_000;
 const TOGETHER: u64 = 32;
 const PATIENCE: Duration = Duration::from_mins(1);
 const MIB: u64 = 1 << 20;
-
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("linux tells");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
-}
 
 #[test]
 fn ten_thousand_requests_take_no_more_memory_than_three_thousand() {
@@ -61,10 +56,10 @@ fn ten_thousand_requests_take_no_more_memory_than_three_thousand() {
             }
         }
         if completed >= 3 * REQUESTS / 10 {
-            early.get_or_insert_with(resident);
+            early.get_or_insert_with(resident_bytes);
         }
     }
     assert_eq!(tokens, 16 * REQUESTS);
-    let (early, late) = (early.expect("it was looked at"), resident());
+    let (early, late) = (early.expect("it was looked at"), resident_bytes());
     assert!(late < early + 8 * MIB, "{} MiB after three thousand, {} at the end", early / MIB, late / MIB);
 }

@@ -2,13 +2,11 @@
 //!
 //! Alone in its file, because it looks at the memory of its whole process.
 #![cfg(target_os = "linux")]
-#![expect(clippy::expect_used, reason = "a helper of a test may fail it")]
-
-use std::collections::BTreeMap;
 
 use loadgen::live::Snapshot;
 use loadgen::measure::Aggregator;
-use loadgen::recording::{Record, Recorder, RunRecord, SCHEMA};
+use loadgen::recording::{Record, Recorder, RunRecord};
+use loadgen::run::resident_bytes;
 use loadgen::sample::{Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::Segment;
 use loadgen::summary::Accumulator;
@@ -18,12 +16,6 @@ const PER_SECOND: u64 = 10;
 const MINUTE: u64 = 60;
 const SECOND: u64 = 1_000_000;
 const MIB: u64 = 1 << 20;
-
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("linux tells");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
-}
 
 /// An answer of 64 tokens, a little different each time.
 fn sample(index: u64) -> Sample {
@@ -55,17 +47,9 @@ fn sample(index: u64) -> Sample {
 
 fn run_record() -> RunRecord {
     RunRecord {
-        schema: SCHEMA,
-        name: "hours".to_owned(),
-        started: "2026-11-23T09:00:00.000000Z".to_owned(),
-        seed: 7,
-        target: "cpu".to_owned(),
         split: "2P2D".parse().ok(),
         slo: "ttft=400ms,tpot=10ms".parse().ok(),
-        warmup: Micros::ZERO,
-        load: serde_json::Value::Null,
-        engine: serde_json::Value::Null,
-        versions: BTreeMap::new(),
+        ..RunRecord::named("hours", "cpu")
     }
 }
 
@@ -99,7 +83,7 @@ fn after_ten_minutes_memory_is_flat() {
             published = aggregator.history();
         }
         if (second + 1) % (10 * MINUTE) == 0 {
-            seen.push(resident());
+            seen.push(resident_bytes());
         }
     }
     let completed: u64 = published.iter().map(|slot| u64::from(slot.completed)).sum();

@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use engine::model::ModelSource;
 use loadgen::arrival::RatePlan;
-use loadgen::live::{Command, Phase, Slot, Snapshot};
+use loadgen::live::{Command, Counts, MarkKind, Phase, Slot, Snapshot};
 use loadgen::playback::{self, Playback};
+use loadgen::recording::{ClientUse, EndRecord, NoteRecord, Record, Recorder, RunRecord, WaitingRecord, WaitingShift};
 use loadgen::run::{self, RunConfig, RunHandle};
+use loadgen::sample::{Failure, FailureKind, Outcome, Sample, TOKEN_HASH_SEED};
 use loadgen::schedule::{LoadSpec, Shape, Traffic};
 use loadgen::summary::Summary;
 use loadgen::target::cpu::{self, CpuTarget};
 use loadgen::target::{Connection, null};
+use loadgen::time::Micros;
 use loadgen::workload::Lengths;
 
 fn load(rate: &str, slo: &str) -> LoadSpec {
@@ -120,4 +123,64 @@ fn a_shift_of_the_embedded_engine_is_seen_again_with_its_units() {
     assert_eq!(first.units.len(), 4);
     // Before they were over, requests were offered, sent and brought tokens.
     assert!(first.counts.offered >= 3 && first.counts.sent == first.counts.offered, "{:?}", first.counts);
+}
+
+/// A recording of ten seconds in which nothing but errors came, told at length.
+fn wordy(path: &Path) {
+    const LONG: usize = 1 << 20;
+    let text = |letter: &str| letter.repeat(LONG);
+    let run = RunRecord::named(text("n"), text("t"));
+    let mut recorder = Recorder::create(path, &run, || Micros::ZERO).expect("a file");
+    for second in 0..10 {
+        let at = Micros(second * 1_000_000);
+        let failure = Failure { kind: FailureKind::Status, message: text("f") };
+        let sample = Sample {
+            index: second,
+            due: at,
+            sent: Some(at),
+            first: None,
+            last: None,
+            ended: at,
+            first_tokens: 0,
+            gaps: Vec::new(),
+            input_tokens: 9,
+            output_asked: 9,
+            output_tokens: 0,
+            segments: Vec::new(),
+            clamped: false,
+            outcome: Outcome::Failed(failure),
+            token_hash: TOKEN_HASH_SEED,
+            logits_hash: None,
+            server: None,
+        };
+        let (mark, label) = (Some(MarkKind::Failure), text("l"));
+        let waits = WaitingShift { to: "1P1D".parse().expect("a split"), how: engine::cluster::How::Drain };
+        recorder.push(&Record::Req(Box::new(sample))).expect("written");
+        recorder.push(&Record::Note(NoteRecord { at, mark, label, text: text("w") })).expect("written");
+        recorder.push(&Record::Waiting(WaitingRecord { at, shifts: vec![waits; 10_000] })).expect("written");
+    }
+    let client = ClientUse::default();
+    let at = Micros(10_000_000);
+    recorder.finish(&EndRecord { at, schedule_end: at, requests: Counts::default(), client }).expect("finished");
+}
+
+#[test]
+fn what_somebody_wrote_at_length_is_cut_and_what_every_second_repeats_is_there_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wordy.jsonl.zst");
+    wordy(&path);
+    let last = playback::open(&path).expect("a recording").last;
+    let remembered: Vec<&Snapshot> = last.history.iter().filter_map(|slot| slot.then.as_deref()).collect();
+    assert_eq!((last.counts.failed, remembered.len()), (10, 10));
+    for then in &remembered {
+        assert!(Arc::ptr_eq(&then.workload, &last.workload) && Arc::ptr_eq(&then.target, &last.target));
+        let error = &then.outage.as_ref().expect("nothing but errors").error;
+        assert!(error.starts_with("status: fff") && error.ends_with('…') && error.len() < 2_000);
+        assert!(then.workload.len() < 2_000 && then.target.len() < 2_000 && then.shifts.len() <= 64);
+    }
+    assert!(last.events.iter().all(|event| event.text.len() < 2_000 && event.label.len() < 200));
+    let lines = last.history.iter().flat_map(|slot| slot.slowest.lines());
+    for line in lines {
+        assert!(matches!(&line.outcome, Outcome::Failed(failure) if failure.message.capacity() < 2_000));
+    }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use loadgen::arrival::RatePlan;
 use loadgen::live::Counts;
-use loadgen::recording::{ClientUse, EndRecord, Incomplete, Reader, Record, Recorder, RunRecord, SCHEMA};
+use loadgen::playback;
+use loadgen::recording::{ClientUse, EndRecord, Incomplete, Reader, Record, Recorder, RunRecord};
 use loadgen::run::{self, RunConfig};
 use loadgen::sample::{Outcome, Sample, TOKEN_HASH_SEED};
 use loadgen::schedule::{LoadSpec, Planned, Schedule, Segment, Traffic};
@@ -18,22 +19,6 @@ use loadgen::workload::Limits;
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { context_tokens: 1 << 20, kv_tokens: 1 << 20 };
-
-fn run_record() -> RunRecord {
-    RunRecord {
-        schema: SCHEMA,
-        name: "chat".to_owned(),
-        started: "2026-11-23T09:01:12.000345Z".to_owned(),
-        seed: 7,
-        target: "cpu".to_owned(),
-        split: None,
-        slo: None,
-        warmup: Micros::ZERO,
-        load: serde_json::Value::Null,
-        engine: serde_json::Value::Null,
-        versions: BTreeMap::new(),
-    }
-}
 
 fn sample(index: u64, due: u64, segments: &[(u64, u32)], output: u32, outcome: Outcome) -> Sample {
     let segments: Vec<_> = segments.iter().map(|(id, tokens)| Segment(*id, *tokens)).collect();
@@ -61,7 +46,7 @@ fn sample(index: u64, due: u64, segments: &[(u64, u32)], output: u32, outcome: O
 /// Writes a recording; with `end`, a finished one.
 fn write(folder: &Path, samples: &[Sample], end: Option<u64>) -> PathBuf {
     let path = folder.join("run.jsonl.zst");
-    let mut recorder = Recorder::create(&path, &run_record(), || Micros::ZERO).expect("created");
+    let mut recorder = Recorder::create(&path, &RunRecord::named("chat", "cpu"), || Micros::ZERO).expect("created");
     for sample in samples {
         recorder.push(&Record::Req(Box::new(sample.clone()))).expect("written");
     }
@@ -159,6 +144,28 @@ fn the_schedule_goes_on_to_its_recorded_end_unless_only_a_part_is_replayed() {
 }
 
 #[test]
+fn of_a_part_nothing_else_is_checked_and_nothing_else_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // As they ended: the last first, and those that are left out could not be served.
+    let samples: Vec<_> = (0..50)
+        .rev()
+        .map(|index| sample(index, index * 1_000, &[(index, if index < 7 { 9 } else { 90 })], 5, Outcome::Completed))
+        .collect();
+    let path = write(folder.path(), &samples, Some(50_000));
+    let limits = Limits { context_tokens: 20, kv_tokens: 20 };
+    let options = ReadOptions { format: TraceFormat::Auto, limit: Some(7), limits, clamp: false };
+    let trace = Trace::open(&path, options).expect("the first seven can be served");
+    let dues: Vec<u64> =
+        (0..trace.len()).filter_map(|index| trace.request(index)).map(|request| request.at.0).collect();
+    assert_eq!(dues, [0, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000]);
+    assert_eq!(trace.end(), None, "only a part is replayed");
+    let whole = ReadOptions { limit: Some(50), limits: LIMITS, ..options };
+    assert_eq!(Trace::open(&path, whole).expect("all").end(), Some(Micros(50_000)), "a limit that leaves nothing out");
+    let eighth = Trace::open(&path, ReadOptions { limit: Some(8), ..options }).expect_err("the eighth cannot");
+    assert!(eighth.to_string().contains("request 7: 90 tokens in"), "{eighth}");
+}
+
+#[test]
 fn an_incomplete_recording_is_replayed_as_far_as_it_goes_and_that_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let samples: Vec<_> =
@@ -198,7 +205,11 @@ fn what_cannot_be_replayed_is_refused_with_its_request() {
     let order = folder();
     let samples = [(0, 500), (1, 400)].map(|(index, due)| sample(index, due, &[(1, 6)], 3, Outcome::Completed));
     let why = refusal(&write(order.path(), &samples, Some(1)), LIMITS, false);
-    assert!(why.contains("request 1: it stands beside request 0"), "{why}");
+    assert!(why.contains("request 1: it is due at 400us, but request 0 before it at 500us"), "{why}");
+    let twice = folder();
+    let samples = [500, 400].map(|due| sample(3, due, &[(1, 6)], 3, Outcome::Completed));
+    let why = refusal(&write(twice.path(), &samples, Some(1)), LIMITS, false);
+    assert!(why.contains("request 3: two requests have this number"), "{why}");
     let text = folder().path().with_extension("txt");
     fs::write(&text, "notes").expect("written");
     let why = refusal(&text, LIMITS, false);
@@ -240,4 +251,56 @@ fn a_run_that_is_replayed_is_the_same_run_and_says_what_it_replays() {
     let run = Reader::open(&second).expect("a recording").run().clone();
     let replayed = run.load["traffic"]["trace"]["path"].as_str().expect("a path").to_owned();
     assert_eq!(Path::new(&replayed), first);
+}
+
+#[test]
+fn a_warm_up_that_nothing_comes_after_is_refused_or_left_out_by_where_it_comes_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let samples: Vec<_> =
+        (0..4).map(|index| sample(index, index * 1_000, &[(index, 9)], 1, Outcome::Completed)).collect();
+    let path = write(folder.path(), &samples, Some(50_000));
+    let start = |name: &str, warmup, warmup_is_inherited, limit| {
+        let load = LoadSpec { warmup: Micros(warmup), warmup_is_inherited, ..spec(&path, 1.0, limit) };
+        let record_to = Some(folder.path().join(name));
+        run::start(RunConfig { load, connection: null::connect(), record_to })
+    };
+    // The recorded schedule goes on until 50 ms, but nothing is due behind 3 ms.
+    let refused = start("asked", 3_001, false, None).expect_err("nothing would be measured").to_string();
+    assert!(refused.starts_with("no request is due after --warmup 3001us: nothing"), "{refused}");
+
+    let handle = start("inherited", 3_001, true, None).expect("a run");
+    assert!(handle.remarks[0].contains("warm-up of 3001us, which is that of the recorded run"), "{:?}", handle.remarks);
+    let summary = handle.wait().expect("an end").summary;
+    assert!(summary.window.from_s.abs() < 1e-9 && summary.ttft_ms.p50.is_some(), "{summary:?}");
+    let run = Reader::open(&folder.path().join("inherited")).expect("a recording").run().clone();
+    assert_eq!((run.warmup, run.load["warmup_us"].as_u64()), (Micros::ZERO, Some(0)));
+
+    let handle = start("part", 2_000, true, Some(2)).expect("a run");
+    assert_eq!(handle.remarks.len(), 1, "the third request is not replayed");
+    handle.wait().expect("an end");
+    for (name, inherited) in [("kept", true), ("asked for", false)] {
+        let handle = start(name, 3_000, inherited, None).expect("the last request is due then");
+        assert!(handle.remarks.is_empty(), "{:?}", handle.remarks);
+        assert_eq!(handle.wait().expect("an end").summary.ttft_ms.n, 1);
+    }
+}
+
+#[test]
+fn the_end_of_a_replay_is_known_from_its_start_live_and_in_its_recording() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let samples: Vec<_> =
+        (0..4).map(|index| sample(index, index * 1_000, &[(index, 9)], 1, Outcome::Completed)).collect();
+    let path = write(folder.path(), &samples, Some(50_000));
+    for (name, limit, end) in [("whole", None, Some(Micros(25_000))), ("part", Some(3), None)] {
+        let record_to = folder.path().join(name);
+        let load = spec(&path, 2.0, limit);
+        let config = RunConfig { load, connection: null::connect(), record_to: Some(record_to.clone()) };
+        let handle = run::start(config).expect("a run");
+        let known = (end, Some(limit.unwrap_or(4)));
+        let first = std::sync::Arc::clone(&handle.snapshots.borrow());
+        assert_eq!((first.duration, first.requests), known);
+        handle.wait().expect("an end");
+        let last = playback::open(&record_to).expect("a recording").last;
+        assert_eq!((last.duration, last.requests), known);
+    }
 }

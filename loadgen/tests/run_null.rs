@@ -4,13 +4,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loadgen::arrival::Arrival;
+use loadgen::clock::RunClock;
 use loadgen::live::{Command, MarkKind, Phase, Snapshot};
 use loadgen::recording::{Reader, Record};
 use loadgen::run::{self, RunConfig, RunError, RunHandle};
+use loadgen::sample::{FailureKind, Outcome};
 use loadgen::schedule::{LoadSpec, Shape};
-use loadgen::target::null;
+use loadgen::target::{TargetEvent, TargetEvents, null};
 use loadgen::time::Micros;
 use loadgen::workload::Lengths;
 
@@ -136,4 +139,63 @@ fn a_recording_that_exists_is_never_overwritten() {
     let config = RunConfig { load: load(1, "10"), connection: null::connect(), record_to: Some(file(&folder)) };
     assert!(matches!(run::start(config), Err(RunError::Recording(_))));
     assert_eq!(std::fs::read(file(&folder)).expect("a file"), b"mine");
+}
+
+/// A target that answers so many requests and is gone then.
+#[derive(Debug)]
+struct Mortal {
+    inner: Box<dyn TargetEvents>,
+    answers: usize,
+}
+
+impl TargetEvents for Mortal {
+    fn align(&mut self, clock: RunClock) {
+        self.inner.align(clock);
+    }
+
+    fn drain(&mut self, into: &mut Vec<TargetEvent>, wait: Duration) -> bool {
+        let mut fresh = Vec::new();
+        self.inner.drain(&mut fresh, wait);
+        for event in fresh {
+            if self.answers == 0 {
+                return false;
+            }
+            self.answers -= usize::from(matches!(event, TargetEvent::Ended { .. }));
+            into.push(event);
+        }
+        true
+    }
+}
+
+#[test]
+fn a_target_that_stops_for_good_ends_the_run_with_an_error_and_every_request_with_an_outcome() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut connection = null::connect();
+    connection.events = Box::new(Mortal { inner: connection.events, answers: 20 });
+    let config = RunConfig { load: load(1_000_000, "2000"), connection, record_to: Some(file(&folder)) };
+    let handle = run::start(config).expect("a run");
+    let snapshots = handle.snapshots.clone();
+    let result = handle.wait().expect("an end");
+    let requests = result.summary.requests;
+    assert_eq!((requests.completed, requests.offered), (20, 20 + requests.failed));
+    let error = result.error.expect("the run did not come to its end");
+    assert_eq!(
+        error.to_string(),
+        format!("target null stopped before the run was over; requests in flight then: {}", requests.failed)
+    );
+    let last = Arc::clone(&snapshots.borrow());
+    assert_eq!((last.phase, last.counts.in_flight, last.counts.failed), (Phase::Done, 0, requests.failed));
+    assert!(requests.failed > 0 && last.events.iter().any(|event| event.text == "the target stopped"));
+    let mut reader = Reader::open(&file(&folder)).expect("a recording");
+    let mut failed = 0;
+    while let Some(record) = reader.next().transpose().expect("a record") {
+        if let Record::Req(sample) = record
+            && let Outcome::Failed(failure) = sample.outcome
+        {
+            assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Engine, "the target stopped"));
+            failed += 1;
+        }
+    }
+    assert_eq!(failed, requests.failed);
+    assert!(reader.incomplete().is_none() && reader.end().is_some());
 }

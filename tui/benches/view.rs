@@ -4,7 +4,6 @@
 //! it opens in 1 s, and a step of the cursor with the frame that follows it takes 16 ms.
 #![expect(clippy::expect_used, reason = "without its recording there is nothing to measure")]
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 
@@ -14,7 +13,7 @@ use engine::cluster::How;
 use engine::units::{Role, Split};
 use loadgen::playback;
 use loadgen::recording::{
-    ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RunRecord, SCHEMA, ShiftEnd, ShiftRecord,
+    ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RunRecord, ShiftEnd, ShiftRecord,
     UnitPhase, UnitRecord,
 };
 use loadgen::sample::{Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
@@ -137,17 +136,9 @@ fn records() -> Vec<(u64, Record)> {
 
 fn write(path: &Path) {
     let run = RunRecord {
-        schema: SCHEMA,
-        name: "hour".to_owned(),
-        started: "2026-11-23T09:00:00.000000Z".to_owned(),
-        seed: 7,
-        target: "cpu".to_owned(),
         split: Some(Split { prefill: 4, decode: 4, aggregated: 0 }),
         slo: "ttft=200ms,tpot=25ms,itl.p99=40ms".parse().ok(),
-        warmup: Micros::ZERO,
-        load: serde_json::Value::Null,
-        engine: serde_json::Value::Null,
-        versions: BTreeMap::new(),
+        ..RunRecord::named("hour", "cpu")
     };
     let mut recorder = Recorder::create(path, &run, || Micros::ZERO).expect("a file");
     let start = RateRecord { at: Micros::ZERO, state: LoadState::Loading, rps: 27.8, resumed_rps: None };

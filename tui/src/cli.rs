@@ -9,6 +9,7 @@
 
 mod key;
 mod load;
+mod plan;
 mod refusal;
 mod replay;
 mod screen;
@@ -25,6 +26,8 @@ use loadgen::schedule::LoadSpec;
 use loadgen::text::Malformed;
 
 use load::LoadArgs;
+use plan::PlanArgs;
+pub use plan::PlanOptions;
 pub use refusal::Refusal;
 use replay::ReplayArgs;
 pub use replay::{ReplayLoad, ReplayOptions, ReplayRun, Shown};
@@ -123,11 +126,18 @@ enum Sub {
     /// reached or refused, 3 the shift was given up or dropped, or has not ended in time.
     #[command(args_override_self = true)]
     Shift(ShiftArgs),
-    /// List, show or check workload and SLO profiles.
+    /// Simulate every split of a cluster under a load: goodput, latencies, cost, each with an interval, and what follows.
     ///
-    /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, or the same folders under
-    /// pdtune/profiles in the configuration folder (`$XDG_CONFIG_HOME`, else ~/.config), and go before shipped ones of the
-    /// same name.
+    /// The embedded engine's own scheduler runs in virtual time, with step times from a model of the GPUs. Without --rate each
+    /// split is taken to the highest rate that meets the SLO. Intervals are 90 %: they hold as far as the spreads of the
+    /// profile's constants are honest and the model is right.
+    #[command(args_override_self = true)]
+    Plan(PlanArgs),
+    /// List, show or check profiles of workloads, SLOs, GPUs, models and clusters.
+    ///
+    /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, ./profiles/gpu, ./profiles/model and
+    /// ./profiles/cluster, or the same folders under pdtune/profiles in the configuration folder (`$XDG_CONFIG_HOME`, else
+    /// ~/.config), and go before shipped ones of the same name.
     #[command(subcommand, arg_required_else_help = false)]
     Profiles(ProfilesOptions),
     /// Draw a screen of an invented run as an SVG picture, the same on every machine.
@@ -195,7 +205,7 @@ pub enum ProfilesOptions {
     List,
     /// Print a profile as it stands, ready to be copied and changed.
     Show {
-        /// What it is of: workload or slo
+        /// What it is of: workload, slo, gpu, model or cluster
         #[arg(value_parser = parse_kind, value_name = "KIND")]
         kind: Kind,
         /// Its name or file
@@ -204,7 +214,7 @@ pub enum ProfilesOptions {
     },
     /// Check profiles and say what is wrong with them; all that can be found, or one.
     Check {
-        /// What it is of: workload or slo
+        /// What it is of: workload, slo, gpu, model or cluster
         #[arg(value_parser = parse_kind, value_name = "KIND", requires = "name")]
         kind: Option<Kind>,
         /// Its name or file
@@ -218,7 +228,7 @@ fn parse_kind(text: &str) -> Result<Kind, Malformed> {
     kind.ok_or_else(|| Malformed {
         what: "a kind of profile",
         found: text.to_owned(),
-        allowed: "workload, slo".to_owned(),
+        allowed: Kind::ALL.map(|kind| kind.to_string()).join(", "),
     })
 }
 
@@ -237,6 +247,8 @@ pub enum Command {
     Report(ReportOptions),
     /// `pdtune serve`.
     Serve(ServeOptions),
+    /// `pdtune plan`.
+    Plan(Box<PlanOptions>),
     /// `pdtune shift`.
     Shift(ShiftOptions),
     /// `pdtune profiles`.
@@ -293,19 +305,20 @@ impl Cli {
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
             Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
-                let (target, load) = (target.resolve()?, load.resolve(library, true)?);
+                let (target, load) = (target.resolve(library)?, load.resolve(library, true)?);
                 Command::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: None })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
-                Command::Record(RecordOptions { target: target.resolve()?, load, out, json, fail_on_slo })
+                Command::Record(RecordOptions { target: target.resolve(library)?, load, out, json, fail_on_slo })
             }
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),
+            Sub::Plan(args) => Command::Plan(Box::new(args.resolve(library)?)),
             Sub::Shift(args) => Command::Shift(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
             Sub::Shot(options) => Command::Shot(options),

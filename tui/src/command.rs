@@ -1,6 +1,7 @@
 //! What the program does, one file for each subcommand, and how it ends.
 
 pub mod live;
+pub mod plan;
 pub mod profiles;
 pub mod progress;
 pub mod record;
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Replay(options) => replay::run(options),
         Command::Report(options) => report::run(&options),
         Command::Serve(options) => serve::run(options),
+        Command::Plan(options) => plan::run(&options),
         Command::Shift(options) => shift::run(options),
         Command::Profiles(options) => profiles::run(&options),
         Command::Shot(options) => shot::run(&options),

@@ -63,9 +63,12 @@ pub struct Offers {
 pub struct Notice {
     /// What it says.
     pub text: String,
-    /// The instant of the run at which it goes away.
-    pub until: Micros,
+    /// When it goes away, on the clock of the frames; not known before the first frame that shows it.
+    pub until: Option<Micros>,
 }
+
+/// For how long a message stands in place of the footer, if no key is pressed.
+const NOTICE: Micros = Micros(6_000_000);
 
 /// A rate that was asked for and is not in the snapshots yet.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -163,9 +166,9 @@ impl Model {
         }
     }
 
-    /// Whether time passes on its own although no snapshot comes.
-    pub fn is_playing(&self) -> bool {
-        self.recording().is_some_and(|recording| recording.player.is_playing())
+    /// Whether the screen changes with time alone, without a snapshot or a key.
+    pub fn is_moving(&self) -> bool {
+        self.notice.is_some() || self.recording().is_some_and(|recording| recording.player.is_playing())
     }
 
     /// The snapshot to draw: its history and events are those of the charts.
@@ -218,8 +221,13 @@ impl Model {
         self.recording().is_some() || self.ended || self.latest.phase == Phase::Done
     }
 
-    /// Puts a message in place of the footer for a few seconds of the run.
+    /// Puts a message in place of the footer for a few seconds.
     pub fn notify(&mut self, text: impl Into<String>) {
-        self.notice = Some(Notice { text: text.into(), until: self.latest.now + Micros(6_000_000) });
+        self.notice = Some(Notice { text: text.into(), until: None });
+    }
+
+    /// Takes a message away that has stood for long enough.
+    pub(crate) fn expire_notice(&mut self, now: Micros) {
+        self.notice.take_if(|notice| *notice.until.get_or_insert(now + NOTICE) <= now);
     }
 }

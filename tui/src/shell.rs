@@ -6,7 +6,6 @@ mod cast;
 mod photo;
 mod terminal;
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,6 @@ use futures_util::StreamExt;
 use loadgen::clock::{RunClock, unix_micros};
 use loadgen::live::{Command, Snapshot};
 use loadgen::run::CpuMeters;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -26,6 +24,7 @@ pub use cast::Cast;
 use ratatui::layout::{Position, Rect, Size};
 pub use terminal::Screen;
 
+use crate::command::signals::{Signals, Told};
 use crate::command::tell;
 use crate::model::{Model, Offers};
 use crate::theme::Theme;
@@ -84,7 +83,7 @@ pub async fn view_recording(model: Model, theme: &Theme) -> anyhow::Result<Exit>
 }
 
 async fn show(model: Model, feed: Option<Feed>, theme: &Theme, cast: Option<Cast>) -> anyhow::Result<Exit> {
-    let mut signals = Signals::install()?;
+    let mut signals = Signals::install().context("cannot listen for signals")?;
     let mut screen = Screen::enter(cast).context("cannot set up the terminal")?;
     let result = drive(model, feed, theme, &mut signals, &mut screen).await;
     if let Err(why) = screen.leave() {
@@ -125,7 +124,10 @@ async fn drive(
         }
         let msg = tokio::select! {
             biased;
-            msg = signals.next() => Some(msg),
+            told = signals.which() => Some(match told {
+                Told::Interrupt => Msg::Interrupt,
+                Told::Terminate => Msg::Terminate,
+            }),
             event = events.next() => match event {
                 Some(event) => {
                     terminal_event(&event.context("cannot read from the terminal")?, screen.area(), &targets, panic_key)
@@ -134,8 +136,8 @@ async fn drive(
             },
             Some(written) = pictures.recv() => Some(Msg::Pictured(written)),
             msg = next_snapshot(feed.as_mut()), if !model.ended => Some(msg),
-            _ = frames.tick(), if dirty || model.is_playing() => {
-                if model.is_playing() {
+            _ = frames.tick(), if dirty || model.is_moving() => {
+                if model.is_moving() {
                     update(&mut model, Msg::Tick(clock.now()));
                 }
                 let drawn = screen.draw(|frame| targets = view(&model, theme, frame.area(), frame.buffer_mut()));
@@ -213,33 +215,4 @@ fn terminal_event(event: &Event, area: Rect, targets: &Targets, panic_key: bool)
 #[expect(clippy::panic, reason = "asked for by a test, which looks at the terminal afterwards")]
 fn forced_panic() {
     panic!("asked for by {PANIC_KEY}");
-}
-
-/// The signals that end the screen.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn install() -> anyhow::Result<Self> {
-        let listen = |kind| -> io::Result<Signal> { signal(kind) };
-        let all = || -> io::Result<Self> {
-            Ok(Self {
-                interrupt: listen(SignalKind::interrupt())?,
-                terminate: listen(SignalKind::terminate())?,
-                hangup: listen(SignalKind::hangup())?,
-            })
-        };
-        all().context("cannot listen for signals")
-    }
-
-    async fn next(&mut self) -> Msg {
-        tokio::select! {
-            _ = self.interrupt.recv() => Msg::Interrupt,
-            _ = self.terminate.recv() => Msg::Terminate,
-            _ = self.hangup.recv() => Msg::Terminate,
-        }
-    }
 }

@@ -6,7 +6,7 @@ mod playing;
 
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::time::Micros;
 use ratatui::layout::{Rect, Size};
@@ -35,7 +35,7 @@ pub enum Msg {
     Interrupt,
     /// The process got SIGTERM or SIGHUP.
     Terminate,
-    /// Time passes: the instant on a clock that is the same for all ticks. A recording is played by it.
+    /// Time passes: the instant on a clock that is the same for all ticks. By it a recording is played, and messages go away.
     Tick(Micros),
     /// No further snapshot will come.
     Ended,
@@ -80,6 +80,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::Mouse(event, screen) => {
+            if matches!(event.kind, MouseEventKind::Down(_)) {
+                model.notice = None;
+            }
             mouse::mouse(model, event, screen).map_or_else(Vec::new, |action| perform::perform(model, action))
         }
         Msg::Click(action) => {
@@ -106,6 +109,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Interrupt => perform::perform(model, Action::Interrupt),
         Msg::Terminate => vec![Effect::Send(Command::Abort), Effect::Leave(Exit::Terminated)],
         Msg::Tick(now) => {
+            model.expire_notice(now);
             playing::tick(model, now);
             Vec::new()
         }
@@ -144,7 +148,6 @@ fn type_letter(model: &mut Model, key: &KeyEvent) {
 
 fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
     let now = snapshot.now;
-    model.notice.take_if(|notice| notice.until <= now);
     let rate = snapshot.rate_rps;
     model.asked_rate.take_if(|asked| asked.until <= now || (asked.rps - rate).abs() <= asked.rps.abs() * 1e-6);
     model.latest = snapshot;

@@ -1,6 +1,7 @@
 //! Results of steps are applied.
 
 use super::event::{Emission, FinishReason, Outbox, StepReport};
+use super::plan::BlockHash;
 use super::sequence::{Place, Slot};
 use super::unit::Entry;
 use super::{Cluster, FirstToken};
@@ -16,6 +17,16 @@ impl Cluster {
         let Some(here) = self.units.get_mut(unit.index()).filter(|here| here.step.running) else { return };
         debug_assert!(1 <= k && k <= here.step.repeat, "{k} steps of {}", here.step.repeat);
         let steps = k.clamp(1, here.step.repeat);
+        if here.lockstep.is_on() {
+            if report.stopped.is_empty() {
+                here.step.running = false;
+                self.beat(unit, steps, report, out);
+                self.settle(now, out);
+                return;
+            }
+            self.dissolve(unit);
+        }
+        let here = &mut self.units[unit.index()];
         here.step.running = false;
         let mut entries = std::mem::take(&mut here.step.entries);
         if steps > 1 {
@@ -27,12 +38,7 @@ impl Cluster {
         }
         for &(request, block, hash) in report.filled {
             let Some(slot) = self.sequences.find(request) else { continue };
-            let sequence = &mut self.sequences[slot];
-            sequence.learn_hash(block, hash);
-            let full = block < sequence.computed / self.config.block_tokens;
-            if full && sequence.unit == unit && sequence.holding.shared() == block {
-                self.units[unit.index()].pool.publish_next(hash, &mut sequence.holding);
-            }
+            self.publish_filled(unit, slot, block, hash);
         }
         for &request in report.stopped {
             let Some(slot) = self.sequences.find(request) else { continue };
@@ -49,6 +55,16 @@ impl Cluster {
             here.pool.release(&mut holding);
         }
         self.settle(now, out);
+    }
+
+    /// Notes the hash of a block, and lets others use it if it is the next one.
+    pub(super) fn publish_filled(&mut self, unit: UnitId, slot: Slot, block: u32, hash: BlockHash) {
+        let sequence = &mut self.sequences[slot];
+        sequence.learn_hash(block, hash);
+        let full = block < sequence.computed / self.config.block_tokens;
+        if full && sequence.unit == unit && sequence.holding.shared() == block {
+            self.units[unit.index()].pool.publish_next(hash, &mut sequence.holding);
+        }
     }
 
     /// Counts what was computed and sampled for one sequence.
@@ -79,7 +95,7 @@ impl Cluster {
     }
 
     /// Where a sequence goes that has a new token.
-    fn after_sampling(&mut self, slot: Slot, out: &mut Outbox) {
+    pub(super) fn after_sampling(&mut self, slot: Slot, out: &mut Outbox) {
         let sequence = &mut self.sequences[slot];
         let stopped = std::mem::take(&mut sequence.stopped);
         if stopped || sequence.remaining() == 0 {
@@ -102,6 +118,7 @@ impl Cluster {
 
     /// Emits the tokens of the answer that exist and were not emitted yet.
     pub(super) fn emit(&mut self, slot: Slot, out: &mut Outbox) {
+        out.emissions.append(&mut self.late);
         let sequence = &mut self.sequences[slot];
         let (first, count) = (sequence.emitted, sequence.generated() - sequence.emitted);
         if let Some(unit) = sequence.decode_unit.filter(|_| count > 0) {

@@ -65,7 +65,7 @@ impl Cluster {
         self.admissible(&arrival)?;
         let slot = self.sequences.insert(now, arrival);
         self.route(slot, out);
-        out.notices.append(&mut self.deferred);
+        self.tell_deferred(out);
         Ok(())
     }
 

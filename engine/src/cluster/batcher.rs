@@ -6,7 +6,7 @@
 
 use super::Cluster;
 use super::event::Notice;
-use super::plan::{PlannedSequence, StepPlan};
+use super::plan::{Detail, PlannedSequence, StepPlan, StepShape};
 use super::sequence::{Place, Slot};
 use super::unit::Entry;
 use crate::units::{Nanos, UnitId};
@@ -30,27 +30,38 @@ impl Cluster {
     pub fn start_step(&mut self, now: Nanos, unit: UnitId, max_repeat: u32, plan: &mut StepPlan) -> bool {
         plan.unit = unit;
         plan.repeat = 1;
+        plan.shape = StepShape::default();
         plan.sequences.clear();
         plan.extents.clear();
         let Some(here) = self.units.get(unit.index()).filter(|here| !here.step.running) else { return false };
         let limits = self.config.limits(here.role);
+        if here.lockstep.is_on() {
+            if self.next_beat(now, unit, max_repeat.max(1), plan) {
+                let step = &mut self.units[unit.index()].step;
+                (step.running, step.repeat) = (true, plan.repeat);
+                return true;
+            }
+            self.dissolve(unit);
+        }
         let mut budget = Budget { tokens: limits.tokens, sequences: limits.sequences };
         let preempted = self.plan_decodes(now, unit, &mut budget, plan);
-        let decodes = plan.sequences.len();
+        let decodes = self.units[unit.index()].step.entries.len();
         self.plan_prompts(now, unit, &mut budget, plan);
         // Whoever was just preempted would only come back to be preempted again; the next step may admit.
         if !preempted {
             self.admit(now, unit, limits.sequences, &mut budget, plan);
         }
-        if plan.sequences.is_empty() {
+        let here = &mut self.units[unit.index()];
+        let planned = here.step.entries.len();
+        if planned == 0 {
             return false;
         }
-        if !preempted && decodes == plan.sequences.len() && decodes == self.units[unit.index()].running.len() {
+        here.step.running = true;
+        if !preempted && decodes == planned && decodes == here.running.len() {
             plan.repeat = self.horizon(unit, max_repeat.max(1));
+            self.fall_in(unit);
         }
-        let step = &mut self.units[unit.index()].step;
-        step.running = true;
-        step.repeat = plan.repeat;
+        self.units[unit.index()].step.repeat = plan.repeat;
         true
     }
 
@@ -142,18 +153,25 @@ impl Cluster {
         let end = sequence.computed + tokens;
         let sample = end == sequence.known;
         let table = plan.extents.len();
-        sequence.holding.table.visit(0..self.config.blocks_for(end), |extent| plan.extents.push(extent));
-        plan.sequences.push(PlannedSequence {
-            request: sequence.request,
-            start: sequence.computed,
-            tokens,
-            sample,
-            output_index: sequence.generated(),
-            table: table..plan.extents.len(),
-        });
+        if self.detail == Detail::Tables {
+            sequence.holding.table.visit(0..self.config.blocks_for(end), |extent| plan.extents.push(extent));
+        }
+        if self.detail != Detail::Shapes {
+            plan.sequences.push(PlannedSequence {
+                request: sequence.request,
+                start: sequence.computed,
+                tokens,
+                sample,
+                output_index: sequence.generated(),
+                table: table..plan.extents.len(),
+            });
+        }
         sequence.in_step = true;
         if sequence.place == Place::Decoding {
             sequence.stages.decode_start.get_or_insert(now);
+            plan.shape.add_decode(sequence.computed);
+        } else {
+            plan.shape.add_chunk(sequence.computed, tokens, sample);
         }
         self.units[sequence.unit.index()].step.entries.push(Entry { slot: Some(slot), tokens, sample });
         budget.tokens -= tokens;

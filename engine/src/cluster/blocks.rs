@@ -13,8 +13,9 @@ const HOLES: u32 = 32;
 /// The free blocks of one unit.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    /// A set bit is a free block.
-    words: Vec<u64>,
+    /// A set bit is a free block. `None` where nobody wants to know which blocks are whose: then they are only counted, and
+    /// the extents that are handed out have the right lengths and no meaning besides.
+    words: Option<Vec<u64>>,
     total: u32,
     free: u32,
     cursor: u32,
@@ -23,9 +24,20 @@ pub(crate) struct Blocks {
 impl Blocks {
     /// All `total` blocks are free.
     pub(crate) fn new(total: u32) -> Self {
-        let mut blocks = Self { words: vec![0; total.div_ceil(64) as usize], total, free: 0, cursor: 0 };
+        let words = Some(vec![0; total.div_ceil(64) as usize]);
+        let mut blocks = Self { words, total, free: 0, cursor: 0 };
         blocks.give(Extent { first: 0, blocks: total });
         blocks
+    }
+
+    /// All `total` blocks are free, and are counted only.
+    pub(crate) fn counted(total: u32) -> Self {
+        Self { words: None, total, free: total, cursor: 0 }
+    }
+
+    /// Whether it is known which blocks are free.
+    pub(crate) fn is_named(&self) -> bool {
+        self.words.is_some()
     }
 
     /// How many blocks there are.
@@ -43,6 +55,11 @@ impl Blocks {
     pub(crate) fn take(&mut self, count: u32, room: u32, table: &mut Table) -> bool {
         if count > self.free {
             return false;
+        }
+        if !self.is_named() {
+            table.push(Extent { first: table.end().unwrap_or(0), blocks: count });
+            self.free -= count;
+            return true;
         }
         let mut left = count;
         if let Some(end) = table.end() {
@@ -89,15 +106,22 @@ impl Blocks {
     }
 
     fn each_word(&mut self, extent: Extent, mut change: impl FnMut(&mut u64, u64)) {
+        if !self.is_named() {
+            return;
+        }
         let (mut at, end) = (extent.first, extent.first + extent.blocks);
         while at < end {
             let bits = (64 - at % 64).min(end - at);
             let mask = (u64::MAX >> (64 - bits)) << (at % 64);
-            if let Some(word) = self.words.get_mut((at / 64) as usize) {
+            if let Some(word) = self.words.as_mut().and_then(|words| words.get_mut((at / 64) as usize)) {
                 change(word, mask);
             }
             at += bits;
         }
+    }
+
+    fn word(&self, index: usize) -> Option<u64> {
+        self.words.as_ref()?.get(index).copied()
     }
 
     /// How many blocks from `first` on are free, counted up to `most`.
@@ -105,7 +129,7 @@ impl Blocks {
         let mut length = 0;
         while length < most {
             let at = first + length;
-            let Some(word) = self.words.get((at / 64) as usize) else { break };
+            let Some(word) = self.word((at / 64) as usize) else { break };
             let ones = (word >> (at % 64)).trailing_ones();
             length += ones;
             if ones < 64 - at % 64 {
@@ -118,10 +142,10 @@ impl Blocks {
     /// The first free block at or after `from`.
     fn next_free(&self, from: u32) -> Option<u32> {
         let mut index = (from / 64) as usize;
-        let mut word = self.words.get(index)? & (u64::MAX << (from % 64));
+        let mut word = self.word(index)? & (u64::MAX << (from % 64));
         while word == 0 {
             index += 1;
-            word = *self.words.get(index)?;
+            word = self.word(index)?;
         }
         Some(index as u32 * 64 + word.trailing_zeros())
     }

@@ -2,7 +2,7 @@
 
 use super::Cluster;
 use super::event::{FinishReason, Finished, Outbox};
-use super::sequence::{Place, Slot};
+use super::sequence::{Membership, Place, Slot};
 use crate::units::{Nanos, RequestId};
 
 impl Cluster {
@@ -10,6 +10,7 @@ impl Cluster {
     /// are ignored: they may have finished in the meantime.
     pub fn cancel(&mut self, now: Nanos, request: RequestId, out: &mut Outbox) {
         let Some(slot) = self.sequences.find(request) else { return };
+        self.tell_deferred(out);
         self.detach(slot, out);
         self.finish(slot, FinishReason::Cancelled, out);
         self.settle(now, out);
@@ -17,6 +18,9 @@ impl Cluster {
 
     /// Takes a sequence out of wherever it is and gives back what it holds, as soon as nobody uses that any more.
     pub(super) fn detach(&mut self, slot: Slot, out: &mut Outbox) {
+        if self.sequences[slot].membership != Membership::None {
+            self.dissolve(self.sequences[slot].unit);
+        }
         let sequence = &mut self.sequences[slot];
         let here = &mut self.units[sequence.unit.index()];
         here.outstanding -= u64::from(std::mem::take(&mut sequence.owed));
@@ -56,13 +60,16 @@ impl Cluster {
     /// Takes a sequence out of its unit's batch.
     pub(super) fn leave_batch(&mut self, slot: Slot) {
         let running = &mut self.units[self.sequences[slot].unit.index()].running;
-        let at = self.sequences.position(running, slot);
-        debug_assert_eq!(running.get(at), Some(&slot));
-        running.remove(at);
+        let at = running.iter().position(|&other| other == slot);
+        debug_assert!(at.is_some(), "{slot:?} is not in the batch");
+        if let Some(at) = at {
+            running.remove(at);
+        }
     }
 
     /// Reports a sequence that was taken out of everything, and forgets it.
     pub(super) fn finish(&mut self, slot: Slot, reason: FinishReason, out: &mut Outbox) {
+        out.emissions.append(&mut self.late);
         let sequence = &self.sequences[slot];
         let (prefix_queried, prefix_hit) = sequence.looked_up.unwrap_or_default();
         out.finished.push(Finished {

@@ -90,7 +90,9 @@ pub struct Transfer {
     pub from: UnitId,
     /// Where they go.
     pub to: UnitId,
-    /// Source blocks, in sequence order.
+    /// How many blocks.
+    pub blocks: u32,
+    /// Source blocks, in sequence order; empty below [`super::Detail::Tables`], as the destination's are.
     pub source: Vec<Extent>,
     /// Destination blocks, as many as the source's.
     pub destination: Vec<Extent>,
@@ -273,6 +275,8 @@ pub struct Outbox {
     pub roles: Vec<RoleCommand>,
     /// Idle units for which `start_step` may now have a step.
     pub wake: Vec<UnitId>,
+    /// Units whose plan does not hold for more than the step in flight any more: its `repeat` is 1 now.
+    pub cut: Vec<UnitId>,
     /// News for observers.
     pub notices: Vec<Notice>,
 }
@@ -286,6 +290,7 @@ impl Outbox {
         self.aborted.clear();
         self.roles.clear();
         self.wake.clear();
+        self.cut.clear();
         self.notices.clear();
     }
 }

@@ -15,6 +15,8 @@ impl Cluster {
         if self.units.get(unit.index()).is_none_or(|here| here.phase == Phase::Failed) {
             return;
         }
+        self.is_maimed = true;
+        self.tell_deferred(out);
         let lost = self.lose(unit, out);
         self.enter(now, unit, Phase::Failed, out);
         // Whoever is still emptying itself to leave a role that nobody else has stays in it.
@@ -47,8 +49,9 @@ impl Cluster {
 
     /// Takes everything away from a unit and returns the sequences that lost their place, the oldest first.
     fn lose(&mut self, unit: UnitId, out: &mut Outbox) -> Vec<Slot> {
+        self.dissolve(unit);
         let here = &mut self.units[unit.index()];
-        here.pool = Pool::new(self.config.blocks_per_unit, self.config.prefix_cache);
+        here.pool = Pool::new(self.config.blocks_per_unit, self.config.prefix_cache, self.detail);
         here.waiting = Queue::default();
         here.running.clear();
         here.step.running = false;

@@ -69,6 +69,11 @@ impl Cluster {
         self.units.get(unit.index()).map_or(UnitFigures::NOTHING.role, |unit| unit.role)
     }
 
+    /// The role that a unit is changing to, or has.
+    pub fn target(&self, unit: UnitId) -> Role {
+        self.units.get(unit.index()).map_or(UnitFigures::NOTHING.role, |unit| unit.target.unwrap_or(unit.role))
+    }
+
     /// The roles of the units that have not failed.
     pub fn split(&self) -> Split {
         Split::of(self.units.iter().filter(|unit| unit.phase != Phase::Failed).map(|unit| unit.role))

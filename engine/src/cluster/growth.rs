@@ -35,20 +35,7 @@ impl Cluster {
             here.running.iter().map(more).sum()
         };
         let available = u64::from(here.pool.available());
-        if needed(most) <= available {
-            return most;
-        }
-        // The largest number of steps with enough blocks; the first step has them.
-        let (mut enough, mut short) = (1, most);
-        while short - enough > 1 {
-            let middle = enough.midpoint(short);
-            if needed(middle) <= available {
-                enough = middle;
-            } else {
-                short = middle;
-            }
-        }
-        enough
+        most_steps(most, |steps| needed(steps) <= available)
     }
 
     /// Takes the blocks for steps 2 to `steps` of decoding sequences in the order in which single steps would: step by step,
@@ -85,4 +72,21 @@ impl Cluster {
         }
         self.growth = growth;
     }
+}
+
+/// The largest number of steps up to `most` that has enough blocks; the first step has them.
+pub(super) fn most_steps(most: u32, has_enough: impl Fn(u32) -> bool) -> u32 {
+    if has_enough(most) {
+        return most;
+    }
+    let (mut enough, mut short) = (1, most);
+    while short - enough > 1 {
+        let middle = enough.midpoint(short);
+        if has_enough(middle) {
+            enough = middle;
+        } else {
+            short = middle;
+        }
+    }
+    enough
 }

@@ -4,9 +4,10 @@
 //! that prefill. What the destination has in its prefix cache is not copied.
 
 use super::event::{Outbox, Transfer, TransferId};
+use super::plan::Detail;
 use super::pool::Holding;
 use super::router::DecodeCandidate;
-use super::sequence::{Place, Slot};
+use super::sequence::{Membership, Place, Slot};
 use super::{Cluster, Unit};
 use crate::units::{Nanos, UnitId};
 
@@ -103,6 +104,10 @@ impl Cluster {
         here.outstanding += u64::from(sequence.owed);
         let at = self.sequences.position(&here.running, slot);
         here.running.insert(at, slot);
+        if here.lockstep.is_on() {
+            here.lockstep.recruits.push(slot);
+            self.sequences[slot].membership = Membership::Recruit;
+        }
         self.stir(unit, out);
     }
 
@@ -152,6 +157,7 @@ impl Cluster {
             if !self.is_migrating(self.units[index].id) {
                 continue;
             }
+            self.dissolve(self.units[index].id);
             let mut at = 0;
             while let Some(&slot) = self.units[index].running.get(at) {
                 let sequence = &self.sequences[slot];
@@ -207,15 +213,23 @@ impl Cluster {
         debug_assert!(taken, "the destination was chosen for its room");
         there.incoming += 1;
         // Others may take blocks only between steps: a promise made for several steps is void.
-        there.step.repeat = there.step.repeat.min(1);
+        if there.step.running && there.step.repeat > 1 {
+            there.step.repeat = 1;
+            out.cut.push(to);
+        }
         let cached = destination.shared();
+        let extents = |holding: &Holding| match self.detail {
+            Detail::Tables => holding.table.slice(cached..blocks).extents().to_vec(),
+            Detail::Sequences | Detail::Shapes => Vec::new(),
+        };
         out.transfers.push(Transfer {
             id,
             request: sequence.request,
             from: sequence.unit,
             to,
-            source: source.table.slice(cached..blocks).extents().to_vec(),
-            destination: destination.table.slice(cached..blocks).extents().to_vec(),
+            source: extents(&source),
+            destination: extents(&destination),
+            blocks: blocks - cached,
             tokens: sequence.computed - cached * self.config.block_tokens,
         });
         sequence.place = Place::Moving(id);

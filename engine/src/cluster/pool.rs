@@ -1,7 +1,7 @@
 //! The KV pool of a unit: free blocks, the prefix cache, and what one sequence holds of both.
 
 use super::blocks::Blocks;
-use super::plan::BlockHash;
+use super::plan::{BlockHash, Detail};
 use super::prefix::{Found, NodeId, Tree};
 use super::table::Table;
 
@@ -44,13 +44,16 @@ impl Holding {
 #[derive(Debug)]
 pub(crate) struct Pool {
     blocks: Blocks,
+    /// Free blocks that are somebody's all the same, though nobody has asked yet which.
+    promised: u32,
     tree: Option<Tree>,
 }
 
 impl Pool {
-    /// A pool of free blocks.
-    pub(crate) fn new(blocks: u32, prefix_cache: bool) -> Self {
-        Self { blocks: Blocks::new(blocks), tree: prefix_cache.then(Tree::default) }
+    /// A pool of free blocks, which are only counted where nobody reads block tables.
+    pub(crate) fn new(blocks: u32, prefix_cache: bool, detail: Detail) -> Self {
+        let blocks = if detail == Detail::Shapes { Blocks::counted(blocks) } else { Blocks::new(blocks) };
+        Self { blocks, promised: 0, tree: prefix_cache.then(Tree::default) }
     }
 
     /// All blocks.
@@ -65,7 +68,7 @@ impl Pool {
 
     /// Blocks that can be had: free ones and those that only the prefix cache keeps.
     pub(crate) fn available(&self) -> u32 {
-        self.blocks.free() + self.cached()
+        self.blocks.free() - self.promised + self.cached()
     }
 
     /// Blocks that somebody holds.
@@ -107,10 +110,39 @@ impl Pool {
         if wanted > self.available() {
             return false;
         }
-        if let Some(tree) = &mut self.tree {
-            tree.evict(wanted.saturating_sub(self.blocks.free()), &mut self.blocks);
-        }
+        self.make_free(wanted);
         self.blocks.take(wanted, room, &mut holding.table)
+    }
+
+    /// Sees to it that so many blocks are free that are not promised; they are available.
+    fn make_free(&mut self, wanted: u32) {
+        if let Some(tree) = &mut self.tree {
+            tree.evict((wanted + self.promised).saturating_sub(self.blocks.free()), &mut self.blocks);
+        }
+    }
+
+    /// Reserves blocks, as many as are available, without saying which.
+    pub(crate) fn promise(&mut self, blocks: u32) {
+        if blocks == 0 {
+            return;
+        }
+        debug_assert!(blocks <= self.available(), "{blocks} blocks are promised of {}", self.available());
+        self.make_free(blocks);
+        self.promised += blocks;
+    }
+
+    /// Takes promised blocks, or gives them up where there is no holding.
+    pub(crate) fn keep_promise(&mut self, blocks: u32, room: u32, holding: Option<&mut Holding>) {
+        debug_assert!(blocks <= self.promised, "{blocks} blocks were not promised");
+        self.promised -= blocks;
+        if let Some(holding) = holding.filter(|_| blocks > 0) {
+            self.blocks.take(blocks, room, &mut holding.table);
+        }
+    }
+
+    /// Blocks that are promised.
+    pub(crate) fn promised(&self) -> u32 {
+        self.promised
     }
 
     /// Puts the first blocks of `holding`, which are full and have these hashes, into the prefix cache. What another sequence
@@ -161,7 +193,12 @@ impl Pool {
     /// Checks that every block is free, cached, or held by one of `holdings`, and that all counters are right.
     pub(crate) fn check<'a>(&self, holdings: impl Iterator<Item = &'a Holding>) -> Result<(), String> {
         let mut owners = vec![0_u8; self.total() as usize];
+        let mut owned = 0;
         let mut own = |table: &Table| {
+            owned += table.blocks();
+            if !self.blocks.is_named() {
+                return;
+            }
             for extent in table.extents() {
                 for block in extent.first..extent.first + extent.blocks {
                     owners[block as usize] = owners[block as usize].saturating_add(1);
@@ -176,7 +213,10 @@ impl Pool {
         if let Some(tree) = &self.tree {
             tree.check(&nodes, own)?;
         }
-        for (block, owners) in owners.iter().enumerate() {
+        if owned + self.blocks.free() != self.total() {
+            return Err(format!("{owned} blocks are owned, {} are free", self.blocks.free()));
+        }
+        for (block, owners) in owners.iter().enumerate().filter(|_| self.blocks.is_named()) {
             if *owners != u8::from(!self.blocks.is_free(block as u32)) {
                 return Err(format!("block {block} has {owners} owners and free is {}", *owners == 0));
             }

@@ -161,7 +161,7 @@ impl Tree {
     pub(crate) fn evict(&mut self, wanted: u32, free: &mut Blocks) {
         let mut left = wanted;
         while left > 0 {
-            let Some((used, node)) = self.idle.pop_first() else { return };
+            let Some(&(used, node)) = self.idle.first() else { return };
             let run = &mut self.nodes[node.index()];
             let kept = run.blocks.blocks().saturating_sub(left);
             let gone = run.blocks.blocks() - kept;
@@ -170,8 +170,8 @@ impl Tree {
             left -= gone;
             if kept > 0 {
                 run.hashes.truncate(kept as usize);
-                self.idle.insert((used, node));
             } else {
+                self.idle.remove(&(used, node));
                 self.remove(node);
             }
         }

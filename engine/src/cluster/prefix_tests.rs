@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::pool::{Holding, Pool};
 use super::*;
+use crate::cluster::Detail;
 
 /// A chained hash in miniature: the text so far, as digits.
 fn chain(text: &[u8]) -> Vec<BlockHash> {
@@ -16,7 +17,7 @@ fn chain(text: &[u8]) -> Vec<BlockHash> {
 
 #[test]
 fn a_prompt_finds_the_longest_common_prefix_inside_a_run() {
-    let mut pool = Pool::new(100, true);
+    let mut pool = Pool::new(100, true, Detail::Tables);
     let mut first = Holding::default();
     assert!(pool.take(&[], 5, 0, &mut first));
     pool.publish(&chain(&[1, 2, 3, 4, 5]), &mut first);
@@ -29,7 +30,7 @@ fn a_prompt_finds_the_longest_common_prefix_inside_a_run() {
 
 #[test]
 fn equal_prompts_computed_side_by_side_end_up_with_the_same_blocks() {
-    let mut pool = Pool::new(20, true);
+    let mut pool = Pool::new(20, true, Detail::Tables);
     let (mut one, mut two) = (Holding::default(), Holding::default());
     assert!(pool.take(&[], 4, 0, &mut one) && pool.take(&[], 4, 0, &mut two));
     assert_eq!(pool.held(), 8);
@@ -41,7 +42,7 @@ fn equal_prompts_computed_side_by_side_end_up_with_the_same_blocks() {
 
 #[test]
 fn the_least_recently_used_leaf_goes_first_and_from_its_end() {
-    let mut pool = Pool::new(6, true);
+    let mut pool = Pool::new(6, true, Detail::Tables);
     for text in [[1, 1, 1], [2, 2, 2]] {
         let mut holding = Holding::default();
         assert!(pool.take(&[], 3, 0, &mut holding));
@@ -59,7 +60,7 @@ proptest! {
     fn every_block_always_has_one_owner(
         texts in prop::collection::vec((prop::collection::vec(0_u8..2, 1..8), 0_usize..5, any::<bool>()), 1..60),
     ) {
-        let mut pool = Pool::new(24, true);
+        let mut pool = Pool::new(24, true, Detail::Tables);
         let mut holdings: Vec<Holding> = (0..5).map(|_| Holding::default()).collect();
         for (text, owner, publish) in texts {
             let hashes = chain(&text);

@@ -28,6 +28,18 @@ pub(crate) enum Place {
     Moving(TransferId),
 }
 
+/// Whether a sequence is counted together with its batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Membership {
+    /// It stands for itself.
+    #[default]
+    None,
+    /// From the next step on.
+    Recruit,
+    /// Since this beat of its unit.
+    Member(u64),
+}
+
 /// A request in flight. A step computes positions from `computed` on; when it reaches `known`, one more token is sampled.
 #[derive(Debug, Default)]
 pub(crate) struct Sequence {
@@ -46,6 +58,8 @@ pub(crate) struct Sequence {
     pub(crate) holding: Holding,
     /// Whether the step that its unit computes now includes it.
     pub(crate) in_step: bool,
+    /// For a member the figures below, its blocks included, are those at the beat given here.
+    pub(crate) membership: Membership,
     /// Set while a report is applied: the answer ends with the token just sampled.
     pub(crate) stopped: bool,
     /// Tokens of prompt and answer that exist.
@@ -118,7 +132,7 @@ impl Sequence {
 }
 
 /// An entry of [`Sequences`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot(u32);
 
 /// All requests in flight, in entries that are reused.

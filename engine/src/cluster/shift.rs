@@ -74,6 +74,7 @@ impl Cluster {
     }
 
     fn start_shift(&mut self, now: Nanos, id: ShiftId, (from, to): (Split, Split), how: How, out: &mut Outbox) {
+        self.tell_deferred(out);
         let moves = self.moves(from, to);
         let in_flight = moves.iter().map(|&(unit, _)| self.units[unit.index()].held()).sum();
         let (drain, total, abandoned) = (Nanos::ZERO, Nanos::ZERO, None);
@@ -100,6 +101,7 @@ impl Cluster {
         if self.units.get(unit.index()).is_none_or(|here| here.phase != Phase::Switching) {
             return;
         }
+        self.tell_deferred(out);
         self.enter(now, unit, Phase::Warming, out);
         out.roles.push(RoleCommand::Warm { unit });
         self.settle(now, out);
@@ -110,6 +112,7 @@ impl Cluster {
         if self.units.get(unit.index()).is_none_or(|here| here.phase != Phase::Warming) {
             return;
         }
+        self.tell_deferred(out);
         let here = &mut self.units[unit.index()];
         here.role = here.target.take().unwrap_or(here.role);
         self.arrived_in_role(now, unit, out);
@@ -128,6 +131,7 @@ impl Cluster {
         if self.next_deadline().is_none_or(|due| due > now) {
             return;
         }
+        self.tell_deferred(out);
         self.abandon_drains(now, |unit, held| format!("{unit} still held {held} sequences at the drain timeout"), out);
         self.end_the_hopeless(out);
         self.settle(now, out);

@@ -1,6 +1,7 @@
 //! What the cluster knows of one unit.
 
 use super::event::UnitState;
+use super::lockstep::Lockstep;
 use super::pool::{Holding, Pool};
 use super::queue::Queue;
 use super::sequence::Slot;
@@ -51,6 +52,8 @@ pub(crate) struct Unit {
     /// The batch, the oldest sequence first.
     pub(crate) running: Vec<Slot>,
     pub(crate) step: Step,
+    /// The batch as far as it is counted together.
+    pub(crate) lockstep: Lockstep,
     /// Blocks of cancelled sequences that the step still reads or writes.
     pub(crate) condemned: Vec<Holding>,
     /// Sequences that wait for a hand-off or are being copied from here.
@@ -74,6 +77,7 @@ impl Unit {
             waiting: Queue::default(),
             running: Vec::new(),
             step: Step::default(),
+            lockstep: Lockstep::default(),
             condemned: Vec::new(),
             handing_off: 0,
             incoming: 0,

@@ -1,38 +1,41 @@
 //! A driver whose time jumps from event to event.
 //!
-//! Steps, transfers and role changes take what [`Costs`] says; everything else is decided by the [`Cluster`]. Events at one
-//! instant are taken in a fixed order: steps by unit, transfers by number, roles by unit, drain timeouts, then inputs as they
-//! were scheduled. Decode steps that cannot change are applied in bulk; [`Pace::SingleSteps`] takes them one by one, with
-//! the same result.
+//! What steps, transfers and role changes take is asked of a [`Timing`]; everything else is decided by the [`Cluster`], and what
+//! comes of it goes into a [`Sink`]. Events at one instant are taken in a fixed order: steps by unit, transfers by number, roles
+//! by unit, drain timeouts, then inputs as they were scheduled. Decode steps that cannot change are applied in bulk;
+//! [`Pace::SingleSteps`] takes them one by one, with the same result.
 
+mod event;
+mod input;
+mod ledger;
+mod links;
 mod log;
-
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+mod present;
+#[cfg(test)]
+mod random;
+mod run;
+mod samples;
+mod settle;
+mod sink;
 
 use rustc_hash::FxHashMap;
 
-pub use log::{Emitted, Log};
+pub use crate::executor::sim::Costs;
+pub use input::Input;
+pub use ledger::{Charged, Ledger};
+pub use links::Links;
+pub use log::Log;
+pub use run::StepRun;
+pub use samples::{Sample, Samples};
+pub use sink::{Emitted, Sink};
 
-use crate::cluster::{Arrival, BlockHash, Cluster, How, Notice, Outbox, RoleCommand, StepPlan, StepReport, TransferId};
-use crate::units::{Nanos, RequestId, Role, Split, UnitId};
-
-/// How long things take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Costs {
-    /// Every step, whatever it computes.
-    pub step: Nanos,
-    /// Each token of a step.
-    pub token: Nanos,
-    /// Every transfer.
-    pub transfer: Nanos,
-    /// Each block of a transfer.
-    pub block: Nanos,
-    /// Changing a role.
-    pub switch: Nanos,
-    /// Warming up in a new role.
-    pub warm: Nanos,
-}
+use crate::cluster::{
+    BlockHash, Cluster, Detail, Notice, Outbox, RoleCommand, StepPlan, StepReport, Transfer, TransferId,
+};
+use crate::executor::sim::{Moment, Timing, TransferShape};
+use crate::units::{Nanos, RequestId, UnitId};
+use event::{Event, Events};
+use input::Inputs;
 
 /// Whether steps that cannot change are taken at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,70 +47,50 @@ pub enum Pace {
     SingleSteps,
 }
 
-/// Something that happens to the cluster from outside.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A request arrives.
-    Arrive(Arrival),
-    /// A client goes.
-    Cancel(RequestId),
-    /// A shift is asked for.
-    Shift(Split, How),
-    /// A unit is lost.
-    Fail(UnitId),
-}
-
-/// What happens next. The order of the variants is the order at one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    StepEnds(UnitId),
-    TransferEnds(TransferId),
-    Switched(UnitId),
-    Warmed(UnitId),
-    Deadline,
-    Input(u64),
-}
-
-/// Steps that a unit computes one after another.
+/// A transfer that is not acknowledged yet.
 #[derive(Clone, Copy, Debug)]
-struct Run {
-    started: Nanos,
-    cost: Nanos,
-    steps: u32,
+struct Moving {
+    from: UnitId,
+    to: UnitId,
+    bytes: u64,
+    blocks: u32,
+    since: Nanos,
 }
 
-impl Run {
-    fn end(self) -> Nanos {
-        self.started + Nanos(self.cost.0.saturating_mul(u64::from(self.steps)))
-    }
-}
-
-/// Units that have to be settled before an event.
-#[derive(Clone, Copy, Debug)]
-enum Reads {
-    Nobody,
-    Prefill,
-    Ends(UnitId, UnitId),
-    All,
+/// What the driver knows of a unit.
+#[derive(Debug)]
+struct UnitTime {
+    run: Option<StepRun>,
+    /// When that is over.
+    ends: Nanos,
+    /// The last instant for which its end was scheduled and is still to come.
+    queued: Option<Nanos>,
+    /// When its last step ended.
+    free: Moment,
+    /// How long that was.
+    last_step: Nanos,
+    /// Time spent in steps.
+    busy: u128,
+    plan: StepPlan,
 }
 
 /// A cluster in virtual time.
 #[derive(Debug)]
-pub struct VirtualDriver {
+pub struct VirtualDriver<T = Costs, S = Log> {
     cluster: Cluster,
-    costs: Costs,
+    timing: T,
+    sink: S,
     pace: Pace,
     now: Nanos,
-    events: BinaryHeap<Reverse<(Nanos, Event)>>,
-    inputs: BTreeMap<u64, Input>,
-    scheduled: u64,
-    runs: Vec<Option<Run>>,
-    /// Source and destination of the transfers under way.
-    ends: FxHashMap<TransferId, (UnitId, UnitId)>,
-    plans: Vec<StepPlan>,
+    events: Events,
+    inputs: Inputs,
+    units: Vec<UnitTime>,
+    moving: FxHashMap<TransferId, Moving>,
+    links: Links,
+    ledger: Ledger,
     filled: Vec<(RequestId, u32, BlockHash)>,
+    filling: Vec<(u32, RequestId, u32)>,
     outbox: Outbox,
-    log: Log,
 }
 
 /// The hash that this driver gives to a block of generated tokens: a function of the request and the index of the block in its
@@ -117,52 +100,85 @@ pub fn generated_hash(request: RequestId, block: u32) -> BlockHash {
     BlockHash((mixed ^ u64::from(block)).wrapping_mul(0xd6e8_feb8_6659_fd93))
 }
 
-impl VirtualDriver {
-    /// Drives a cluster to which nothing has happened yet.
-    pub fn new(cluster: Cluster, costs: Costs, pace: Pace) -> Self {
-        let units = usize::from(cluster.units());
+impl<T: Timing> VirtualDriver<T, Log> {
+    /// Drives a cluster to which nothing has happened yet, and logs everything.
+    pub fn new(cluster: Cluster, timing: T, pace: Pace) -> Self {
+        Self::with_sink(cluster, timing, pace, Log::default())
+    }
+
+    /// What has come of it so far.
+    pub fn log(&self) -> &Log {
+        &self.sink
+    }
+
+    /// Hands out the log and starts a new one.
+    pub fn take_log(&mut self) -> Log {
+        std::mem::take(&mut self.sink)
+    }
+}
+
+impl<T: Timing, S: Sink> VirtualDriver<T, S> {
+    /// Drives a cluster to which nothing has happened yet; what comes of it goes into `sink`.
+    pub fn with_sink(cluster: Cluster, timing: T, pace: Pace, sink: S) -> Self {
+        let cluster = cluster.with_detail(if S::EVERY_TOKEN { Detail::Sequences } else { Detail::Shapes });
+        let unit = || UnitTime {
+            run: None,
+            ends: Nanos::ZERO,
+            queued: None,
+            free: Moment::default(),
+            last_step: Nanos::ZERO,
+            busy: 0,
+            plan: StepPlan::new(),
+        };
         Self {
+            links: Links::new(cluster.units(), timing.link_bytes_per_second()),
+            ledger: Ledger::new(cluster.split()),
+            units: (0..cluster.units()).map(|_| unit()).collect(),
             cluster,
-            // A step without length would end before it began to matter.
-            costs: Costs { step: Nanos(costs.step.0.max(1)), ..costs },
+            timing,
+            sink,
             pace,
             now: Nanos::ZERO,
-            events: BinaryHeap::new(),
-            inputs: BTreeMap::new(),
-            scheduled: 0,
-            runs: vec![None; units],
-            ends: FxHashMap::default(),
-            plans: (0..units).map(|_| StepPlan::new()).collect(),
+            events: Events::default(),
+            inputs: Inputs::default(),
+            moving: FxHashMap::default(),
             filled: Vec::new(),
+            filling: Vec::new(),
             outbox: Outbox::default(),
-            log: Log::default(),
         }
     }
 
     /// Schedules something; at one instant in the order of scheduling. The past is now.
     pub fn schedule(&mut self, at: Nanos, input: Input) {
-        self.inputs.insert(self.scheduled, input);
-        self.events.push(Reverse((at.max(self.now), Event::Input(self.scheduled))));
-        self.scheduled += 1;
+        let number = self.inputs.add(input);
+        self.events.push(at.max(self.now), Event::Input(number));
+    }
+
+    /// Takes inputs from `source` when their time comes, after what was scheduled for the same instant. They are in the order
+    /// of time; what is earlier than the one before happens right after it. A source given before is forgotten.
+    pub fn feed(&mut self, source: impl Iterator<Item = (Nanos, Input)> + Send + 'static) {
+        self.inputs.feed(Box::new(source));
     }
 
     /// Takes the next event. Returns its instant, or `None` when nothing will ever happen again.
     pub fn step(&mut self) -> Option<Nanos> {
+        self.step_by(Nanos(u64::MAX))
+    }
+
+    /// Takes the next event if it is at `latest` or before.
+    pub fn step_by(&mut self, latest: Nanos) -> Option<Nanos> {
         loop {
-            let next = self.events.peek().map(|Reverse(next)| *next);
-            let deadline = self.cluster.next_deadline().map(|due| (due.max(self.now), Event::Deadline));
-            let (at, event) = match (next, deadline) {
-                (Some(next), Some(deadline)) => next.min(deadline),
-                (next, deadline) => next.or(deadline)?,
-            };
-            if event != Event::Deadline {
+            let (at, event) = self.next_event().filter(|(at, _)| *at <= latest)?;
+            if self.events.first() == Some((at, event)) {
                 self.events.pop();
             }
-            if let Event::StepEnds(unit) = event
-                && self.runs[unit.index()].is_none_or(|run| run.end() != at)
-            {
-                // The run was cut short after this was scheduled.
-                continue;
+            if let Event::StepEnds(unit) = event {
+                let here = &mut self.units[unit.index()];
+                here.queued = here.queued.filter(|&queued| queued != at);
+                if here.run.is_none() || here.ends != at {
+                    // The run was cut short after this was scheduled.
+                    continue;
+                }
             }
             self.settle(at, event);
             self.now = at;
@@ -186,38 +202,65 @@ impl VirtualDriver {
         &self.cluster
     }
 
-    /// The cluster, when its time is over.
-    pub fn into_cluster(self) -> Cluster {
-        self.cluster
+    /// The cluster and the sink, when their time is over.
+    pub fn into_parts(self) -> (Cluster, S) {
+        (self.cluster, self.sink)
     }
 
-    /// What has come of it so far.
-    pub fn log(&self) -> &Log {
-        &self.log
+    /// Where the results go.
+    pub fn sink(&self) -> &S {
+        &self.sink
     }
 
-    /// Hands out the log and starts a new one.
-    pub fn take_log(&mut self) -> Log {
-        std::mem::take(&mut self.log)
+    /// What the units have cost.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Transfers that share links now, their setups not counted.
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Time that a unit has spent in steps that have ended, in [`Ticks`](crate::executor::sim::Ticks). What a lost unit had begun does not count.
+    pub fn busy(&self, unit: UnitId) -> u128 {
+        self.units.get(unit.index()).map_or(0, |here| here.busy)
+    }
+
+    fn next_event(&self) -> Option<(Nanos, Event)> {
+        let mut next = self.events.first();
+        let mut offer = |at: Nanos, event: Event| {
+            if next.is_none_or(|next| (at, event) < next) {
+                next = Some((at, event));
+            }
+        };
+        if let Some(due) = self.cluster.next_deadline() {
+            offer(due.max(self.now), Event::Deadline);
+        }
+        if let Some((at, id)) = self.links.next() {
+            offer(at, Event::TransferEnds(id));
+        }
+        if let Some(at) = self.inputs.next() {
+            offer(at.max(self.now), Event::Input(u64::MAX));
+        }
+        next
     }
 
     fn handle(&mut self, event: Event) {
         let now = self.now;
         match event {
             Event::StepEnds(unit) => {
-                let steps = self.runs[unit.index()].map_or(1, |run| run.steps);
-                self.advance(now, unit, steps);
+                let steps = self.units[unit.index()].run.map_or(1, |run| run.steps);
+                self.advance(unit, steps);
                 self.start(now, unit);
             }
-            Event::TransferEnds(id) => {
-                self.ends.remove(&id);
-                self.cluster.transfer_done(now, id, &mut self.outbox);
-            }
+            Event::TransferReady(id) => self.transfer_is_ready(now, id),
+            Event::TransferEnds(id) => self.end_transfer(now, id),
             Event::Switched(unit) => self.cluster.role_switched(now, unit, &mut self.outbox),
             Event::Warmed(unit) => self.cluster.role_warmed(now, unit, &mut self.outbox),
             Event::Deadline => self.cluster.deadline(now, &mut self.outbox),
             Event::Input(number) => {
-                if let Some(input) = self.inputs.remove(&number) {
+                if let Some(input) = self.inputs.take(number) {
                     self.take(now, input);
                 }
             }
@@ -230,145 +273,191 @@ impl VirtualDriver {
             Input::Arrive(arrival) => {
                 let request = arrival.request;
                 if let Err(refused) = self.cluster.arrive(now, arrival, &mut self.outbox) {
-                    self.log.refused.push((now, request, refused));
+                    self.sink.refused(now, request, refused);
                 }
             }
             Input::Cancel(request) => self.cluster.cancel(now, request, &mut self.outbox),
             Input::Shift(to, how) => {
-                let refused = self.cluster.shift(now, to, how, &mut self.outbox).is_err();
-                self.log.shifts_refused += u32::from(refused);
+                if let Err(refused) = self.cluster.shift(now, to, how, &mut self.outbox) {
+                    self.sink.shift_refused(now, refused);
+                }
             }
             Input::Fail(unit) => {
                 self.cluster.unit_failed(now, unit, &mut self.outbox);
-                if let Some(run) = self.runs.get_mut(unit.index()) {
-                    *run = None;
+                if let Some(here) = self.units.get_mut(unit.index()) {
+                    here.run = None;
                 }
             }
         }
     }
 
-    /// Which units an event reads, beside the one whose step ends.
-    fn reads(&self, event: Event) -> Reads {
-        let quiet = self.cluster.is_quiet();
-        match event {
-            Event::Input(number) if matches!(self.inputs.get(&number), Some(Input::Arrive(_))) => Reads::Prefill,
-            Event::StepEnds(unit) if quiet && self.cluster.role(unit) == Role::Decode => Reads::Nobody,
-            Event::TransferEnds(id) if quiet => {
-                self.ends.get(&id).map_or(Reads::All, |&(from, to)| Reads::Ends(from, to))
-            }
-            _ => Reads::All,
+    fn transfer_is_ready(&mut self, now: Nanos, id: TransferId) {
+        match self.moving.get(&id) {
+            Some(&Moving { from, to, bytes, .. }) if bytes > 0 => self.links.join(now, id, (from, to), bytes),
+            Some(_) => self.events.push(now, Event::TransferEnds(id)),
+            None => {}
         }
     }
 
-    /// Applies the steps that ended before `event` at `at` on all units that the event reads, and leaves the one in flight.
-    fn settle(&mut self, at: Nanos, event: Event) {
-        let reads = self.reads(event);
-        for index in 0..self.runs.len() {
-            let unit = UnitId(index as u16);
-            let Some(run) = self.runs[index].filter(|run| run.steps > 1) else { continue };
-            let is_read = match reads {
-                Reads::Nobody => false,
-                Reads::Prefill => self.cluster.role(unit).can_prefill(),
-                Reads::Ends(from, to) => unit == from || unit == to,
-                Reads::All => true,
-            };
-            if !is_read || event == Event::StepEnds(unit) {
-                continue;
+    fn end_transfer(&mut self, now: Nanos, id: TransferId) {
+        if let Some(Moving { to, bytes, blocks, since, .. }) = self.moving.remove(&id) {
+            if bytes > 0 {
+                self.links.leave(now, id);
             }
-            let elapsed = at.since(run.started).0;
-            let mut ended = elapsed / run.cost.0;
-            if elapsed.is_multiple_of(run.cost.0) && ended > 0 && Event::StepEnds(unit) > event {
-                ended -= 1;
-            }
-            let ended = u32::try_from(ended).unwrap_or(u32::MAX).min(run.steps);
-            if ended > 0 {
-                let boundary = run.started + Nanos(run.cost.0 * u64::from(ended));
-                self.advance(boundary, unit, ended);
-                self.start(boundary, unit);
-            }
-            if let Some(run) = &mut self.runs[index] {
-                run.steps = 1;
-                self.events.push(Reverse((run.end(), Event::StepEnds(unit))));
-            }
+            self.sink.transferred(now, to, blocks, since);
         }
+        self.cluster.transfer_done(now, id, &mut self.outbox);
     }
 
-    fn advance(&mut self, now: Nanos, unit: UnitId, steps: u32) {
-        let Some(run) = self.runs[unit.index()].take() else { return };
-        if self.cluster.config().prefix_cache {
-            self.find_filled(unit, steps);
-        }
+    /// The first `steps` of the unit's run have ended.
+    fn advance(&mut self, unit: UnitId, steps: u32) {
+        let here = &mut self.units[unit.index()];
+        let Some(run) = here.run.take().map(|run| run.first(steps)) else { return };
+        let end = run.end();
+        here.free = end;
+        here.last_step = end.nanos.since(run.end_of(steps - 1).nanos);
+        here.busy += run.ticks();
+        self.hash_filled(unit, steps);
         let report = StepReport { stopped: &[], filled: &self.filled };
-        self.cluster.advance(now, unit, steps, report, &mut self.outbox);
+        self.cluster.advance(end.nanos, unit, steps, report, &mut self.outbox);
         self.filled.clear();
-        let mut planned = self.plans[unit.index()].sequences.iter();
+        self.sink.stepped(&run);
+        let mut planned = self.units[unit.index()].plan.sequences.iter();
         for emission in self.outbox.emissions.drain(..) {
             // The batch emits in the order of the plan, a token a step; what follows was held back until now.
             let stepwise = steps > 1 && planned.any(|sequence| sequence.request == emission.request);
-            let gap = if stepwise { run.cost } else { Nanos::ZERO };
-            self.log.emitted.push(Emitted { at: now, gap, emission });
+            self.sink.emitted(Emitted { at: end.nanos, steps: stepwise.then_some(run), emission });
         }
-        self.deliver(now);
+        self.deliver(end.nanos);
     }
 
-    /// Lists the blocks that decoding sequences have filled, in the order of the steps.
-    fn find_filled(&mut self, unit: UnitId, steps: u32) {
-        let size = self.cluster.config().block_tokens;
-        for step in 1..=steps {
-            for sequence in &self.plans[unit.index()].sequences {
-                let end = sequence.start + sequence.tokens * step;
-                if sequence.tokens == 1 && sequence.output_index > 0 && end.is_multiple_of(size) {
-                    let block = end / size - 1;
-                    self.filled.push((sequence.request, block, generated_hash(sequence.request, block)));
-                }
-            }
+    /// The first `steps` of the unit's run have ended, and it goes on. False where that takes an `advance`.
+    fn pass(&mut self, unit: UnitId, run: StepRun, steps: u32) -> bool {
+        if S::EVERY_TOKEN {
+            return false;
         }
+        self.hash_filled(unit, steps);
+        let passed = self.cluster.pass(unit, steps, &self.filled);
+        self.filled.clear();
+        if passed {
+            let first = run.first(steps);
+            let here = &mut self.units[unit.index()];
+            here.busy += first.ticks();
+            here.run = Some(run.rest(steps));
+            self.sink.stepped(&first);
+        }
+        passed
+    }
+
+    /// Names the blocks that the first `steps` steps of the unit's run fill.
+    fn hash_filled(&mut self, unit: UnitId, steps: u32) {
+        if !self.cluster.config().prefix_cache {
+            return;
+        }
+        self.cluster.filling(unit, steps, &mut self.filling);
+        let hashed = self.filling.iter().map(|&(_, request, block)| (request, block, generated_hash(request, block)));
+        self.filled.extend(hashed);
     }
 
     fn start(&mut self, now: Nanos, unit: UnitId) {
         let most = if self.pace == Pace::Bulk { u32::MAX } else { 1 };
-        let plan = &mut self.plans[unit.index()];
-        if self.runs[unit.index()].is_some() || !self.cluster.start_step(now, unit, most, plan) {
+        let here = &mut self.units[unit.index()];
+        if here.run.is_some() || !self.cluster.start_step(now, unit, most, &mut here.plan) {
             return;
         }
-        let cost = self.costs.step + Nanos(self.costs.token.0 * u64::from(plan.tokens()));
-        let run = Run { started: now, cost, steps: plan.repeat };
-        self.runs[unit.index()] = Some(run);
-        self.events.push(Reverse((run.end(), Event::StepEnds(unit))));
+        // Right behind the step before, or at the instant that woke it.
+        let started = if here.free.nanos == now { here.free } else { Moment::at(now) };
+        let role = self.cluster.role(unit);
+        let line = self.timing.step(role, &here.plan.shape);
+        let run = StepRun::new((unit, role), started, here.plan.repeat, here.plan.shape, line);
+        self.set_run(unit, run);
+    }
+
+    /// The unit computes `run` from now on, or what is left of it.
+    fn set_run(&mut self, unit: UnitId, run: StepRun) {
+        let here = &mut self.units[unit.index()];
+        here.run = Some(run);
+        here.ends = run.end().nanos;
+        if here.queued != Some(here.ends) {
+            here.queued = Some(here.ends);
+            self.events.push(here.ends, Event::StepEnds(unit));
+        }
+    }
+
+    /// Only the step in flight is left of a unit's run.
+    fn cut(&mut self, unit: UnitId) {
+        if let Some(run) = self.units[unit.index()].run.filter(|run| run.steps > 1) {
+            self.set_run(unit, run.first(1));
+        }
     }
 
     /// Carries out what the cluster has asked for.
     fn deliver(&mut self, now: Nanos) {
-        let mut out = std::mem::take(&mut self.outbox);
-        for emission in out.emissions.drain(..) {
-            self.log.emitted.push(Emitted { at: now, gap: Nanos::ZERO, emission });
+        for emission in self.outbox.emissions.drain(..) {
+            self.sink.emitted(Emitted { at: now, steps: None, emission });
         }
-        self.log.finished.extend(out.finished.drain(..).map(|finished| (now, finished)));
-        for notice in out.notices.drain(..) {
-            match notice {
-                Notice::ShiftEnded(report) => self.log.shifts.push(report),
-                other => self.log.notices.push((now, other)),
+        for finished in self.outbox.finished.drain(..) {
+            self.sink.finished(now, finished);
+        }
+        for notice in self.outbox.notices.drain(..) {
+            if let Notice::Unit { unit, role, state, .. } = notice {
+                self.ledger.record(now, unit, role, state.into());
             }
+            self.sink.noticed(now, notice);
         }
-        for transfer in out.transfers.drain(..) {
-            let blocks: u64 = transfer.source.iter().map(|extent| u64::from(extent.blocks)).sum();
-            self.ends.insert(transfer.id, (transfer.from, transfer.to));
-            let takes = self.costs.transfer + Nanos(self.costs.block.0 * blocks);
-            self.events.push(Reverse((now + takes, Event::TransferEnds(transfer.id))));
+        // What follows fills the outbox no more but for units that are woken, after which nothing is left to do.
+        while let Some(transfer) = pop_first(&mut self.outbox.transfers) {
+            self.start_transfer(now, &transfer);
         }
-        for role in out.roles.drain(..) {
-            let (takes, event) = match role {
-                RoleCommand::Switch { unit, .. } => (self.costs.switch, Event::Switched(unit)),
-                RoleCommand::Warm { unit } => (self.costs.warm, Event::Warmed(unit)),
-            };
-            self.events.push(Reverse((now + takes, event)));
+        while let Some(id) = pop_first(&mut self.outbox.aborted) {
+            self.stop_transfer(now, id);
         }
-        let mut wake = std::mem::take(&mut out.wake);
-        out.clear();
-        self.outbox = out;
-        for unit in wake.drain(..) {
+        while let Some(role) = pop_first(&mut self.outbox.roles) {
+            self.change_role(now, role);
+        }
+        while let Some(unit) = self.outbox.cut.pop() {
+            self.cut(unit);
+        }
+        while let Some(unit) = pop_first(&mut self.outbox.wake) {
             self.start(now, unit);
         }
-        self.outbox.wake = wake;
     }
+
+    fn change_role(&mut self, now: Nanos, role: RoleCommand) {
+        let (takes, event) = match role {
+            RoleCommand::Switch { unit, to } => {
+                (self.timing.switch(self.cluster.role(unit), to), Event::Switched(unit))
+            }
+            RoleCommand::Warm { unit } => (self.timing.warm(self.cluster.target(unit)), Event::Warmed(unit)),
+        };
+        self.events.push(now + takes, event);
+    }
+
+    fn start_transfer(&mut self, now: Nanos, transfer: &Transfer) {
+        let source = &self.units[transfer.from.index()];
+        let computing = if source.free.nanos == now { source.last_step } else { Nanos::ZERO };
+        let shape = TransferShape { tokens: transfer.tokens, blocks: transfer.blocks, computing };
+        let work = self.timing.transfer(&shape);
+        let Transfer { from, to, blocks, .. } = *transfer;
+        self.moving.insert(transfer.id, Moving { from, to, bytes: work.bytes, blocks, since: now });
+        // Without bytes to share links for, the end is known at once.
+        let then = if work.bytes > 0 { Event::TransferReady(transfer.id) } else { Event::TransferEnds(transfer.id) };
+        self.events.push(now + work.setup, then);
+    }
+
+    /// Nobody wants the rest of it: others get its share of the links, and it is acknowledged right away. One that is being
+    /// set up goes on until it is ready.
+    fn stop_transfer(&mut self, now: Nanos, id: TransferId) {
+        let Some(moving) = self.moving.get_mut(&id).filter(|moving| moving.bytes > 0) else { return };
+        moving.bytes = 0;
+        if self.links.contains(id) {
+            self.links.leave(now, id);
+            self.events.push(now, Event::TransferEnds(id));
+        }
+    }
+}
+
+/// Takes the first of a list that hardly ever has more than one.
+fn pop_first<T>(list: &mut Vec<T>) -> Option<T> {
+    if list.is_empty() { None } else { Some(list.remove(0)) }
 }

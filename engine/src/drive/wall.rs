@@ -23,8 +23,12 @@ mod unit;
 
 pub use config::{EngineError, Pace, WallConfig};
 pub use event::{EngineEvent, EventReader, SubmissionRefused};
+pub(super) use event::{EventQueue, queue};
+pub(super) use handle::Core;
 pub use handle::{EngineHandle, Observation, Submission, SubmitError, UnitObservation};
+pub(super) use open::Open;
 pub use shifts::{PendingShift, ShiftError};
+pub(super) use shifts::{ShiftQueue, check_generation};
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -66,8 +70,8 @@ impl WallEngine {
         let (events, reader) = event::queue(config.event_limit);
         let (inbox, messages) = sync_channel(config.inbox_limit);
         let shared = Arc::new(shared::Shared::new(cluster, vocabulary, config.request_limit, events, inbox));
-        let mut engine =
-            Self { handle: EngineHandle::new(Arc::clone(&shared)), threads: Vec::with_capacity(executors.len() + 1) };
+        let core = Arc::clone(&shared);
+        let mut engine = Self { handle: EngineHandle::new(core), threads: Vec::with_capacity(executors.len() + 1) };
         for (index, executor) in executors.into_iter().enumerate() {
             let seat = unit::Seat::new(index, units, config.pace, Arc::clone(&shared), executor);
             engine.spawn(format!("unit-{index}"), move || seat.run())?;
@@ -81,7 +85,12 @@ impl WallEngine {
         self.handle.clone()
     }
 
-    fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
+    /// An engine without threads yet.
+    pub(super) fn with_core(core: Arc<dyn Core>) -> Self {
+        Self { handle: EngineHandle::new(core), threads: Vec::new() }
+    }
+
+    pub(super) fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> Result<(), EngineError> {
         let thread = std::thread::Builder::new().name(name.clone()).spawn(body);
         self.threads.push(thread.map_err(|source| EngineError::Thread { name, source })?);
         Ok(())

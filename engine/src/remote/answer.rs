@@ -1,8 +1,11 @@
 //! An answer that comes from elsewhere.
 
+use std::sync::Arc;
+
 use tonic::Streaming;
 
-use super::{RemoteAddress, RemoteError};
+use super::RemoteError;
+use super::peer::Peer;
 use crate::cluster::Finished;
 use crate::serve::hub::Token;
 use crate::wire::{self, v1};
@@ -19,14 +22,14 @@ pub struct AnswerEvent {
 /// The tokens of one request as they arrive. Dropped before its end, it cancels the request in the engine.
 #[derive(Debug)]
 pub struct RemoteAnswer {
-    address: RemoteAddress,
+    peer: Arc<Peer>,
     stream: Streaming<v1::GenerateEvent>,
     over: bool,
 }
 
 impl RemoteAnswer {
-    pub(super) fn new(address: RemoteAddress, stream: Streaming<v1::GenerateEvent>) -> Self {
-        Self { address, stream, over: false }
+    pub(super) fn new(peer: Arc<Peer>, stream: Streaming<v1::GenerateEvent>) -> Self {
+        Self { peer, stream, over: false }
     }
 
     /// The next event; `None` after the end or an error. May be given up at any moment without losing anything.
@@ -38,14 +41,9 @@ impl RemoteAnswer {
             return None;
         }
         let event = match self.stream.message().await {
-            Ok(Some(event)) => {
-                wire::read_event(&event).map_err(|wrong| RemoteError::of_malformed(&self.address, wrong))
-            }
-            Ok(None) => {
-                let why = "the answer ended without saying how".to_owned();
-                Err(RemoteError::Broken { address: self.address.clone(), why })
-            }
-            Err(status) => Err(RemoteError::of_status(&self.address, &status)),
+            Ok(Some(event)) => wire::read_event(&event).map_err(|wrong| self.peer.malformed(&wrong)),
+            Ok(None) => Err(self.peer.broken("the answer ended without saying how")),
+            Err(status) => Err(self.peer.status(&status)),
         };
         let event = event.map(|(tokens, finished)| AnswerEvent { tokens, finished });
         self.over = event.as_ref().map_or(true, |event| event.finished.is_some());

@@ -11,6 +11,8 @@ use tonic::{Response, Status};
 
 use super::error::innermost;
 use super::key::Present;
+use super::peer::Peer;
+use super::watch::opened;
 use super::{Load, RemoteAddress, RemoteAnswer, RemoteError, RemoteKey, RemoteWatch, Topology};
 use crate::cluster::{How, ShiftId};
 use crate::serve::hub::Generation;
@@ -32,7 +34,7 @@ pub struct RemoteConfig {
     pub connections: usize,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
-    /// How long a call may take to be answered; of an answer or a watch, until it is accepted. What comes then has all the time
+    /// How long a call may take to be answered; of an answer, until it is accepted; of a watch, until it has its first state. What comes then has all the time
     /// it wants.
     pub call_timeout: Duration,
     /// The key, where the server wants one.
@@ -59,9 +61,8 @@ pub struct RemoteEngine(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    address: RemoteAddress,
+    peer: Arc<Peer>,
     call_timeout: Duration,
-    key: Present,
     channels: Vec<Channel>,
     next: AtomicUsize,
 }
@@ -75,8 +76,9 @@ impl RemoteEngine {
     /// # Errors
     /// When a connection cannot be made, the key is not the right one, or what answers is no engine.
     pub async fn connect(address: RemoteAddress, config: RemoteConfig) -> Result<Self, RemoteError> {
-        let unreachable = |why: String| RemoteError::Connect { address: address.clone(), why };
-        let endpoint = Endpoint::from_shared(format!("http://{}", address.authority()));
+        let peer = Arc::new(Peer { address, key: config.key });
+        let unreachable = |why: String| peer.unreachable(&why);
+        let endpoint = Endpoint::from_shared(format!("http://{}", peer.address.authority()));
         let endpoint = endpoint
             .map_err(|error| unreachable(innermost(&error)))?
             .connect_timeout(config.connect_timeout)
@@ -92,9 +94,8 @@ impl RemoteEngine {
             let made = made.map_err(|_| unreachable(format!("no answer within {:?}", config.connect_timeout)))?;
             channels.push(made.map_err(|error| unreachable(innermost(&error)))?);
         }
-        let (key, call_timeout) = (Present(config.key), config.call_timeout);
-        let inner = Inner { address: address.clone(), call_timeout, key, channels, next: AtomicUsize::new(0) };
-        let engine = Self(Arc::new(inner));
+        let (peer, call_timeout) = (Arc::clone(&peer), config.call_timeout);
+        let engine = Self(Arc::new(Inner { peer, call_timeout, channels, next: AtomicUsize::new(0) }));
         match engine.topology().await {
             Ok(_) => Ok(engine),
             // It took the connection and then did not speak the protocol.
@@ -105,7 +106,7 @@ impl RemoteEngine {
 
     /// Where it is.
     pub fn address(&self) -> &RemoteAddress {
-        &self.0.address
+        &self.0.peer.address
     }
 
     /// The engine as it is now.
@@ -115,7 +116,7 @@ impl RemoteEngine {
     pub async fn topology(&self) -> Result<Topology, RemoteError> {
         let mut client = self.control();
         let topology = self.call(client.get_topology(v1::GetTopologyRequest {})).await?;
-        wire::read_topology(topology).map_err(|wrong| RemoteError::of_malformed(self.address(), wrong))
+        self.0.peer.topology(topology)
     }
 
     /// What it has done and is doing.
@@ -139,14 +140,14 @@ impl RemoteEngine {
         Ok(ShiftId(self.call(client.shift(request)).await?.ticket))
     }
 
-    /// Follows the units and shifts from now on.
+    /// Follows the units and shifts from the state on that comes with it.
     ///
     /// # Errors
-    /// When the call fails, or as many as allowed are watching.
-    pub async fn watch(&self) -> Result<RemoteWatch, RemoteError> {
+    /// When the call fails or gives no state in its time, or as many as allowed are watching.
+    pub async fn watch(&self) -> Result<(RemoteWatch, Topology), RemoteError> {
         let mut client = self.control();
-        let stream = self.call(client.watch_units(v1::WatchUnitsRequest {})).await?;
-        Ok(RemoteWatch::new(self.address().clone(), stream))
+        let opened = self.call(opened(client.watch_units(v1::WatchUnitsRequest {}))).await?;
+        RemoteWatch::new(Arc::clone(&self.0.peer), opened)
     }
 
     /// Asks for an answer. Returns when the server has accepted it.
@@ -155,13 +156,17 @@ impl RemoteEngine {
     /// When the server refuses it ([`ResourceExhausted`](super::StatusCode::ResourceExhausted) when it has no room), or the
     /// call fails.
     pub async fn generate(&self, generation: &Generation) -> Result<RemoteAnswer, RemoteError> {
-        let mut client = GenerationClient::with_interceptor(self.channel(), self.0.key.clone());
+        let mut client = GenerationClient::with_interceptor(self.channel(), self.presented());
         let stream = self.call(client.generate(wire::request(generation))).await?;
-        Ok(RemoteAnswer::new(self.address().clone(), stream))
+        Ok(RemoteAnswer::new(Arc::clone(&self.0.peer), stream))
     }
 
     fn control(&self) -> ControlClient<Carrier> {
-        ControlClient::with_interceptor(self.channel(), self.0.key.clone())
+        ControlClient::with_interceptor(self.channel(), self.presented())
+    }
+
+    fn presented(&self) -> Present {
+        Present(self.0.peer.key.clone())
     }
 
     /// The next connection in turn.
@@ -171,11 +176,11 @@ impl RemoteEngine {
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, RemoteError> {
-        let (address, after) = (self.address(), self.0.call_timeout);
+        let after = self.0.call_timeout;
         match timeout(after, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(RemoteError::of_status(address, &status)),
-            Err(_) => Err(RemoteError::Timeout { address: address.clone(), after }),
+            Ok(Err(status)) => Err(self.0.peer.status(&status)),
+            Err(_) => Err(RemoteError::Timeout { address: self.address().clone(), after }),
         }
     }
 }

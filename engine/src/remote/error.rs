@@ -7,7 +7,6 @@ use std::time::Duration;
 use tonic::{Code, ConnectError, Status};
 
 use super::RemoteAddress;
-use crate::wire::Malformed;
 
 /// What the server said, in gRPC's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,7 +79,7 @@ pub enum RemoteError {
     Status {
         /// In gRPC's names.
         code: StatusCode,
-        /// In the server's words.
+        /// In the server's words, in one short line without the key.
         message: String,
     },
     /// No answer in time.
@@ -118,25 +117,22 @@ impl RemoteError {
         }
     }
 
-    /// A status may be the server's word or the transport's way to say that it has failed.
-    pub(super) fn of_status(address: &RemoteAddress, status: &Status) -> Self {
+    /// A status may be the server's word or the transport's way to say that it has failed. `words` makes its texts fit to be
+    /// shown.
+    pub(super) fn of_status(address: &RemoteAddress, status: &Status, words: impl Fn(&str) -> String) -> Self {
         let address = address.clone();
         if causes(status).any(<dyn Error + 'static>::is::<ConnectError>) {
-            return Self::Connect { address, why: innermost(status) };
+            return Self::Connect { address, why: words(&innermost(status)) };
         }
         if status.source().is_some() {
-            return Self::Broken { address, why: innermost(status) };
+            return Self::Broken { address, why: words(&innermost(status)) };
         }
         let message = status.message();
         if status.code() == Code::Internal || message.starts_with("grpc-status header missing") {
             // This server has no internal errors of its own: the client could not read what came.
-            return Self::Malformed { address, why: message.to_owned() };
+            return Self::Malformed { address, why: words(message) };
         }
-        Self::Status { code: status.code().into(), message: message.to_owned() }
-    }
-
-    pub(super) fn of_malformed(address: &RemoteAddress, Malformed(why): Malformed) -> Self {
-        Self::Malformed { address: address.clone(), why }
+        Self::Status { code: status.code().into(), message: words(message) }
     }
 }
 

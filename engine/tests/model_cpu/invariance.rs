@@ -114,6 +114,7 @@ fn hand_off(blocks: u32) -> Transfer {
         request: RequestId(0),
         from: UnitId(0),
         to: UnitId(1),
+        blocks,
         source: vec![Extent { first: 2, blocks }],
         destination: vec![Extent { first: 20, blocks: half }, Extent { first: 7, blocks: blocks - half }],
         tokens: blocks * BLOCK,

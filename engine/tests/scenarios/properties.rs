@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use engine::cluster::{ClusterConfig, FinishReason, FirstToken, How, Notice};
-use engine::drive::virtual_time::{Input, Log, Pace, VirtualDriver};
+use engine::cluster::{Cluster, ClusterConfig, FinishReason, Finished, FirstToken, How, Notice, Refused, ShiftRefused};
+use engine::drive::virtual_time::{Emitted, Input, Log, Pace, Sink, VirtualDriver};
+use engine::executor::sim::{HandOff, Ticks, Timing};
 use engine::units::{Nanos, RequestId, Split, UnitId};
 use proptest::prelude::*;
 
-use crate::world::{config, driver, family_request, run, split};
+use crate::world::{AFFINE, Affine, COSTS, config, family_request, run, split, timed_driver};
 
 const SPLITS: [&str; 8] = ["1P1D", "2P1D", "1P3D", "2A", "4A", "1P1D1A", "2P2D", "1P2A"];
 
@@ -108,10 +109,110 @@ fn outcome(log: &Log) -> impl PartialEq + std::fmt::Debug + use<> {
     (tokens, log.finished.clone(), log.shifts.clone(), notices, log.refused.clone())
 }
 
-fn play(config: &ClusterConfig, from: Split, pace: Pace, schedule: &[(u64, Input)]) -> (Log, VirtualDriver) {
-    let mut driver = driver(config.clone(), &from.to_string(), pace);
+fn play<T: Timing>(
+    config: &ClusterConfig,
+    from: Split,
+    pace: Pace,
+    timing: T,
+    schedule: &[(u64, Input)],
+) -> (Log, VirtualDriver<T>) {
+    let mut driver = timed_driver(config.clone(), &from.to_string(), pace, timing);
     let log = run(&mut driver, schedule.iter().cloned());
     (log, driver)
+}
+
+/// What is told of a run where nobody asks for every token.
+#[derive(Debug, Default)]
+struct Ends {
+    log: Log,
+    first: BTreeMap<RequestId, Nanos>,
+    told: BTreeMap<RequestId, u32>,
+}
+
+impl Sink for Ends {
+    const EVERY_TOKEN: bool = false;
+
+    fn emitted(&mut self, emitted: Emitted) {
+        let told = self.told.entry(emitted.emission.request).or_default();
+        assert_eq!(*told, emitted.emission.first, "tokens are told in order");
+        *told += emitted.emission.count;
+        if emitted.emission.first == 0 {
+            self.first.insert(emitted.emission.request, emitted.at);
+        }
+    }
+
+    fn finished(&mut self, at: Nanos, finished: Finished) {
+        assert_eq!(self.told.get(&finished.request).copied().unwrap_or_default(), finished.output_tokens);
+        self.log.finished(at, finished);
+    }
+
+    fn noticed(&mut self, at: Nanos, notice: Notice) {
+        self.log.noticed(at, notice);
+    }
+
+    fn refused(&mut self, at: Nanos, request: RequestId, why: Refused) {
+        self.log.refused(at, request, why);
+    }
+
+    fn shift_refused(&mut self, at: Nanos, why: ShiftRefused) {
+        self.log.shift_refused(at, why);
+    }
+}
+
+/// A batch that is counted as one ends up where its sequences end up that are counted one by one.
+fn counted_equals_single<T: Timing + Copy>(
+    config: &ClusterConfig,
+    from: Split,
+    pace: Pace,
+    timing: T,
+    schedule: &[(u64, Input)],
+) -> Result<(), TestCaseError> {
+    let cluster = Cluster::new(config.clone(), from).expect("a cluster");
+    let mut counted = VirtualDriver::with_sink(cluster, timing, pace, Ends::default());
+    for (at, input) in schedule {
+        counted.schedule(Nanos(*at), input.clone());
+    }
+    while let Some(now) = counted.step() {
+        prop_assert_eq!(counted.cluster().check(), Ok(()), "at {:?}", now);
+    }
+    let (single, single_driver) = play(config, from, Pace::SingleSteps, timing, schedule);
+    let mut first = BTreeMap::new();
+    for (at, request, index, _) in single.emitted.iter().flat_map(|emitted| emitted.tokens()) {
+        if index == 0 {
+            first.insert(request, at);
+        }
+    }
+    prop_assert_eq!(&counted.sink().first, &first);
+    let mut single = single;
+    single.emitted.clear();
+    prop_assert_eq!(outcome(&counted.sink().log), outcome(&single));
+    for unit in (0..counted.cluster().units()).map(UnitId) {
+        prop_assert_eq!(counted.cluster().unit_figures(unit), single_driver.cluster().unit_figures(unit));
+        prop_assert_eq!(counted.busy(unit), single_driver.busy(unit));
+    }
+    prop_assert_eq!(counted.cluster().prefix_totals(), single_driver.cluster().prefix_totals());
+    prop_assert_eq!(counted.ledger(), single_driver.ledger());
+    Ok(())
+}
+
+fn bulk_equals_single<T: Timing + Copy>(
+    config: &ClusterConfig,
+    from: Split,
+    timing: T,
+    schedule: &[(u64, Input)],
+) -> Result<(), TestCaseError> {
+    let (bulk, bulk_driver) = play(config, from, Pace::Bulk, timing, schedule);
+    let (single, single_driver) = play(config, from, Pace::SingleSteps, timing, schedule);
+    prop_assert_eq!(outcome(&bulk), outcome(&single));
+    for unit in (0..bulk_driver.cluster().units()).map(UnitId) {
+        prop_assert_eq!(bulk_driver.cluster().unit_figures(unit), single_driver.cluster().unit_figures(unit));
+        prop_assert_eq!(bulk_driver.busy(unit), single_driver.busy(unit));
+    }
+    prop_assert_eq!(bulk_driver.cluster().prefix_totals(), single_driver.cluster().prefix_totals());
+    prop_assert_eq!(bulk_driver.links().delivered(), single_driver.links().delivered());
+    prop_assert_eq!(bulk_driver.now(), single_driver.now());
+    prop_assert_eq!(bulk_driver.ledger(), single_driver.ledger());
+    Ok(())
 }
 
 proptest! {
@@ -123,7 +224,7 @@ proptest! {
         from in any_split(),
         schedule in any_schedule(),
     ) {
-        let (log, driver) = play(&config, from, Pace::Bulk, &schedule);
+        let (log, driver) = play(&config, from, Pace::Bulk, COSTS, &schedule);
         prop_assert_eq!(driver.cluster().in_flight(), 0, "nothing will ever happen again: {:?}", driver.cluster());
         tokens_are_conserved(&schedule, &log)?;
         for unit in (0..driver.cluster().units()).map(UnitId) {
@@ -133,12 +234,35 @@ proptest! {
 
     #[test]
     fn bulk_steps_equal_single_steps(config in any_config(), from in any_split(), schedule in any_schedule()) {
-        let (bulk, bulk_driver) = play(&config, from, Pace::Bulk, &schedule);
-        let (single, single_driver) = play(&config, from, Pace::SingleSteps, &schedule);
-        prop_assert_eq!(outcome(&bulk), outcome(&single));
-        for unit in (0..bulk_driver.cluster().units()).map(UnitId) {
-            prop_assert_eq!(bulk_driver.cluster().unit_figures(unit), single_driver.cluster().unit_figures(unit));
+        bulk_equals_single(&config, from, COSTS, &schedule)?;
+    }
+
+    #[test]
+    fn bulk_steps_equal_single_steps_where_each_is_longer_than_the_last_and_links_are_shared(
+        config in any_config(),
+        from in any_split(),
+        schedule in any_schedule(),
+        per_position in 0_u64..200_000,
+        link in prop_oneof![Just(1_000_000_000_u64), Just(40_000_000_000)],
+    ) {
+        let hand_off = HandOff { link_bytes_per_second: link, ..AFFINE.hand_off };
+        let timing = Affine { per_position: Ticks(per_position), hand_off };
+        bulk_equals_single(&config, from, timing, &schedule)?;
+    }
+
+    #[test]
+    fn batches_that_are_counted_as_one_equal_single_steps(
+        config in any_config(),
+        from in any_split(),
+        schedule in any_schedule(),
+        bulk in prop::bool::weighted(0.8),
+        affine in any::<bool>(),
+    ) {
+        let pace = if bulk { Pace::Bulk } else { Pace::SingleSteps };
+        if affine {
+            counted_equals_single(&config, from, pace, AFFINE, &schedule)?;
+        } else {
+            counted_equals_single(&config, from, pace, COSTS, &schedule)?;
         }
-        prop_assert_eq!(bulk_driver.cluster().prefix_totals(), single_driver.cluster().prefix_totals());
     }
 }

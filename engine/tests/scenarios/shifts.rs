@@ -17,7 +17,7 @@ fn busy(from: &str, events: impl IntoIterator<Item = (u64, Input)>) -> (Log, Clu
     let arrivals =
         (0..40).map(|n| (n * 100, Input::Arrive(request(n, 10 + (n * 7 % 30) as u32, 5 + (n * 5 % 40) as u32))));
     let log = run(&mut driver, arrivals.chain(events));
-    (log, driver.into_cluster())
+    (log, driver.into_parts().0)
 }
 
 fn shift(at: u64, to: &str, how: How) -> (u64, Input) {

@@ -1,8 +1,9 @@
 //! Small clusters and traffic for the tests of the cluster.
 
-use engine::cluster::{Arrival, BatchLimits, BlockHash, Cluster, ClusterConfig, FirstToken};
+use engine::cluster::{Arrival, BatchLimits, BlockHash, Cluster, ClusterConfig, FirstToken, StepShape};
 use engine::drive::virtual_time::{Costs, Input, Log, Pace, VirtualDriver};
-use engine::units::{Nanos, RequestId, Split};
+use engine::executor::sim::{HandOff, StepLine, Ticks, Timing, TransferShape, TransferWork};
+use engine::units::{Nanos, RequestId, Role, Split};
 use proptest::test_runner::{Config, RngSeed};
 
 /// The same `cases` cases in every run.
@@ -36,6 +37,44 @@ pub(crate) const COSTS: Costs = Costs {
     warm: Nanos(70),
 };
 
+/// Steps whose length grows with their contexts by parts of a nanosecond, attention to prompts, and links that are shared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Affine {
+    pub(crate) per_position: Ticks,
+    pub(crate) hand_off: HandOff,
+}
+
+/// Seven tenths of a nanosecond for each position; links that a dozen blocks keep busy for as long as a step.
+pub(crate) const AFFINE: Affine = Affine {
+    per_position: Ticks(45_875),
+    hand_off: HandOff { bytes_per_token: 100, setup: Nanos(30), link_bytes_per_second: 40_000_000_000, layers: 3 },
+};
+
+impl Timing for Affine {
+    fn step(&self, role: Role, shape: &StepShape) -> StepLine {
+        let parts = if role == Role::Aggregated { 70_001 } else { 65_432 };
+        let tokens = u64::from(shape.decodes + shape.prompt_tokens);
+        let base = 100 * Ticks::PER_NANO + parts * tokens + 300 * shape.doubled_pairs + 777 * u64::from(shape.sampled);
+        StepLine { base: Ticks(base), per_position: self.per_position }
+    }
+
+    fn transfer(&self, transfer: &TransferShape) -> TransferWork {
+        self.hand_off.work(transfer)
+    }
+
+    fn link_bytes_per_second(&self) -> u64 {
+        self.hand_off.link_bytes_per_second
+    }
+
+    fn switch(&self, from: Role, _: Role) -> Nanos {
+        if from == Role::Prefill { Nanos(50) } else { Nanos(60) }
+    }
+
+    fn warm(&self, to: Role) -> Nanos {
+        if to == Role::Prefill { Nanos(70) } else { Nanos(20) }
+    }
+}
+
 /// The chained hashes of the first blocks of a prompt: `shared` blocks that all prompts of one `family` have in common, then its own.
 pub(crate) fn hashes(request: u64, family: u64, shared: u32, blocks: u32) -> Vec<BlockHash> {
     let mut hash = 0_u64;
@@ -68,13 +107,23 @@ pub(crate) fn split(text: &str) -> Split {
     text.parse().expect("a split")
 }
 
+/// A cluster in virtual time whose steps take what `timing` says.
+pub(crate) fn timed_driver<T: Timing>(
+    config: ClusterConfig,
+    split_text: &str,
+    pace: Pace,
+    timing: T,
+) -> VirtualDriver<T> {
+    VirtualDriver::new(Cluster::new(config, split(split_text)).expect("a cluster"), timing, pace)
+}
+
 /// A cluster in virtual time.
 pub(crate) fn driver(config: ClusterConfig, split_text: &str, pace: Pace) -> VirtualDriver {
     VirtualDriver::new(Cluster::new(config, split(split_text)).expect("a cluster"), COSTS, pace)
 }
 
 /// Runs a schedule to its end, with every invariant checked after every event.
-pub(crate) fn run(driver: &mut VirtualDriver, schedule: impl IntoIterator<Item = (u64, Input)>) -> Log {
+pub(crate) fn run<T: Timing>(driver: &mut VirtualDriver<T>, schedule: impl IntoIterator<Item = (u64, Input)>) -> Log {
     for (at, input) in schedule {
         driver.schedule(Nanos(at), input);
     }

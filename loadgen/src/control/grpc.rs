@@ -3,35 +3,36 @@
 //! ```text
 //!   observing thread ── observe ──► last topology ◄── every 0.5 s ──┐
 //!                    ── shift ────► orders (bounded) ──► control thread ◄──► engine
-//!   reader of events ◄───────────── events ◄── watch ───────────────┘
+//!   reader of events ◄───────────── answers to orders, watch ◄──────┘
 //! ```
 //!
 //! The thread has a connection of its own, so that control works while requests fill theirs. What the watch tells goes where
-//! the target's events go, see [`Listener`]. When the connection breaks, the watch is begun anew, and what has changed in
-//! between is told from the state it begins with; a shift whose end was not seen is told as one that failed, with what is so.
+//! the target's events go, see [`Listener`], and so do the answers to orders: nobody waits for them. When the connection
+//! breaks, the watch is begun anew, and what has changed in between is told from the state it begins with, the end of a shift
+//! included. Where nobody answers for some time, or the engine was started anew, the shifts that were open are told as failed.
 
 mod follow;
 mod missed;
 
 use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::cluster::How;
 use engine::drive::wall::Observation;
 use engine::remote::{RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, Topology};
-use engine::units::Split;
-use tokio::sync::mpsc as orders;
+use engine::units::{Nanos, Split};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::server_clock::ServerClock;
 use crate::target::{ClusterView, Control, TargetEvent, embedded};
 use crate::time::Micros;
 use follow::Follower;
 
-/// Shifts that may wait to be sent. The caller waits for each, so one would do.
-const ORDERS: usize = 4;
-/// How long a call may take; a shift is not waited for much longer, because the caller has other things to do.
+/// Shifts that may wait to be sent; one more is not taken.
+const ORDERS: usize = 16;
+/// How long a call may take; what is wanted meanwhile waits.
 const CALL: Duration = Duration::from_secs(2);
 
 /// Where events about units and shifts go.
@@ -59,7 +60,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct GrpcControl {
     seen: Arc<Seen>,
-    orders: orders::Sender<Order>,
+    orders: mpsc::Sender<Order>,
     clock: Arc<ServerClock>,
 }
 
@@ -67,8 +68,6 @@ pub struct GrpcControl {
 struct Order {
     to: Split,
     how: How,
-    /// Told once the server has said yes or no.
-    reply: mpsc::SyncSender<Result<(), String>>,
 }
 
 /// What was last seen.
@@ -92,8 +91,23 @@ impl Seen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn see(&self, latest: Observation) {
-        self.lock().latest = latest;
+    /// Takes a look in. The instant of the last one before, if this is another engine, which was started in its place: its
+    /// clock or its generation has fallen. Then rates begin anew.
+    fn see(&self, latest: Observation) -> Option<Nanos> {
+        let mut looks = self.lock();
+        let before = &looks.latest;
+        let anew = latest.at < before.at || latest.generation < before.generation;
+        let before = before.at;
+        if anew {
+            looks.told = (latest.clone(), embedded::view(&latest, &latest));
+        }
+        looks.latest = latest;
+        anew.then_some(before)
+    }
+
+    /// The instant of the last look.
+    fn last(&self) -> Nanos {
+        self.lock().latest.at
     }
 
     /// The latest look, with rates since the one that was told before; the same again where there is no newer one.
@@ -130,14 +144,15 @@ impl GrpcControl {
             let engine = RemoteEngine::connect(address, config).await?;
             let asked = clock.asked();
             clock.answered(asked, engine.topology().await?.observed.at);
-            let (watch, topology) = follow::begin(&engine).await?;
+            let (watch, topology) = engine.watch().await?;
             Ok::<_, RemoteError>((engine, watch, topology))
         })?;
         let seen = Arc::new(Seen::new(topology.observed.clone()));
-        let (orders, asked) = orders::channel(ORDERS);
-        let follower = Follower::new(engine, Arc::clone(&seen), Arc::clone(&clock), listener, &topology.observed);
+        let (orders, asked) = mpsc::channel(ORDERS);
+        let begun = (watch, &topology.observed);
+        let follower = Follower::new(engine, Arc::clone(&seen), Arc::clone(&clock), listener, begun);
         let thread = std::thread::Builder::new().name("control".to_owned());
-        thread.spawn(move || runtime.block_on(follower.run(asked, watch)))?;
+        thread.spawn(move || runtime.block_on(follower.run(asked)))?;
         Ok((Self { seen, orders, clock }, topology))
     }
 
@@ -153,13 +168,9 @@ impl Control for GrpcControl {
     }
 
     fn shift(&self, to: Split, how: How) -> Result<(), String> {
-        let (reply, answer) = mpsc::sync_channel(1);
-        let unheard = "the control of the target does not answer; the shift may or may not have been taken";
-        self.orders.try_send(Order { to, how, reply }).map_err(|_| "the control of the target is busy".to_owned())?;
-        // A few calls: it may be in the middle of one, and may have to begin the watch anew first.
-        match answer.recv_timeout(4 * CALL) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(unheard.to_owned()),
-        }
+        self.orders.try_send(Order { to, how }).map_err(|error| match error {
+            TrySendError::Full(_) => format!("{ORDERS} shifts wait to be sent already"),
+            TrySendError::Closed(_) => "the control of the target has stopped".to_owned(),
+        })
     }
 }

@@ -52,6 +52,11 @@ impl ServerClock {
         self.note(asked, self.own.now(), server);
     }
 
+    /// The server's clock is another one from now on.
+    pub fn forget(&self) {
+        self.lock().clear();
+    }
+
     fn note(&self, asked: Micros, answered: Micros, server: Nanos) {
         let took = answered - asked;
         let middle = asked + Micros(took.0 / 2);
@@ -92,6 +97,15 @@ mod tests {
         assert_eq!(clock.at(Nanos(1_005_000_000), Micros(6000), Micros(5500)), Micros(4500));
         assert_eq!(clock.at(Nanos(1_009_000_000), Micros(6000), Micros(5500)), Micros(5500));
         assert_eq!(clock.at(Nanos(0), Micros(6000), Micros(5500)), Micros(0));
+    }
+
+    #[test]
+    fn a_clock_that_begins_anew_is_read_anew() {
+        let clock = ServerClock::default();
+        clock.note(Micros(0), Micros(2), Nanos(9_000_000_000));
+        clock.forget();
+        clock.note(Micros(1000), Micros(3000), Nanos(500_000));
+        assert_eq!(clock.at(Nanos(700_000), Micros(4000), Micros(4000)), Micros(2200));
     }
 
     #[test]

@@ -24,8 +24,8 @@ impl Fold {
         Snapshot {
             now,
             phase: self.phase,
-            workload: about.workload.clone(),
-            target: about.target.clone(),
+            workload: Arc::clone(&about.workload),
+            target: Arc::clone(&about.target),
             seed: about.seed,
             duration: about.duration,
             requests: about.requests,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Recent, Slot, Snapshot, TtftStages};
-use crate::diagnose::Diagnosis;
 use crate::time::Micros;
 
 impl Snapshot {
@@ -30,8 +29,16 @@ impl Snapshot {
             stages: TtftStages::of(&slot.stages),
             ..Recent::default()
         });
-        let diagnosis = Diagnosis::default();
-        Self { recent, diagnosis, units: Arc::default(), shifts: Vec::new(), outage: None, ..self.clone() }
+        // What the run is, it was then; how it went is not known.
+        Self {
+            workload: Arc::clone(&self.workload),
+            target: Arc::clone(&self.target),
+            seed: self.seed,
+            duration: self.duration,
+            requests: self.requests,
+            recent,
+            ..Self::empty()
+        }
     }
 }
 
@@ -44,8 +51,10 @@ fn slot_at(history: &[Slot], at: Micros) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use engine::units::Split;
+
     use super::*;
-    use crate::live::{Counts, Phase};
+    use crate::live::{Counts, Health, Phase};
     use crate::measure::Aggregator;
     use crate::sample::testing::completed;
 
@@ -103,11 +112,22 @@ mod tests {
         aggregator.sample(&completed(0, 0, 1_000, &[]));
         aggregator.advance(Micros(3 * SECOND));
         let now = Snapshot {
+            phase: Phase::Done,
+            workload: "chat".into(),
+            seed: 7,
+            rate_rps: 4.0,
             counts: Counts { completed: 9, ..Counts::default() },
+            split: Split { prefill: 1, decode: 1, aggregated: 0 },
+            slo: "ttft=1s".parse().ok(),
+            health: Health { dropped: 3, verdict: Some("late".to_owned()), ..Health::default() },
             ..snapshot(&mut aggregator, Micros(3 * SECOND))
         };
         let then = now.at(Micros(1));
         assert!(then.recent.ttft.p50.is_some_and(|p50| p50.0.abs_diff(1_000) < 10));
-        assert_eq!((then.recent.goodput_rps, then.recent.offered_rps.to_bits()), (None, 0));
+        let slot = &now.history[0];
+        let stages = TtftStages::of(&slot.stages);
+        let recent = Recent { window: slot.length, ttft: slot.ttft, tpot: slot.tpot, stages, ..Recent::default() };
+        let known = Snapshot { now: Micros(SECOND), workload: "chat".into(), seed: 7, recent, ..Snapshot::empty() };
+        assert_eq!(Snapshot { history: Arc::default(), ..then }, known);
     }
 }

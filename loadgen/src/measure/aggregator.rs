@@ -118,7 +118,8 @@ impl Aggregator {
         self.with_slot(at, |slot| slot.input_tokens += u64::from(input_tokens));
     }
 
-    /// `count` tokens arrived, the first ones of an answer included.
+    /// `count` tokens arrived, the first ones of an answer included. Those that no arrival tells of are told by the
+    /// [sample](Self::sample).
     pub fn tokens(&mut self, at: Micros, count: u32) {
         self.with_slot(at, |slot| slot.output_tokens += u64::from(count));
     }
@@ -126,6 +127,9 @@ impl Aggregator {
     /// A request is over.
     pub fn sample(&mut self, sample: &Sample) {
         self.note_outage(sample);
+        if let Some(last) = sample.last {
+            self.with_slot(last, |slot| slot.output_tokens += u64::from(sample.untold_tokens()));
+        }
         let counts = &mut self.counts;
         counts.ended(&sample.outcome);
         if sample.sent.is_some() {
@@ -163,7 +167,7 @@ impl Aggregator {
             Outcome::Failed(failure) => {
                 let outage = self.outage.get_or_insert_with(|| Outage { since: sample.ended, ..Outage::default() });
                 outage.failed += 1;
-                outage.error = format!("{}: {}", failure.kind, failure.message);
+                outage.error = format!("{}: {}", failure.kind, failure.message).into();
             }
             Outcome::Cut | Outcome::Cancelled | Outcome::Shed => {}
         }
@@ -359,6 +363,15 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_only_the_count_at_the_end_tells_of_count_where_the_last_ones_came() {
+        let mut aggregator = Aggregator::new(None);
+        let sample = completed(0, 0, SECOND / 2, &[SECOND]);
+        tell(&mut aggregator, &Sample { output_tokens: 9, ended: Micros(2 * SECOND + 5), ..sample });
+        aggregator.advance(Micros(3 * SECOND));
+        assert_eq!(aggregator.history().iter().map(|slot| slot.output_tokens).collect::<Vec<_>>(), [1, 8, 0]);
+    }
+
+    #[test]
     fn recent_figures_cover_closed_seconds_and_know_the_window_before() {
         let mut aggregator = Aggregator::new(Some(slo()));
         for second in 0..20 {
@@ -466,7 +479,7 @@ mod tests {
         tell(&mut aggregator, &unanswered(3, 20, 50, Outcome::Cancelled));
         let outage = aggregator.outage().expect("two errors in a row");
         assert_eq!((outage.since, outage.failed), (Micros(30), 2));
-        assert_eq!(outage.error, "status: 503 service unavailable");
+        assert_eq!(&*outage.error, "status: 503 service unavailable");
         tell(&mut aggregator, &completed(4, 60, 10, &[]));
         assert_eq!(aggregator.outage(), None);
     }

@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 
+use super::rank;
 use crate::time::Micros;
 
 /// Durations to three significant digits, with an exact mean and maximum.
@@ -56,10 +57,11 @@ impl Distribution {
 
     /// The smallest value, to three digits, that at least the share `quantile` of all values do not exceed.
     pub fn quantile(&self, quantile: f64) -> Option<Micros> {
-        // Its rank is q · n rounded up; where that is whole, a product a hair above it would be the next one. 0.28 · 25 is.
-        let value = Micros(self.histogram.value_at_quantile(quantile - f64::EPSILON));
+        let count = self.count();
+        // The histogram rounds up to a rank by itself: from the middle between two it cannot miss.
+        let value = self.histogram.value_at_quantile((rank(quantile, count) as f64 - 0.5) / count.max(1) as f64);
         // A bucket's upper bound may lie above the largest value in it.
-        (self.count() > 0).then(|| value.min(self.max))
+        (count > 0).then(|| Micros(value).min(self.max))
     }
 }
 

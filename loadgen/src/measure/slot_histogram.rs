@@ -1,5 +1,7 @@
 //! The histogram of one slot of history.
 
+use super::rank;
+
 /// Values below this each have a bucket of their own; above it, every power of two is cut into half as many.
 const LINEAR: u64 = 256;
 
@@ -64,7 +66,7 @@ impl SlotHistogram {
     /// The smallest bucket bound that at least the share `quantile` of the values do not exceed: an upper estimate, at most
     /// 0.8 % too large. `None` without values.
     pub fn quantile(&self, quantile: f64) -> Option<u64> {
-        let rank = ((self.count() as f64 * quantile).ceil() as u64).max(1);
+        let rank = rank(quantile, self.count());
         let mut seen = 0;
         for (bucket, count) in &self.buckets {
             seen += u64::from(*count);

@@ -1,5 +1,6 @@
 //! The stages of TTFT by the length of the TTFT that they belong to.
 
+use super::rank;
 use super::stages::StageTimes;
 use crate::time::Micros;
 
@@ -88,7 +89,7 @@ impl StageHistogram {
 
     /// The band that the smallest TTFT lies in which at least that share of the TTFTs do not exceed.
     fn index(&self, quantile: f64) -> Option<usize> {
-        let rank = ((self.requests() as f64 * quantile).ceil() as u64).max(1);
+        let rank = rank(quantile, self.requests());
         let mut seen = 0;
         let found = self.bands.iter().position(|band| {
             seen += u64::from(band.requests);

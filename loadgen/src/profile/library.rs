@@ -5,9 +5,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use engine::perf::{Gpu, Model, PerfError};
 use serde::de::DeserializeOwned;
 
-use super::{Kind, Origin, ProfileError, SloProfile, WorkloadProfile, shipped};
+use super::locate::line_of;
+use super::{
+    Cluster, ClusterProfile, GpuProfile, Kind, ModelProfile, Origin, ProfileError, SloProfile, WorkloadProfile, shipped,
+};
 
 /// Where profiles are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +64,54 @@ impl Library {
         self.load(Kind::Slo, name_or_file)
     }
 
+    /// The GPU of that name, or in that file.
+    ///
+    /// # Errors
+    /// When there is none, or it is not a GPU.
+    pub fn gpu(&self, name_or_file: &str) -> Result<Loaded<(GpuProfile, Gpu)>, ProfileError> {
+        self.load_checked(Kind::Gpu, name_or_file, |name, profile: GpuProfile| {
+            let gpu = profile.gpu(name)?;
+            Ok((profile, gpu))
+        })
+    }
+
+    /// The model of that name, or in that file.
+    ///
+    /// # Errors
+    /// When there is none, or it is not a model.
+    pub fn model(&self, name_or_file: &str) -> Result<Loaded<(ModelProfile, Model)>, ProfileError> {
+        self.load_checked(Kind::Model, name_or_file, |name, profile: ModelProfile| {
+            let model = profile.model(name)?;
+            Ok((profile, model))
+        })
+    }
+
+    /// The cluster of that name, or in that file, with the GPU and the model that it names.
+    ///
+    /// # Errors
+    /// When one of the three is missing or wrong, or they do not go together.
+    pub fn cluster(&self, name_or_file: &str) -> Result<Loaded<Cluster>, ProfileError> {
+        let Loaded { name, origin, profile: text } = self.text(Kind::Cluster, name_or_file)?;
+        let invalid = |line, why| ProfileError::Invalid {
+            kind: Kind::Cluster,
+            name: name.clone(),
+            origin: origin.clone(),
+            line,
+            why,
+        };
+        let profile: ClusterProfile = read(&text).map_err(|(line, why)| invalid(line, why))?;
+        // A GPU or a model that is not there is this file's mistake; one that is wrong is its own file's.
+        let named = |key: &str, error: ProfileError| match error {
+            ProfileError::Unknown { .. } => invalid(line_of(&text, key), error.to_string()),
+            other => other,
+        };
+        let gpu = self.gpu(&profile.gpu).map_err(|error| named("gpu", error))?.profile.1;
+        let model = self.model(&profile.model).map_err(|error| named("model", error))?.profile.1;
+        let cluster = profile.cluster(gpu, model);
+        let cluster = cluster.map_err(|error| invalid(line_of(&text, error.key()), error.to_string()))?;
+        Ok(Loaded { name, origin, profile: cluster })
+    }
+
     /// The text of a profile as it stands, with its comments.
     ///
     /// # Errors
@@ -109,8 +161,19 @@ impl Library {
     }
 
     fn load<T: DeserializeOwned>(&self, kind: Kind, name_or_file: &str) -> Result<Loaded<T>, ProfileError> {
+        self.load_checked(kind, name_or_file, |_, profile| Ok(profile))
+    }
+
+    /// A profile and what `make` makes of its name and text, with the line of the key at which that fails.
+    fn load_checked<P: DeserializeOwned, T>(
+        &self,
+        kind: Kind,
+        name_or_file: &str,
+        make: impl FnOnce(&str, P) -> Result<T, PerfError>,
+    ) -> Result<Loaded<T>, ProfileError> {
         let Loaded { name, origin, profile: text } = self.text(kind, name_or_file)?;
-        match read(&text) {
+        let located = |error: PerfError| (line_of(&text, error.key()), error.to_string());
+        match read(&text).and_then(|profile| make(&name, profile).map_err(located)) {
             Ok(profile) => Ok(Loaded { name, origin, profile }),
             Err((line, why)) => Err(ProfileError::Invalid { kind, name, origin, line, why }),
         }

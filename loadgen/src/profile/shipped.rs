@@ -17,5 +17,28 @@ pub(super) fn of(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("patient", include_str!("../../../profiles/slo/patient.toml")),
             ("smooth", include_str!("../../../profiles/slo/smooth.toml")),
         ],
+        Kind::Gpu => &[
+            ("b200", include_str!("../../../profiles/gpu/b200.toml")),
+            ("h100", include_str!("../../../profiles/gpu/h100.toml")),
+            ("h200", include_str!("../../../profiles/gpu/h200.toml")),
+            ("mi300x", include_str!("../../../profiles/gpu/mi300x.toml")),
+            ("mi325x", include_str!("../../../profiles/gpu/mi325x.toml")),
+            ("mi355x", include_str!("../../../profiles/gpu/mi355x.toml")),
+        ],
+        Kind::Model => &[
+            ("deepseek-v3", include_str!("../../../profiles/model/deepseek-v3.toml")),
+            ("gpt-oss-120b", include_str!("../../../profiles/model/gpt-oss-120b.toml")),
+            ("llama-3.1-70b", include_str!("../../../profiles/model/llama-3.1-70b.toml")),
+            ("llama-3.1-8b", include_str!("../../../profiles/model/llama-3.1-8b.toml")),
+            ("qwen3-0.6b", include_str!("../../../profiles/model/qwen3-0.6b.toml")),
+            ("qwen3-235b-a22b", include_str!("../../../profiles/model/qwen3-235b-a22b.toml")),
+            ("qwen3-32b", include_str!("../../../profiles/model/qwen3-32b.toml")),
+            ("qwen3-8b", include_str!("../../../profiles/model/qwen3-8b.toml")),
+        ],
+        Kind::Cluster => &[
+            ("h200-llama70b", include_str!("../../../profiles/cluster/h200-llama70b.toml")),
+            ("mi325x-deepseek-v3", include_str!("../../../profiles/cluster/mi325x-deepseek-v3.toml")),
+            ("mi325x-qwen3-235b", include_str!("../../../profiles/cluster/mi325x-qwen3-235b.toml")),
+        ],
     }
 }

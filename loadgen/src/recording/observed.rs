@@ -146,7 +146,7 @@ pub struct ShiftEnd {
     /// Requests that failed because of it.
     pub lost: u32,
     /// Why it was given up, if it was.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "text::sentence_option")]
     pub abandoned: Option<String>,
 }
 
@@ -250,6 +250,7 @@ pub struct WaitingRecord {
     /// When.
     pub at: Micros,
     /// In the order in which they will run.
+    #[serde(deserialize_with = "text::few")]
     pub shifts: Vec<WaitingShift>,
 }
 
@@ -273,9 +274,10 @@ pub struct NoteRecord {
     #[serde(with = "text::mark", skip_serializing_if = "Option::is_none", default)]
     pub mark: Option<MarkKind>,
     /// A short label for a chart.
-    #[serde(skip_serializing_if = "String::is_empty", default)]
+    #[serde(skip_serializing_if = "String::is_empty", default, deserialize_with = "text::sentence")]
     pub label: String,
     /// One sentence.
+    #[serde(deserialize_with = "text::sentence")]
     pub text: String,
 }
 

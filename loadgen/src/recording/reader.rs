@@ -32,7 +32,8 @@ impl fmt::Display for Incomplete {
     }
 }
 
-/// The records of a recording, one after another, in constant memory.
+/// The records of a recording, one after another, in constant memory. Texts for people in them have an end: whoever keeps some
+/// need not ask how long they are.
 ///
 /// What was torn off its end (the program was killed, the disk was full) is not an error: the records before it are
 /// yielded, and [`incomplete`](Self::incomplete) says so afterwards. Damage anywhere else is an error.

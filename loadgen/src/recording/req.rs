@@ -24,7 +24,7 @@ pub(super) struct Req {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     failure: Option<String>,
     /// Its message.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "text::sentence_option")]
     why: Option<String>,
     #[serde(rename = "in")]
     input: u32,

@@ -6,8 +6,10 @@ use engine::units::Split;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::name::rfc3339;
 use super::text;
 use crate::live::Counts;
+use crate::schedule::spec::DEFAULT_SEED;
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -21,12 +23,14 @@ pub struct RunRecord {
     /// The version of the format.
     pub schema: u32,
     /// The name of the run.
+    #[serde(deserialize_with = "text::sentence")]
     pub name: String,
     /// The wall-clock instant of the run's zero, in RFC 3339.
     pub started: String,
     /// The seed.
     pub seed: u64,
     /// The target as the user named it, without secrets.
+    #[serde(deserialize_with = "text::sentence")]
     pub target: String,
     /// The split at the start, where the target has one.
     #[serde(with = "text::display_option", skip_serializing_if = "Option::is_none", default)]
@@ -37,12 +41,39 @@ pub struct RunRecord {
     /// The end of the warm-up. Requests due before it count in no figure.
     #[serde(rename = "warmup_us")]
     pub warmup: Micros,
+    /// When nothing was to be sent any more, where that was known at the start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule_end: Option<Micros>,
+    /// How many requests there were to be at most, where that was known at the start.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schedule_requests: Option<u64>,
     /// The whole configuration of the load.
     pub load: Value,
     /// What is known of the engine and its model.
     pub engine: Value,
     /// Versions of the programs that took part, by name.
     pub versions: BTreeMap<String, String>,
+}
+
+impl RunRecord {
+    /// Of a run of which only its name and its target are known: it began with the epoch.
+    pub fn named(name: impl Into<String>, target: impl Into<String>) -> Self {
+        Self {
+            schema: SCHEMA,
+            name: name.into(),
+            started: rfc3339(0, 0),
+            seed: DEFAULT_SEED,
+            target: target.into(),
+            split: None,
+            slo: None,
+            warmup: Micros::ZERO,
+            schedule_end: None,
+            schedule_requests: None,
+            load: Value::Null,
+            engine: Value::Null,
+            versions: BTreeMap::new(),
+        }
+    }
 }
 
 /// What the client itself used.

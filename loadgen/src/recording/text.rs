@@ -1,9 +1,38 @@
 //! How types of other modules are written in records.
 #![expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde hands over references to fields")]
 
+use serde::{Deserialize, Deserializer};
+
+use crate::text::{SENTENCE, cut};
+
 /// Whether a count is left out.
 pub(super) fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+/// A text for people, as much of it as anybody reads.
+pub(super) fn sentence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let mut text = String::deserialize(deserializer)?;
+    cut(&mut text, SENTENCE);
+    Ok(text)
+}
+
+/// The same for one that may be missing.
+pub(super) fn sentence_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(|mut text| {
+        cut(&mut text, SENTENCE);
+        text
+    }))
+}
+
+/// The first of a list, as many as an engine lets wait.
+pub(super) fn few<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    const MOST: usize = 64;
+    let mut list = Vec::deserialize(deserializer)?;
+    list.truncate(MOST);
+    list.shrink_to_fit();
+    Ok(list)
 }
 
 /// A type with `Display` and `FromStr`, as a string.

@@ -88,11 +88,9 @@ impl InFlight {
         false
     }
 
-    /// The answer has so many tokens, however many arrivals told of them. Returns how many were not told.
-    pub(super) fn counted(&mut self, tokens: u32) -> u32 {
-        let missing = tokens.saturating_sub(self.tokens);
+    /// The answer has so many tokens, however many arrivals told of them.
+    pub(super) fn counted(&mut self, tokens: u32) {
         self.tokens = tokens;
-        missing
     }
 
     /// The request is over.

@@ -1,7 +1,7 @@
 //! Resident memory of the process.
 
-/// In bytes; 0 where the system does not tell.
-pub(super) fn resident_bytes() -> u64 {
+/// Resident memory of the process in bytes; 0 where the system does not tell.
+pub fn resident_bytes() -> u64 {
     #[cfg(target_os = "linux")]
     {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

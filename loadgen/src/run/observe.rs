@@ -6,7 +6,7 @@ mod cluster;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -23,6 +23,7 @@ use crate::live::{Command, MarkKind, Phase, Snapshot};
 use crate::recording::{
     ClientUse, EndRecord, LagRecord, LoadState, NoteRecord, Record, Recorder, RunRecord, WriteError,
 };
+use crate::sample::{Failure, FailureKind, Outcome};
 use crate::summary::Accumulator;
 use crate::target::{Control, Target, TargetEvent, TargetEvents};
 use crate::time::Micros;
@@ -143,9 +144,11 @@ impl Observer {
                 self.observe(now);
                 self.record_health(now);
             }
-            let over = self.pacing_over && self.requests.is_empty() && self.shifting.settled();
-            if over || !open {
-                return self.finish(now);
+            if self.pacing_over && self.requests.is_empty() && self.shifting.settled() {
+                return self.finish(now, None);
+            }
+            if !open {
+                return self.target_stopped();
             }
             if now >= self.next_snapshot {
                 self.next_snapshot = now + SNAPSHOT_EVERY;
@@ -208,10 +211,7 @@ impl Observer {
                 None => self.keep_if_early(index, TargetEvent::Sent { index, at }),
             },
             TargetEvent::Counted { index, tokens } => match self.requests.get_mut(&index) {
-                Some(request) => {
-                    let missing = request.counted(tokens);
-                    self.fold.tokens(self.parts.clock.now(), missing);
-                }
+                Some(request) => request.counted(tokens),
                 None => self.keep_if_early(index, TargetEvent::Counted { index, tokens }),
             },
             TargetEvent::Token { index, at, token, logits_digest } => match self.requests.get_mut(&index) {
@@ -302,6 +302,36 @@ impl Observer {
         }));
     }
 
+    /// Nothing comes back any more: whatever is in flight ends here. What was handed over until now counts among it, so the
+    /// pacing thread is heard to its end.
+    fn target_stopped(mut self) -> RunResult {
+        while !self.pacing_over {
+            // Full of older orders: tried again in the next turn.
+            let _ = self.parts.orders.try_send(Command::Finish);
+            match self.parts.notes.recv_timeout(WAIT) {
+                Ok(note) => self.note(note),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.pacing_over = true,
+            }
+        }
+        for event in std::mem::take(&mut self.early) {
+            self.event(event);
+        }
+        let now = self.parts.clock.now();
+        let why = "the target stopped";
+        self.say(now, Some(MarkKind::Failure), "target", why.to_owned());
+        let lost = std::mem::take(&mut self.requests);
+        let error = RunError::Stopped { target: self.parts.run.target.clone(), lost: lost.len() };
+        for request in lost.into_values() {
+            let failure = Failure { kind: FailureKind::Engine, message: why.to_owned() };
+            if self.parts.tells_sent && !request.was_sent() {
+                self.fold.sent(request.lag(), request.is_clamped());
+            }
+            self.record(&Record::Req(Box::new(request.end(now, Outcome::Failed(failure), None))));
+        }
+        self.finish(now, Some(error))
+    }
+
     fn client_use(&self) -> ClientUse {
         ClientUse {
             cpu: self.parts.meters.total(),
@@ -313,7 +343,8 @@ impl Observer {
         }
     }
 
-    fn finish(mut self, now: Micros) -> RunResult {
+    /// Sums up and closes the recording. `stopped` is what ended the run before its time, if anything did.
+    fn finish(mut self, now: Micros, stopped: Option<RunError>) -> RunResult {
         self.observe(now);
         self.record_health(now);
         let end = EndRecord {
@@ -342,7 +373,7 @@ impl Observer {
         self.snapshots.send_replace(Arc::new(last));
         RunResult {
             summary: self.accumulator.finish(Some(&end), recording),
-            error: error.map(RunError::from),
+            error: error.map(RunError::from).or(stopped),
             failed_shifts: self.shifting.into_failed(),
             lost_units: self.lost_units,
         }

@@ -31,6 +31,10 @@ pub struct LoadSpec {
     /// Requests due before this instant count in no result.
     #[serde(rename = "warmup_us")]
     pub warmup: Micros,
+    /// Nobody asked for this warm-up: it is that of the run that is replayed, and gives way where it would leave nothing to
+    /// measure. What was decided is recorded, and not this.
+    #[serde(skip)]
+    pub warmup_is_inherited: bool,
     /// What makes a request good; without it there is no goodput.
     pub slo: Option<Slo>,
     /// Shifts planned before the run.
@@ -100,6 +104,7 @@ impl LoadSpec {
             duration: None,
             requests: None,
             warmup: Micros::ZERO,
+            warmup_is_inherited: false,
             slo: None,
             shifts: ShiftScript::default(),
         }

@@ -105,6 +105,7 @@ impl Accumulator {
                 at = at + gap.gap;
                 self.throughput.add(at, 0, u64::from(gap.tokens));
             }
+            self.throughput.add(sample.last.unwrap_or(at), 0, u64::from(sample.untold_tokens()));
         }
         if let Some(lag) = sample.lag() {
             self.lag.record(lag);

@@ -1,11 +1,12 @@
 //! The engine inside the program as a target.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::cluster::{FinishReason, Finished, How, Notice};
+use engine::cluster::{FinishReason, Finished, How, Notice, ShiftId};
 use engine::drive::wall::{
-    EngineEvent, EngineHandle, EventReader, Observation, Submission, SubmitError, UnitObservation, WallEngine,
+    EngineEvent, EngineHandle, EventReader, Observation, ShiftError, Submission, SubmitError, UnitObservation,
+    WallEngine,
 };
 use engine::executor::Sampling;
 use engine::units::{Nanos, RequestId, Split, UnitId};
@@ -19,14 +20,17 @@ use crate::time::Micros;
 /// Opens a running engine as a target. The engine lives as long as the connection's target.
 pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Connection {
     let handle = engine.handle();
-    let control = EmbeddedControl { handle: handle.clone(), last: Mutex::new(handle.observe()) };
-    let events = EmbeddedEvents { reader, handle: handle.clone(), origin: Nanos::ZERO, fresh: Vec::new() };
+    let answers = Answers::default();
+    let last = Mutex::new(handle.observe());
+    let control = EmbeddedControl { handle: handle.clone(), last, answers: answers.clone() };
+    let events = EmbeddedEvents { reader, handle: handle.clone(), origin: Nanos::ZERO, fresh: Vec::new(), answers };
     Connection {
         info,
         target: Arc::new(Embedded { handle, _engine: engine }),
         events: Box::new(events),
         control: Some(Arc::new(control)),
         client: None,
+        time_scale: 1.0,
     }
 }
 
@@ -59,9 +63,33 @@ impl Target for Embedded {
     }
 }
 
+/// Shifts that may be answered and unread; one more is not asked for.
+const ANSWERS: usize = 64;
+
+/// What the engine has said of a shift that it was asked for.
+#[derive(Debug)]
+struct Answer {
+    at: Nanos,
+    to: Split,
+    how: How,
+    said: Result<ShiftId, ShiftError>,
+}
+
+/// Answers that were not read yet. Locked while the engine is asked, so that what it tells of a shift cannot be read before
+/// the answer.
+#[derive(Clone, Debug, Default)]
+struct Answers(Arc<Mutex<Vec<Answer>>>);
+
+impl Answers {
+    fn lock(&self) -> MutexGuard<'_, Vec<Answer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[derive(Debug)]
 struct EmbeddedEvents {
     reader: EventReader,
+    answers: Answers,
     handle: EngineHandle,
     /// The engine's clock at the start of the run.
     origin: Nanos,
@@ -78,6 +106,10 @@ impl TargetEvents for EmbeddedEvents {
         let open = self.reader.drain(&mut self.fresh, wait);
         let origin = self.origin;
         let on_run = |at: Nanos| Micros(at.since(origin).0 / 1000);
+        into.extend(self.answers.lock().drain(..).map(|Answer { at, to, how, said }| match said {
+            Ok(id) => TargetEvent::ShiftAccepted { at: on_run(at), id, to, how },
+            Err(error) => TargetEvent::ShiftRefused { at: on_run(at), to, how, why: error.to_string() },
+        }));
         into.extend(self.fresh.drain(..).filter_map(|event| translate(event, on_run)));
         open
     }
@@ -103,13 +135,13 @@ pub(crate) fn translate(event: EngineEvent, on_run: impl Fn(Nanos) -> Micros) ->
         },
         EngineEvent::Notice { at, notice } => match notice {
             Notice::Unit { unit, role, state, held } => TargetEvent::Unit { at: on_run(at), unit, role, state, held },
-            Notice::ShiftStarted { to, how, .. } => TargetEvent::ShiftStarted { at: on_run(at), to, how },
+            Notice::ShiftStarted { id, to, how } => TargetEvent::ShiftStarted { at: on_run(at), id, to, how },
             Notice::ShiftEnded(report) => TargetEvent::ShiftEnded { at: on_run(at), report },
             // Counted by the request itself, see `ServerSide::preemptions`.
             Notice::Preempted { .. } => return None,
         },
-        EngineEvent::ShiftDropped { at, to, how, why, .. } => {
-            TargetEvent::ShiftDropped { at: on_run(at), to, how, why }
+        EngineEvent::ShiftDropped { at, id, to, how, why } => {
+            TargetEvent::ShiftDropped { at: on_run(at), id, to, how, why }
         }
         EngineEvent::UnitLost { at, unit, why } => TargetEvent::UnitLost { at: on_run(at), unit, why },
     })
@@ -150,6 +182,7 @@ pub(crate) fn server_side(finished: &Finished, on_run: impl Fn(Nanos) -> Micros)
 struct EmbeddedControl {
     handle: EngineHandle,
     last: Mutex<Observation>,
+    answers: Answers,
 }
 
 impl Control for EmbeddedControl {
@@ -162,7 +195,13 @@ impl Control for EmbeddedControl {
     }
 
     fn shift(&self, to: Split, how: How) -> Result<(), String> {
-        self.handle.shift(to, how).map(|_| ()).map_err(|refused| refused.to_string())
+        let mut answers = self.answers.lock();
+        if answers.len() == ANSWERS {
+            return Err(format!("{ANSWERS} shifts have answers that nobody has read"));
+        }
+        let at = self.handle.clock().now();
+        answers.push(Answer { at, to, how, said: self.handle.shift(to, how) });
+        Ok(())
     }
 }
 

@@ -106,10 +106,20 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     };
     let split = Some(observed.split);
     let info = TargetInfo { name: address.to_string(), model, split, limits, facts: BTreeMap::new() };
-    let most = Limits::of_sockets(timeout);
-    let most = Limits { in_flight: most.in_flight.min(CONNECTIONS * ON_EACH), ..most };
-    let parts = ground.connect(Generations { engine, clock }, most)?;
-    Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
+    let parts = ground.connect(Generations { engine, clock }, limits_of(timeout))?;
+    Ok(Connection {
+        info,
+        target: parts.target,
+        events: parts.events,
+        control,
+        client: Some(parts.client),
+        time_scale: 1.0,
+    })
+}
+
+/// As many requests as the connections carry, however few sockets there may be: they are open already.
+fn limits_of(timeout: Duration) -> Limits {
+    Limits { in_flight: CONNECTIONS * ON_EACH, timeout }
 }
 
 /// Opens the control at `at`, to tell its events beside those of a target on `ground`.
@@ -129,4 +139,14 @@ async fn compare_clocks(engine: &RemoteEngine, clock: &ServerClock) -> Result<To
     }
     clock.answered(asked, topology.observed.at);
     Ok(topology)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_in_flight_are_bounded_by_calls_and_not_by_sockets() {
+        assert_eq!(limits_of(Duration::from_secs(1)).in_flight, 4096);
+    }
 }

@@ -16,9 +16,12 @@
 //! | 413, 429, 503, or an error that says the context is exceeded | failed: refused |
 //! | any other status but 200 | failed: status |
 //! | an error in the stream, or `finish_reason` `abort` or `error` | failed: engine |
-//! | not HTTP, not an event stream, not JSON, or far more tokens than asked for | failed: malformed |
+//! | not HTTP, not an event stream, not JSON, or far more tokens than asked for, or a usage of so many | failed: malformed |
 //! | no end within the timeout | failed: timeout |
 //! | the connection ended before all that | cut |
+//!
+//! Behind a `finish_reason`, the usage and `[DONE]` are waited for a moment: a server that sends neither and keeps the
+//! connection open has answered all the same.
 
 mod address;
 mod answer;
@@ -32,6 +35,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::remote::one_line;
 use reqwest::Client;
 use reqwest::redirect::Policy;
 
@@ -158,10 +162,18 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
     let split = control.as_ref().map(|(_, topology)| topology.observed.split).or(served.split);
     let control = control.map(|(control, _)| Arc::new(control) as Arc<dyn Control>);
-    let info = TargetInfo { name: address.to_string(), model: served.name.clone(), split, limits, facts };
+    // The server's own name for it goes back to the server alone.
+    let info = TargetInfo { name: address.to_string(), model: one_line(&served.name), split, limits, facts };
     let requests = Requests::new(client, &address, key, served.name, run);
     let parts = ground.connect(Completions::new(requests), Limits::of_sockets(timeout))?;
-    Ok(Connection { info, target: parts.target, events: parts.events, control, client: Some(parts.client) })
+    Ok(Connection {
+        info,
+        target: parts.target,
+        events: parts.events,
+        control,
+        client: Some(parts.client),
+        time_scale: 1.0,
+    })
 }
 
 fn client() -> Result<Client, OpenError> {

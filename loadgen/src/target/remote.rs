@@ -10,7 +10,8 @@
 //! is charged to the client, and when it falls behind, the lag and the client's verdict say so.
 //!
 //! # Bounds, and what happens at each
-//! - Requests in flight, queued ones included: as many as there may be sockets, at most [`IN_FLIGHT`]; one more is shed.
+//! - Requests in flight, queued ones included: one more than the protocol's limit is shed. Where each needs a socket, as many as
+//!   there may be, at most [`IN_FLIGHT`].
 //! - Events that wait to be read: [`INBOX`]. Then tasks wait with what they have, nothing more is read from their sockets, and
 //!   that is counted: latencies measured then are the client's own.
 

@@ -1,5 +1,6 @@
 //! A recording as a trace: the load that was offered.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,6 +10,8 @@ use super::{Prompts, ReadOptions, Row, Trace, TraceError, TraceFormat};
 use crate::recording::{Reader, Record};
 use crate::sample::Sample;
 use crate::schedule::Segment;
+use crate::text::DurationText;
+use crate::time::Micros;
 
 /// What a zstd frame begins with (RFC 8878, 3.1.1).
 pub(super) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -23,55 +26,95 @@ pub fn is_recording(path: &Path) -> io::Result<bool> {
     Ok(start == MAGIC)
 }
 
-/// A request as it is collected: in the order in which requests ended.
-#[derive(Clone, Copy, Debug)]
-struct Collected {
-    index: u64,
-    row: Row,
+/// What was asked in a recorded request; what was answered does not matter.
+#[derive(Debug)]
+struct Asked {
+    due: Micros,
+    input: u32,
+    output: u32,
+    segments: Box<[Segment]>,
 }
 
-/// Reads a recording as far as it goes.
+/// The first requests of a schedule out of a recording, which has them in the order in which they ended.
+#[derive(Debug)]
+struct Collected {
+    /// By number, never more than `limit`.
+    first: BTreeMap<u64, Asked>,
+    limit: usize,
+    /// Segments of all of them.
+    segments: usize,
+    /// Others were left out.
+    is_part: bool,
+}
+
+impl Collected {
+    fn new(limit: Option<u64>) -> Self {
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Self { first: BTreeMap::new(), limit, segments: 0, is_part: false }
+    }
+
+    /// Keeps a request as long as it is among the first.
+    fn offer(&mut self, sample: Sample) -> Result<(), String> {
+        let Sample { index, due, input_tokens: input, output_asked: output, segments, .. } = sample;
+        if self.first.len() >= self.limit && self.first.last_key_value().is_none_or(|(last, _)| *last < index) {
+            self.is_part = true;
+            return Ok(());
+        }
+        self.segments += segments.len();
+        let asked = Asked { due, input, output, segments: segments.into_boxed_slice() };
+        if self.first.insert(index, asked).is_some() {
+            return Err("two requests have this number".to_owned());
+        }
+        if self.first.len() > self.limit
+            && let Some((_, left_out)) = self.first.pop_last()
+        {
+            self.segments -= left_out.segments.len();
+            self.is_part = true;
+        }
+        check_memory(self.first.len() * (size_of::<Asked>() + size_of::<u64>()) + self.segments * size_of::<Segment>())
+    }
+}
+
+/// Reads a recording as far as it goes. What is not replayed is not checked either.
 pub(super) fn read(path: &Path, source: impl Read + Send, options: ReadOptions) -> Result<Trace, TraceError> {
     let mut reader = Reader::new(path, source)?;
-    let mut collected: Vec<Collected> = Vec::new();
-    let mut segments = Vec::new();
+    let wrong = |index, why| TraceError::Request { path: path.to_owned(), index, why };
+    let mut collected = Collected::new(options.limit);
     for record in reader.by_ref() {
         let Record::Req(sample) = record? else { continue };
         let index = sample.index;
-        let wrong = |why| TraceError::Request { path: path.to_owned(), index, why };
-        let row = row(&sample, options, &mut segments).map_err(wrong)?;
-        collected.push(Collected { index, row });
-        check_memory(size_of_val(&collected[..]) + size_of_val(&segments[..])).map_err(wrong)?;
+        collected.offer(*sample).map_err(|why| wrong(index, why))?;
     }
-    collected.sort_unstable_by_key(|request| request.index);
-    if let Some(pair) =
-        collected.windows(2).find(|pair| pair[0].row.at > pair[1].row.at || pair[0].index == pair[1].index)
-    {
-        let why = format!("it stands beside request {}, and their due times are not in order", pair[0].index);
-        return Err(TraceError::Request { path: path.to_owned(), index: pair[1].index, why });
+    let mut segments = Vec::with_capacity(collected.segments);
+    let mut rows = Vec::with_capacity(collected.first.len());
+    let mut before: Option<(u64, Micros)> = None;
+    for (index, asked) in collected.first {
+        if let Some((before, due)) = before.filter(|(_, due)| *due > asked.due) {
+            let (late, early) = (DurationText(due), DurationText(asked.due));
+            return Err(wrong(index, format!("it is due at {early}, but request {before} before it at {late}")));
+        }
+        before = Some((index, asked.due));
+        rows.push(row(&asked, options, &mut segments).map_err(|why| wrong(index, why))?);
     }
-    let limit = options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let whole = collected.len() <= limit;
-    let rows: Vec<Row> = collected.into_iter().take(limit).map(|request| request.row).collect();
     if rows.is_empty() {
         return Err(TraceError::Empty { path: path.to_owned() });
     }
-    let end = reader.end().map(|end| end.schedule_end).filter(|_| whole);
+    let end = reader.end().map(|end| end.schedule_end).filter(|_| !collected.is_part);
     let incomplete = reader.incomplete();
     Ok(Trace { rows, prompts: Prompts::Segments(segments), format: TraceFormat::Pdtune, end, incomplete })
 }
 
-/// Takes over what was asked of the target; what it answered does not matter.
-fn row(sample: &Sample, options: ReadOptions, all: &mut Vec<Segment>) -> Result<Row, String> {
-    let Sample { due, input_tokens, output_asked, segments, .. } = sample;
-    if *input_tokens == 0 || *output_asked == 0 {
-        return Err(format!("{input_tokens} tokens in and {output_asked} out; both are at least 1"));
+/// What is asked of the target.
+fn row(asked: &Asked, options: ReadOptions, all: &mut Vec<Segment>) -> Result<Row, String> {
+    let Asked { due, input, output, segments } = asked;
+    if *input == 0 || *output == 0 {
+        return Err(format!("{input} tokens in and {output} out; both are at least 1"));
     }
     let sum: u64 = segments.iter().map(|segment| u64::from(segment.1)).sum();
-    if sum != u64::from(*input_tokens) {
-        return Err(format!("its segments have {sum} tokens, its prompt {input_tokens}"));
+    if sum != u64::from(*input) {
+        return Err(format!("its segments have {sum} tokens, its prompt {input}"));
     }
-    let (input, output, clamped) = options.fit(*input_tokens, *output_asked)?;
+    let (input, output, clamped) = options.fit(*input, *output)?;
     let first = all.len();
     let mut left = input;
     for Segment(id, tokens) in segments.iter().copied() {

@@ -1,14 +1,20 @@
 //! Units of a remote engine, watched and shifted while the load runs.
 
-use engine::units::Split;
-use loadgen::run::{self, RunConfig};
+use std::sync::Arc;
+
+use engine::cluster::How;
+use engine::units::{Nanos, Split};
+use loadgen::live::{Command, Snapshot};
+use loadgen::run::{self, RunConfig, RunHandle};
 use loadgen::schedule::LoadSpec;
 use loadgen::target::grpc::GrpcControlAt;
 use loadgen::target::http::{self, HttpTarget};
 use loadgen::target::{Connection, grpc};
 
 use crate::client::target;
+use crate::idle::{PATIENCE, World};
 use crate::own::Own;
+use crate::relay::Relay;
 use crate::remote_engine;
 use crate::runs::{load, recorded};
 
@@ -44,29 +50,70 @@ fn shifts_converge_over_either_protocol_and_nothing_is_lost() {
     }
 }
 
+fn start(load: LoadSpec, connection: Connection) -> RunHandle {
+    run::start(RunConfig { load, connection, record_to: None }).expect("a run")
+}
+
+/// Waits until the run shows it.
+fn wait(world: &World, handle: &mut RunHandle, is_shown: impl FnMut(&Arc<Snapshot>) -> bool) {
+    let shown = handle.snapshots.wait_for(is_shown);
+    let shown = world.run(async { tokio::time::timeout(PATIENCE, shown).await });
+    drop(shown.expect("in time").expect("the run goes on"));
+}
+
+fn says(snapshot: &Snapshot, words: &str) -> bool {
+    snapshot.events.iter().any(|event| event.text.contains(words))
+}
+
 #[test]
-fn a_shift_that_the_engine_refuses_leaves_the_run_alone() {
+fn a_shift_that_the_engine_refuses_is_told_and_leaves_the_run_alone() {
     let own = Own::new("2P2D");
-    let connection = remote_engine::open(&own.grpc());
-    let control = connection.control.clone().expect("a control");
-    let handle = run::start(RunConfig { load: load(20, "20", "16", "8"), connection, record_to: None }).expect("a run");
+    let handle = start(load(20, "20", "16", "8"), remote_engine::open(&own.grpc()));
+    let snapshots = handle.snapshots.clone();
     // The engine has four units.
     let six = Split { prefill: 3, decode: 3, aggregated: 0 };
-    let refused = control.shift(six, engine::cluster::How::Drain).expect_err("refused");
-    assert!(refused.contains("3P3D"), "{refused}");
+    handle.commands.try_send(Command::Shift(six, How::Drain)).expect("room");
     let result = handle.wait().expect("an end");
-    assert!(result.failed_shifts.is_empty(), "{result:?}");
+    let told = "shift to 3P3D refused: split 3P3D has 6 units, 4 are serving";
+    assert_eq!(result.failed_shifts, [told]);
+    assert!(says(&snapshots.borrow(), told), "{:?}", snapshots.borrow().events);
     assert_eq!(result.summary.requests.completed, 20);
 }
 
 #[test]
 fn an_engine_that_goes_away_ends_shifts_and_requests_with_a_word() {
-    let own = Own::new("1P1D");
-    let connection = remote_engine::open(&own.grpc());
-    drop(own);
-    let (result, _) = recorded(connection, load(5, "50", "16", "8"));
+    let world = World::new(None);
+    let relay = Relay::new(&world.address);
+    let held = world.busy_prefill();
+    let load = LoadSpec { shifts: "1ms=1P3D".parse().expect("a script"), ..load(5, "50", "16", "8") };
+    let mut handle = start(load, remote_engine::open(&relay.address));
+    let snapshots = handle.snapshots.clone();
+    wait(&world, &mut handle, |now| now.shifts.iter().any(|shift| shift.since.is_some()) && now.counts.in_flight > 0);
+    relay.cut();
+    let result = handle.wait().expect("an end");
+    let [word] = &result.failed_shifts[..] else { panic!("{result:?}") };
+    let gone = "its end was not seen; the engine does not answer any more: ";
+    assert!(word.starts_with(&format!("shift to 1P3D was abandoned: {gone}")), "{word}");
+    assert!(says(&snapshots.borrow(), gone), "{:?}", snapshots.borrow().events);
     let requests = result.summary.requests;
     assert_eq!((requests.offered, requests.completed, requests.failed + requests.cut), (5, 0, 5), "{result:?}");
+    assert!(requests.cut > 0, "{result:?}");
+    drop(held);
+}
+
+#[test]
+fn shifts_that_others_ask_for_are_shown_and_do_not_fail_the_run() {
+    let world = World::new(Some(Nanos(1)));
+    let held = world.busy_prefill();
+    let mut handle = start(load(5, "50", "16", "8"), remote_engine::open(&world.address));
+    world.hub.shift("1P3D".parse().expect("a split"), How::Drain, None).expect("a shift");
+    world.until("it is given up", |now| now.shift.is_none());
+    wait(&world, &mut handle, |now| says(now, "2P2D → 1P3D by drain was abandoned: "));
+    world.gate.open();
+    let result = handle.wait().expect("an end");
+    assert!(result.failed_shifts.is_empty(), "{result:?}");
+    assert_eq!((result.summary.shifts.len(), result.summary.requests.completed), (1, 5), "{result:?}");
+    drop(held);
 }
 
 #[test]

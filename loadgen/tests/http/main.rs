@@ -1,11 +1,15 @@
 //! Servers over HTTP as targets: every outcome, whole runs, and our own server's answers against the embedded engine's.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod client;
 mod control;
+#[path = "../idle/world.rs"]
+mod idle;
 mod outcomes;
 mod own;
+#[path = "../idle/relay.rs"]
+mod relay;
 mod remote_engine;
 mod runs;
 mod server;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loadgen::sample::Outcome;
 use loadgen::target::TargetEvent;
-use loadgen::target::http::{HttpTarget, OpenError};
+use loadgen::target::http::{self, HttpTarget, OpenError};
 
 use crate::client::{Client, refused, target, with_key};
 use crate::server::{Act, END, EVENTS, Server, chunk, event, full, ok, piece, status};
@@ -140,20 +140,32 @@ fn a_request_that_takes_too_long_is_given_up() {
 }
 
 #[test]
+fn an_answer_that_was_finished_is_complete_although_its_stream_goes_on() {
+    for behind in [Act::Hold, Act::Repeat(chunk(": ping\n\n").into_bytes())] {
+        let server = Server::new(move |_| {
+            [send(&[EVENTS, &event(&piece(&[1], None)), &event(&piece(&[2], Some("length")))]), vec![behind.clone()]]
+                .concat()
+        });
+        let patient = HttpTarget { timeout: Duration::from_secs(30), ..target(&server.url()) };
+        let answered = Client::new(patient).ask(0, 2);
+        assert_eq!((answered.outcome, answered.tokens.len()), (Outcome::Completed, 2));
+    }
+}
+
+#[test]
 fn a_cancelled_request_ends_and_its_connection_closes() {
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, gone) = std::sync::mpsc::channel();
     let server = Server::new(move |_| {
-        // Dropped with the talk that holds: the test sees that the connection is gone.
-        sender.send(()).expect("the test waits");
-        [send(&[EVENTS, &event(&piece(&[1], None))]), vec![Act::Hold]].concat()
+        [send(&[EVENTS, &event(&piece(&[1], None))]), vec![Act::HoldAndTell(sender.clone())]].concat()
     });
     let mut client = Client::new(target(&server.url()));
     client.submit(3, 4);
-    receiver.recv().expect("it was asked");
     client.until(|event| matches!(event, TargetEvent::Token { .. }));
     client.connection.target.cancel(99);
+    assert!(gone.try_recv().is_err(), "nobody gave it up yet");
     client.connection.target.cancel(3);
     assert_eq!(client.answered(3).outcome, Outcome::Cancelled);
+    gone.recv().expect("the server sees the end of the connection");
 }
 
 #[test]
@@ -186,6 +198,9 @@ fn a_target_that_cannot_be_opened_says_why() {
     assert!(error.contains("answered 401: no key\nhint: ") && error.contains("--api-key-env"), "{error}");
     let error = models("what?\r\n\r\n");
     assert!(error.contains("cannot reach"), "{error}");
+    let rude = r#"{"data": [{"id": "m\u001b[2J\nm"}]}"#;
+    let opened = http::open(target(&Server::with_models(&ok("application/json", rude), full).url()));
+    assert_eq!(opened.expect("a target").info.model, "m [2J m");
     let server = Server::new(full);
     let unknown = HttpTarget { model: Some("n".to_owned()), ..target(&server.url()) };
     assert!(refused(unknown).to_string().contains("does not serve n, but m"));

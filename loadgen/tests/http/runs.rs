@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use loadgen::arrival::RatePlan;
+use loadgen::live::Slot;
+use loadgen::playback;
 use loadgen::recording::{Reader, Record};
 use loadgen::run::{self, RunConfig, RunResult};
 use loadgen::sample::{Outcome, Sample};
 use loadgen::schedule::{LoadSpec, Traffic};
 use loadgen::target::{Connection, http};
+use loadgen::time::Micros;
 
 use crate::client::target;
-use crate::server::{Act, Server, full};
+use crate::server::{Act, Asked, END, EVENTS, Server, event, full};
 
 pub(crate) fn load(requests: u64, rate: &str, isl: &str, osl: &str) -> LoadSpec {
     let traffic = Traffic::Synthetic {
@@ -76,4 +79,35 @@ fn a_server_that_fails_some_and_dies_on_others_leaves_the_rest_alone() {
     for (index, sample) in samples {
         assert_eq!(sample.outcome == Outcome::Completed, index % 4 > 1, "{sample:?}");
     }
+}
+
+/// Four tokens in a piece, without their ids; how many there were stands in a usage at the end.
+fn bundled(asked: &Asked) -> Vec<Act> {
+    let count = asked.body["max_tokens"].as_u64().expect("a number");
+    let text = event(r#"{"choices": [{"text": "four of them", "finish_reason": null}]}"#).repeat(count as usize / 4);
+    let last = event(r#"{"choices": [{"text": "", "finish_reason": "length"}]}"#);
+    let usage = event(&format!(r#"{{"choices": [], "usage": {{"prompt_tokens": 8, "completion_tokens": {count}}}}}"#));
+    vec![Act::Send([EVENTS, &text, &last, &usage, &event("[DONE]"), END].concat().into_bytes())]
+}
+
+#[test]
+fn tokens_that_only_the_usage_at_the_end_tells_of_are_counted_live_and_in_the_recording_alike() {
+    let server = Server::new(bundled);
+    let connection = http::open(target(&server.url())).expect("a target");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.jsonl.zst");
+    let load = LoadSpec { duration: Some(Micros(2_000_000)), ..load(60, "50", "8", "40") };
+    let handle = run::start(RunConfig { load, connection, record_to: Some(path.clone()) }).expect("a run");
+    let snapshots = handle.snapshots.clone();
+    let result = handle.wait().expect("an end");
+    for sample in samples(&path).values() {
+        assert_eq!((sample.output_tokens, sample.untold_tokens()), (40, 30), "{sample:?}");
+    }
+    let (live, viewed) = (snapshots.borrow().clone(), playback::open(&path).expect("a recording"));
+    let tokens = |history: &[Slot]| -> Vec<u64> { history.iter().map(|slot| slot.output_tokens).collect() };
+    assert_eq!(tokens(&live.history), tokens(&viewed.last.history));
+    assert_eq!(result.summary, viewed.summary);
+    let (offered, output) = (viewed.summary.offered_rps.expect("a rate"), viewed.summary.output_tps.expect("a rate"));
+    // What came behind the window's end is not in it.
+    assert!(output <= 40.0 * offered && output > 38.0 * offered, "{output} tokens/s at {offered} requests/s");
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
 /// A request for an answer.
@@ -24,6 +25,8 @@ pub(crate) enum Act {
     Repeat(Vec<u8>),
     /// Waits until the client goes away.
     Hold,
+    /// The same, and says so then.
+    HoldAndTell(Sender<()>),
     /// Closes the connection.
     Close,
 }
@@ -129,6 +132,10 @@ impl State {
                         // Nothing comes but the end.
                         let _ = reader.read(&mut [0]);
                         return None;
+                    }
+                    Act::HoldAndTell(gone) => {
+                        let _ = reader.read(&mut [0]);
+                        return gone.send(()).ok();
                     }
                     Act::Close => {
                         let _ = stream.shutdown(Shutdown::Both);

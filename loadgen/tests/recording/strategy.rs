@@ -9,7 +9,7 @@ use loadgen::arrival::Arrival;
 use loadgen::live::{Counts, MarkKind};
 use loadgen::recording::{
     ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, NoteRecord, RateRecord, Record, Recorder, RunRecord,
-    SCHEMA, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
+    ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
 };
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
 use loadgen::schedule::{Segment, Shape};
@@ -24,17 +24,15 @@ use tempfile::TempDir;
 /// The first record of every test.
 pub(crate) fn run() -> RunRecord {
     RunRecord {
-        schema: SCHEMA,
-        name: "chat".to_owned(),
         started: "2026-11-23T09:01:12.000345Z".to_owned(),
         seed: u64::MAX,
-        target: "cpu".to_owned(),
         split: "2P2D".parse().ok(),
         slo: Some(Slo { ttft: Some(Micros(400_000)), tpot: Some(Micros(25_000)), ..Slo::default() }),
         warmup: Micros(1_000_000),
         load: serde_json::json!({ "rate": "4/s 60s", "isl": "lognormal:900,0.7" }),
         engine: serde_json::json!({ "model": "built-in" }),
         versions: BTreeMap::from([("pdtune".to_owned(), "0.1.0".to_owned())]),
+        ..RunRecord::named("chat", "cpu")
     }
 }
 

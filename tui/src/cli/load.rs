@@ -98,12 +98,33 @@ pub(super) fn parse_speed(text: &str) -> Result<f64, Malformed> {
 
 pub(super) fn parse_positive_duration(text: &str) -> Result<Micros, Malformed> {
     match parse_duration(text)? {
-        Micros::ZERO => Err(malformed("the length of a run", text, "above zero")),
+        Micros::ZERO => Err(malformed("a duration above zero", text, "write one such as 250ms, 30s, 2m or 1h")),
         duration => Ok(duration),
     }
 }
 
 impl LoadArgs {
+    /// The one rate that was asked about, for commands that look at steady states.
+    ///
+    /// # Errors
+    /// When an option describes how a run goes on.
+    pub(super) fn steady_rate(&self) -> anyhow::Result<Option<f64>> {
+        let of_runs = [
+            ("--phases", self.phases.is_some()),
+            ("--duration", self.duration.is_some()),
+            ("--warmup", self.warmup.is_some()),
+            ("--shift", self.shift.is_some()),
+            ("--speed", self.speed.is_some()),
+        ];
+        if let Some((option, _)) = of_runs.iter().find(|(_, given)| *given) {
+            bail!("{option} is for runs, and this looks at one steady rate\nhint: --rate, or none for the highest");
+        }
+        Ok(match &self.rate {
+            Some(RatePlan::Constant(rate)) => Some(*rate),
+            _ => None,
+        })
+    }
+
     /// The load, with what was not said taken from the workload profile. Its SLO is taken only where the workload was chosen
     /// for what it is: by name, or as the live screen's own.
     pub(super) fn resolve(mut self, library: &Library, live: bool) -> anyhow::Result<LoadSpec> {

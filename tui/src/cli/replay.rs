@@ -41,7 +41,8 @@ pub(super) struct ReplayArgs {
     /// Send nothing due at or after this time, then wait for what is in flight
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, help_heading = "Load")]
     duration: Option<Micros>,
-    /// Leave requests due before this time out of the figures [default: as long as in the recorded run, at its speed]
+    /// Leave requests due before this time out of the figures [default: as long as in the recorded run, at its speed, unless
+    /// that would leave nothing]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Load")]
     warmup: Option<Micros>,
     /// Decides the tokens of prompts [default: as in the recorded run; of a trace 7]
@@ -156,7 +157,7 @@ impl ReplayArgs {
             seed: self.seed,
             shifts: self.shift.unwrap_or_default(),
         };
-        Ok(ReplayOptions { target: self.target.resolve()?, load, out: self.out, shown })
+        Ok(ReplayOptions { target: self.target.resolve(library)?, load, out: self.out, shown })
     }
 }
 
@@ -164,7 +165,7 @@ impl ReplayLoad {
     /// The whole load. Reads the beginning of a recording: its name, seed, SLO and warm-up stand where nothing else was said.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or the warm-up that was said is as long as the run.
     pub fn load(self) -> anyhow::Result<LoadSpec> {
         let recorded = match self.format {
             TraceFormat::Auto => {
@@ -182,11 +183,14 @@ impl ReplayLoad {
             seed: self.seed.or(recorded.as_ref().map(|run| run.seed)).unwrap_or(base.seed),
             duration: self.duration,
             warmup: self.warmup.or(warmup).unwrap_or_default(),
+            warmup_is_inherited: self.warmup.is_none(),
             slo: self.slo.unwrap_or(recorded.and_then(|run| run.slo)),
             shifts: self.shifts,
             ..base
         };
-        check_warmup(&load)?;
+        if self.warmup.is_some() {
+            check_warmup(&load)?;
+        }
         Ok(load)
     }
 }
@@ -219,4 +223,40 @@ pub enum ReplayRun {
     Live(LiveOptions),
     /// A run without.
     Record(RecordOptions),
+}
+
+#[cfg(test)]
+mod tests {
+    use loadgen::live::Counts;
+    use loadgen::recording::{ClientUse, EndRecord, Recorder, RunRecord};
+
+    use super::*;
+
+    #[test]
+    fn only_a_warm_up_that_was_said_is_held_against_the_end_that_was_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.jsonl.zst");
+        let run = RunRecord { warmup: Micros(30_000_000), ..RunRecord::named("chat", "cpu") };
+        let (at, client) = (Micros(60_000_000), ClientUse::default());
+        let recorder = Recorder::create(&path, &run, || Micros::ZERO).expect("created");
+        recorder.finish(&EndRecord { at, schedule_end: at, requests: Counts::default(), client }).expect("finished");
+        let replayed = |speed, warmup| ReplayLoad {
+            file: path.clone(),
+            format: TraceFormat::Auto,
+            speed,
+            limit: None,
+            clamp: false,
+            slo: None,
+            duration: Some(Micros(5_000_000)),
+            warmup,
+            seed: None,
+            shifts: ShiftScript::default(),
+        };
+        let inherited = replayed(2.0, None).load().expect("whether it leaves anything is seen in the schedule");
+        assert_eq!((inherited.warmup, inherited.warmup_is_inherited), (Micros(15_000_000), true));
+        let said = replayed(2.0, Some(Micros(4_000_000))).load().expect("shorter than the run");
+        assert_eq!((said.warmup, said.warmup_is_inherited), (Micros(4_000_000), false));
+        let refused = replayed(2.0, Some(Micros(5_000_000))).load().expect_err("as long as the run");
+        assert!(refused.to_string().starts_with("--warmup 5s is not shorter than the run of 5s"), "{refused}");
+    }
 }

@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 use engine::cluster::How;
 use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
-use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
 use super::key;
+use super::load::parse_positive_duration;
 
 #[derive(Args, Debug)]
 pub(super) struct ShiftArgs {
@@ -23,7 +23,7 @@ pub(super) struct ShiftArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = HowArg::Drain)]
     how: HowArg,
     /// How long to wait for the units to arrive (10s, 2m); the shift itself has no such limit
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_positive_duration)]
     timeout: Micros,
     /// Print the outcome as one JSON object
     #[arg(long)]
@@ -67,14 +67,5 @@ impl ShiftArgs {
         };
         let timeout = Duration::from_micros(self.timeout.0);
         Ok(ShiftOptions { target: self.target, to: self.to, how, timeout, json: self.json, key })
-    }
-}
-
-fn parse_timeout(text: &str) -> Result<Micros, Malformed> {
-    match loadgen::text::parse_duration(text)? {
-        Micros::ZERO => {
-            Err(Malformed { what: "a time to wait", found: text.to_owned(), allowed: "above zero".to_owned() })
-        }
-        timeout => Ok(timeout),
     }
 }

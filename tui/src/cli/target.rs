@@ -10,14 +10,17 @@ use clap::{Args, ValueEnum};
 use engine::model::ModelSource;
 use engine::remote::{RemoteAddress, RemoteAddressError, RemoteKey};
 use engine::units::Split;
+use loadgen::profile::Library;
 use loadgen::target::Connection;
 use loadgen::target::cpu::{self, CpuTarget, OpenError, Started};
 use loadgen::target::grpc::{self, GrpcControlAt, GrpcTarget};
 use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
-use loadgen::text::{Malformed, parse_duration};
+use loadgen::target::sim::{self, SimTarget};
+use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
 use super::key;
+use super::load::parse_positive_duration;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Engine")]
@@ -43,14 +46,18 @@ enum Kind {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Target")]
 pub(super) struct TargetArgs {
-    /// What serves the requests: `cpu`, the embedded engine on this machine; http://HOST:PORT, a server that speaks OpenAI's
+    /// What serves the requests: `cpu`, the embedded engine on this machine; sim:CLUSTER, a simulated cluster of GPUs (`pdtune
+    /// profiles list` shows them; a file works, too); http://HOST:PORT, a server that speaks OpenAI's
     /// protocol, such as vLLM, SGLang or `pdtune serve`; grpc://HOST:PORT, `pdtune serve` with the times of every stage
     #[arg(long, value_name = "TARGET", default_value = "cpu")]
     target: Place,
-    /// Roles of the embedded engine's units at the start: 2P2D is two prefill and two decode units, 4A is four that do both
-    /// [default: as many units as cores, at least four, half of them prefill]
+    /// Roles of the engine's units at the start: 2P2D is two prefill and two decode units, 4A is four that do both [default:
+    /// half of the units prefill; the embedded engine has as many units as cores, at least four]
     #[arg(long, value_name = "xPyD|nA")]
     split: Option<Split>,
+    /// Simulated targets only: so many seconds in a second of wall time [default: 1]
+    #[arg(long, value_name = "FACTOR", value_parser = parse_scale)]
+    time_scale: Option<f64>,
     /// The model. Of the embedded engine: a Hugging Face folder with safetensors (Qwen3 and Llama families) or a GGUF file
     /// [default: a built-in transformer of about 30M parameters, made at start]. Of a server: its name there, needed where it
     /// has several
@@ -64,7 +71,7 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
     /// How long a request to a server may take before it is given up and counts as failed [default: 10m]
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     request_timeout: Option<Micros>,
 }
 
@@ -75,6 +82,7 @@ const REQUEST_TIMEOUT: Micros = Micros(600_000_000);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Cpu,
+    Sim(String),
     Http(HttpAddress),
     Grpc(RemoteAddress),
 }
@@ -100,6 +108,9 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         match text {
             "cpu" => Ok(Self::Cpu),
+            _ if let Some(cluster) = text.strip_prefix(sim::PREFIX).filter(|name| !name.is_empty()) => {
+                Ok(Self::Sim(cluster.to_owned()))
+            }
             _ if text.starts_with("grpc://") => text.parse().map(Self::Grpc).map_err(|_| Malformed {
                 what: "the address of an engine",
                 found: text.to_owned(),
@@ -109,15 +120,19 @@ impl FromStr for Place {
             _ => Err(Malformed {
                 what: "a target",
                 found: text.to_owned(),
-                allowed: "cpu, http://HOST:PORT or grpc://HOST:PORT".to_owned(),
+                allowed: "cpu, sim:CLUSTER, http://HOST:PORT or grpc://HOST:PORT".to_owned(),
             }),
         }
     }
 }
 
-fn parse_timeout(text: &str) -> Result<Micros, Malformed> {
-    let malformed = || Malformed { what: "a timeout", found: text.to_owned(), allowed: "above zero".to_owned() };
-    parse_duration(text).and_then(|time| if time == Micros::ZERO { Err(malformed()) } else { Ok(time) })
+/// Beyond it a simulation has nothing to do with time that passes.
+const MOST_SCALE: f64 = 1000.0;
+
+fn parse_scale(text: &str) -> Result<f64, Malformed> {
+    let scale = text.parse().ok().filter(|scale: &f64| (0.01..=MOST_SCALE).contains(scale));
+    let allowed = || format!("a number from 0.01 to {MOST_SCALE}");
+    scale.ok_or_else(|| Malformed { what: "a time scale", found: text.to_owned(), allowed: allowed() })
 }
 
 /// What serves the requests.
@@ -125,6 +140,8 @@ fn parse_timeout(text: &str) -> Result<Micros, Malformed> {
 pub enum TargetSpec {
     /// The engine inside the program.
     Embedded(EngineSpec),
+    /// A simulated cluster.
+    Sim(SimTarget),
     /// A server.
     Http(HttpTarget),
     /// Another pdtune.
@@ -188,23 +205,46 @@ impl From<EngineArgs> for EngineSpec {
 impl TargetArgs {
     /// # Errors
     /// When an option has no meaning for this target, or the key is not there.
-    pub(super) fn resolve(self) -> anyhow::Result<TargetSpec> {
+    pub(super) fn resolve(self, library: &Library) -> anyhow::Result<TargetSpec> {
+        let simulated = matches!(self.target, Place::Sim(_));
+        ensure!(
+            simulated || self.time_scale.is_none(),
+            "--time-scale is for simulated targets\nhint: --target sim:CLUSTER"
+        );
         match self.target.clone() {
             Place::Cpu => self.embedded(),
+            Place::Sim(cluster) => self.sim(&cluster, library),
             Place::Http(address) => self.http(address),
             Place::Grpc(address) => self.grpc(address),
         }
     }
 
-    fn embedded(self) -> anyhow::Result<TargetSpec> {
+    /// # Errors
+    /// When an option was given that only servers know.
+    fn check_no_server(&self, name: &str) -> anyhow::Result<()> {
         let of_servers = [
             ("--control", self.control.is_some()),
             ("--api-key-env", self.api_key_env.is_some()),
             ("--request-timeout", self.request_timeout.is_some()),
         ];
         if let Some((option, _)) = of_servers.iter().find(|(_, given)| *given) {
-            bail!("{option} is for servers, and --target cpu is none");
+            bail!("{option} is for servers, and --target {name} is none");
         }
+        Ok(())
+    }
+
+    fn sim(self, cluster: &str, library: &Library) -> anyhow::Result<TargetSpec> {
+        self.check_no_server(&format!("{}{cluster}", sim::PREFIX))?;
+        ensure!(
+            self.model.is_none(),
+            "--model is for the embedded engine and HTTP servers, a cluster profile names its own"
+        );
+        let (cluster, time_scale) = (library.cluster(cluster)?, self.time_scale.unwrap_or(1.0));
+        Ok(TargetSpec::Sim(SimTarget { cluster, split: self.split, time_scale }))
+    }
+
+    fn embedded(self) -> anyhow::Result<TargetSpec> {
+        self.check_no_server("cpu")?;
         Ok(TargetSpec::Embedded(EngineSpec::new(self.model, self.split)))
     }
 
@@ -257,6 +297,7 @@ impl TargetSpec {
     pub fn open(self) -> anyhow::Result<Connection> {
         match self {
             Self::Embedded(engine) => Ok(cpu::open(&engine.cpu())?),
+            Self::Sim(target) => Ok(sim::open(&target)?),
             Self::Http(target) => Ok(http::open(target)?),
             Self::Grpc(target) => Ok(grpc::open(target)?),
         }

@@ -1,4 +1,5 @@
-//! `pdtune profiles`: what can be named with `--workload` and `--slo`.
+//! `pdtune profiles`: what can be named with `--workload` and `--slo`, and the GPUs, models and clusters that a simulation
+//! can be of.
 
 use std::fmt::Write;
 
@@ -23,7 +24,8 @@ fn text(options: &ProfilesOptions, library: &Library) -> anyhow::Result<String> 
         ProfilesOptions::Show { kind, name } => library.text(*kind, name)?.profile,
         ProfilesOptions::Check { kind: Some(kind), name: Some(name) } => {
             describe(library, *kind, name)?;
-            format!("{kind} {name}: fine\n")
+            let more = if *kind == Kind::Cluster { room(library, name)? } else { String::new() };
+            format!("{kind} {name}: fine\n{more}")
         }
         ProfilesOptions::Check { .. } => check_all(library)?,
     })
@@ -74,7 +76,35 @@ fn describe(library: &Library, kind: Kind, name: &str) -> Result<String, Profile
     Ok(match kind {
         Kind::Workload => library.workload(name)?.profile.description,
         Kind::Slo => library.slo(name)?.profile.description,
+        Kind::Gpu => library.gpu(name)?.profile.0.description,
+        Kind::Model => library.model(name)?.profile.0.description,
+        Kind::Cluster => library.cluster(name)?.profile.description,
     })
+}
+
+/// What a cluster comes to: its units, and what their memory holds.
+fn room(library: &Library, name: &str) -> Result<String, ProfileError> {
+    let cluster = library.cluster(name)?.profile;
+    let (deployment, config) = (&cluster.deployment, &cluster.config);
+    let parts = deployment.parts();
+    let price = cluster.price_per_unit_hour();
+    let tokens = u64::from(config.blocks_per_unit) * u64::from(config.block_tokens);
+    Ok(format!(
+        "  {} units of {} {}; ${:.2} to ${:.2} an hour each\n  on each GPU {:.1} GB of weights and {:.1} GB for KV, of {:.0} GB\n  \
+         KV of a unit: {} tokens in {} blocks; {:.1} GB are handed off for a prompt of {}\n",
+        cluster.units,
+        parts.parallel.gpus(),
+        parts.gpu.name,
+        price.low,
+        price.high,
+        deployment.weight_bytes_per_gpu() / 1e9,
+        deployment.kv_bytes_per_gpu() / 1e9,
+        parts.gpu.hbm_bytes / 1e9,
+        tokens,
+        config.blocks_per_unit,
+        deployment.handoff_bytes(u64::from(config.max_context)) / 1e9,
+        config.max_context,
+    ))
 }
 
 #[cfg(test)]
@@ -89,7 +119,7 @@ mod tests {
     fn shipped_profiles_are_listed_and_fine() {
         insta::assert_snapshot!(text(&ProfilesOptions::List, &shipped()).expect("a list"));
         let checked = text(&ProfilesOptions::Check { kind: None, name: None }, &shipped()).expect("all fine");
-        assert_eq!(checked.lines().count(), 8);
+        assert_eq!(checked.lines().count(), 25);
         assert!(checked.lines().all(|line| line.ends_with("(shipped): fine")), "{checked}");
     }
 
@@ -97,6 +127,16 @@ mod tests {
     fn a_shown_profile_is_the_file_with_its_comments() {
         let show = ProfilesOptions::Show { kind: Kind::Workload, name: "chat".to_owned() };
         assert_eq!(text(&show, &shipped()).expect("a text"), include_str!("../../../profiles/workload/chat.toml"));
+    }
+
+    #[test]
+    fn a_checked_cluster_says_what_it_comes_to() {
+        let check = |name: &str| {
+            let options = ProfilesOptions::Check { kind: Some(Kind::Cluster), name: Some(name.to_owned()) };
+            text(&options, &shipped()).expect("fine")
+        };
+        let clusters = ["h200-llama70b", "mi325x-deepseek-v3", "mi325x-qwen3-235b"];
+        insta::assert_snapshot!(clusters.map(check).concat());
     }
 
     #[test]

@@ -53,37 +53,20 @@ fn read(file: &Path) -> Result<Report, ReadError> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::fs;
     use std::path::PathBuf;
 
     use loadgen::live::Counts;
-    use loadgen::recording::{ClientUse, EndRecord, Recorder, RunRecord, SCHEMA};
+    use loadgen::recording::{ClientUse, EndRecord, Recorder, RunRecord};
     use loadgen::time::Micros;
 
     use super::*;
-
-    fn run_record() -> RunRecord {
-        RunRecord {
-            schema: SCHEMA,
-            name: "chat".to_owned(),
-            started: "2026-11-23T09:01:12.000345Z".to_owned(),
-            seed: 7,
-            target: "cpu".to_owned(),
-            split: None,
-            slo: None,
-            warmup: Micros::ZERO,
-            load: serde_json::Value::Null,
-            engine: serde_json::Value::Null,
-            versions: BTreeMap::new(),
-        }
-    }
 
     /// A finished recording without requests, in a folder of its own.
     fn recording() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("run.jsonl.zst");
-        let recorder = Recorder::create(&path, &run_record(), || Micros::ZERO).expect("created");
+        let recorder = Recorder::create(&path, &RunRecord::named("chat", "cpu"), || Micros::ZERO).expect("created");
         let at = Micros(10_000_000);
         let end = EndRecord { at, schedule_end: at, requests: Counts::default(), client: ClientUse::default() };
         recorder.finish(&end).expect("finished");

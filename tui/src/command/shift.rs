@@ -9,14 +9,14 @@ mod progress;
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use engine::remote::{RemoteConfig, RemoteEngine, RemoteError, StatusCode, Topology, WatchEvent};
+use anyhow::Context;
+use engine::remote::{RemoteConfig, RemoteEngine, RemoteError, StatusCode, Topology, is_serving};
 use tokio::time::timeout;
 
 use super::signals::Signals;
 use super::{Ending, print, tell};
 use crate::cli::ShiftOptions;
-use follow::{Asked, follow, is_serving};
+use follow::{Asked, follow};
 use outcome::{Outcome, Report};
 
 /// How long the engine may take to be reached and to take the shift, whatever the time to wait.
@@ -40,12 +40,7 @@ async fn shift(options: ShiftOptions) -> anyhow::Result<Report> {
     let config = RemoteConfig { connect_timeout: CALL, call_timeout: CALL, key, ..RemoteConfig::default() };
     let engine = RemoteEngine::connect(target, config).await.map_err(explained)?;
     // Before the shift, so that nothing of it goes unseen.
-    let mut watch = engine.watch().await.map_err(explained)?;
-    let before = match watch.next().await {
-        Some(Ok(WatchEvent::State(Topology { observed, .. }))) => observed,
-        Some(Err(error)) => return Err(explained(error)),
-        Some(Ok(WatchEvent::Event(_))) | None => bail!("{}: a watch without a first state", engine.address()),
-    };
+    let (watch, Topology { observed: before, .. }) = engine.watch().await.map_err(explained)?;
     let report = |ticket, outcome| Report { ticket, from: before.split, to, how, outcome };
     if is_serving(&before, to) && before.shift.is_none() && before.waiting_shifts.is_empty() {
         return Ok(report(None, Outcome::Already));

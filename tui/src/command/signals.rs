@@ -1,6 +1,16 @@
-//! Signals of a headless run: the first lets what is in flight finish, the second leaves at once.
+//! The signals that end a run or its screen. Of a headless run the first lets what is in flight finish, the second leaves at
+//! once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a signal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The operator pressed ctrl-c.
+    Interrupt,
+    /// The process is to go, or its terminal has gone.
+    Terminate,
+}
 
 /// The signals that end a run.
 #[derive(Debug)]
@@ -25,10 +35,15 @@ impl Signals {
 
     /// Waits for one of them.
     pub async fn next(&mut self) {
+        self.which().await;
+    }
+
+    /// Waits for one of them and says which it was.
+    pub async fn which(&mut self) -> Told {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = self.interrupt.recv() => Told::Interrupt,
+            _ = self.terminate.recv() => Told::Terminate,
+            _ = self.hang_up.recv() => Told::Terminate,
         }
     }
 }

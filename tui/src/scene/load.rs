@@ -165,8 +165,8 @@ impl Script {
         Snapshot {
             now: Micros((second + 1) * SECOND),
             phase: Phase::Loading,
-            workload: "chat-burst".to_owned(),
-            target: "cpu".to_owned(),
+            workload: "chat-burst".into(),
+            target: "cpu".into(),
             seed: 7,
             duration: Some(seconds(600.0)),
             requests: None,

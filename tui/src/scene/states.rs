@@ -70,7 +70,7 @@ pub fn waiting() -> Snapshot {
 /// The target stopped answering half a minute ago.
 pub fn down() -> Snapshot {
     let mut snapshot = normal();
-    let error = "connect: connection refused by 127.0.0.1:8000".to_owned();
+    let error = "connect: connection refused by 127.0.0.1:8000".into();
     snapshot.outage = Some(Outage { since: seconds(120.0), failed: 465, error });
     snapshot.counts.failed += 465;
     let mut history = snapshot.history.to_vec();

@@ -1,6 +1,7 @@
 //! The two lines at the top: what runs, and how well.
 
 use loadgen::live::{Phase, Snapshot};
+use loadgen::target::sim::PREFIX;
 use loadgen::time::Micros;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -28,8 +29,11 @@ pub(super) fn run(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) ->
     if model.offers.read_only {
         left.push(Segment::new(2, [span(theme, Paint::Warn, "READ-ONLY")]));
     }
-    left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.clone())]));
-    left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.clone())]));
+    if shown.target.starts_with(PREFIX) {
+        left.push(Segment::new(0, [span(theme, Paint::Warn, "SIMULATED")]));
+    }
+    left.push(Segment::new(4, [span(theme, Paint::Title, shown.workload.to_string())]));
+    left.push(Segment::new(6, [span(theme, Paint::Dim, shown.target.to_string())]));
     let progress =
         if model.recording().is_some() { format!("of {}", format::clock(shown.now)) } else { progress(&model.latest) };
     left.push(Segment::new(1, [span(theme, Paint::Text, progress)]));

@@ -65,13 +65,14 @@ fn head(order: Order, width: u16, theme: &Theme) -> Line<'static> {
 fn row(line: &RequestLine, selected: bool, width: u16, theme: &Theme) -> Line<'static> {
     let cursor = if selected { theme.symbols.cursor } else { " " };
     let base = if selected { Paint::Selected } else { Paint::Text };
-    let whole = line.ended.since(line.due);
+    // What the list is ordered by, and no other length.
+    let whole = line.key(Order::E2e).map_or_else(|| theme.symbols.none.to_owned(), format::duration);
     let mut drawn = Line::from_iter([
         span(theme, base, format!(" {cursor} {:<10}", format!("#{}", line.index))),
         span(theme, Paint::Dim, format!("{:>7}", format::clock(line.due))),
         span(theme, Paint::Text, format!("{:>9}", millis(theme, line.ttft()))),
         span(theme, Paint::Text, format!("{:>9}", millis(theme, line.tpot))),
-        span(theme, Paint::Text, format!("{:>9}", format::duration(whole))),
+        span(theme, Paint::Text, format!("{whole:>9}")),
     ]);
     if width >= ROOMY {
         let tokens =

@@ -30,6 +30,21 @@ fn meaning(line: &str) -> String {
         Ok(Command::Replay(options)) => format!("{options:?}"),
         Ok(Command::Report(options)) => format!("{options:?}"),
         Ok(Command::Serve(options)) => format!("{options:?}"),
+        Ok(Command::Plan(options)) => {
+            let question = &options.question;
+            let load = serde_json::to_string(&question.load).expect("JSON");
+            let (cluster, splits) = (&question.cluster.name, &question.splits);
+            format!(
+                "plan   {cluster} rate={:?} slo={} attainment={} {} splits={splits:?} requests={} draws={} json={}\n  {load}",
+                question.rate,
+                question.slo,
+                question.attainment,
+                question.procedure,
+                question.requests,
+                question.draws,
+                options.json
+            )
+        }
         Ok(Command::Shift(options)) => format!("{options:?}"),
         Ok(Command::Profiles(options)) => format!("{options:?}"),
         Ok(Command::Shot(options)) => format!("{options:?}"),
@@ -76,6 +91,10 @@ fn accepted() {
             "replay traces/azure.csv --split 1P3D --trace-format azure --slo ttft=1s --warmup 5s --duration 1m --shift 5s=2P2D \
          --clamp --fail-on-slo",
             "replay run.jsonl.zst --live --theme mono --read-only",
+            "record --target sim:mi325x-qwen3-235b --split 2P1D --time-scale 20 --requests 1",
+            "plan --cluster h200-llama70b --slo ttft=2s,tpot=30ms",
+            "plan --cluster mi325x-qwen3-235b --split 2P1D,3A --isl 16000 --osl 1024 --rate 2 --slo tpot=25ms --procedure burst:50 \
+         --draws 0 --attainment 0.95 --json",
             "report run.jsonl.zst --json",
             "shot live --out live.svg --size 80x24 --theme light",
             "serve",
@@ -89,6 +108,7 @@ fn accepted() {
             "profiles show slo smooth",
             "profiles check",
             "profiles check workload mine.toml",
+            "profiles check cluster mi325x-qwen3-235b",
         ],
     );
 }
@@ -178,7 +198,7 @@ fn refused() {
             "serve --drain-timeout soon",
             "serve --rate 4",
             "profiles",
-            "profiles show model x",
+            "profiles show engine x",
             "profiles check slo",
             "shot live",
             "shot live --out live.svg --size 0x24",

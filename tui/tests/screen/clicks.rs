@@ -1,6 +1,6 @@
 //! Clicks: what is written on the screen as a key can be clicked, and does what the key does.
 
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use loadgen::live::Command;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -174,4 +174,19 @@ fn the_help_scrolls_to_its_end_and_no_further() {
     update(&mut model, Msg::Resized(ratatui::layout::Size { width: 100, height: 90 }));
     press(&mut model, KeyCode::Down);
     assert_eq!(model.overlay, Overlay::Help(0));
+}
+
+#[test]
+fn a_message_goes_away_with_a_press_of_the_mouse_and_not_with_its_moving() {
+    let mut model = model(scene::normal());
+    let screen = Rect::new(0, 0, 100, 30);
+    let mouse = |model: &mut Model, kind| {
+        let event = MouseEvent { kind, column: 0, row: 0, modifiers: KeyModifiers::NONE };
+        update(model, Msg::Mouse(event, screen));
+    };
+    model.notify("no later event");
+    mouse(&mut model, MouseEventKind::Moved);
+    assert!(model.notice.is_some());
+    mouse(&mut model, MouseEventKind::Down(MouseButton::Right));
+    assert_eq!(model.notice, None);
 }

@@ -223,8 +223,11 @@ fn a_command_that_was_not_delivered_is_shown_until_it_is_old() {
     update(&mut model, Msg::Undelivered(Command::SetRate(20.0)));
     assert!(model.notice.as_ref().is_some_and(|notice| notice.text.starts_with("not done: rate 20/s")));
     assert_eq!(model.asked_rate, None);
-    update(&mut model, Msg::Snapshot(Arc::new(Snapshot { now: scene::seconds(158.0), ..scene::normal() })));
-    assert_eq!(model.notice, None);
+    // By the time of the screen: a run may be over, and a recording stands still.
+    for (at, is_shown) in [(100.0, true), (105.9, true), (106.0, false)] {
+        update(&mut model, Msg::Tick(scene::seconds(at)));
+        assert_eq!((model.notice.is_some(), model.is_moving()), (is_shown, is_shown), "{at} s");
+    }
 }
 
 #[test]

@@ -315,8 +315,8 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                 Snapshot {
                     now,
                     phase,
-                    workload,
-                    target,
+                    workload: workload.into(),
+                    target: target.into(),
                     seed,
                     duration,
                     requests,
@@ -330,7 +330,11 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                     units: Arc::new(units),
                     events: Arc::new(events),
                     shifts,
-                    outage: error.starts_with('a').then(|| Outage { since: now, failed: seed, error: error.clone() }),
+                    outage: error.starts_with('a').then(|| Outage {
+                        since: now,
+                        failed: seed,
+                        error: error.as_str().into(),
+                    }),
                     diagnosis,
                     health,
                 }

@@ -83,3 +83,17 @@ fn before_the_first_answer_there_is_no_list_and_the_reason_is_said() {
     let notice = model.notice.expect("a reason");
     assert_eq!(notice.text, "slowest requests: no request is over yet");
 }
+
+#[test]
+fn the_column_of_e2e_has_what_the_list_is_ordered_by() {
+    let mut model = model(scene::normal());
+    press(&mut model, KeyCode::Char('i'));
+    let line = list(&model).lines().iter().find(|line| line.outcome.is_completed()).expect("one that completed");
+    // The server went on for seven seconds behind its last token.
+    let mut line = line.as_ref().clone();
+    (line.due, line.last, line.ended) = (scene::seconds(1.0), Some(scene::seconds(3.0)), scene::seconds(10.0));
+    let window = (scene::seconds(0.0), scene::seconds(20.0));
+    model.overlay = Overlay::Requests(Requests::new(vec![Arc::new(line)], window));
+    let drawn = text(&render(&model, 100, 30));
+    assert!(drawn.contains(" 2.0s ") && !drawn.contains(" 9.0s "), "{drawn}");
+}

@@ -85,7 +85,7 @@ fn time_passes_while_it_plays_as_fast_as_it_is_set_and_ends_with_the_run() {
     tick(&mut model, 1.0);
     assert_eq!(cursor(&model), None);
     press(&mut model, " ");
-    assert!(model.is_playing());
+    assert!(model.is_moving());
     tick(&mut model, 5.0);
     tick(&mut model, 7.5);
     assert_eq!(cursor(&model), Some(2.5), "from the start, because it stood at the end");
@@ -94,7 +94,7 @@ fn time_passes_while_it_plays_as_fast_as_it_is_set_and_ends_with_the_run() {
     assert_eq!(cursor(&model), Some(7.5), "five times as fast");
     press(&mut model, " ");
     tick(&mut model, 60.0);
-    assert_eq!((cursor(&model), model.is_playing()), (Some(7.5), false));
+    assert_eq!((cursor(&model), model.is_moving()), (Some(7.5), false));
     press(&mut model, " ");
     tick(&mut model, 70.0);
     press(&mut model, "9");
@@ -102,7 +102,7 @@ fn time_passes_while_it_plays_as_fast_as_it_is_set_and_ends_with_the_run() {
     assert_eq!(cursor(&model), Some(140.9), "played on from where it was put");
     tick(&mut model, 80.0);
     tick(&mut model, 81.0);
-    assert_eq!((cursor(&model), model.is_playing()), (None, false));
+    assert_eq!((cursor(&model), model.is_moving()), (None, false));
 }
 
 #[test]

@@ -1,31 +1,8 @@
-//! What a run in virtual time leaves behind.
+use super::{Emitted, Sink};
+use crate::cluster::{Finished, Notice, Refused, ShiftRefused, ShiftReport};
+use crate::units::{Nanos, RequestId};
 
-use crate::cluster::{Emission, Finished, Notice, Refused, ShiftReport};
-use crate::units::{Nanos, RequestId, UnitId};
-
-/// Tokens that were emitted, `gap` apart; the last of them at `at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Emitted {
-    /// When the last token was emitted.
-    pub at: Nanos,
-    /// The time between two of them.
-    pub gap: Nanos,
-    /// Whose and which.
-    pub emission: Emission,
-}
-
-impl Emitted {
-    /// Every token with its instant: request, index in the answer, unit.
-    pub fn tokens(self) -> impl Iterator<Item = (Nanos, RequestId, u32, UnitId)> {
-        let Emission { request, first, count, unit } = self.emission;
-        (0..count).map(move |token| {
-            let before = self.gap.0.saturating_mul(u64::from(count - 1 - token));
-            (self.at - Nanos(before), request, first + token, unit)
-        })
-    }
-}
-
-/// What came of it, in the order in which the driver learnt it.
+/// Everything that came of a run. It grows with every event; for tests and short runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
     /// Tokens.
@@ -40,4 +17,31 @@ pub struct Log {
     pub refused: Vec<(Nanos, RequestId, Refused)>,
     /// Shifts that were not accepted.
     pub shifts_refused: u32,
+}
+
+impl Sink for Log {
+    const EVERY_TOKEN: bool = true;
+
+    fn emitted(&mut self, emitted: Emitted) {
+        self.emitted.push(emitted);
+    }
+
+    fn finished(&mut self, at: Nanos, finished: Finished) {
+        self.finished.push((at, finished));
+    }
+
+    fn noticed(&mut self, at: Nanos, notice: Notice) {
+        match notice {
+            Notice::ShiftEnded(report) => self.shifts.push(report),
+            other => self.notices.push((at, other)),
+        }
+    }
+
+    fn refused(&mut self, at: Nanos, request: RequestId, why: Refused) {
+        self.refused.push((at, request, why));
+    }
+
+    fn shift_refused(&mut self, _: Nanos, _: ShiftRefused) {
+        self.shifts_refused += 1;
+    }
 }

@@ -117,20 +117,20 @@ impl Queue {
 
 /// The engine's end of the queue.
 #[derive(Clone, Debug)]
-pub(super) struct EventQueue(Arc<Queue>);
+pub(in crate::drive) struct EventQueue(Arc<Queue>);
 
 /// The reader's end of the queue. Dropping it lets the engine go on unread.
 #[derive(Debug)]
 pub struct EventReader(Arc<Queue>);
 
-pub(super) fn queue(limit: usize) -> (EventQueue, EventReader) {
+pub(in crate::drive) fn queue(limit: usize) -> (EventQueue, EventReader) {
     let queue = Arc::new(Queue { inner: Mutex::default(), unread: Condvar::new(), room: Condvar::new(), limit });
     (EventQueue(Arc::clone(&queue)), EventReader(queue))
 }
 
 impl EventQueue {
     /// Appends, in order; wakes the reader.
-    pub(super) fn push_all(&self, events: &mut Vec<EngineEvent>) {
+    pub(in crate::drive) fn push_all(&self, events: &mut Vec<EngineEvent>) {
         if events.is_empty() {
             return;
         }
@@ -145,7 +145,7 @@ impl EventQueue {
     }
 
     /// Waits while the reader is `limit` events behind. Never called under the cluster's lock.
-    pub(super) fn wait_for_room(&self) {
+    pub(in crate::drive) fn wait_for_room(&self) {
         let mut inner = self.0.lock();
         inner.stalled += 1;
         while inner.events.len() >= self.0.limit && !inner.closed {
@@ -155,18 +155,18 @@ impl EventQueue {
     }
 
     /// Whether whoever goes on has to wait for room first.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::drive) fn is_full(&self) -> bool {
         let inner = self.0.lock();
         inner.events.len() >= self.0.limit && !inner.closed
     }
 
     /// How many threads wait for room.
-    pub(super) fn stalled(&self) -> usize {
+    pub(in crate::drive) fn stalled(&self) -> usize {
         self.0.lock().stalled
     }
 
     /// Lets everyone who waits go.
-    pub(super) fn close(&self) {
+    pub(in crate::drive) fn close(&self) {
         self.0.lock().closed = true;
         self.0.room.notify_all();
         self.0.unread.notify_all();

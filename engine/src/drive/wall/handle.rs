@@ -1,12 +1,13 @@
 //! The engine from outside: submit, cancel, shift, observe.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 
 use super::shared::Shared;
-use super::shifts::{PendingShift, ShiftError};
+use super::shifts::{PendingShift, ShiftError, ShiftQueue};
 use crate::clock::WallClock;
-use crate::cluster::{How, ShiftId, UnitFigures};
+use crate::cluster::{Cluster, How, ShiftId, UnitFigures};
 use crate::executor::Sampling;
 use crate::units::{Nanos, RequestId, Split, UnitId};
 
@@ -100,20 +101,42 @@ pub struct Observation {
     pub stalled: usize,
 }
 
+/// What an engine does for those who hold a handle to it.
+pub(in crate::drive) trait Core: Debug + Send + Sync {
+    /// The engine's clock.
+    fn clock(&self) -> WallClock;
+    /// See [`EngineHandle::submit`].
+    fn submit(&self, submission: Submission) -> Result<(), SubmitError>;
+    /// See [`EngineHandle::cancel`].
+    fn cancel(&self, request: RequestId);
+    /// See [`EngineHandle::cancel_accepted`].
+    fn cancel_accepted(&self, request: RequestId) {
+        self.cancel(request);
+    }
+    /// See [`EngineHandle::shift_at`].
+    fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError>;
+    /// See [`EngineHandle::observe`].
+    fn observe(&self) -> Observation;
+    /// See [`EngineHandle::check`].
+    fn check(&self) -> Result<(), String>;
+    /// Ends every thread at its next look at the state.
+    fn close(&self);
+}
+
 /// A handle to a running engine; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
-    shared: Arc<Shared>,
+    core: Arc<dyn Core>,
 }
 
 impl EngineHandle {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(in crate::drive) fn new(core: Arc<dyn Core>) -> Self {
+        Self { core }
     }
 
     /// The engine's clock: instants in events are read from it.
     pub fn clock(&self) -> WallClock {
-        self.shared.clock
+        self.core.clock()
     }
 
     /// Hands a request over without waiting. What becomes of it is reported by events.
@@ -121,30 +144,18 @@ impl EngineHandle {
     /// # Errors
     /// When too many requests are in flight, the inbox is full or the engine has stopped; the request is not taken.
     pub fn submit(&self, submission: Submission) -> Result<(), SubmitError> {
-        if !self.shared.open.enter() {
-            return Err(SubmitError::TooMany);
-        }
-        self.shared.inbox.try_send(Message::Submit(submission)).map_err(|error| {
-            self.shared.open.leave();
-            match error {
-                TrySendError::Full(_) => SubmitError::Full,
-                TrySendError::Disconnected(_) => SubmitError::Closed,
-            }
-        })
+        self.core.submit(submission)
     }
 
     /// Cancels a request; unknown and finished ones are ignored. One that is still in the inbox is cancelled when its turn
     /// has come, unless the inbox is full: then it goes on.
     pub fn cancel(&self, request: RequestId) {
-        if !self.shared.cancel(request) {
-            // Behind its submission, if that is still there.
-            let _ = self.shared.inbox.try_send(Message::Cancel(request));
-        }
+        self.core.cancel(request);
     }
 
     /// As [`EngineHandle::cancel`] for a request of which there was an event: it has come out of the inbox.
     pub(crate) fn cancel_accepted(&self, request: RequestId) {
-        self.shared.cancel(request);
+        self.core.cancel_accepted(request);
     }
 
     /// Moves the units to another split, after the shift under way if there is one. Progress is reported by events, which
@@ -154,7 +165,7 @@ impl EngineHandle {
     /// When the split is not for this engine's units or could not serve, when too many shifts wait, or when the engine has
     /// stopped; nothing has changed then.
     pub fn shift(&self, to: Split, how: How) -> Result<ShiftId, ShiftError> {
-        self.shift_at(to, how, None)
+        self.core.shift_at(to, how, None)
     }
 
     /// As [`EngineHandle::shift`], unless the state is no longer of the `expected` [generation](Observation::generation).
@@ -162,18 +173,66 @@ impl EngineHandle {
     /// # Errors
     /// As [`EngineHandle::shift`], and when something has moved.
     pub fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
-        let mut guard = self.shared.lock();
-        let now = self.shared.clock.now();
-        let state = &mut *guard;
-        let id = state.shift(now, to, how, expected)?;
-        self.shared.settle(state, now);
-        Ok(id)
+        self.core.shift_at(to, how, expected)
     }
 
     /// The state of the engine now.
     pub fn observe(&self) -> Observation {
-        let state = self.shared.lock();
-        let at = self.shared.clock.now();
+        self.core.observe()
+    }
+
+    /// Checks every invariant of the engine's state. Takes time in proportion to all KV blocks, and every unit waits
+    /// meanwhile; meant for tests.
+    ///
+    /// # Errors
+    /// Says which invariant is broken, and where.
+    pub fn check(&self) -> Result<(), String> {
+        self.core.check()
+    }
+
+    pub(in crate::drive) fn close(&self) {
+        self.core.close();
+    }
+}
+
+impl Core for Shared {
+    fn clock(&self) -> WallClock {
+        self.clock
+    }
+
+    fn submit(&self, submission: Submission) -> Result<(), SubmitError> {
+        if !self.open.enter() {
+            return Err(SubmitError::TooMany);
+        }
+        self.inbox.try_send(Message::Submit(submission)).map_err(|error| {
+            self.open.leave();
+            SubmitError::from(&error)
+        })
+    }
+
+    fn cancel(&self, request: RequestId) {
+        if !Self::cancel(self, request) {
+            // Behind its submission, if that is still there.
+            let _ = self.inbox.try_send(Message::Cancel(request));
+        }
+    }
+
+    fn cancel_accepted(&self, request: RequestId) {
+        Self::cancel(self, request);
+    }
+
+    fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
+        let mut guard = self.lock();
+        let now = self.clock.now();
+        let state = &mut *guard;
+        let id = state.shift(now, to, how, expected)?;
+        self.settle(state, now);
+        Ok(id)
+    }
+
+    fn observe(&self) -> Observation {
+        let state = self.lock();
+        let at = self.clock.now();
         let units = state.units.iter().enumerate().map(|(index, work)| {
             let unit = UnitId(index as u16);
             let running = work.meter.busy_since.map_or(Nanos::ZERO, |since| at.since(since));
@@ -188,32 +247,53 @@ impl EngineHandle {
                 import_time: work.meter.import_time,
             }
         });
-        let (prefix_queried, prefix_hit) = state.cluster.prefix_totals();
+        let units = units.collect();
         Observation {
-            at,
-            split: state.cluster.split(),
-            units: units.collect(),
-            in_flight: state.cluster.in_flight(),
-            prefix_queried,
-            prefix_hit,
-            shift: state.cluster.shift_under_way().map(|(id, to, how)| PendingShift { id, to, how }),
-            waiting_shifts: state.waiting_shifts(),
-            generation: state.generation,
-            block_tokens: self.shared.block_tokens,
-            stalled: self.shared.events.stalled(),
+            stalled: self.events.stalled(),
+            ..Observation::of(&state.cluster, at, units, &state.shifts, state.generation)
         }
     }
 
-    /// Checks every invariant of the engine's state. Takes time in proportion to all KV blocks, and every unit waits
-    /// meanwhile; meant for tests.
-    ///
-    /// # Errors
-    /// Says which invariant is broken, and where.
-    pub fn check(&self) -> Result<(), String> {
-        self.shared.lock().check()
+    fn check(&self) -> Result<(), String> {
+        self.lock().check()
     }
 
-    pub(super) fn close(&self) {
-        self.shared.close();
+    fn close(&self) {
+        Self::close(self);
+    }
+}
+
+impl<T> From<&TrySendError<T>> for SubmitError {
+    fn from(error: &TrySendError<T>) -> Self {
+        match error {
+            TrySendError::Full(_) => Self::Full,
+            TrySendError::Disconnected(_) => Self::Closed,
+        }
+    }
+}
+
+impl Observation {
+    /// What is seen of a cluster and of what stands beside it.
+    pub(in crate::drive) fn of(
+        cluster: &Cluster,
+        at: Nanos,
+        units: Vec<UnitObservation>,
+        shifts: &ShiftQueue,
+        generation: u64,
+    ) -> Self {
+        let (prefix_queried, prefix_hit) = cluster.prefix_totals();
+        Self {
+            at,
+            split: cluster.split(),
+            units,
+            in_flight: cluster.in_flight(),
+            prefix_queried,
+            prefix_hit,
+            shift: cluster.shift_under_way().map(|(id, to, how)| PendingShift { id, to, how }),
+            waiting_shifts: shifts.waiting(),
+            generation,
+            block_tokens: cluster.config().block_tokens,
+            stalled: 0,
+        }
     }
 }

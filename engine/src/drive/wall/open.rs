@@ -4,24 +4,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Requests from their submission to their last event, those in the inbox included. Bounded: one more is refused.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(in crate::drive) struct Open {
     count: AtomicUsize,
     limit: usize,
 }
 
 impl Open {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(in crate::drive) fn new(limit: usize) -> Self {
         Self { count: AtomicUsize::new(0), limit }
     }
 
     /// Takes a place; `false` when there is none.
-    pub(super) fn enter(&self) -> bool {
+    pub(in crate::drive) fn enter(&self) -> bool {
         let one_more = |count: usize| (count < self.limit).then_some(count + 1);
         self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
     /// Gives a place back.
-    pub(super) fn leave(&self) {
+    pub(in crate::drive) fn leave(&self) {
         let before = self.count.fetch_sub(1, Ordering::Relaxed);
         debug_assert!(before > 0, "a place that nobody took");
     }

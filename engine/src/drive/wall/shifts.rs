@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::event::EngineEvent;
 use super::shared::State;
-use crate::cluster::{How, ShiftId, ShiftRefused};
+use crate::cluster::{Cluster, How, Outbox, ShiftId, ShiftRefused};
 use crate::units::{Nanos, Split};
 
 /// Shifts that may wait for the one under way; one more is refused.
@@ -45,8 +45,73 @@ pub struct PendingShift {
 
 /// The shifts that wait.
 #[derive(Debug, Default)]
-pub(super) struct ShiftQueue {
+pub(in crate::drive) struct ShiftQueue {
     waiting: VecDeque<PendingShift>,
+}
+
+impl ShiftQueue {
+    /// Starts a shift, or lets it wait for the one under way.
+    pub(in crate::drive) fn ask(
+        &mut self,
+        cluster: &mut Cluster,
+        now: Nanos,
+        (to, how): (Split, How),
+        out: &mut Outbox,
+    ) -> Result<ShiftId, ShiftError> {
+        to.check().map_err(ShiftRefused::from)?;
+        match cluster.shift(now, to, how, out) {
+            Ok(id) => Ok(id),
+            Err(ShiftRefused::Busy { .. }) => {
+                let live = cluster.split();
+                if to.units() != live.units() {
+                    return Err(ShiftRefused::WrongUnits { asked: to, live: live.units() }.into());
+                }
+                if self.waiting.len() == WAITING_LIMIT {
+                    return Err(ShiftError::QueueFull);
+                }
+                let id = cluster.number_shift();
+                self.waiting.push_back(PendingShift { id, to, how });
+                Ok(id)
+            }
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    /// Starts the next waiting shift; one that has become impossible is reported and the one after it tried.
+    pub(in crate::drive) fn start_next(
+        &mut self,
+        cluster: &mut Cluster,
+        now: Nanos,
+        out: &mut Outbox,
+        events: &mut Vec<EngineEvent>,
+    ) {
+        while let Some(shift) = self.waiting.pop_front() {
+            let PendingShift { id, to, how } = shift;
+            match cluster.shift_numbered(now, id, to, how, out) {
+                Ok(()) => return,
+                Err(ShiftRefused::Busy { .. }) => {
+                    self.waiting.push_front(shift);
+                    return;
+                }
+                Err(refused) => {
+                    events.push(EngineEvent::ShiftDropped { at: now, id, to, how, why: refused.to_string() });
+                }
+            }
+        }
+    }
+
+    /// The shifts that wait, first come first.
+    pub(in crate::drive) fn waiting(&self) -> Vec<PendingShift> {
+        self.waiting.iter().copied().collect()
+    }
+}
+
+/// Checks that nothing has moved since the caller looked, if that matters to it.
+pub(in crate::drive) fn check_generation(live: u64, expected: Option<u64>) -> Result<(), ShiftError> {
+    match expected {
+        Some(expected) if expected != live => Err(ShiftError::Moved { expected, live }),
+        _ => Ok(()),
+    }
 }
 
 impl State {
@@ -61,49 +126,14 @@ impl State {
         if self.closing {
             return Err(ShiftError::Closed);
         }
-        if let Some(expected) = expected.filter(|expected| *expected != self.generation) {
-            return Err(ShiftError::Moved { expected, live: self.generation });
-        }
-        to.check().map_err(ShiftRefused::from)?;
-        let id = match self.cluster.shift(now, to, how, &mut self.outbox) {
-            Ok(id) => id,
-            Err(ShiftRefused::Busy { .. }) => {
-                let live = self.cluster.split();
-                if to.units() != live.units() {
-                    return Err(ShiftRefused::WrongUnits { asked: to, live: live.units() }.into());
-                }
-                if self.shifts.waiting.len() == WAITING_LIMIT {
-                    return Err(ShiftError::QueueFull);
-                }
-                let id = self.cluster.number_shift();
-                self.shifts.waiting.push_back(PendingShift { id, to, how });
-                id
-            }
-            Err(refused) => return Err(refused.into()),
-        };
+        check_generation(self.generation, expected)?;
+        let id = self.shifts.ask(&mut self.cluster, now, (to, how), &mut self.outbox)?;
         self.generation += 1;
         Ok(id)
     }
 
-    /// Starts the next waiting shift; one that has become impossible is reported and the one after it tried.
+    /// Starts the next waiting shift.
     pub(super) fn next_shift(&mut self, now: Nanos) {
-        while let Some(shift) = self.shifts.waiting.pop_front() {
-            let PendingShift { id, to, how } = shift;
-            match self.cluster.shift_numbered(now, id, to, how, &mut self.outbox) {
-                Ok(()) => return,
-                Err(ShiftRefused::Busy { .. }) => {
-                    self.shifts.waiting.push_front(shift);
-                    return;
-                }
-                Err(refused) => {
-                    self.events.push(EngineEvent::ShiftDropped { at: now, id, to, how, why: refused.to_string() });
-                }
-            }
-        }
-    }
-
-    /// The shifts that wait, first come first.
-    pub(super) fn waiting_shifts(&self) -> Vec<PendingShift> {
-        self.shifts.waiting.iter().copied().collect()
+        self.shifts.start_next(&mut self.cluster, now, &mut self.outbox, &mut self.events);
     }
 }

@@ -155,7 +155,7 @@ fn a_server_that_is_none_is_an_error_that_names_it() {
 fn an_engine_that_lost_its_units_says_so() {
     let world = World::new();
     let engine = world.connect();
-    let mut watch = world.run(engine.watch()).expect("a watch");
+    let (mut watch, _) = world.run(engine.watch()).expect("a watch");
     let (_, end) = world.run(async { read(engine.generate(&greedy(&[POISON], 3)).await.expect("room")).await });
     let end = end.expect("an end that is no error: the engine says why");
     assert_eq!(end.reason, engine::cluster::FinishReason::NoCapacity);
@@ -164,9 +164,7 @@ fn an_engine_that_lost_its_units_says_so() {
     world.run(async {
         let mut lost = 0;
         while lost < 2 {
-            let event = super::world::next(&mut watch).await;
-            let engine::remote::WatchEvent::Event(event) = event else { continue };
-            if let engine::drive::wall::EngineEvent::UnitLost { why, .. } = event {
+            if let engine::drive::wall::EngineEvent::UnitLost { why, .. } = super::world::next(&mut watch).await {
                 assert!(why.contains("poison"), "{why}");
                 lost += 1;
             }

@@ -110,11 +110,11 @@ fn watches_that_nobody_reads_lose_their_places() {
     let world = World::with(HubConfig { news_buffer: 100_000, ..hub_config() }, grpc);
     let slow =
         world.connect_with(RemoteConfig { stream_window: 1024, ..RemoteConfig::default() }).expect("a connection");
-    let mut unread = world.run(slow.watch()).expect("a watch");
+    let (mut unread, _) = world.run(slow.watch()).expect("a watch");
     let engine = world.connect();
     let mut turns = 0..;
     // Until the window is full: a watch of which everything was read is left alone.
-    let mut watch = loop {
+    let _watch = loop {
         let to = split(["1P3D", "2P2D"][turns.next().expect("a number") % 2]);
         // There may be too many that wait.
         let _ = world.run(engine.shift(to, How::Drain, None));
@@ -131,7 +131,6 @@ fn watches_that_nobody_reads_lose_their_places() {
         };
         let message = refused(Err::<(), _>(error), StatusCode::Aborted);
         assert!(message.contains("not read for 200ms"), "{message}");
-        next(&mut watch).await;
     });
 }
 
@@ -141,8 +140,7 @@ fn a_stream_that_has_nothing_to_say_is_left_alone() {
     let world = World::with(hub_config(), grpc);
     let engine = world.connect();
     world.gate.close();
-    let mut watch = world.run(engine.watch()).expect("a watch");
-    world.run(next(&mut watch));
+    let (mut watch, _) = world.run(engine.watch()).expect("a watch");
     let waiting = world.run(engine.generate(&greedy(&[1], 5))).expect("room");
     // Many times as long as a client may leave something unread.
     let before = world.hub.observe().at;
@@ -161,8 +159,7 @@ fn watchers_and_connections_are_bounded() {
     let config = GrpcConfig { max_watchers: 1, max_connections: 2, ..GrpcConfig::default() };
     let world = World::with(hub_config(), config);
     let (first, second) = (world.connect(), world.connect());
-    let mut watch = world.run(first.watch()).expect("a watch");
-    world.run(next(&mut watch));
+    let (watch, _) = world.run(first.watch()).expect("a watch");
     let message = refused(world.run(second.watch()), StatusCode::ResourceExhausted);
     assert!(message.contains("1 at most"), "{message}");
     let third = world.connect_with(RemoteConfig::default()).expect_err("no seat");

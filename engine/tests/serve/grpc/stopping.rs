@@ -8,7 +8,7 @@ use engine::serve::Drained;
 use engine::serve::grpc::{GrpcConfig, GrpcServer};
 use engine::serve::hub::HubConfig;
 
-use super::world::{World, greedy, next, read, refused, split};
+use super::world::{World, greedy, read, refused, split};
 use crate::world::hub_config;
 
 #[test]
@@ -17,8 +17,7 @@ fn what_is_in_flight_finishes_and_nothing_new_is_taken() {
     let engine = world.connect();
     world.gate.close();
     let held = [1, 2].map(|token| world.run(engine.generate(&greedy(&[token], 20))).expect("room"));
-    let mut watch = world.run(engine.watch()).expect("a watch");
-    world.run(next(&mut watch));
+    let (mut watch, _) = world.run(engine.watch()).expect("a watch");
     world.stop();
     world.eventually("it takes nothing new", |world| {
         world.run(engine.generate(&greedy(&[3], 3))).is_err_and(|error| error.code() == Some(StatusCode::Unavailable))

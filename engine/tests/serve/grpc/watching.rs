@@ -2,7 +2,7 @@
 
 use engine::cluster::{How, Notice, UnitState};
 use engine::drive::wall::EngineEvent;
-use engine::remote::{RemoteConfig, StatusCode, WatchEvent};
+use engine::remote::{RemoteConfig, StatusCode};
 use engine::serve::grpc::GrpcConfig;
 use engine::serve::hub::HubConfig;
 use engine::units::{Role, UnitId};
@@ -25,16 +25,13 @@ fn a_shift_is_seen_from_its_start_through_every_state_to_its_end() {
     let world = World::new();
     let engine = world.connect();
     world.run(async {
-        let mut watch = engine.watch().await.expect("a watch");
-        let WatchEvent::State(first) = next(&mut watch).await else { panic!("the whole state comes first") };
+        let (mut watch, first) = engine.watch().await.expect("a watch");
         assert_eq!(first.observed.split, split("2P2D"));
         let ticket = engine.shift(split("1P3D"), How::Migrate, Some(first.observed.generation)).await.expect("a shift");
         let (mut states, mut roles, mut moved, mut started, mut last) =
             (String::new(), Vec::new(), None, false, first.observed.at);
         let report = loop {
-            let WatchEvent::Event(EngineEvent::Notice { at, notice }) = next(&mut watch).await else {
-                panic!("a notice")
-            };
+            let EngineEvent::Notice { at, notice } = next(&mut watch).await else { panic!("a notice") };
             assert!(at >= last, "in order");
             last = at;
             match notice {
@@ -71,9 +68,8 @@ fn a_watch_that_begins_during_a_shift_goes_on_from_there() {
         world.hub.observe().units.iter().take(2).all(|unit| unit.figures.running > 0)
     });
     let ticket = world.run(engine.shift(split("1P3D"), How::Drain, None)).expect("a shift");
-    let mut watch = world.run(engine.watch()).expect("a watch");
+    let (mut watch, first) = world.run(engine.watch()).expect("a watch");
     world.run(async {
-        let WatchEvent::State(first) = next(&mut watch).await else { panic!("the whole state comes first") };
         assert_eq!(first.observed.shift.map(|shift| shift.id), Some(ticket));
         let mut units: Vec<_> =
             first.observed.units.iter().map(|unit| (unit.figures.role, letter(unit.figures.state))).collect();
@@ -81,10 +77,10 @@ fn a_watch_that_begins_during_a_shift_goes_on_from_there() {
         world.gate.open();
         loop {
             match next(&mut watch).await {
-                WatchEvent::Event(EngineEvent::Notice { notice: Notice::Unit { unit, role, state, .. }, .. }) => {
+                EngineEvent::Notice { notice: Notice::Unit { unit, role, state, .. }, .. } => {
                     units[unit.index()] = (role, letter(state));
                 }
-                WatchEvent::Event(EngineEvent::Notice { notice: Notice::ShiftEnded(report), .. }) => {
+                EngineEvent::Notice { notice: Notice::ShiftEnded(report), .. } => {
                     assert_eq!(report.id, ticket);
                     break;
                 }
@@ -108,16 +104,15 @@ fn a_watcher_that_does_not_read_is_ended_and_others_see_everything() {
         world.connect_with(RemoteConfig { stream_window: 1024, ..RemoteConfig::default() }).expect("a connection");
     let engine = world.connect();
     world.run(async {
-        let mut unread = slow.watch().await.expect("a watch");
-        let mut watch = engine.watch().await.expect("a watch");
-        next(&mut watch).await;
+        let (mut unread, _) = slow.watch().await.expect("a watch");
+        let (mut watch, _) = engine.watch().await.expect("a watch");
         // More than the window and the buffer together can hold.
         let mut read = 0;
         for turn in 0..60 {
             let ticket = engine.shift(split(["1P3D", "2P2D"][turn % 2]), How::Drain, None).await.expect("a shift");
             loop {
                 read += 1;
-                let WatchEvent::Event(event) = next(&mut watch).await else { panic!("one state is enough") };
+                let event = next(&mut watch).await;
                 if matches!(event, EngineEvent::Notice { notice: Notice::ShiftEnded(report), .. } if report.id == ticket) {
                     break;
                 }
@@ -136,7 +131,7 @@ fn a_watcher_that_does_not_read_is_ended_and_others_see_everything() {
         assert!(message.contains("too slow"), "{message}");
         assert_eq!(unread.next().await, None);
         // It may watch again, and sees the state as it is.
-        let mut again = slow.watch().await.expect("a watch");
-        assert!(matches!(next(&mut again).await, WatchEvent::State(now) if now.observed.split == split("2P2D")));
+        let (_, now) = slow.watch().await.expect("a watch");
+        assert_eq!(now.observed.split, split("2P2D"));
     });
 }

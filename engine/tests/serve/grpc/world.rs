@@ -4,10 +4,9 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use engine::cluster::{Finished, How};
+use engine::drive::wall::EngineEvent;
 use engine::executor::Sampling;
-use engine::remote::{
-    RemoteAddress, RemoteAnswer, RemoteConfig, RemoteEngine, RemoteError, RemoteWatch, StatusCode, WatchEvent,
-};
+use engine::remote::{RemoteAddress, RemoteAnswer, RemoteConfig, RemoteEngine, RemoteError, RemoteWatch, StatusCode};
 use engine::serve::grpc::{GrpcConfig, GrpcServer};
 use engine::serve::hub::{Generation, HubConfig, Token};
 use engine::units::Split;
@@ -98,7 +97,7 @@ pub(crate) async fn read(mut answer: RemoteAnswer) -> (Vec<Token>, Result<Finish
 }
 
 /// The next event of a watch, which is alive.
-pub(crate) async fn next(watch: &mut RemoteWatch) -> WatchEvent {
+pub(crate) async fn next(watch: &mut RemoteWatch) -> EngineEvent {
     watch.next().await.expect("an event").expect("no error")
 }
 

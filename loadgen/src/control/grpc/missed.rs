@@ -5,6 +5,7 @@ use std::mem::discriminant;
 
 use engine::cluster::{How, Notice, ShiftId, ShiftReport, UnitState};
 use engine::drive::wall::{EngineEvent, Observation};
+use engine::remote::Standing;
 use engine::units::{Nanos, Role, Split, UnitId};
 
 /// What was told so far.
@@ -52,6 +53,27 @@ impl Known {
         }
     }
 
+    /// The end of everything that is open, in an engine that will not tell it any more.
+    pub(super) fn lost(&mut self, at: Nanos, why: &str) -> Vec<EngineEvent> {
+        let why = format!("its end was not seen; {why}");
+        let events = self.shifts.iter().map(|(&id, &shift)| self.over(at, id, shift, Some(why.clone()))).collect();
+        self.shifts.clear();
+        events
+    }
+
+    /// The end of a shift that nobody has seen: it drained for as long as it took altogether, at most.
+    fn over(&self, at: Nanos, id: ShiftId, shift: Shift, abandoned: Option<String>) -> EngineEvent {
+        let Shift { to, how, begun } = shift;
+        let (accepted, from) = match (begun, &abandoned) {
+            (None, Some(why)) => return EngineEvent::ShiftDropped { at, id, to, how, why: why.clone() },
+            (None, None) => (at, self.split),
+            (Some(begun), _) => begun,
+        };
+        let total = at.since(accepted);
+        let report = ShiftReport { id, from, to, how, accepted, drain: total, total, in_flight: 0, abandoned };
+        EngineEvent::Notice { at, notice: Notice::ShiftEnded(report) }
+    }
+
     /// The events that lead from what was told to `now`; they count as told.
     pub(super) fn missed(&mut self, now: &Observation) -> Vec<EngineEvent> {
         let mut events = Vec::new();
@@ -64,18 +86,12 @@ impl Known {
                 events.push(EngineEvent::Notice { at, notice: Notice::Unit { unit: id, role, state, held } });
             }
         }
-        let pending: Vec<_> = now.shift.iter().chain(&now.waiting_shifts).map(|shift| shift.id).collect();
-        for (&id, &Shift { to, how, begun }) in &self.shifts {
-            if pending.contains(&id) {
-                continue;
-            }
-            let why = format!("its end was not seen, the connection was lost; the split is {} now", now.split);
-            events.push(match begun {
-                None => EngineEvent::ShiftDropped { at, id, to, how, why },
-                Some((accepted, from)) => {
-                    let (drain, total, in_flight, abandoned) = (Nanos::ZERO, at.since(accepted), 0, Some(why));
-                    let report = ShiftReport { id, from, to, how, accepted, drain, total, in_flight, abandoned };
-                    EngineEvent::Notice { at, notice: Notice::ShiftEnded(report) }
+        for (&id, shift) in &self.shifts {
+            events.extend(match Standing::of(id, shift.to, now) {
+                Standing::Pending => None,
+                Standing::Converged => Some(self.over(at, id, *shift, None)),
+                Standing::Superseded { why } => {
+                    Some(self.over(at, id, *shift, Some(format!("its end was not seen; {why}"))))
                 }
             });
         }
@@ -171,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_whose_end_was_not_seen_is_told_as_failed_with_what_is_so() {
+    fn a_shift_that_is_over_and_not_there_is_told_as_failed_with_what_is_so() {
         let mut known = Known::new(&state(1, &SERVING, &[]));
         for id in [4, 5] {
             known.asked(ShiftId(id), split("2A"), How::Migrate);
@@ -191,5 +207,41 @@ mod tests {
         assert!(report.abandoned.as_ref().is_some_and(|why| why.contains("1P1D now")), "{report:?}");
         assert!(*id == ShiftId(5) && why.contains("not seen"));
         assert_eq!(known.missed(&state(17, &SERVING, &[])), []);
+    }
+
+    /// As `pdtune shift` has it.
+    #[test]
+    fn a_shift_that_has_converged_out_of_sight_is_no_failure() {
+        let mut known = Known::new(&state(1, &[SERVING[0], SERVING[0]], &[]));
+        for id in [4, 5] {
+            known.asked(ShiftId(id), split("1P1D"), How::Drain);
+        }
+        let started = Notice::ShiftStarted { id: ShiftId(4), to: split("1P1D"), how: How::Drain };
+        known.told(&EngineEvent::Notice { at: Nanos(6), notice: started });
+        let mut ended = Vec::new();
+        for event in known.missed(&state(16, &SERVING, &[])) {
+            if let EngineEvent::Notice { notice: Notice::ShiftEnded(report), .. } = event {
+                ended.push((report.id.0, report.total.0, report.abandoned));
+            }
+        }
+        assert_eq!(ended, [(4, 10, None), (5, 0, None)]);
+    }
+
+    #[test]
+    fn what_an_engine_that_has_gone_will_not_tell_is_told_as_failed() {
+        let mut known = Known::new(&state(1, &SERVING, &[]));
+        known.asked(ShiftId(0), split("2A"), How::Drain);
+        let started = Notice::ShiftStarted { id: ShiftId(0), to: split("2A"), how: How::Drain };
+        known.told(&EngineEvent::Notice { at: Nanos(6), notice: started });
+        known.asked(ShiftId(1), split("2A"), How::Drain);
+        let events = known.lost(Nanos(8), "it has gone");
+        let [EngineEvent::Notice { notice: Notice::ShiftEnded(report), .. }, EngineEvent::ShiftDropped { why, .. }] =
+            &events[..]
+        else {
+            panic!("{events:?}")
+        };
+        assert_eq!((report.total, report.abandoned.as_deref()), (Nanos(2), Some("its end was not seen; it has gone")));
+        assert_eq!(why, "its end was not seen; it has gone");
+        assert_eq!(known.lost(Nanos(9), ""), []);
     }
 }

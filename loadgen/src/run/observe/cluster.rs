@@ -45,36 +45,48 @@ impl Observer {
             return self.say(at, None, "", "shift: not offered by this target".to_owned());
         };
         match control.shift(to, how) {
-            Ok(()) => self.shifting.asked(),
+            Ok(()) => self.shifting.asked(to),
             Err(why) => {
-                let text = format!("shift to {to} refused: {why}");
-                self.say(at, None, "", text.clone());
+                let text = self.refused(at, to, &why);
                 self.shifting.failed(text);
             }
         }
     }
 
+    fn refused(&mut self, at: Micros, to: Split, why: &str) -> String {
+        let text = format!("shift to {to} refused: {why}");
+        self.say(at, None, "", text.clone());
+        text
+    }
+
     pub(super) fn cluster_event(&mut self, event: TargetEvent) {
         match event {
             TargetEvent::Unit { at, unit, role, state, held: _ } => self.unit_changed(at, unit, role, state),
-            TargetEvent::ShiftStarted { at, to, how } => {
-                let record = self.shifting.started(at, self.fold.split(), to, how, self.fold.counts().failed);
+            TargetEvent::ShiftAccepted { at: _, id, to, how: _ } => self.shifting.accepted(id, to),
+            TargetEvent::ShiftRefused { at, to, how: _, why } => {
+                let text = self.refused(at, to, &why);
+                self.shifting.refused(text);
+            }
+            TargetEvent::ShiftStarted { at, id, to, how } => {
+                let (from, failed) = (self.fold.split(), self.fold.counts().failed);
+                let record = self.shifting.started((at, id), from, (to, how), failed);
                 self.record(&Record::Shift(record));
             }
             TargetEvent::ShiftEnded { at, report } => {
                 let record = self.shifting.ended(at, &report, self.fold.counts().failed);
                 self.record(&Record::Shift(record));
             }
-            TargetEvent::ShiftDropped { at, to, how, why } => {
+            TargetEvent::ShiftDropped { at, id, to, how, why } => {
                 let text = format!("shift to {to} by {how} did not start: {why}");
                 self.say(at, None, "", text.clone());
-                self.shifting.dropped(text);
+                self.shifting.dropped(id, text);
             }
             TargetEvent::UnitLost { at, unit, why } => {
                 let text = format!("{unit} was lost: {why}");
                 self.say(at, Some(MarkKind::Failure), &format!("{unit} lost"), text.clone());
                 self.lost_units.push(text);
             }
+            TargetEvent::Remark { at, text } => self.say(at, None, "", text),
             // Requests are dealt with by the caller.
             TargetEvent::Sent { .. }
             | TargetEvent::Token { .. }

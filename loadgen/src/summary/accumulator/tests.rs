@@ -1,7 +1,5 @@
 //! The figures of small runs, worked out by hand.
 
-use std::collections::BTreeMap;
-
 use engine::cluster::How;
 
 use super::*;
@@ -15,19 +13,7 @@ const SECOND: u64 = 1_000_000;
 
 /// Ten seconds of load after two of warm-up.
 fn run(slo: Option<Slo>) -> RunRecord {
-    RunRecord {
-        schema: SCHEMA,
-        name: "chat".to_owned(),
-        started: "2026-11-23T09:01:12.000345Z".to_owned(),
-        seed: 7,
-        target: "cpu".to_owned(),
-        split: "2P2D".parse().ok(),
-        slo,
-        warmup: Micros(2 * SECOND),
-        load: serde_json::Value::Null,
-        engine: serde_json::Value::Null,
-        versions: BTreeMap::new(),
-    }
+    RunRecord { split: "2P2D".parse().ok(), slo, warmup: Micros(2 * SECOND), ..RunRecord::named("chat", "cpu") }
 }
 
 fn end() -> EndRecord {

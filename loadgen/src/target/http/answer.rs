@@ -108,6 +108,11 @@ impl<'k> Answer<'k> {
         self.state.done || self.state.failure.is_some()
     }
 
+    /// Whether its last piece came: what may still come is its usage, and the word that the stream is over.
+    pub(super) fn is_finished(&self) -> bool {
+        self.state.finished
+    }
+
     /// What became of it.
     pub(super) fn end(self) -> End {
         self.broken(Outcome::Cut)
@@ -115,13 +120,13 @@ impl<'k> Answer<'k> {
 
     /// What became of it when the connection was lost for `why`; the last piece may have come before.
     pub(super) fn broken(self, why: Outcome) -> End {
-        let State { told, ids, usage, finished, done, failure, .. } = self.state;
+        let counted = self.state.counted().filter(|counted| *counted <= self.state.most);
+        let State { usage, finished, done, failure, .. } = self.state;
         let outcome = match failure {
             Some(failure) => failure,
             None if finished || done => Outcome::Completed,
             None => why,
         };
-        let counted = usage.and_then(|usage| usage.completion_tokens).filter(|counted| !ids && *counted != told);
         End { outcome, server: usage.and_then(Usage::server_side), tokens: counted }
     }
 }
@@ -141,6 +146,11 @@ impl Usage {
 }
 
 impl State<'_> {
+    /// How many tokens the usage says there are, where that is not what was told; told ids are the better count.
+    fn counted(&self) -> Option<u32> {
+        self.usage?.completion_tokens.filter(|counted| !self.ids && *counted != self.told)
+    }
+
     fn fail(&mut self, kind: FailureKind, message: String) {
         self.failure.get_or_insert(failed(kind, message));
     }
@@ -187,6 +197,8 @@ impl State<'_> {
         self.told = self.told.saturating_add((tokens.len() - before) as u32);
         if self.told > self.most {
             self.fail(FailureKind::Malformed, format!("the answer goes on beyond {} tokens", self.most));
+        } else if let Some(counted) = self.counted().filter(|counted| *counted > self.most) {
+            self.fail(FailureKind::Malformed, format!("its usage has {counted} tokens, more than {}", self.most));
         }
     }
 

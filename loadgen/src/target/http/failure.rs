@@ -3,15 +3,13 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
+use engine::remote::one_line;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::ApiKey;
 use crate::sample::{FailureKind, Outcome};
 use crate::target::remote::failed;
-
-/// Characters of a server's message that are kept.
-const LONGEST: usize = 200;
 
 /// An error of the connection, from its making to the end of the answer.
 pub(super) fn of_connection(error: &reqwest::Error) -> Outcome {
@@ -68,23 +66,6 @@ pub(super) fn message(body: &[u8], key: Option<&ApiKey>) -> String {
     let said = Said::read(body).and_then(Said::message);
     let text = said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
     key.map_or_else(|| one_line(&text), |key| one_line(&key.hide_in(&text)))
-}
-
-/// Printable, short and in one line.
-pub(super) fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-        if let Some((end, _)) = line.char_indices().nth(LONGEST) {
-            line.truncate(end);
-            line.push('…');
-            break;
-        }
-    }
-    line
 }
 
 /// An error as servers write it: `{"error": {"message": …, "code": …}}`, or the inner object alone.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::remote::one_line;
 use engine::units::Split;
 use reqwest::{Client, RequestBuilder, Response, header};
 use serde::Deserialize;
@@ -97,7 +98,7 @@ fn pick(models: Vec<Model>, address: &HttpAddress, wanted: Option<&str>) -> Resu
 }
 
 fn names(models: &[Model]) -> String {
-    let mut names: Vec<_> = models.iter().take(NAMED).map(|model| failure::one_line(&model.id)).collect();
+    let mut names: Vec<_> = models.iter().take(NAMED).map(|model| one_line(&model.id)).collect();
     if models.len() > NAMED {
         names.push(format!("{} more", models.len() - NAMED));
     }

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use engine::remote::one_line;
 use reqwest::{Response, StatusCode, header};
 use tokio::sync::oneshot;
 
@@ -21,6 +22,9 @@ const TOGETHER: Micros = Micros(100);
 const ERROR_BYTES: usize = 64 * 1024;
 /// How long an error may take to be read.
 const ERROR_TIME: Duration = Duration::from_secs(5);
+/// How long a usage and the word that the stream is over are waited for behind the last piece. Servers send them at once, or
+/// not at all.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a connection is read on behind the last event, so that it can be used again.
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that may come there.
@@ -86,32 +90,79 @@ impl Completions {
     }
 }
 
-async fn read(mut response: Response, mut answer: Answer<'_>, report: &mut Report) -> End {
+async fn read(response: Response, answer: Answer<'_>, report: &mut Report) -> End {
     if let Some(kind) = other_kind(&response) {
         return failed(FailureKind::Malformed, format!("answered {kind}, not an event stream")).into();
     }
-    let mut tokens = Vec::new();
-    let mut last = None;
-    loop {
-        match response.chunk().await {
+    let mut reading = Reading { response, answer, tokens: Vec::new(), last: None };
+    let stop = loop {
+        if let Some(stop) = reading.chunk(report).await {
+            break stop;
+        }
+        if reading.answer.is_finished() {
+            report.completed();
+            break tokio::time::timeout(LAST_WORDS, reading.rest(report)).await.unwrap_or(Stop::Ended);
+        }
+    };
+    let Reading { response, answer, .. } = reading;
+    match stop {
+        Stop::Over => {
+            tokio::spawn(linger(response));
+            answer.end()
+        }
+        Stop::Ended => answer.end(),
+        Stop::Broken(why) => answer.broken(why),
+    }
+}
+
+/// Why nothing more is read of an answer.
+enum Stop {
+    /// Nothing that may still come is of interest; the connection may be used again.
+    Over,
+    /// Nothing more comes, or not in time.
+    Ended,
+    /// The connection was lost.
+    Broken(Outcome),
+}
+
+/// An answer on its way.
+struct Reading<'k> {
+    response: Response,
+    answer: Answer<'k>,
+    /// Kept for its memory.
+    tokens: Vec<Option<u32>>,
+    /// When the last bytes came.
+    last: Option<Micros>,
+}
+
+impl Reading<'_> {
+    /// Reads what comes next and tells of it.
+    async fn chunk(&mut self, report: &mut Report) -> Option<Stop> {
+        let chunk = self.response.chunk().await;
+        let now = report.clock().now();
+        let (at, stop) = match chunk {
             Ok(Some(bytes)) => {
-                let now = report.clock().now();
-                let at = last.filter(|last| now.since(*last) < TOGETHER).unwrap_or(now);
-                last = Some(at);
-                answer.read(&bytes, &mut tokens);
-                report.tokens(at, tokens.drain(..).map(|token| (token, 0))).await;
-                if answer.is_over() {
-                    tokio::spawn(linger(response));
-                    return answer.end();
-                }
+                let at = self.last.filter(|last| now.since(*last) < TOGETHER).unwrap_or(now);
+                self.last = Some(at);
+                self.answer.read(&bytes, &mut self.tokens);
+                (at, self.answer.is_over().then_some(Stop::Over))
             }
             Ok(None) => {
-                let at = report.clock().now();
-                answer.close(&mut tokens);
-                report.tokens(at, tokens.drain(..).map(|token| (token, 0))).await;
-                return answer.end();
+                self.answer.close(&mut self.tokens);
+                (now, Some(Stop::Ended))
             }
-            Err(error) => return answer.broken(failure::of_connection(&error)),
+            Err(error) => return Some(Stop::Broken(failure::of_connection(&error))),
+        };
+        report.tokens(at, self.tokens.drain(..).map(|token| (token, 0))).await;
+        stop
+    }
+
+    /// Reads to the end.
+    async fn rest(&mut self, report: &mut Report) -> Stop {
+        loop {
+            if let Some(stop) = self.chunk(report).await {
+                return stop;
+            }
         }
     }
 }
@@ -120,7 +171,7 @@ async fn read(mut response: Response, mut answer: Answer<'_>, report: &mut Repor
 fn other_kind(response: &Response) -> Option<String> {
     let kind = response.headers().get(header::CONTENT_TYPE)?.to_str().unwrap_or("something");
     let events = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
-    (!events).then(|| failure::one_line(kind))
+    (!events).then(|| one_line(kind))
 }
 
 /// Reads what is left behind the last event, usually nothing but the end.

@@ -41,11 +41,12 @@ pub(in crate::target) struct Report {
     inbox: Arc<Inbox>,
     /// Kept for its memory.
     events: Vec<TargetEvent>,
+    completed: bool,
 }
 
 impl Report {
     pub(super) fn new(index: u64, clock: SharedClock, inbox: Arc<Inbox>) -> Self {
-        Self { index, clock, inbox, events: Vec::new() }
+        Self { index, clock, inbox, events: Vec::new(), completed: false }
     }
 
     /// The clock that stamps are from.
@@ -65,6 +66,16 @@ impl Report {
         let event = |(token, logits_digest)| TargetEvent::Token { index, at, token, logits_digest };
         self.events.extend(tokens.map(event));
         self.inbox.push(&mut self.events).await;
+    }
+
+    /// The answer is there, whatever may still be told of it: that nothing is told in time does not make it late.
+    pub(in crate::target) fn completed(&mut self) {
+        self.completed = true;
+    }
+
+    /// Whether it was.
+    pub(super) fn is_completed(&self) -> bool {
+        self.completed
     }
 
     /// The request is over.

@@ -122,12 +122,12 @@ impl<P: Protocol> Thread<P> {
         let index = dispatch.index;
         let mut report = Report::new(index, self.clock.clone(), Arc::clone(&self.inbox));
         async move {
-            let end = tokio::select! {
-                served = tokio::time::timeout(limit, protocol.serve(dispatch, &mut report)) => {
-                    served.unwrap_or_else(|_| timed_out(limit))
-                }
-                () = given_up.notified() => Outcome::Cancelled.into(),
+            let served = tokio::select! {
+                served = tokio::time::timeout(limit, protocol.serve(dispatch, &mut report)) => served.ok(),
+                () = given_up.notified() => Some(Outcome::Cancelled.into()),
             };
+            let end = served
+                .unwrap_or_else(|| if report.is_completed() { Outcome::Completed.into() } else { timed_out(limit) });
             report.ended(end).await;
             drop(flight);
             index

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use engine::cluster::{Notice, ShiftId, ShiftReport, UnitState};
+use engine::cluster::{Notice, ShiftId, ShiftReport};
 use engine::drive::wall::{EngineEvent, Observation};
-use engine::remote::{RemoteEngine, RemoteWatch, StatusCode, Topology, WatchEvent};
+use engine::remote::{RemoteEngine, RemoteWatch, Standing, StatusCode, Topology};
 use engine::units::Split;
 use tokio::time::sleep;
 
@@ -35,12 +35,6 @@ pub(super) enum Verdict {
     Over(Outcome),
 }
 
-/// Whether every unit that is left serves, and the split is `to`.
-pub(super) fn is_serving(now: &Observation, to: Split) -> bool {
-    let settled = |state| matches!(state, UnitState::Serving | UnitState::Failed);
-    now.split == to && now.units.iter().all(|unit| settled(unit.figures.state))
-}
-
 impl Asked {
     /// What an event says.
     pub(super) fn judge(self, event: &EngineEvent) -> Verdict {
@@ -60,39 +54,31 @@ impl Asked {
 
     /// What a state says in which the shift should be over, or which was looked at because its end may have been missed.
     pub(super) fn judge_state(self, now: &Observation, report: Option<ShiftReport>) -> Verdict {
-        let pending = now.shift.iter().chain(&now.waiting_shifts);
-        if pending.clone().any(|shift| shift.id == self.ticket) {
-            return Verdict::Open;
+        match Standing::of(self.ticket, self.to, now) {
+            Standing::Pending => Verdict::Open,
+            Standing::Converged => Verdict::Over(Outcome::Converged { report }),
+            Standing::Superseded { why } => Verdict::Over(Outcome::Superseded { why, report }),
         }
-        if is_serving(now, self.to) {
-            return Verdict::Over(Outcome::Converged { report });
-        }
-        let why = match pending.clone().next() {
-            Some(other) => format!("another shift to {} is under way", other.to),
-            None => format!("the split is {} now", now.split),
-        };
-        Verdict::Over(Outcome::Superseded { why, report })
     }
 }
 
-/// Waits until the shift is over. `watch` has given its first state before the shift was asked for.
+/// Waits until the shift is over. `watch` was begun before the shift was asked for.
 pub(super) async fn follow(engine: &RemoteEngine, watch: RemoteWatch, asked: Asked) -> Outcome {
     let mut progress = Progress::default();
     let mut watch = Some(watch);
     loop {
         let Some(seeing) = &mut watch else {
-            // Whatever the reason, only the time to wait ends the trying.
-            sleep(AGAIN).await;
-            watch = engine.watch().await.ok();
-            continue;
+            let (begun, Topology { observed, .. }) = again(engine).await;
+            watch = Some(begun);
+            progress.state(&observed);
+            match asked.judge_state(&observed, None) {
+                Verdict::Over(outcome) => return outcome,
+                Verdict::Open | Verdict::Ended(_) => continue,
+            }
         };
         let verdict = tokio::select! {
             event = seeing.next() => match event {
-                Some(Ok(WatchEvent::State(Topology { observed, .. }))) => {
-                    progress.state(&observed);
-                    asked.judge_state(&observed, None)
-                }
-                Some(Ok(WatchEvent::Event(event))) => {
+                Some(Ok(event)) => {
                     progress.event(&event);
                     asked.judge(&event)
                 }
@@ -122,6 +108,16 @@ pub(super) async fn follow(engine: &RemoteEngine, watch: RemoteWatch, asked: Ask
     }
 }
 
+/// Begins a watch anew. Whatever is in the way, only the time to wait ends the trying.
+async fn again(engine: &RemoteEngine) -> (RemoteWatch, Topology) {
+    loop {
+        sleep(AGAIN).await;
+        if let Ok(begun) = engine.watch().await {
+            return begun;
+        }
+    }
+}
+
 /// What the engine itself says once the shift has ended.
 async fn confirmed(engine: &RemoteEngine, asked: Asked, report: ShiftReport) -> Outcome {
     loop {
@@ -141,9 +137,8 @@ async fn confirmed(engine: &RemoteEngine, asked: Asked, report: ShiftReport) -> 
 
 #[cfg(test)]
 mod tests {
-    use engine::cluster::{How, UnitFigures};
-    use engine::drive::wall::{PendingShift, UnitObservation};
-    use engine::units::{Nanos, Role, UnitId};
+    use engine::cluster::How;
+    use engine::units::Nanos;
 
     use super::*;
 
@@ -161,44 +156,6 @@ mod tests {
         EngineEvent::Notice { at: Nanos(9), notice: Notice::ShiftEnded(report) }
     }
 
-    fn state(units: &[(Role, UnitState)], pending: &[u64]) -> Observation {
-        let unit = |(index, &(role, state)): (usize, &(Role, UnitState))| UnitObservation {
-            unit: UnitId(index as u16),
-            figures: UnitFigures {
-                role,
-                state,
-                since: Nanos::ZERO,
-                queue: 0,
-                running: 0,
-                handing_off: 0,
-                incoming: 0,
-                blocks: 1,
-                held: 0,
-                cached: 0,
-            },
-            busy: Nanos::ZERO,
-            input_tokens: 0,
-            output_tokens: 0,
-            imports: 0,
-            imported_blocks: 0,
-            import_time: Nanos::ZERO,
-        };
-        let mut pending = pending.iter().map(|&id| PendingShift { id: ShiftId(id), to: TO, how: How::Drain });
-        Observation {
-            at: Nanos(1),
-            split: Split::of(units.iter().filter(|(_, state)| *state != UnitState::Failed).map(|(role, _)| *role)),
-            units: units.iter().enumerate().map(unit).collect(),
-            in_flight: 0,
-            shift: pending.next(),
-            waiting_shifts: pending.collect(),
-            generation: 1,
-            block_tokens: 16,
-            prefix_queried: 0,
-            prefix_hit: 0,
-            stalled: 0,
-        }
-    }
-
     #[test]
     fn only_its_own_end_ends_it() {
         assert_eq!(ASKED.judge(&ended(report(6, None))), Verdict::Open);
@@ -212,31 +169,6 @@ mod tests {
                 ASKED.judge(&EngineEvent::ShiftDropped { at, id: ShiftId(id), to: TO, how, why: why.clone() }),
                 verdict
             );
-        }
-    }
-
-    #[test]
-    fn only_a_state_in_which_all_units_serve_the_split_is_success() {
-        use Role::{Decode, Prefill};
-        use UnitState::{Failed, Serving, Warming};
-        let converged = Verdict::Over(Outcome::Converged { report: None });
-        assert_eq!(ASKED.judge_state(&state(&[(Prefill, Serving), (Decode, Serving)], &[]), None), converged);
-        // One that is lost has no role any more.
-        let lost = [(Prefill, Serving), (Decode, Serving), (Decode, Failed)];
-        assert_eq!(ASKED.judge_state(&state(&lost, &[]), None), converged);
-        // While it waits or is under way, nothing is over, whatever the split is.
-        let there = [(Prefill, Serving), (Decode, Serving)];
-        assert_eq!(ASKED.judge_state(&state(&there, &[7]), None), Verdict::Open);
-        assert_eq!(ASKED.judge_state(&state(&there, &[3, 7]), None), Verdict::Open);
-        for (units, pending, told) in [
-            ([(Prefill, Serving), (Decode, Warming)], &[8][..], "another shift to 1P1D is under way"),
-            ([(Prefill, Serving), (Prefill, Serving)], &[], "the split is 2P0D now"),
-        ] {
-            let Verdict::Over(Outcome::Superseded { why, .. }) = ASKED.judge_state(&state(&units, pending), None)
-            else {
-                panic!("{units:?}")
-            };
-            assert_eq!(why, told);
         }
     }
 }

@@ -142,6 +142,9 @@ fn what_is_no_protocol_is_malformed_and_bounded() {
     assert_eq!(failure(answer.end()), "malformed: the answer goes on beyond 276 tokens");
     let lie = r#"{"choices": [{"text": "x"}], "usage": {"completion_tokens": 4000000000}}"#;
     assert!(whole(&[lie]).0.len() < 1000, "a count alone takes no memory");
+    let (_, end) = whole(&[TEXT, LAST, r#"{"choices": [], "usage": {"completion_tokens": 385}}"#, "[DONE]"]);
+    assert_eq!(end.tokens, None, "it counts for nothing");
+    assert_eq!(failure(end), "malformed: its usage has 385 tokens, more than 384");
 }
 
 fn pieces() -> impl Strategy<Value = Vec<String>> {

@@ -1,12 +1,11 @@
-//! An engine whose steps can be held up, behind a server, and the program as a child.
+//! An engine that computes nothing, whose steps can be held up, behind a gRPC server. Tests of other crates use it, too.
 
-use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
-use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken, Transfer};
-use engine::drive::wall::{Pace, WallConfig, WallEngine};
+use engine::drive::wall::{Observation, Pace, WallConfig, WallEngine};
 use engine::executor::{Executor, ExecutorError, Sampled, Sampling, StepInput};
 use engine::model::{ModelText, Tokenizer};
 use engine::serve::ServedModel;
@@ -15,25 +14,44 @@ use engine::serve::hub::{Answer, Generation, Hub, HubConfig};
 use engine::units::Nanos;
 use tokio::runtime::{Builder, Runtime};
 
+/// Longer than anything takes: a test that would hang fails instead.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const CONTEXT: u32 = 1024;
 
 /// Holds up every step while it is closed.
 #[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Gate(Arc<(Mutex<Held>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Held {
+    closed: bool,
+    steps: usize,
+}
 
 impl Gate {
-    fn close(&self) {
-        *self.0.0.lock().unwrap() = true;
+    pub(crate) fn close(&self) {
+        self.0.0.lock().unwrap().closed = true;
     }
 
     pub(crate) fn open(&self) {
-        *self.0.0.lock().unwrap() = false;
+        self.0.0.lock().unwrap().closed = false;
         self.0.1.notify_all();
     }
 
     fn pass(&self) {
-        let closed = self.0.0.lock().unwrap();
-        drop(self.0.1.wait_while(closed, |closed| *closed).unwrap());
+        let (held, changed) = &*self.0;
+        let mut held = held.lock().unwrap();
+        held.steps += 1;
+        changed.notify_all();
+        let mut held = changed.wait_while(held, |held| held.closed).unwrap();
+        held.steps -= 1;
+    }
+
+    /// Waits until so many steps are held up.
+    pub(crate) fn holds(&self, steps: usize) {
+        let (held, changed) = &*self.0;
+        let waited = changed.wait_timeout_while(held.lock().unwrap(), PATIENCE, |held| held.steps < steps).unwrap();
+        assert!(!waited.1.timed_out(), "{:?}", *waited.0);
     }
 }
 
@@ -56,11 +74,13 @@ impl Executor for Idle {
 pub(crate) struct World {
     pub(crate) hub: Hub,
     pub(crate) gate: Gate,
-    address: String,
-    _runtime: Runtime,
+    pub(crate) address: String,
+    /// The server ends with it.
+    runtime: Runtime,
 }
 
 impl World {
+    /// Four units, two of them prefill.
     pub(crate) fn new(drain_timeout: Option<Nanos>) -> Self {
         let limits = BatchLimits { tokens: 64, sequences: 32 };
         let config = WallConfig {
@@ -98,42 +118,43 @@ impl World {
             runtime.spawn(async move { server.run(hub, &model, std::future::pending()).await });
             address
         };
-        Self { hub, gate, address, _runtime: runtime }
+        Self { hub, gate, address, runtime }
     }
 
-    /// Requests on both prefill units, in a step that lasts until the gate opens.
-    pub(crate) fn busy_prefill(&self) -> Vec<Answer> {
-        self.gate.close();
-        let generation = |token| Generation {
+    /// Asks for an answer of 20 tokens.
+    pub(crate) fn ask(&self, token: u32) -> Answer {
+        let generation = Generation {
             prompt: vec![token; 40].into(),
             output_tokens: 20,
             sampling: Sampling::Greedy,
             stop: Arc::default(),
             logprobs: None,
         };
-        let answers = self.hub.generate([1, 2].map(generation).into()).expect("room");
-        self.eventually("both prefill units are busy", || {
-            self.hub.observe().units.iter().take(2).all(|unit| unit.figures.running > 0)
-        });
+        self.hub.generate(vec![generation]).expect("room").pop().expect("an answer")
+    }
+
+    /// Requests on both prefill units, in a step that lasts until the gate opens.
+    pub(crate) fn busy_prefill(&self) -> [Answer; 2] {
+        self.gate.close();
+        let answers = [1, 2].map(|token| self.ask(token));
+        self.gate.holds(2);
         answers
     }
 
-    pub(crate) fn shift(&self, words: &[&str]) -> Ended {
-        run(self.spawn_shift(words))
+    /// Waits until units and shifts are so; looks whenever something has happened to them.
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Observation) -> bool) {
+        let looking = async {
+            let mut news = self.hub.news();
+            while !is_so(&self.hub.observe()) {
+                news.next().await.expect("the engine goes on");
+            }
+        };
+        let seen = self.run(async { tokio::time::timeout(PATIENCE, looking).await });
+        assert!(seen.is_ok(), "never: {what}");
     }
 
-    pub(crate) fn spawn_shift(&self, words: &[&str]) -> Running {
-        shift(&self.address, words)
-    }
-
-    /// Looks until `condition` holds; for what others are about to do, without telling anyone.
-    #[expect(clippy::unused_self, reason = "it reads as what the world does")]
-    pub(crate) fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
-        let held = (0..20_000_000).any(|_| {
-            std::thread::yield_now();
-            condition()
-        });
-        assert!(held, "never: {what}");
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 }
 
@@ -142,50 +163,4 @@ impl Drop for World {
         // A unit that waits at the gate would be waited for.
         self.gate.open();
     }
-}
-
-/// The program at work.
-pub(crate) struct Running {
-    child: Child,
-    err: BufReader<ChildStderr>,
-    said: String,
-}
-
-/// What it left behind.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-pub(crate) fn shift(target: &str, words: &[&str]) -> Running {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pdtune"));
-    command.args(["shift", "--target", target]).args(words);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
-    let err = BufReader::new(child.stderr.take().expect("its stderr"));
-    Running { child, err, said: String::new() }
-}
-
-impl Running {
-    /// Reads until it has said a line with `word`.
-    pub(crate) fn until_said(mut self, word: &str) -> Self {
-        while !self.said.contains(word) {
-            assert!(self.err.read_line(&mut self.said).expect("text") > 0, "it ended: {}", self.said);
-        }
-        self
-    }
-
-    /// Sends what Ctrl-C sends.
-    pub(crate) fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().expect("kill");
-        assert!(sent.success());
-    }
-}
-
-pub(crate) fn run(mut running: Running) -> Ended {
-    running.err.read_to_string(&mut running.said).expect("text");
-    let output = running.child.wait_with_output().expect("an end");
-    let out = String::from_utf8(output.stdout).expect("text");
-    Ended { code: output.status.code(), out, err: running.said }
 }

@@ -1,0 +1,99 @@
+//! Virtual time, the shifts that wait, and who asks.
+
+use super::collect::Collect;
+use crate::cluster::{Cluster, How, ShiftId};
+use crate::drive::virtual_time::{Input, Pace, VirtualDriver};
+use crate::drive::wall::{EngineEvent, Observation, ShiftError, ShiftQueue, UnitObservation, check_generation};
+use crate::executor::sim::Timing;
+use crate::units::{Nanos, Split, UnitId};
+
+/// What the lock protects.
+#[derive(Debug)]
+pub(super) struct State<T> {
+    driver: VirtualDriver<T, Collect>,
+    shifts: ShiftQueue,
+    pub(super) closing: bool,
+}
+
+impl<T: Timing> State<T> {
+    pub(super) fn new(cluster: Cluster, timing: T, vocabulary: u32) -> Self {
+        let collect = Collect::new(cluster.units(), vocabulary);
+        let driver = VirtualDriver::with_sink(cluster, timing, Pace::Bulk, collect);
+        Self { driver, shifts: ShiftQueue::default(), closing: false }
+    }
+
+    pub(super) fn block_tokens(&self) -> u32 {
+        self.driver.cluster().config().block_tokens
+    }
+
+    pub(super) fn next_at(&self) -> Option<Nanos> {
+        self.driver.next_at()
+    }
+
+    pub(super) fn schedule(&mut self, at: Nanos, input: Input) {
+        self.driver.schedule(at, input);
+    }
+
+    /// Takes everything that happens up to `now`. A shift that waits begins at the instant at which the one before it ends.
+    pub(super) fn run_until(&mut self, now: Nanos) {
+        while self.driver.step_by(now).is_some() {
+            self.start_waiting_shift();
+        }
+        self.driver.run_until(now);
+        self.start_waiting_shift();
+    }
+
+    fn start_waiting_shift(&mut self) {
+        while std::mem::take(&mut self.driver.sink_mut().shift_ended) {
+            let (shifts, mut dropped) = (&mut self.shifts, Vec::new());
+            let now = self.driver.now();
+            self.driver.intervene(now, |cluster, now, out| shifts.start_next(cluster, now, out, &mut dropped));
+            self.driver.sink_mut().events.append(&mut dropped);
+        }
+    }
+
+    /// Starts a shift now, or lets it wait.
+    pub(super) fn shift(&mut self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
+        if self.closing {
+            return Err(ShiftError::Closed);
+        }
+        check_generation(self.driver.sink().generation, expected)?;
+        let (shifts, now) = (&mut self.shifts, self.driver.now());
+        let id = self.driver.intervene(now, |cluster, now, out| shifts.ask(cluster, now, (to, how), out))?;
+        self.driver.sink_mut().generation += 1;
+        Ok(id)
+    }
+
+    /// Requests that have ended since this was asked.
+    pub(super) fn take_ended(&mut self) -> usize {
+        std::mem::take(&mut self.driver.sink_mut().ended)
+    }
+
+    /// Events since they were taken.
+    pub(super) fn events(&mut self) -> &mut Vec<EngineEvent> {
+        &mut self.driver.sink_mut().events
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.driver.cluster().check()
+    }
+
+    /// The engine at the present of virtual time.
+    pub(super) fn observe(&self) -> Observation {
+        let (cluster, sink) = (self.driver.cluster(), self.driver.sink());
+        let units = sink.meters.iter().enumerate().map(|(index, meter)| {
+            let unit = UnitId(index as u16);
+            UnitObservation {
+                unit,
+                figures: cluster.unit_figures(unit),
+                busy: self.driver.busy_until_now(unit),
+                input_tokens: meter.input_tokens,
+                output_tokens: meter.output_tokens,
+                imports: meter.imports,
+                imported_blocks: meter.imported_blocks,
+                import_time: meter.import_time,
+            }
+        });
+        Observation::of(cluster, self.driver.now(), units.collect(), &self.shifts, sink.generation)
+    }
+}

@@ -1,0 +1,59 @@
+//! A deployment as tables: what [`crate::perf`] says of it, for the units of a cluster.
+
+use super::{HandOff, StepModel, Tabulated, TabulatedLimits, Ticks, Unusable};
+use crate::cluster::{ClusterConfig, StepShape};
+use crate::perf::{self, Constant, Deployment, Phase};
+use crate::units::Nanos;
+
+/// Tokens that a prompt step is rounded up to: a few thousandths of the steps that prompts are computed in.
+const GRANULARITY: u32 = 32;
+/// The context at which the bytes of a position are read off: where a window of positions is kept, it is full by then.
+const LONG: u64 = 8192;
+
+impl StepModel for Deployment {
+    fn decode_line(&self, decodes: u32) -> (f64, f64) {
+        let line = Self::decode_line(self, decodes);
+        (line.base_s, line.per_position_s)
+    }
+
+    fn step_seconds(&self, shape: &StepShape) -> f64 {
+        Self::step_seconds(
+            self,
+            &perf::StepShape {
+                decodes: shape.decodes,
+                decode_context: shape.context,
+                prompt_tokens: u64::from(shape.prompt_tokens),
+                prompt_pairs: shape.doubled_pairs as f64 / 2.0,
+                sampled: shape.sampled,
+            },
+        )
+    }
+}
+
+impl Tabulated {
+    /// The tables of a cluster of such units.
+    ///
+    /// # Errors
+    /// When the constants lead to times that are none.
+    pub fn of(deployment: &Deployment, config: &ClusterConfig) -> Result<Self, Unusable> {
+        let values = deployment.values(Phase::Decode);
+        let nanos = |constant| Nanos(Ticks::from_seconds(values.get(constant)).0 / Ticks::PER_NANO);
+        let hand_off = deployment.handoff();
+        let limits = TabulatedLimits {
+            prefill: config.prefill,
+            decode: config.decode,
+            aggregated: config.aggregated,
+            granularity: GRANULARITY,
+            hand_off: HandOff {
+                bytes_per_token: (deployment.handoff_bytes(LONG) / LONG as f64).ceil() as u64,
+                setup: nanos(Constant::HandoffSetup),
+                link_bytes_per_second: (hand_off.bytes_per_s as u64).max(1),
+                // KV is fetched when the prompt is computed, as vLLM does over NIXL.
+                layers: 1,
+            },
+            switch: nanos(Constant::RoleSwitch),
+            warm: nanos(Constant::RoleWarm),
+        };
+        Self::new(limits, |_| Box::new(deployment.clone()))
+    }
+}

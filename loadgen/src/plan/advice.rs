@@ -1,0 +1,133 @@
+//! What follows from a plan, as findings and in words.
+
+use std::fmt;
+
+use super::figures::Limit;
+use super::simulate::World;
+use super::{Interval, SplitPlan};
+
+/// A finding.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// Nothing meets the SLO.
+    Hopeless,
+    /// Disaggregated and aggregated at their best, by goodput for each GPU.
+    Compared {
+        /// The best disaggregated split.
+        pd: String,
+        /// The aggregated one.
+        aggregated: String,
+        /// Goodput for each GPU of the first over that of the second.
+        ratio: f64,
+        /// Whether the intervals of the two are apart.
+        is_sure: bool,
+    },
+    /// What a split gives way to.
+    Limited {
+        /// The split.
+        split: String,
+        /// What.
+        limit: Limit,
+    },
+    /// What the hand-off alone adds to TTFT.
+    HandOff {
+        /// Milliseconds, at the mean prompt, without a queue.
+        ms: f64,
+        /// Share of the best disaggregated split's mean TTFT.
+        share: Option<f64>,
+    },
+    /// What a shorter TPOT is worth.
+    Saved {
+        /// The split that is faster.
+        split: String,
+        /// The one that it is held against.
+        against: String,
+        /// Milliseconds a token.
+        ms: f64,
+        /// Tokens of the mean answer.
+        tokens: f64,
+    },
+}
+
+/// What follows from `plans`, the best of them first.
+pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let is_good = |plan: &&SplitPlan| plan.goodput_rps.mid > 0.0;
+    if !plans.iter().any(|plan| is_good(&plan)) {
+        findings.push(Finding::Hopeless);
+    }
+    let pd = plans.iter().find(|plan| plan.chunk.is_none());
+    let aggregated = plans.iter().find(|plan| plan.chunk.is_some());
+    if let Some((pd, aggregated)) = pd.filter(is_good).zip(aggregated.filter(is_good)) {
+        let per_gpu = |plan: &SplitPlan| {
+            let Interval { lo, mid, hi } = plan.goodput_rps;
+            [lo, mid, hi].map(|rate| rate / f64::from(plan.gpus))
+        };
+        let (a, b) = (per_gpu(pd), per_gpu(aggregated));
+        let is_sure = a[0] > b[2] || b[0] > a[2];
+        let (pd, aggregated) = (pd.split.clone(), aggregated.split.clone());
+        findings.push(Finding::Compared { pd, aggregated, ratio: a[1] / b[1], is_sure });
+    }
+    let limited = plans.iter().filter(|plan| plan.limit != Limit::None);
+    findings.extend(limited.map(|plan| Finding::Limited { split: plan.split.clone(), limit: plan.limit }));
+    let (isl, osl) = world.rows.first().map_or((0.0, 0.0), |rows| rows.mean_lengths());
+    if let Some(pd) = pd {
+        let deployment = &world.cluster.deployment;
+        let ms = deployment.handoff().at_end(deployment.handoff_bytes(isl as u64)) * 1e3;
+        findings.push(Finding::HandOff { ms, share: pd.ttft_ms.mean.map(|mean| ms / mean) });
+    }
+    if let Some((pd, aggregated)) = pd.zip(aggregated)
+        && let Some((fast, slow)) = pd.tpot_ms.mean.zip(aggregated.tpot_ms.mean)
+    {
+        let (split, against, ms) = if fast <= slow {
+            (&pd.split, &aggregated.split, slow - fast)
+        } else {
+            (&aggregated.split, &pd.split, fast - slow)
+        };
+        findings.push(Finding::Saved { split: split.clone(), against: against.clone(), ms, tokens: osl });
+    }
+    findings
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hopeless => f.write_str("no split meets the SLO: longer bounds, shorter prompts or other GPUs"),
+            Self::Compared { pd, aggregated, ratio, is_sure } => {
+                let doubt = if *is_sure { "" } else { ", but the intervals overlap: measure before you decide" };
+                if *ratio >= 1.0 {
+                    write!(
+                        f,
+                        "disaggregated is right here: {pd} gives {ratio:.2} times the goodput of {aggregated} for each GPU{doubt}"
+                    )
+                } else {
+                    let ratio = 1.0 / ratio;
+                    write!(
+                        f,
+                        "aggregated is right here: {aggregated} gives {ratio:.2} times the goodput of {pd} for each GPU{doubt}"
+                    )
+                }
+            }
+            Self::Limited { split, limit } => match limit {
+                Limit::Prefill => write!(f, "{split}: prompts wait for units that prefill"),
+                Limit::HandOff => write!(f, "{split}: computed prompts wait for room on units that decode"),
+                Limit::Decode => {
+                    write!(f, "{split}: tokens come too slowly, too many sequences share the units that decode")
+                }
+                Limit::E2e => write!(f, "{split}: answers take too long altogether"),
+                Limit::None => write!(f, "{split}: nothing gives way"),
+            },
+            Self::HandOff { ms, share } => {
+                write!(f, "the hand-off of KV takes {ms:.0} ms for the mean prompt")?;
+                share.map_or(Ok(()), |share| write!(f, ", {:.0} % of the best disaggregated TTFT", share * 100.0))
+            }
+            Self::Saved { split, against, ms, tokens } => {
+                let answer = ms * tokens / 1e3;
+                write!(
+                    f,
+                    "{split} is {ms:.1} ms a token faster than {against}: {answer:.1} s of an answer of {tokens:.0} tokens"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The load as a simulation takes it: due times and lengths, drawn once, stretched to any rate.
+
+use std::sync::Arc;
+
+use engine::cluster::{Arrival, BlockHash, ClusterConfig};
+use engine::drive::virtual_time::Input;
+use engine::model::counter;
+use engine::units::{Nanos, RequestId};
+
+use super::{PlanError, Procedure, Question};
+use crate::arrival::{Arrival as Process, RatePlan};
+use crate::schedule::{LoadSpec, Request, Schedule, Segment, Traffic};
+use crate::workload::Limits;
+
+/// Requests below which no percentile means anything.
+const FEWEST: usize = 20;
+
+/// One request.
+#[derive(Clone, Debug)]
+struct Row {
+    /// Seconds at one request per second.
+    at: f64,
+    input: u32,
+    output: u32,
+    hashes: Arc<[BlockHash]>,
+}
+
+/// A load of one request per second on average.
+#[derive(Clone, Debug)]
+pub(super) struct Rows(Vec<Row>);
+
+impl Rows {
+    /// The load of every draw: the same distributions under other seeds. A trace is what it is, in every draw.
+    pub(super) fn of_draws(
+        question: &Question,
+        limits: Limits,
+        config: &ClusterConfig,
+    ) -> Result<Vec<Arc<Self>>, PlanError> {
+        (0..=question.draws)
+            .map(|draw| {
+                let seed = match draw {
+                    0 => question.load.seed,
+                    _ => counter::stream(question.load.seed, u64::from(draw)),
+                };
+                Ok(Arc::new(Self::new(question, seed, limits, config)?))
+            })
+            .collect()
+    }
+
+    fn new(question: &Question, seed: u64, limits: Limits, config: &ClusterConfig) -> Result<Self, PlanError> {
+        let mut load = LoadSpec { seed, duration: None, requests: Some(question.requests), ..question.load.clone() };
+        if let Procedure::Burst(requests) = question.procedure {
+            load.requests = Some(u64::from(requests));
+            if let Traffic::Synthetic { arrival, .. } = &mut load.traffic {
+                *arrival = Process::Constant;
+            }
+        }
+        if let Traffic::Synthetic { rate, .. } = &mut load.traffic {
+            // A rate that changes is a question of its own; here it is stretched to any.
+            *rate = RatePlan::Constant(1.0);
+        }
+        let planned: Vec<_> = Schedule::new(&load, limits)?.collect();
+        let span = planned.last().map_or(0.0, |last| last.due.as_secs_f64());
+        if planned.len() < FEWEST || span <= 0.0 {
+            return Err(PlanError::TooFew { found: planned.len(), needed: FEWEST });
+        }
+        // Synthetic requests come at one a second; a trace is brought to that.
+        let stretch = if matches!(load.traffic, Traffic::Trace { .. }) { planned.len() as f64 / span } else { 1.0 };
+        let traced = matches!(load.traffic, Traffic::Trace { .. });
+        let rows = planned.into_iter().map(|planned| {
+            let Request { input_tokens, output_tokens, segments, .. } = planned.request;
+            let hashes =
+                if traced && config.prefix_cache { hashes(&segments, config.block_tokens) } else { Arc::default() };
+            Row { at: planned.due.as_secs_f64() * stretch, input: input_tokens, output: output_tokens, hashes }
+        });
+        Ok(Self(rows.collect()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// When request `index` is due at `rate` requests per second.
+    pub(super) fn due(&self, index: usize, rate: f64) -> Nanos {
+        self.0.get(index).map_or(Nanos::ZERO, |row| Nanos((row.at / rate * 1e9) as u64))
+    }
+
+    /// Tokens of prompts and of answers, on average.
+    pub(super) fn mean_lengths(&self) -> (f64, f64) {
+        let count = self.0.len().max(1) as f64;
+        let sum = |of: fn(&Row) -> u32| self.0.iter().map(|row| f64::from(of(row))).sum::<f64>() / count;
+        (sum(|row| row.input), sum(|row| row.output))
+    }
+
+    /// All arrivals at `rate` requests per second.
+    pub(super) fn arrivals(self: Arc<Self>, rate: f64) -> impl Iterator<Item = (Nanos, Input)> + Send + 'static {
+        (0..self.len()).map(move |index| {
+            let row = &self.0[index];
+            let arrival = Arrival {
+                request: RequestId(index as u64),
+                prompt_tokens: row.input,
+                output_tokens: row.output,
+                prompt_hashes: Arc::clone(&row.hashes),
+            };
+            (self.due(index, rate), Input::Arrive(arrival))
+        })
+    }
+}
+
+/// Chained hashes of the full blocks of a prompt made of `segments`: equal where the segments before a block's end are.
+fn hashes(segments: &[Segment], block_tokens: u32) -> Arc<[BlockHash]> {
+    let size = u64::from(block_tokens.max(1));
+    let (mut hashes, mut hash, mut filled) = (Vec::new(), 0_u64, 0_u64);
+    for &Segment(id, tokens) in segments {
+        let (mut from, tokens) = (0, u64::from(tokens));
+        while from < tokens {
+            let taken = (size - filled).min(tokens - from);
+            // Which part of which segment this part of the block is.
+            hash = counter::value(hash ^ counter::value(id, from), taken);
+            (from, filled) = (from + taken, filled + taken);
+            if filled == size {
+                hashes.push(BlockHash(hash));
+                filled = 0;
+            }
+        }
+    }
+    hashes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_equal_as_far_as_prompts_are() {
+        let base = hashes(&[Segment(1, 24), Segment(2, 40)], 16);
+        let other = hashes(&[Segment(1, 24), Segment(3, 40)], 16);
+        let short = hashes(&[Segment(1, 24), Segment(2, 9)], 16);
+        assert_eq!((base.len(), short.len()), (4, 2));
+        assert_eq!(base[0], other[0]);
+        assert!(base.iter().zip(other.iter()).skip(1).all(|(a, b)| a != b));
+        assert_eq!(base[..2], short[..]);
+    }
+}

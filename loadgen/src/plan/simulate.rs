@@ -1,0 +1,66 @@
+//! One simulation: a split, a draw, a rate.
+
+use std::sync::Arc;
+
+use engine::cluster::Cluster as Scheduler;
+use engine::drive::virtual_time::{Pace, Samples, VirtualDriver};
+use engine::executor::sim::Tabulated;
+use engine::units::{Nanos, Role, Split, UnitId};
+
+use super::figures::{self, Figures};
+use super::{Procedure, rows::Rows};
+use crate::profile::Cluster;
+use crate::slo::Slo;
+
+/// Everything that simulations have in common.
+#[derive(Debug)]
+pub(super) struct World<'a> {
+    pub(super) cluster: &'a Cluster,
+    /// The load, one a draw.
+    pub(super) rows: Vec<Arc<Rows>>,
+    /// What steps take, one a draw.
+    pub(super) tables: Vec<Arc<Tabulated>>,
+    pub(super) slo: Slo,
+    pub(super) attainment: f64,
+    pub(super) procedure: Procedure,
+}
+
+/// How the units are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    pub(super) split: Split,
+    /// Tokens of a step of aggregated units; `None` leaves the profile's.
+    pub(super) chunk: Option<u32>,
+}
+
+impl World<'_> {
+    /// What `setting` gives at `rate` requests per second in a draw.
+    pub(super) fn figures(&self, setting: Setting, draw: usize, rate: f64) -> Figures {
+        let (Some(rows), Some(tables)) = (self.rows.get(draw), self.tables.get(draw)) else {
+            return Figures::default();
+        };
+        let mut config = self.cluster.config.clone();
+        if let Some(chunk) = setting.chunk {
+            config.aggregated.tokens = chunk;
+        }
+        // What could make it fail was refused with the profile and the split.
+        let Ok(scheduler) = Scheduler::new(config, setting.split) else { return Figures::default() };
+        let samples = Samples::with_capacity(rows.len());
+        let mut driver = VirtualDriver::with_sink(scheduler, Arc::clone(tables), Pace::Bulk, samples);
+        driver.feed(Arc::clone(rows).arrivals(rate));
+        driver.run();
+        let busy = |role: Role| {
+            let units = setting.split.roles().zip(0_u16..).filter(|(of, _)| *of == role);
+            let busy = units.map(|(_, unit)| driver.busy_until_now(UnitId(unit)).as_secs_f64());
+            let (count, busy) = busy.fold((0_u32, 0.0), |(count, sum), busy| (count + 1, sum + busy));
+            busy / (f64::from(count.max(1)) * driver.now().since(Nanos::ZERO).as_secs_f64()).max(1e-9)
+        };
+        let busy = (busy(Role::Prefill), busy(Role::Decode));
+        figures::of(self, rows, rate, driver.sink().rows(), busy)
+    }
+
+    /// Whether the SLO is met by as many requests as asked for.
+    pub(super) fn is_met(&self, figures: &Figures) -> bool {
+        figures.attainment >= self.attainment
+    }
+}

@@ -1,0 +1,224 @@
+//! A cluster of GPUs in TOML: which GPU, which model, how a unit is made of them, what the engine may do, and what no data
+//! sheet tells.
+//!
+//! GPU and model are profiles of their own, found by name, so that a user's go before the shipped ones here, too.
+
+mod constants;
+
+use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
+use engine::perf::{Deployment, Dtype, Gpu, Memory, Model, Parallel, Parts, PerfError, Precision, Price};
+use serde::{Deserialize, Serialize};
+
+pub use constants::{ConstantTables, PriorText};
+
+/// What a cluster profile says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterProfile {
+    /// One line for lists.
+    pub description: String,
+    /// The GPU profile.
+    pub gpu: String,
+    /// The model profile.
+    pub model: String,
+    /// How the model is stored.
+    pub precision: PrecisionTable,
+    /// How a unit is spread over GPUs.
+    pub unit: UnitTable,
+    /// The machines.
+    pub nodes: NodeTable,
+    /// What the engine may do.
+    pub limits: LimitTable,
+    /// What no data sheet tells.
+    pub constants: ConstantTables,
+}
+
+/// How the model is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrecisionTable {
+    /// Weights.
+    pub weights: Dtype,
+    /// Weights of routed experts, where they differ.
+    pub experts: Option<Dtype>,
+    /// Keys and values.
+    pub kv: Dtype,
+}
+
+/// How a unit is spread over GPUs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitTable {
+    /// Ranks of tensor parallelism.
+    pub tp: u32,
+    /// Groups that experts are divided into.
+    #[serde(default = "one")]
+    pub ep: u32,
+    /// Groups that attend to different sequences.
+    #[serde(default = "one")]
+    pub attention_dp: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// The machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeTable {
+    /// How many.
+    pub count: u32,
+    /// GPUs of each.
+    pub gpus_per_node: u32,
+    /// 10⁹ bytes/s each way of one GPU's share of the network, where it is not the GPU profile's.
+    pub nic_gb_per_s: Option<f64>,
+    /// The price of one GPU, where it is not the GPU profile's.
+    pub price_usd_per_gpu_hour: Option<f64>,
+}
+
+/// What the engine may do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitTable {
+    /// Tokens of a KV block.
+    pub block_tokens: u32,
+    /// Share of a GPU's memory that the engine uses.
+    pub gpu_memory_share: f64,
+    /// 10⁹ bytes of it for activations, buffers and captured graphs.
+    pub activation_gb: f64,
+    /// Longest sequence.
+    pub max_context_tokens: u32,
+    /// Share of the KV blocks of a unit, in thousandths, that hand-offs leave free.
+    pub watermark_permille: u32,
+    /// Whether blocks are kept for later prompts with the same prefix.
+    pub prefix_cache: bool,
+    /// One step of a unit that prefills.
+    pub prefill: BatchTable,
+    /// One step of a unit that decodes.
+    pub decode: BatchTable,
+    /// One step of a unit that does both.
+    pub aggregated: BatchTable,
+}
+
+/// The limits of one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchTable {
+    /// Most tokens.
+    pub tokens: u32,
+    /// Most sequences.
+    pub sequences: u32,
+}
+
+/// A cluster profile with what it names, checked to go together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// One line for lists.
+    pub description: String,
+    /// One unit.
+    pub deployment: Deployment,
+    /// How many units the nodes have room for.
+    pub units: u16,
+    /// What the units do, with as many KV blocks as they have room for.
+    pub config: ClusterConfig,
+}
+
+impl Cluster {
+    /// US dollars for one unit and one hour.
+    pub fn price_per_unit_hour(&self) -> Price {
+        let parts = self.deployment.parts();
+        let (price, gpus) = (parts.gpu.price, f64::from(parts.parallel.gpus()));
+        Price { low: price.low * gpus, high: price.high * gpus }
+    }
+}
+
+impl ClusterProfile {
+    /// The cluster on `gpu` with `model`, which are those that it names.
+    ///
+    /// # Errors
+    /// When a number makes no sense, a count does not divide, or the model does not fit.
+    pub fn cluster(&self, mut gpu: Gpu, model: Model) -> Result<Cluster, PerfError> {
+        if let Some(nic) = self.nodes.nic_gb_per_s {
+            range("nodes.nic_gb_per_s", nic, 0.1, 2_000.0)?;
+            gpu.nic_bytes_per_s = nic * 1e9;
+        }
+        if let Some(price) = self.nodes.price_usd_per_gpu_hour {
+            range("nodes.price_usd_per_gpu_hour", price, 0.0, 1_000.0)?;
+            gpu.price = Price { low: price, high: price };
+        }
+        let sequences =
+            self.limits.prefill.sequences.max(self.limits.decode.sequences).max(self.limits.aggregated.sequences);
+        let parallel = Parallel { tp: self.unit.tp, ep: self.unit.ep, attention_dp: self.unit.attention_dp };
+        let deployment = Deployment::new(Parts {
+            gpu,
+            model,
+            parallel,
+            precision: Precision {
+                weights: self.precision.weights,
+                experts: self.precision.experts.unwrap_or(self.precision.weights),
+                kv: self.precision.kv,
+            },
+            constants: self.constants.constants()?,
+            memory: Memory {
+                share: self.limits.gpu_memory_share,
+                activation_bytes: self.limits.activation_gb * 1e9,
+                max_context: self.limits.max_context_tokens,
+                sequences,
+            },
+            gpus_per_node: self.nodes.gpus_per_node,
+        })?;
+        let config = self.config(&deployment)?;
+        let units = self.units(parallel.gpus())?;
+        Ok(Cluster { description: self.description.clone(), units, deployment, config })
+    }
+
+    /// Checks what can be told from the text alone.
+    ///
+    /// # Errors
+    /// The first number that makes no sense, or constant that is missing.
+    pub(super) fn check(&self) -> Result<(), PerfError> {
+        self.constants.constants().map(|_| ())
+    }
+
+    fn units(&self, gpus: u32) -> Result<u16, PerfError> {
+        range("nodes.count", f64::from(self.nodes.count), 1.0, 4_096.0)?;
+        if !self.nodes.gpus_per_node.is_multiple_of(gpus) {
+            let what = "`nodes.gpus_per_node`".to_owned();
+            return Err(PerfError::Indivisible { key: "unit.tp", value: gpus, what, of: self.nodes.gpus_per_node });
+        }
+        let units = self.nodes.count * (self.nodes.gpus_per_node / gpus);
+        range("nodes.count", f64::from(units), 1.0, 4_096.0)?;
+        Ok(units as u16)
+    }
+
+    fn config(&self, deployment: &Deployment) -> Result<ClusterConfig, PerfError> {
+        let limits = &self.limits;
+        range("limits.block_tokens", f64::from(limits.block_tokens), 1.0, 4_096.0)?;
+        range("limits.watermark_permille", f64::from(limits.watermark_permille), 0.0, 999.0)?;
+        let batch = |keys: [&str; 2], table: &BatchTable| {
+            range(keys[0], f64::from(table.tokens), 1.0, 1e7)?;
+            range(keys[1], f64::from(table.sequences), 1.0, 65_536.0)?;
+            Ok(BatchLimits { tokens: table.tokens, sequences: table.sequences })
+        };
+        Ok(ClusterConfig {
+            block_tokens: limits.block_tokens,
+            blocks_per_unit: deployment.kv_blocks(limits.block_tokens).max(1),
+            max_context: limits.max_context_tokens,
+            prefill: batch(["limits.prefill.tokens", "limits.prefill.sequences"], &limits.prefill)?,
+            decode: batch(["limits.decode.tokens", "limits.decode.sequences"], &limits.decode)?,
+            aggregated: batch(["limits.aggregated.tokens", "limits.aggregated.sequences"], &limits.aggregated)?,
+            watermark_permille: limits.watermark_permille,
+            prefix_cache: limits.prefix_cache,
+            first_token: FirstToken::default(),
+            drain_timeout: None,
+        })
+    }
+}
+
+fn range(key: &str, value: f64, low: f64, high: f64) -> Result<(), PerfError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(PerfError::OutOfRange { key: key.to_owned(), value, low, high })
+}

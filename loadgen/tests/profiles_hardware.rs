@@ -1,0 +1,269 @@
+//! The shipped GPUs, models and clusters, and what is said of wrong ones.
+#![expect(clippy::expect_used, reason = "a helper of a test may fail it")]
+
+use std::fs;
+use std::path::Path;
+
+use engine::cluster::StepShape;
+use engine::executor::sim::{StepModel, Tabulated};
+use engine::perf::{Constant, Phase, PriorKind};
+use engine::units::Role;
+use loadgen::profile::{Kind, Library, Origin};
+
+fn shipped() -> Library {
+    Library::new(Vec::new())
+}
+
+/// A prompt of `new` tokens after `cached` ones.
+fn prompt(cached: u64, new: u32) -> StepShape {
+    let doubled_pairs = u64::from(new) * (2 * cached + u64::from(new));
+    StepShape { prompt_tokens: new, doubled_pairs, sampled: 1, ..StepShape::default() }
+}
+
+#[test]
+fn shipped_models_have_the_parameters_and_the_kv_that_are_published() {
+    for (name, total, active, kv) in [
+        ("qwen3-0.6b", 0.6e9, 0.6e9, 114_688.0),
+        ("qwen3-8b", 8.2e9, 8.2e9, 147_456.0),
+        ("qwen3-32b", 32.8e9, 32.8e9, 262_144.0),
+        ("qwen3-235b-a22b", 235e9, 22e9, 192_512.0),
+        ("deepseek-v3", 671e9, 37e9, 70_272.0),
+        ("llama-3.1-8b", 8.0e9, 8.0e9, 131_072.0),
+        ("llama-3.1-70b", 70.6e9, 70.6e9, 327_680.0),
+        ("gpt-oss-120b", 117e9, 5.1e9, 73_728.0),
+    ] {
+        let model = shipped().model(name).expect(name).profile.1;
+        assert!((model.parameters() / total - 1.0).abs() < 0.01, "{name}: {:e}", model.parameters());
+        // Published counts of active parameters leave out the embedding in some cases.
+        let difference = model.active_parameters() / active - 1.0;
+        assert!((-0.01..0.13).contains(&difference), "{name}: {:e}", model.active_parameters());
+        let found = model.kv_bytes_per_token_per_rank(engine::perf::Dtype::Bf16, 1);
+        assert!((found - kv).abs() < 0.5, "{name}: {found}");
+    }
+}
+
+#[test]
+fn every_shipped_cluster_fits_and_says_which_constants_are_guesses() {
+    for entry in shipped().list(Kind::Cluster).expect("a list") {
+        let cluster = shipped().cluster(&entry.name).expect(&entry.name).profile;
+        cluster.config.check().expect(&entry.name);
+        let parts = cluster.deployment.parts();
+        assert_eq!(u32::from(cluster.units) * parts.parallel.gpus(), 32, "{}", entry.name);
+        let tokens = u64::from(cluster.config.blocks_per_unit) * u64::from(cluster.config.block_tokens);
+        assert!(tokens > u64::from(cluster.config.max_context), "{}: {tokens}", entry.name);
+        let mut guesses = 0;
+        for constant in Constant::ALL {
+            for phase in [Phase::Decode, Phase::Prompt] {
+                let prior = parts.constants.prior(constant, phase).expect("a constant");
+                assert!(prior.spread > 0.0 && !prior.source.is_empty(), "{} {}", entry.name, constant.key());
+                guesses += u32::from(prior.kind == PriorKind::Prior);
+            }
+        }
+        assert!(guesses > 0, "{}", entry.name);
+    }
+}
+
+/// The measurements that its constants are fitted to, at least: TPOT of decode units under sustained load with prompts of 16,000
+/// tokens and answers of 1,024, and steps of 518 to 559 ms for prompts of 16,008.
+#[test]
+fn mi325x_with_qwen_takes_what_it_was_measured_to_take() {
+    let deployment = shipped().cluster("mi325x-qwen3-235b").expect("a cluster").profile.deployment;
+    for (requests_per_ks, tpot_ms) in [
+        (250.0, 16.25),
+        (510.0, 19.05),
+        (970.0, 22.36),
+        (2030.0, 27.74),
+        (1930.0, 28.84),
+        (250.0, 16.21),
+        (510.0, 18.95),
+        (1010.0, 21.46),
+        (1960.0, 27.63),
+        (2550.0, 33.93),
+        (3140.0, 44.72),
+        (3500.0, 54.32),
+    ] {
+        // By Little's law: each request decodes for so long.
+        let decodes = f64::round(requests_per_ks * 1.023e-3 * tpot_ms) as u32;
+        let found = 1e3 * deployment.decode_line(decodes).at(u64::from(decodes) * 16_500);
+        assert!((found / tpot_ms - 1.0).abs() < 0.07, "{decodes}: {found} ms instead of {tpot_ms}");
+    }
+    let prompt = StepModel::step_seconds(&deployment, &prompt(0, 16_008));
+    assert!((0.518..0.559).contains(&prompt), "{prompt}");
+    // 121 to 142 ms on top of it, for two copies of 1.54 GB.
+    let bytes = deployment.handoff_bytes(16_008);
+    assert!((bytes / 3.08e9 - 1.0).abs() < 0.01, "{bytes}");
+    assert!((0.121..0.142).contains(&deployment.handoff().at_end(bytes)), "{:?}", deployment.handoff());
+}
+
+#[test]
+fn mi325x_with_deepseek_takes_what_it_was_measured_to_take() {
+    let deployment = shipped().cluster("mi325x-deepseek-v3").expect("a cluster").profile.deployment;
+    for (decodes, measured) in [(9, 22.6e-3), (13, 23.2e-3), (18, 26.1e-3), (22, 26.8e-3), (27, 27.3e-3)] {
+        let found = deployment.decode_line(decodes).at(u64::from(decodes) * 5_470);
+        assert!((found / measured - 1.0).abs() < 0.06, "{decodes}: {found} instead of {measured}");
+    }
+    let prompt = StepModel::step_seconds(&deployment, &prompt(1_620, 3_780));
+    assert!((prompt / 0.255 - 1.0).abs() < 0.05, "{prompt}");
+    let handoff = deployment.handoff().at_end(deployment.handoff_bytes(5_400));
+    assert!((handoff / 0.070 - 1.0).abs() < 0.05, "{handoff}");
+}
+
+/// A folder with a cluster `mine` that is a shipped one with some text replaced.
+fn changed(from: &str, to: &str) -> (tempfile::TempDir, Library) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = shipped().text(Kind::Cluster, "mi325x-qwen3-235b").expect("a text").profile;
+    assert!(text.contains(from), "{from}");
+    write(folder.path(), "cluster", "mine", &text.replacen(from, to, 1));
+    let library = Library::new(vec![folder.path().to_owned()]);
+    (folder, library)
+}
+
+fn write(folder: &Path, kind: &str, name: &str, text: &str) {
+    fs::create_dir_all(folder.join(kind)).expect("a folder");
+    fs::write(folder.join(kind).join(name).with_extension("toml"), text).expect("written");
+}
+
+/// The refusal of such a cluster, without what names the file, which is checked here.
+fn refusal(from: &str, to: &str) -> String {
+    let (folder, library) = changed(from, to);
+    let message = library.cluster("mine").expect_err("refused").to_string();
+    let path = folder.path().join("cluster").join("mine.toml");
+    message.strip_prefix(&format!("cluster profile mine ({}) ", path.display())).expect(&message).to_owned()
+}
+
+#[test]
+fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
+    assert_eq!(refusal("tp = 8", "tp = 7"), "line 12: `unit.tp` = 7 does not divide `heads` of qwen3-235b-a22b = 64");
+    assert_eq!(
+        refusal("ep = 8", "ep = 6"),
+        "line 13: `unit.ep` = 6 does not divide the GPUs of a unit, `tp` times `attention_dp`, = 8"
+    );
+    assert_eq!(
+        refusal("tp = 8\nep = 8", "tp = 1"),
+        "line 5: `model`: each GPU needs 249.49 GB (236.34 of weights, 10.00 of activations, 3.15 of KV for one sequence) and \
+         230.40 GB are available (0.9 of 256)"
+    );
+    assert_eq!(
+        refusal("gpus_per_node = 8", "gpus_per_node = 4"),
+        "line 12: `unit.tp` times `unit.attention_dp` is 8 GPUs, but a node has 4 and a unit spans one"
+    );
+    assert_eq!(
+        refusal("gpu = \"mi325x\"", "gpu = \"mi325\""),
+        "line 4: no gpu profile is called `mi325`; there are b200, h100, h200, mi300x, mi325x, mi355x"
+    );
+    assert_eq!(
+        refusal("decode = { tokens = 256", "decode = { tokens = 0"),
+        "line 27: `limits.decode.tokens` = 0 is not between 1 and 10000000"
+    );
+}
+
+#[test]
+fn a_constant_that_is_missing_unknown_or_in_another_unit_is_refused_by_name() {
+    let text = shipped().text(Kind::Cluster, "mi325x-qwen3-235b").expect("a text").profile;
+    let line = text.lines().find(|line| line.starts_with("gemm_mbu")).expect("a line");
+    assert_eq!(refusal(&format!("{line}\n"), ""), "line 32: `constants.all` lacks `gemm_mbu`");
+    let unknown = refusal("layer_floor_us", "layer_floor_ms");
+    assert!(
+        unknown.starts_with("line 47: unknown variant `layer_floor_ms`, expected one of `gemm_mfu`, `gemm_mbu`"),
+        "{unknown}"
+    );
+    assert_eq!(
+        refusal("gemm_mfu = { value = 0.35", "gemm_mfu = { value = 35"),
+        "line 33: `constants.all.gemm_mfu` = 35 is not between 0.01 and 1"
+    );
+    assert_eq!(
+        refusal(
+            "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"prior\"",
+            "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"sure\""
+        ),
+        "line 33: unknown variant `sure`, expected one of `measured`, `fitted`, `prior`"
+    );
+    assert_eq!(
+        refusal("block_tokens", "block_token"),
+        "line 20: unknown field `block_token`, expected one of `block_tokens`, `gpu_memory_share`, `activation_gb`, `max_context_tokens`, `watermark_permille`, `prefix_cache`, `prefill`, `decode`, `aggregated`"
+    );
+    assert_eq!(refusal("tp = 8\n", ""), "line 11: missing field `tp`");
+    assert_eq!(
+        refusal("weights = \"fp8\"", "weights = \"int8\""),
+        "line 8: unknown variant `int8`, expected one of `bf16`, `fp8`, `fp4`"
+    );
+}
+
+#[test]
+fn a_users_own_gpu_goes_before_the_shipped_one_in_a_shipped_cluster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = shipped().text(Kind::Gpu, "mi325x").expect("a text").profile;
+    write(folder.path(), "gpu", "mi325x", &text.replace("hbm_tb_per_s = 6.0", "hbm_tb_per_s = 3.0"));
+    let library = Library::new(vec![folder.path().to_owned()]);
+    let own = library.cluster("mi325x-qwen3-235b").expect("a cluster");
+    assert_eq!(own.origin, Origin::Shipped);
+    let plain = shipped().cluster("mi325x-qwen3-235b").expect("a cluster");
+    let slope = |cluster: &loadgen::profile::Cluster| cluster.deployment.decode_line(32).per_position_s;
+    assert!((slope(&own.profile) / slope(&plain.profile) - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_wrong_gpu_or_model_is_refused_as_itself_also_when_a_cluster_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let library = Library::new(vec![folder.path().to_owned()]);
+    let gpu = shipped().text(Kind::Gpu, "mi325x").expect("a text").profile;
+    let of_gpu = |from: &str, to: &str| {
+        write(folder.path(), "gpu", "mi325x", &gpu.replacen(from, to, 1));
+        let message = library.cluster("mi325x-qwen3-235b").expect_err("refused").to_string();
+        let path = folder.path().join("gpu").join("mi325x.toml");
+        message.strip_prefix(&format!("gpu profile mi325x ({}) ", path.display())).expect(&message).to_owned()
+    };
+    assert_eq!(
+        of_gpu("hbm_tb_per_s = 6.0", "hbm_tb_per_s = 6000"),
+        "line 7: `hbm_tb_per_s` = 6000 is not between 0.1 and 100"
+    );
+    assert_eq!(of_gpu("hbm_gb = 256", "hbm_gb = \"256 GB\""), "line 6: invalid type: string \"256 GB\", expected f64");
+    assert!(
+        of_gpu("hbm_gb", "hbm_gib")
+            .starts_with("line 6: unknown field `hbm_gib`, expected one of `description`, `bf16_tflops`")
+    );
+    assert_eq!(of_gpu("nic_gb_per_s = 50\n", ""), "line 1: missing field `nic_gb_per_s`");
+
+    let model = shipped().text(Kind::Model, "deepseek-v3").expect("a text").profile;
+    let of_model = |from: &str, to: &str| {
+        write(folder.path(), "model", "deepseek-v3", &model.replacen(from, to, 1));
+        let message = library.model("deepseek-v3").expect_err("refused").to_string();
+        let path = folder.path().join("model").join("deepseek-v3.toml");
+        message.strip_prefix(&format!("model profile deepseek-v3 ({}) ", path.display())).expect(&message).to_owned()
+    };
+    assert_eq!(
+        of_model("layers = 3\n", ""),
+        "line 17: `ffn` lacks `layers`: with `experts`, the number of leading layers without any"
+    );
+    assert_eq!(of_model("chosen = 8", "chosen = 800"), "line 23: `experts.chosen` = 800 is not between 1 and 256");
+    assert_eq!(
+        of_model("[latent_attention]", "[attention]"),
+        "line 11: unknown field `latent`, expected `kv_heads` or `head_dim`"
+    );
+    assert_eq!(of_model("layers = 61", "layers = 3"), "line 18: `ffn.layers` = 3 is not between 0 and 2");
+}
+
+/// The simulator's tables are the model: exactly for decode, nearly for prompts and for both together.
+#[test]
+fn the_tables_of_the_simulator_say_what_the_model_says() {
+    for entry in shipped().list(Kind::Cluster).expect("a list") {
+        let cluster = shipped().cluster(&entry.name).expect(&entry.name).profile;
+        let tables = Tabulated::of(&cluster.deployment, &cluster.config).expect("tables");
+        let deviation = |role, shape: &StepShape| tables.deviation(role, shape, &cluster.deployment);
+        for decodes in [1, 8, 64, 256] {
+            let shape =
+                StepShape { decodes, context: u64::from(decodes) * 16_500, sampled: decodes, ..StepShape::default() };
+            assert!(deviation(Role::Decode, &shape).abs() < 1e-6, "{} {decodes}", entry.name);
+        }
+        for tokens in [256, 1_024, 4_096, 8_192] {
+            let found = deviation(Role::Prefill, &prompt(0, tokens));
+            assert!(found.abs() < 0.01, "{} {tokens}: {found}", entry.name);
+            for decodes in [8, 64] {
+                let context = u64::from(decodes) * 16_500;
+                let mixed = StepShape { decodes, context, sampled: decodes + 1, ..prompt(0, tokens - decodes) };
+                let found = deviation(Role::Aggregated, &mixed);
+                assert!(found.abs() < 0.01, "{} {tokens} {decodes}: {found}", entry.name);
+            }
+        }
+    }
+}

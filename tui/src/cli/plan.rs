@@ -1,0 +1,85 @@
+//! `pdtune plan`: a cluster, a load, an SLO, and how to measure.
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use engine::units::Split;
+use loadgen::plan::{Procedure, Question};
+use loadgen::profile::Library;
+use loadgen::text::Malformed;
+
+use super::load::LoadArgs;
+
+/// Requests of a simulation, unless told otherwise: some minutes of a cluster, and the 99th percentile of 20.
+const REQUESTS: u64 = 2_000;
+/// Draws of the constants, unless told otherwise: fewer say little about 5th and 95th percentiles.
+const DRAWS: u32 = 19;
+
+#[derive(Args, Debug)]
+pub(super) struct PlanArgs {
+    /// The cluster: GPUs, model, and how sure its constants are; `pdtune profiles list` shows them, a file works, too
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Cluster")]
+    cluster: String,
+    /// Only these splits, which may use fewer units than there are: --split 2P1D,3A [default: all of all units, and all of them
+    /// aggregated]
+    #[arg(long, value_name = "xPyD|nA,…", value_delimiter = ',', help_heading = "Cluster")]
+    split: Vec<Split>,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Share of the requests that has to be good
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = parse_share, help_heading = "Plan")]
+    attainment: f64,
+    /// How it is measured: `sustained` (a window in steady state, every request judged) or `burst:N` (N evenly spaced requests
+    /// into an empty system, their means judged, as published figures often are)
+    #[arg(long, value_name = "PROCEDURE", default_value = "sustained", help_heading = "Plan")]
+    procedure: Procedure,
+    /// Draws of the constants, each within its spread, behind every interval; 0 leaves intervals out
+    #[arg(long, value_name = "N", default_value_t = DRAWS, value_parser = clap::value_parser!(u32).range(0..=1000), help_heading = "Plan")]
+    draws: u32,
+    /// Print one JSON object instead of a table
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+/// What to plan, and how to tell.
+#[derive(Clone, Debug)]
+pub struct PlanOptions {
+    /// What is asked.
+    pub question: Question,
+    /// Whether as JSON.
+    pub json: bool,
+}
+
+fn parse_share(text: &str) -> Result<f64, Malformed> {
+    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    let malformed = || Malformed { what: "a share", found: text.to_owned(), allowed: "above 0, at most 1".to_owned() };
+    share.ok_or_else(malformed)
+}
+
+impl PlanArgs {
+    /// # Errors
+    /// When a profile is missing or wrong, there is no SLO, or an option has no meaning here.
+    pub(super) fn resolve(self, library: &Library) -> anyhow::Result<PlanOptions> {
+        let rate = self.load.steady_rate()?;
+        let load = self.load.resolve(library, false)?;
+        let slo = load.slo.context("plan needs --slo, or a --workload that has one\nhint: --slo ttft=2s,tpot=30ms")?;
+        let cluster = library.cluster(&self.cluster)?;
+        if let Some(split) = self.split.iter().find(|split| split.units() > cluster.profile.units) {
+            let (units, most) = (split.units(), cluster.profile.units);
+            anyhow::bail!("--split {split} has {units} units, cluster {} has {most}", cluster.name);
+        }
+        let requests = load.requests.unwrap_or(REQUESTS);
+        ensure!(requests <= 10_000_000, "--requests {requests} are more than the 10000000 that are kept in memory");
+        let question = Question {
+            cluster,
+            load,
+            slo,
+            attainment: self.attainment,
+            procedure: self.procedure,
+            rate,
+            splits: self.split,
+            requests,
+            draws: self.draws,
+        };
+        Ok(PlanOptions { question, json: self.json })
+    }
+}
