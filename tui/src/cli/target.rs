@@ -141,7 +141,7 @@ pub enum TargetSpec {
     /// The engine inside the program.
     Embedded(EngineSpec),
     /// A simulated cluster.
-    Sim(SimTarget),
+    Sim(Box<SimTarget>),
     /// A server.
     Http(HttpTarget),
     /// Another pdtune.
@@ -240,7 +240,7 @@ impl TargetArgs {
             "--model is for the embedded engine and HTTP servers, a cluster profile names its own"
         );
         let (cluster, time_scale) = (library.cluster(cluster)?, self.time_scale.unwrap_or(1.0));
-        Ok(TargetSpec::Sim(SimTarget { cluster, split: self.split, time_scale }))
+        Ok(TargetSpec::Sim(Box::new(SimTarget { cluster, split: self.split, time_scale })))
     }
 
     fn embedded(self) -> anyhow::Result<TargetSpec> {
