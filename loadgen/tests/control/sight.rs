@@ -1,6 +1,6 @@
 //! An engine that is lost sight of, and what is told of it then.
 
-use engine::cluster::How;
+use engine::cluster::{How, UnitState};
 use loadgen::target::{Control, TargetEvent};
 
 use crate::relay::Relay;
@@ -45,8 +45,10 @@ fn an_engine_that_was_started_anew_is_seen_anew_and_has_no_shifts_of_the_old_one
     let held = world.busy_prefill();
     control.shift(split("1P3D"), How::Drain).expect("room");
     told.first(started);
+    // A look that knows of the shift: of an engine that has moved since it was last looked at, nothing tells another one.
+    seen(&control, |view| view.units.iter().any(|unit| unit.state != UnitState::Serving));
     relay.cut();
-    // Its clock has begun later, and it has moved less.
+    // It has moved less.
     let another = World::new(None);
     relay.lead_to(&another.address);
     let (_, why) = told.first(ended);
