@@ -42,3 +42,8 @@ pub struct ServedModel {
     /// Bytes of one KV block, for the figures of hand-offs.
     pub kv_block_bytes: u64,
 }
+
+/// What a client sent, short enough to be sent back.
+fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
+}

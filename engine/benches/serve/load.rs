@@ -22,7 +22,9 @@ pub(crate) fn pause(stream: usize, request: usize) -> Duration {
 
 /// The prompt of a request, unlike any other's.
 pub(crate) fn prompt(stream: usize, request: usize) -> Vec<u32> {
-    (0..PROMPT).map(|index| (stream * REQUESTS + request) as u32 % 250 + index % 7).collect()
+    let number = (stream * REQUESTS + request) as u32;
+    // There are more requests than tokens: two of them number one.
+    (0..PROMPT).map(|index| if index == 0 { number / 250 } else { number % 250 + index % 7 }).collect()
 }
 
 /// What a round came to.

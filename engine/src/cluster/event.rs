@@ -213,7 +213,7 @@ pub struct ShiftReport {
     pub to: Split,
     /// How units were emptied.
     pub how: How,
-    /// When it was accepted.
+    /// When the cluster took it up, which is when it started; a driver may have had it wait before.
     pub accepted: Nanos,
     /// How long the slowest unit was draining.
     pub drain: Nanos,

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use super::hub::{Answer, End, Part, Token};
 use super::text::{Finish, Transcript};
-use crate::cluster::FinishReason;
+use crate::cluster::{FinishReason, Finished};
 use crate::units::Nanos;
 
 /// What a choice yields, in this order: its tokens, then one end or failure.
@@ -30,6 +30,18 @@ pub(super) enum Failure {
     /// No unit is left, or the engine has stopped.
     #[error("the engine can no longer serve this request")]
     Lost,
+}
+
+impl End {
+    /// How the engine finished the answer, or why it did not.
+    pub(super) fn finished(self) -> Result<Finished, Failure> {
+        match self {
+            Self::Finished(finished) => Ok(finished),
+            Self::Refused(why) => Err(Failure::Refused(why)),
+            Self::Overrun => Err(Failure::Overrun),
+            Self::Stopped => Err(Failure::Lost),
+        }
+    }
 }
 
 /// The prompt tokens of a request that came from the prefix cache. `hits` are those of its choices, of which `n` in a row
@@ -86,7 +98,7 @@ impl Choice {
                 self.finish = self.transcript.push(token.token, text);
                 return Poll::Ready(Some(Step::Token(token, self.finish)));
             }
-            Some(Part::End(end)) => self.ended(&end),
+            Some(Part::End(end)) => self.ended(end),
             None => Step::Failed(Failure::Lost),
         };
         self.answer = None;
@@ -102,18 +114,16 @@ impl Choice {
         }
     }
 
-    fn ended(&mut self, end: &End) -> Step {
-        match end {
-            End::Finished(finished) => {
+    fn ended(&mut self, end: End) -> Step {
+        match end.finished() {
+            Ok(finished) => {
                 self.cached_tokens = Some(finished.prefix_hit);
                 match finished.reason {
                     FinishReason::Stop | FinishReason::Length => Step::Done,
                     FinishReason::Cancelled | FinishReason::NoCapacity => Step::Failed(Failure::Lost),
                 }
             }
-            End::Refused(why) => Step::Failed(Failure::Refused(why.clone())),
-            End::Overrun => Step::Failed(Failure::Overrun),
-            End::Stopped => Step::Failed(Failure::Lost),
+            Err(failure) => Step::Failed(failure),
         }
     }
 }

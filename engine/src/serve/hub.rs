@@ -72,6 +72,13 @@ pub struct Generation {
     pub logprobs: Option<u8>,
 }
 
+impl Generation {
+    /// Stop tokens of one request at most; each token of an answer is compared with all of them.
+    pub(crate) const STOP_TOKENS: usize = 1024;
+    /// The highest temperature.
+    pub(crate) const HOTTEST: f32 = 2.0;
+}
+
 /// Why nothing of a batch was submitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -8,10 +8,6 @@ use crate::executor::Sampling;
 use crate::serve::hub::{Generation, Token};
 use crate::units::{Nanos, RequestId};
 
-/// Stop tokens of one request at most; each token of an answer is compared with all of them.
-const STOP_TOKENS: usize = 1024;
-const HOTTEST: f32 = 2.0;
-
 pub(crate) fn request(generation: &Generation) -> v1::GenerateRequest {
     let sampling = match generation.sampling {
         Sampling::Greedy => Wire::Greedy(v1::Greedy {}),
@@ -29,16 +25,17 @@ pub(crate) fn request(generation: &Generation) -> v1::GenerateRequest {
 /// What is asked for, as far as the message itself can tell that it is right.
 pub(crate) fn asked(request: v1::GenerateRequest) -> Result<Generation, Malformed> {
     let v1::GenerateRequest { prompt, output_tokens, sampling, stop, .. } = request;
-    if stop.len() > STOP_TOKENS {
-        return Err(Malformed(format!("`stop` has {} tokens, at most {STOP_TOKENS} are possible", stop.len())));
+    if stop.len() > Generation::STOP_TOKENS {
+        let (tokens, most) = (stop.len(), Generation::STOP_TOKENS);
+        return Err(Malformed(format!("`stop` has {tokens} tokens, at most {most} are possible")));
     }
     let sampling = match sampling {
         None | Some(Wire::Greedy(_)) => Sampling::Greedy,
         Some(Wire::TopP(v1::TopP { temperature, top_p, seed })) => {
             // What is no number is in no range.
-            if !(temperature > 0.0 && temperature <= HOTTEST) {
+            if !(temperature > 0.0 && temperature <= Generation::HOTTEST) {
                 let hint = "leave the sampling out for greedy";
-                let allowed = format!("above 0 and at most {HOTTEST}; {hint}");
+                let allowed = format!("above 0 and at most {}; {hint}", Generation::HOTTEST);
                 return Err(Malformed(format!("`top_p.temperature` is {temperature}, it has to be {allowed}")));
             }
             if !(top_p > 0.0 && top_p <= 1.0) {
@@ -123,4 +120,41 @@ fn read_finish(finish: &v1::Finish) -> Result<Finished, Malformed> {
             decode_start: stages.decode_start_ns.map(Nanos),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::UnitId;
+
+    #[test]
+    fn every_field_comes_back_as_itself() {
+        // Another value for each, so that two that were mixed up would show.
+        let finished = Finished {
+            request: RequestId(1),
+            reason: FinishReason::Stop,
+            output_tokens: 2,
+            prefix_queried: 3,
+            prefix_hit: 4,
+            preemptions: 5,
+            prefill_unit: Some(UnitId(6)),
+            decode_unit: Some(UnitId(7)),
+            stages: Stages {
+                arrived: Nanos(8),
+                prefill_start: Some(Nanos(9)),
+                prefill_end: Some(Nanos(10)),
+                handoff_start: Some(Nanos(11)),
+                handoff_end: Some(Nanos(12)),
+                decode_start: Some(Nanos(13)),
+            },
+        };
+        let tokens = [14, 15].map(|token| Token { at: Nanos(20), token, logits_digest: 21, logprobs: None });
+        let read = read_event(&event(&tokens, Some(&finished)));
+        assert_eq!(read, Ok((tokens.to_vec(), Some(finished))));
+        let sampling = Sampling::TopP { temperature: 0.5, top_p: 0.25, seed: 3 };
+        let wanted = Generation { prompt: [4, 5].into(), output_tokens: 6, sampling, stop: [7].into(), logprobs: None };
+        let asked = asked(request(&wanted)).expect("a request");
+        assert_eq!((asked.prompt, asked.stop, asked.output_tokens), (wanted.prompt, wanted.stop, 6));
+        assert_eq!((asked.sampling, asked.logprobs), (sampling, None));
+    }
 }

@@ -65,3 +65,44 @@ pub(crate) fn read_load(load: &v1::Load) -> Load {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_comes_back_as_itself() {
+        // Another value for each, so that two that were mixed up would show.
+        let told = Load {
+            at: Nanos(1),
+            in_flight: 2,
+            waiting: 3,
+            in_flight_limit: 4,
+            admitted: 5,
+            stopped: 6,
+            full_length: 7,
+            abandoned: 8,
+            overrun: 9,
+            failed: 10,
+            turned_away: 11,
+            input_tokens: 12,
+            output_tokens: 13,
+            preemptions: 14,
+            shifts_started: 15,
+            shifts_converged: 16,
+            shifts_failed: 17,
+            units_lost: 18,
+            rates: Some(Rates {
+                over: Nanos(19),
+                admitted: 20.5,
+                ended: 21.5,
+                input_tokens: 22.5,
+                output_tokens: 23.5,
+            }),
+        };
+        assert_eq!(read_load(&load(&told)), told);
+        let mut wrong = load(&told);
+        wrong.rates.as_mut().expect("rates").ended_per_second = f64::NAN;
+        assert_eq!(read_load(&wrong).rates.map(|rates| rates.ended), Some(0.0));
+    }
+}

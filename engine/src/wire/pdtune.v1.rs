@@ -206,7 +206,7 @@ pub struct ShiftEnded {
     pub how: i32,
     /// When it started.
     #[prost(uint64, tag = "5")]
-    pub accepted_ns: u64,
+    pub started_ns: u64,
     /// How long the slowest unit was draining.
     #[prost(uint64, tag = "6")]
     pub drain_ns: u64,

@@ -3,7 +3,15 @@
 use std::fmt::Write;
 
 use loadgen::profile::Library;
-use tui::cli::{Cli, Command};
+use tui::cli::{Cli, Command, TargetSpec};
+
+/// A target in words: a simulated one by the name of its cluster, whose figures are the profile's affair.
+fn target(spec: &TargetSpec) -> String {
+    match spec {
+        TargetSpec::Sim(sim) => format!("Sim({} {:?} x{})", sim.cluster.name, sim.split, sim.time_scale),
+        other => format!("{other:?}"),
+    }
+}
 
 /// What a command line means, or its refusal, as text. Words are split at spaces; `_` stands for a space in a word.
 fn meaning(line: &str) -> String {
@@ -17,14 +25,18 @@ fn meaning(line: &str) -> String {
             let load = serde_json::to_string(&options.load).expect("JSON");
             let files = (&options.out, &options.asciicast);
             format!(
-                "live   {:?} out={:?} asciicast={:?} {:?}\n  {load}",
-                options.target, files.0, files.1, options.screen
+                "live   {} out={:?} asciicast={:?} {:?}\n  {load}",
+                target(&options.target),
+                files.0,
+                files.1,
+                options.screen
             )
         }
         Ok(Command::Record(options)) => {
             let load = serde_json::to_string(&options.load).expect("JSON");
             let (json, fail) = (options.json, options.fail_on_slo);
-            format!("record {:?} out={:?} json={json} fail_on_slo={fail}\n  {load}", options.target, options.out)
+            let (target, out) = (target(&options.target), &options.out);
+            format!("record {target} out={out:?} json={json} fail_on_slo={fail}\n  {load}")
         }
         Ok(Command::View(options)) => format!("{options:?}"),
         Ok(Command::Replay(options)) => format!("{options:?}"),
@@ -139,6 +151,18 @@ fn refused() {
             "record --duration 60",
             "record --duration 0s",
             "record --requests 0",
+            "record --requests 1 --target sim:none",
+            "record --requests 1 --target sim:",
+            "record --requests 1 --target sim:h200-llama70b --model qwen",
+            "record --requests 1 --target sim:h200-llama70b --time-scale 0",
+            "record --requests 1 --time-scale 2",
+            "plan --cluster h200-llama70b",
+            "plan --slo ttft=1s",
+            "plan --cluster nowhere --slo ttft=1s",
+            "plan --cluster h200-llama70b --slo ttft=1s --split 99P1D",
+            "plan --cluster h200-llama70b --slo ttft=1s --duration 60s",
+            "plan --cluster h200-llama70b --slo ttft=1s --attainment 0",
+            "plan --cluster h200-llama70b --slo ttft=1s --procedure burst",
             "record --duration 10s --warmup 10s",
             "record --phases 4/s_10s --warmup 1m",
             "record --trace a.csv --speed 0",

@@ -10,6 +10,7 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::seats::Seat;
+use super::status;
 use crate::serve::hub::{Answer, End, Part, Token};
 use crate::wire::{self, v1};
 
@@ -50,12 +51,9 @@ impl Events {
             }
         };
         self.answer = None;
-        let status = match end {
-            End::Finished(finished) => return Poll::Ready(Some(Ok(wire::event(&tokens, Some(&finished))))),
-            // The hub has checked all that is the client's: what the engine refuses all the same, it cannot serve now.
-            End::Refused(why) => Status::unavailable(why),
-            End::Overrun => Status::aborted("the answer was not read fast enough and has been cancelled"),
-            End::Stopped => Status::unavailable("the engine can no longer serve this request"),
+        let status = match end.finished() {
+            Ok(finished) => return Poll::Ready(Some(Ok(wire::event(&tokens, Some(&finished))))),
+            Err(failure) => status::failed(&failure),
         };
         if tokens.is_empty() {
             return Poll::Ready(Some(Err(status)));

@@ -3,11 +3,10 @@
 use tonic::Status;
 
 use crate::drive::wall::ShiftError;
+use crate::serve::choice::Failure;
 use crate::serve::hub::Refusal;
+use crate::serve::shortened;
 use crate::wire::Malformed;
-
-/// Most characters of a name that is sent back.
-const LONGEST_NAME: usize = 100;
 
 impl From<Malformed> for Status {
     fn from(Malformed(why): Malformed) -> Self {
@@ -31,6 +30,15 @@ pub(super) fn refused(refusal: &Refusal) -> Status {
     }
 }
 
+pub(super) fn failed(failure: &Failure) -> Status {
+    let message = failure.to_string();
+    match failure {
+        Failure::Overrun => Status::aborted(message),
+        // The hub has checked all that is the client's: what the engine refuses all the same, it cannot serve now.
+        Failure::Refused(_) | Failure::Lost => Status::unavailable(message),
+    }
+}
+
 pub(super) fn not_shifted(error: &ShiftError) -> Status {
     let message = error.to_string();
     match error {
@@ -46,6 +54,6 @@ pub(super) fn stopping() -> Status {
 }
 
 pub(super) fn no_model(asked: &str, served: &str) -> Status {
-    let asked: String = asked.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+    let asked = shortened(asked);
     Status::not_found(format!("the model `{asked}` does not exist, `{served}` is served"))
 }

@@ -18,8 +18,6 @@ const N: i64 = 128;
 const STOP_BYTES: usize = 1024;
 /// Tokens at most that are told beside each token of an answer; as in vLLM.
 const LOGPROBS: i64 = 20;
-/// Stop tokens of one request at most.
-const STOP_TOKENS: usize = 1024;
 /// Tokens of a completion that does not say; as in OpenAI and vLLM.
 const COMPLETION_TOKENS: u32 = 16;
 
@@ -112,8 +110,9 @@ impl Ask {
             return Err(ApiError::field("stop", format!("a stop string has 1 to {STOP_BYTES} bytes")));
         }
         let stop_tokens = wire.stop_token_ids.take().unwrap_or_default();
-        if stop_tokens.len() > STOP_TOKENS {
-            return Err(ApiError::field("stop_token_ids", format!("more than {STOP_TOKENS} stop tokens")));
+        if stop_tokens.len() > Generation::STOP_TOKENS {
+            let message = format!("more than {} stop tokens", Generation::STOP_TOKENS);
+            return Err(ApiError::field("stop_token_ids", message));
         }
         Ok(Self {
             text,
@@ -122,7 +121,7 @@ impl Ask {
             max_tokens,
             min_tokens: whole("min_tokens", wire.min_tokens, 0, i64::from(u32::MAX))?.unwrap_or(0),
             ignore_eos: wire.ignore_eos.unwrap_or(false),
-            temperature: number("temperature", wire.temperature, 0.0..=2.0)?.unwrap_or(1.0),
+            temperature: number("temperature", wire.temperature, 0.0..=f64::from(Generation::HOTTEST))?.unwrap_or(1.0),
             top_p: number("top_p", wire.top_p, f64::from(f32::MIN_POSITIVE)..=1.0)?.unwrap_or(1.0),
             seed: wire.seed.map(i64::cast_unsigned),
             stop_texts,

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::serve::choice::Failure;
 use crate::serve::hub::Refusal;
+use crate::serve::shortened;
 
 /// Most characters of a message.
 const LONGEST_MESSAGE: usize = 500;
@@ -156,11 +157,6 @@ impl From<Failure> for ApiError {
             Failure::Refused(_) | Failure::Lost => Self::unavailable(message),
         }
     }
-}
-
-/// What a client sent, short enough to be sent back.
-fn shortened(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 #[cfg(test)]
