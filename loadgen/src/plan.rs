@@ -220,7 +220,7 @@ fn finish(question: &Question, world: &World<'_>, mut plans: Vec<SplitPlan>, gpu
     let per_gpu = |plan: &SplitPlan| plan.goodput_rps.mid / f64::from(plan.gpus);
     // Where nothing is good, what is least bad goes first; the order of the list decides what is left.
     plans.sort_by(|a, b| per_gpu(b).total_cmp(&per_gpu(a)).then(b.attainment.mid.total_cmp(&a.attainment.mid)));
-    let findings = advice::findings(&plans, world);
+    let findings = advice::findings(&plans, world, question.rate.is_some());
     Plan {
         schema: 1,
         cluster: question.cluster.name.clone(),
@@ -232,7 +232,7 @@ fn finish(question: &Question, world: &World<'_>, mut plans: Vec<SplitPlan>, gpu
         advice: findings.iter().map(ToString::to_string).collect(),
         procedure: question.procedure.to_string(),
         rate: question.rate,
-        requests: question.requests,
+        requests: world.rows.first().map_or(0, |rows| rows.len() as u64),
         draws: question.draws + 1,
         seed: question.load.seed,
     }

@@ -49,8 +49,8 @@ pub enum Finding {
     },
 }
 
-/// What follows from `plans`, the best of them first.
-pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>) -> Vec<Finding> {
+/// What follows from `plans`, the best of them first. Latencies are held against each other only at one rate.
+pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>, at_one_rate: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_good = |plan: &&SplitPlan| plan.goodput_rps.mid > 0.0;
     if !plans.iter().any(|plan| is_good(&plan)) {
@@ -76,7 +76,7 @@ pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>) -> Vec<Finding> {
         let ms = deployment.handoff().at_end(deployment.handoff_bytes(isl as u64)) * 1e3;
         findings.push(Finding::HandOff { ms, share: pd.ttft_ms.mean.map(|mean| ms / mean) });
     }
-    if let Some((pd, aggregated)) = pd.zip(aggregated)
+    if let Some((pd, aggregated)) = pd.zip(aggregated).filter(|_| at_one_rate)
         && let Some((fast, slow)) = pd.tpot_ms.mean.zip(aggregated.tpot_ms.mean)
     {
         let (split, against, ms) = if fast <= slow {

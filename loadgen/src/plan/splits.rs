@@ -5,12 +5,14 @@ use engine::units::{Role, Split};
 use super::figures::{Figures, Limit};
 use super::search::highest_rate;
 use super::simulate::{Setting, World};
-use super::{Interval, SplitPlan};
+use super::{Interval, Procedure, SplitPlan};
 
 /// Tokens of a step that aggregated units are tried with, as far as the profile allows.
 const CHUNKS: [u32; 6] = [512, 1024, 2048, 4096, 8192, 16_384];
 /// Copies of a split that are tried to serve a rate.
 const COPIES: u32 = 64;
+/// Requests per second beyond which no cluster is asked.
+const MOST_RATE: f64 = 1e5;
 /// By how much a rate is exceeded to see what gives way first.
 const BEYOND: f64 = 1.1;
 
@@ -62,7 +64,12 @@ fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>) 
         return world.figures(setting, draw, rate);
     }
     let start = f64::from(setting.split.units());
-    let found = highest_rate(start, |rate| world.is_met(&world.figures(setting, draw, rate)));
+    let most = match world.procedure {
+        Procedure::Sustained => MOST_RATE,
+        // All in a second: whoever bears that bears any rate.
+        Procedure::Burst(requests) => f64::from(requests),
+    };
+    let found = highest_rate(start, most, |rate| world.is_met(&world.figures(setting, draw, rate)));
     found.map_or_else(Figures::default, |rate| world.figures(setting, draw, rate))
 }
 

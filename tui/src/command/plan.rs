@@ -51,8 +51,14 @@ fn table(plan: &Plan) -> String {
     );
     let _ = writeln!(
         text,
-        "SIMULATED {}, {} GPUs, SLO {}, {asked}, {}: {} requests, {} draws, seed {}",
-        plan.cluster, plan.gpus, plan.slo, plan.procedure, plan.requests, plan.draws, plan.seed
+        "SIMULATED {}, {} GPUs, SLO {}, {asked}, {}: {} requests, {}, seed {}",
+        plan.cluster,
+        plan.gpus,
+        plan.slo,
+        plan.procedure,
+        plan.requests,
+        if plan.draws > 1 { format!("{} draws", plan.draws) } else { "no intervals".to_owned() },
+        plan.seed
     );
     let header =
         ["split", "GPUs", "chunk", "good/s", "lo..hi", "good", "TTFT p50/p95", "TPOT p50/p95", "limit", "$/Mtok"];
@@ -107,7 +113,7 @@ fn row(split: &SplitPlan) -> [String; 10] {
         split.gpus.to_string(),
         split.chunk.map_or_else(|| "-".to_owned(), |chunk| chunk.to_string()),
         format!("{mid:.2}"),
-        format!("{lo:.2}..{hi:.2}"),
+        if lo < hi { format!("{lo:.2}..{hi:.2}") } else { "-".to_owned() },
         format!("{:.0}%", (split.attainment.mid * 100.0).floor()),
         pair(&split.ttft_ms),
         pair(&split.tpot_ms),

@@ -151,18 +151,6 @@ fn refused() {
             "record --duration 60",
             "record --duration 0s",
             "record --requests 0",
-            "record --requests 1 --target sim:none",
-            "record --requests 1 --target sim:",
-            "record --requests 1 --target sim:h200-llama70b --model qwen",
-            "record --requests 1 --target sim:h200-llama70b --time-scale 0",
-            "record --requests 1 --time-scale 2",
-            "plan --cluster h200-llama70b",
-            "plan --slo ttft=1s",
-            "plan --cluster nowhere --slo ttft=1s",
-            "plan --cluster h200-llama70b --slo ttft=1s --split 99P1D",
-            "plan --cluster h200-llama70b --slo ttft=1s --duration 60s",
-            "plan --cluster h200-llama70b --slo ttft=1s --attainment 0",
-            "plan --cluster h200-llama70b --slo ttft=1s --procedure burst",
             "record --duration 10s --warmup 10s",
             "record --phases 4/s_10s --warmup 1m",
             "record --trace a.csv --speed 0",
@@ -226,6 +214,27 @@ fn refused() {
             "profiles check slo",
             "shot live",
             "shot live --out live.svg --size 0x24",
+        ],
+    );
+}
+
+#[test]
+fn refused_simulations() {
+    assert_meanings(
+        "refused_simulations",
+        &[
+            "record --requests 1 --target sim:none",
+            "record --requests 1 --target sim:",
+            "record --requests 1 --target sim:h200-llama70b --model qwen",
+            "record --requests 1 --target sim:h200-llama70b --time-scale 0",
+            "record --requests 1 --time-scale 2",
+            "plan --cluster h200-llama70b",
+            "plan --slo ttft=1s",
+            "plan --cluster nowhere --slo ttft=1s",
+            "plan --cluster h200-llama70b --slo ttft=1s --split 99P1D",
+            "plan --cluster h200-llama70b --slo ttft=1s --duration 60s",
+            "plan --cluster h200-llama70b --slo ttft=1s --attainment 0",
+            "plan --cluster h200-llama70b --slo ttft=1s --procedure burst",
         ],
     );
 }
