@@ -109,6 +109,34 @@ def shift(outcome_path, origin, to):
     assert (found["outcome"], found["from"], found["to"]) == ("converged", origin, to), found
 
 
+def simulated(summary_path, to, least_ms):
+    """One shift of a simulated cluster, which took at least what its profile has a unit switch and warm up for."""
+    found = summary(summary_path)
+    assert found["target"].startswith("sim:"), found["target"]
+    (shift,) = found["shifts"]
+    assert shift["to"] == to and shift["lost"] == 0 and shift["total_ms"] >= float(least_ms), shift
+
+
+def plan(path, *splits):
+    """Every split is there, the best first, with intervals around their middles; everything adds up."""
+    found = json.load(open(path))
+    keys = ["schema", "cluster", "gpus", "slo", "best", "attainment_level", "splits", "advice"]
+    assert list(found)[: len(keys)] == keys, list(found)
+    assert sorted(split["split"] for split in found["splits"]) == sorted(splits), found["splits"]
+    for split in found["splits"]:
+        for name in ("goodput_rps", "attainment"):
+            of = split[name]
+            assert 0 <= of["lo"] <= of["mid"] <= of["hi"], (split["split"], name, of)
+        assert 0 < split["tpot_ms"]["p50"] <= split["tpot_ms"]["p99"], split
+        assert (split["chunk"] is not None) == ("A" in split["split"]), split
+    worth = [split["goodput_rps"]["mid"] / split["gpus"] for split in found["splits"]]
+    assert worth == sorted(worth, reverse=True) and found["best"] == found["splits"][0]["split"], worth
+    assert found["advice"]
+    for split in found["splits"]:
+        of = split["goodput_rps"]
+        print(f"   {split['split']}: {of['mid']:.2f} ({of['lo']:.2f}..{of['hi']:.2f}) good/s, TPOT mean {split['tpot_ms']['mean']:.1f} ms")
+
+
 def prefix(summary_path, recording_path, trace_path):
     """The hits reported equal a count from the trace's own block hashes, by full KV blocks of 16 tokens."""
     block, trace_block = 16, 512
@@ -128,5 +156,5 @@ def prefix(summary_path, recording_path, trace_path):
 
 
 if __name__ == "__main__":
-    checks = [counts, ended, latencies, prefix, same, same_answers, shift, shifts, some]
+    checks = [counts, ended, latencies, plan, prefix, same, same_answers, shift, shifts, simulated, some]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

@@ -4,13 +4,20 @@ use std::fmt;
 
 use super::figures::Limit;
 use super::simulate::World;
-use super::{Interval, SplitPlan};
+use super::{Interval, Procedure, SplitPlan};
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
     /// Nothing meets the SLO.
     Hopeless,
+    /// A burst that meets the SLO even when all of it arrives in a second: that is no capacity.
+    Unbounded {
+        /// The split.
+        split: String,
+        /// Requests of the burst.
+        requests: u32,
+    },
     /// Disaggregated and aggregated at their best, by goodput for each GPU.
     Compared {
         /// The best disaggregated split.
@@ -58,7 +65,16 @@ pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>, at_one_rate: bool
     }
     let pd = plans.iter().find(|plan| plan.chunk.is_none());
     let aggregated = plans.iter().find(|plan| plan.chunk.is_some());
-    if let Some((pd, aggregated)) = pd.filter(is_good).zip(aggregated.filter(is_good)) {
+    let unbounded: Vec<_> = match world.procedure {
+        Procedure::Burst(requests) if !at_one_rate => {
+            let at_once = plans.iter().filter(|plan| plan.offered_rps >= f64::from(requests));
+            at_once.map(|plan| Finding::Unbounded { split: plan.split.clone(), requests }).collect()
+        }
+        _ => Vec::new(),
+    };
+    let bounded = unbounded.is_empty();
+    findings.extend(unbounded);
+    if let Some((pd, aggregated)) = pd.filter(is_good).zip(aggregated.filter(is_good)).filter(|_| bounded) {
         let per_gpu = |plan: &SplitPlan| {
             let Interval { lo, mid, hi } = plan.goodput_rps;
             [lo, mid, hi].map(|rate| rate / f64::from(plan.gpus))
@@ -93,6 +109,10 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hopeless => f.write_str("no split meets the SLO: longer bounds, shorter prompts or other GPUs"),
+            Self::Unbounded { split, requests } => write!(
+                f,
+                "{split} meets the SLO even when all {requests} arrive at once: this burst is too short, or the SLO too narrow, to find its limit"
+            ),
             Self::Compared { pd, aggregated, ratio, is_sure } => {
                 let doubt = if *is_sure { "" } else { ", but the intervals overlap: measure before you decide" };
                 if *ratio >= 1.0 {

@@ -81,3 +81,13 @@ fn what_cannot_be_answered_is_refused_with_the_numbers() {
         "5 requests are too few to measure, at least 20 are needed"
     );
 }
+
+#[test]
+fn a_burst_that_meets_the_slo_at_once_is_called_what_it_is() {
+    let mut burst = Question { procedure: Procedure::Burst(20), ..question(None, &["2P1D", "3A"]) };
+    burst.slo = "tpot=100ms".parse().expect("an SLO");
+    burst.draws = 0;
+    let advice = answer(&burst).advice;
+    assert!(advice[0].starts_with("2P1D meets the SLO even when all 20 arrive at once"), "{advice:?}");
+    assert!(!advice.iter().any(|line| line.contains("is right here")), "{advice:?}");
+}
