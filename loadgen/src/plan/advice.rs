@@ -6,6 +6,9 @@ use super::figures::Limit;
 use super::simulate::World;
 use super::{Interval, Procedure, SplitPlan};
 
+/// A difference in goodput that nobody would notice.
+const EVEN: f64 = 0.05;
+
 /// A finding.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
@@ -115,7 +118,12 @@ impl fmt::Display for Finding {
             ),
             Self::Compared { pd, aggregated, ratio, is_sure } => {
                 let doubt = if *is_sure { "" } else { ", but the intervals overlap: measure before you decide" };
-                if *ratio >= 1.0 {
+                if (1.0 - EVEN..=1.0 + EVEN).contains(ratio) {
+                    write!(
+                        f,
+                        "it hardly matters here: {pd} and {aggregated} give the same goodput for each GPU, within 5 %"
+                    )
+                } else if *ratio >= 1.0 {
                     write!(
                         f,
                         "disaggregated is right here: {pd} gives {ratio:.2} times the goodput of {aggregated} for each GPU{doubt}"
