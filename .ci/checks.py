@@ -117,8 +117,8 @@ def simulated(summary_path, to, least_ms):
     assert shift["to"] == to and shift["lost"] == 0 and shift["total_ms"] >= float(least_ms), shift
 
 
-def plan(path, *splits):
-    """Every split is there, the best first, with intervals around their middles; everything adds up."""
+def plan(path, most_rps, *splits):
+    """Every split is there, the best first, with intervals around their middles, none above what the cluster could ever serve."""
     found = json.load(open(path))
     keys = ["schema", "cluster", "gpus", "slo", "best", "attainment_level", "splits", "advice"]
     assert list(found)[: len(keys)] == keys, list(found)
@@ -128,6 +128,7 @@ def plan(path, *splits):
             of = split[name]
             assert 0 <= of["lo"] <= of["mid"] <= of["hi"], (split["split"], name, of)
         assert 0 < split["tpot_ms"]["p50"] <= split["tpot_ms"]["p99"], split
+        assert split["goodput_rps"]["hi"] < float(most_rps) and split["usd_per_mtok"]["lo"] > 0.1, split
         assert (split["chunk"] is not None) == ("A" in split["split"]), split
     worth = [split["goodput_rps"]["mid"] / split["gpus"] for split in found["splits"]]
     assert worth == sorted(worth, reverse=True) and found["best"] == found["splits"][0]["split"], worth

@@ -123,8 +123,12 @@ fn tokens(events: &[EngineEvent]) -> BTreeMap<(RequestId, u32), Nanos> {
 fn what_happens_is_what_virtual_time_says_to_the_nanosecond() {
     const REQUESTS: u64 = 120;
     let mut world = World::new("2P2D", 4096);
+    let clock = world.handle.clock();
+    let mut handed_over = BTreeMap::new();
     for number in 0..REQUESTS {
+        let before = clock.now();
         world.submit(number).expect("room");
+        handed_over.insert(number, before..=clock.now());
         // Somebody looks now and then: that changes nothing.
         if number.is_multiple_of(7) {
             world.handle.observe();
@@ -143,6 +147,9 @@ fn what_happens_is_what_virtual_time_says_to_the_nanosecond() {
         })
         .collect();
     arrivals.sort_unstable();
+    // Whoever looked meanwhile: a request arrives when it is handed over.
+    assert!(arrivals.iter().all(|(at, number)| handed_over[number].contains(at)), "{arrivals:?} {handed_over:?}");
+    assert!(world.events.is_sorted_by_key(EngineEvent::at));
     for (at, number) in arrivals {
         virtual_time.schedule(at, Input::Arrive(arrival(number)));
     }

@@ -127,13 +127,19 @@ impl Interval {
 /// What one split gives.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SplitPlan {
-    /// The split.
+    /// The split, as it is written.
     pub split: String,
+    /// The split.
+    #[serde(skip)]
+    pub roles: Split,
+    /// Whether the highest rate was found; otherwise the SLO is met at any that was tried.
+    #[serde(skip)]
+    pub is_bounded: bool,
     /// Its GPUs.
     pub gpus: u32,
     /// Tokens of a step of aggregated units, the best of those tried; `None` without such units.
     pub chunk: Option<u32>,
-    /// Requests per second that were offered in the middle of the interval.
+    /// Requests per second that were offered, in the middle of the interval.
     pub offered_rps: f64,
     /// Good requests per second.
     pub goodput_rps: Interval,

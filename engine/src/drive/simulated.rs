@@ -79,6 +79,7 @@ impl SimulatedConfig {
             clock: WallClock::scaled(self.time_scale),
             open: Open::new(self.request_limit),
             events,
+            event_limit: self.event_limit,
             inbox,
             state: Mutex::new(State::new(cluster, timing, self.vocabulary)),
         });
@@ -105,6 +106,8 @@ struct Shared<T> {
     /// The requests in flight.
     open: Open,
     events: EventQueue,
+    /// Events that are made before the reader's queue is looked at again.
+    event_limit: usize,
     inbox: SyncSender<Message>,
     state: Mutex<State<T>>,
 }
@@ -118,15 +121,20 @@ impl<T: Timing + Send> Shared<T> {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            self.events.wait_for_room();
+            // Read before the inbox is: what was handed over by then is in it.
+            let now = self.clock.now();
             let mut state = self.lock();
             for message in first.into_iter().chain(messages.try_iter()) {
                 take(&mut state, message);
             }
+            while !state.closing && !self.catch_up(&mut state, now) {
+                drop(state);
+                self.events.wait_for_room();
+                state = self.lock();
+            }
             if state.closing {
                 return;
             }
-            self.catch_up(&mut state);
             wait = match state.next_at() {
                 None => IDLE,
                 Some(at) => self.clock.until(at).min(LOOK),
@@ -134,13 +142,14 @@ impl<T: Timing + Send> Shared<T> {
         }
     }
 
-    /// Runs virtual time up to the clock and reports what has come of it.
-    fn catch_up(&self, state: &mut State<T>) {
-        state.run_until(self.clock.now());
+    /// Runs virtual time up to `now` and reports what has come of it; `false` when there was too much of it for the reader.
+    fn catch_up(&self, state: &mut State<T>, now: Nanos) -> bool {
+        let done = state.run_until(now, self.event_limit);
         for _ in 0..state.take_ended() {
             self.open.leave();
         }
         self.events.push_all(state.events());
+        done
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -181,20 +190,19 @@ impl<T: Timing + Send> Core for Shared<T> {
     }
 
     fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
-        let mut state = self.lock();
-        self.catch_up(&mut state);
-        let id = state.shift(to, how, expected);
-        self.catch_up(&mut state);
-        drop(state);
+        // At the last look at the clock: later submissions may wait in the inbox.
+        let id = self.lock().shift(to, how, expected);
         // What is next may come sooner now. Where the inbox is full the thread is awake anyway.
         let _ = self.inbox.try_send(Message::Look);
         id
     }
 
+    /// As of the last look at the clock; of a cluster that does nothing, as of now.
     fn observe(&self) -> Observation {
-        let mut state = self.lock();
-        self.catch_up(&mut state);
-        Observation { stalled: self.events.stalled(), ..state.observe() }
+        let state = self.lock();
+        let seen = state.observe();
+        let at = if state.next_at().is_none() { self.clock.now() } else { seen.at };
+        Observation { at, stalled: self.events.stalled(), ..seen }
     }
 
     fn check(&self) -> Result<(), String> {

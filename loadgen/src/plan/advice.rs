@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::figures::Limit;
 use super::simulate::World;
-use super::{Interval, Procedure, SplitPlan};
+use super::{Interval, SplitPlan};
 
 /// A difference in goodput that nobody would notice.
 const EVEN: f64 = 0.05;
@@ -14,12 +14,10 @@ const EVEN: f64 = 0.05;
 pub enum Finding {
     /// Nothing meets the SLO.
     Hopeless,
-    /// A burst that meets the SLO even when all of it arrives in a second: that is no capacity.
+    /// The SLO is met at any rate that was tried: that is no capacity.
     Unbounded {
         /// The split.
         split: String,
-        /// Requests of the burst.
-        requests: u32,
     },
     /// Disaggregated and aggregated at their best, by goodput for each GPU.
     Compared {
@@ -29,8 +27,8 @@ pub enum Finding {
         aggregated: String,
         /// Goodput for each GPU of the first over that of the second.
         ratio: f64,
-        /// Whether the intervals of the two are apart.
-        is_sure: bool,
+        /// What the intervals of the two say of it.
+        certainty: Certainty,
     },
     /// What a split gives way to.
     Limited {
@@ -59,6 +57,17 @@ pub enum Finding {
     },
 }
 
+/// What intervals say of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// They are apart.
+    Apart,
+    /// They overlap.
+    Overlapping,
+    /// There are none.
+    Unknown,
+}
+
 /// What follows from `plans`, the best of them first. Latencies are held against each other only at one rate.
 pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>, at_one_rate: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -66,26 +75,24 @@ pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>, at_one_rate: bool
     if !plans.iter().any(|plan| is_good(&plan)) {
         findings.push(Finding::Hopeless);
     }
-    let pd = plans.iter().find(|plan| plan.chunk.is_none());
-    let aggregated = plans.iter().find(|plan| plan.chunk.is_some());
-    let unbounded: Vec<_> = match world.procedure {
-        Procedure::Burst(requests) if !at_one_rate => {
-            let at_once = plans.iter().filter(|plan| plan.offered_rps >= f64::from(requests));
-            at_once.map(|plan| Finding::Unbounded { split: plan.split.clone(), requests }).collect()
-        }
-        _ => Vec::new(),
-    };
-    let bounded = unbounded.is_empty();
-    findings.extend(unbounded);
+    let pd = plans.iter().find(|plan| plan.roles.aggregated == 0);
+    let aggregated = plans.iter().find(|plan| plan.roles.prefill + plan.roles.decode == 0);
+    let unbounded = plans.iter().filter(|plan| !plan.is_bounded);
+    findings.extend(unbounded.map(|plan| Finding::Unbounded { split: plan.split.clone() }));
+    let bounded = findings.is_empty();
     if let Some((pd, aggregated)) = pd.filter(is_good).zip(aggregated.filter(is_good)).filter(|_| bounded) {
         let per_gpu = |plan: &SplitPlan| {
             let Interval { lo, mid, hi } = plan.goodput_rps;
             [lo, mid, hi].map(|rate| rate / f64::from(plan.gpus))
         };
         let (a, b) = (per_gpu(pd), per_gpu(aggregated));
-        let is_sure = a[0] > b[2] || b[0] > a[2];
+        let certainty = match () {
+            () if world.tables.len() == 1 => Certainty::Unknown,
+            () if a[0] > b[2] || b[0] > a[2] => Certainty::Apart,
+            () => Certainty::Overlapping,
+        };
         let (pd, aggregated) = (pd.split.clone(), aggregated.split.clone());
-        findings.push(Finding::Compared { pd, aggregated, ratio: a[1] / b[1], is_sure });
+        findings.push(Finding::Compared { pd, aggregated, ratio: a[1] / b[1], certainty });
     }
     let limited = plans.iter().filter(|plan| plan.limit != Limit::None);
     findings.extend(limited.map(|plan| Finding::Limited { split: plan.split.clone(), limit: plan.limit }));
@@ -112,12 +119,16 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hopeless => f.write_str("no split meets the SLO: longer bounds, shorter prompts or other GPUs"),
-            Self::Unbounded { split, requests } => write!(
+            Self::Unbounded { split } => write!(
                 f,
-                "{split} meets the SLO even when all {requests} arrive at once: this burst is too short, or the SLO too narrow, to find its limit"
+                "{split} meets the SLO at any rate that was tried: the burst is too short, or the SLO too narrow, to find its limit"
             ),
-            Self::Compared { pd, aggregated, ratio, is_sure } => {
-                let doubt = if *is_sure { "" } else { ", but the intervals overlap: measure before you decide" };
+            Self::Compared { pd, aggregated, ratio, certainty } => {
+                let doubt = match certainty {
+                    Certainty::Apart => "",
+                    Certainty::Overlapping => ", but the intervals overlap: measure before you decide",
+                    Certainty::Unknown => ", if the constants are right: draws would tell how sure that is",
+                };
                 if (1.0 - EVEN..=1.0 + EVEN).contains(ratio) {
                     write!(
                         f,

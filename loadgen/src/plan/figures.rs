@@ -56,19 +56,21 @@ pub enum Limit {
 /// What came of one simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// Requests offered per second, in the window.
+    /// Requests offered per second.
     pub offered_rps: f64,
-    /// Good ones.
+    /// Good ones; where more arrive than are served, of those that are.
     pub goodput_rps: f64,
     /// Good over offered.
     pub attainment: f64,
-    /// Answer tokens of the requests of the window, over its length.
+    /// Whether as many are served as arrive: otherwise every latency grows for as long as it is measured.
+    pub is_steady: bool,
+    /// Answer tokens per second.
     pub output_tps: f64,
     /// TTFT.
     pub ttft: Statistics,
     /// TPOT.
     pub tpot: Statistics,
-    /// What requests missed, if too many did.
+    /// What requests missed, or wait for.
     pub limit: Limit,
 }
 
@@ -111,29 +113,36 @@ impl Misses {
         !missed.contains(&true)
     }
 
-    /// What most of them missed. TTFT that is missed while prefill units have time to spare waits for the other side.
-    fn limit(&self, (prefill, decode): (f64, f64)) -> Limit {
+    /// What most of them missed. `waits` are microseconds until prompts were computed and from then to first tokens.
+    fn limit(&self, is_steady: bool, (prefill, hand_off): (u64, u64)) -> Limit {
+        let start = if hand_off > prefill { Limit::HandOff } else { Limit::Prefill };
         match (self.ttft, self.tpot, self.e2e) {
-            (0, 0, 0) => Limit::None,
-            (0, 0, _) => Limit::E2e,
-            (ttft, tpot, _) if tpot >= ttft => Limit::Decode,
-            _ if decode > 0.0 && prefill < SPARE => Limit::HandOff,
-            _ => Limit::Prefill,
+            (ttft, tpot, _) if tpot > 0 && tpot >= ttft => Limit::Decode,
+            (0, _, e2e) if is_steady => {
+                if e2e > 0 {
+                    Limit::E2e
+                } else {
+                    Limit::None
+                }
+            }
+            _ => start,
         }
     }
 }
 
-/// Busy share of prefill units below which they are not what prompts wait for.
-const SPARE: f64 = 0.8;
+/// Share of the arrivals of a window that get their first token in it, below which a queue grows.
+const STEADY: f64 = 0.95;
 
-/// The figures of all requests of a simulation, by the procedure; `busy` shares are those of prefill and decode units.
-pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample], busy: (f64, f64)) -> Figures {
+/// The figures of all requests of a simulation, by the procedure.
+pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample]) -> Figures {
+    let share = |share: f64| (rows.len() as f64 * share) as usize;
     let (from, to) = match world.procedure {
-        Procedure::Sustained => ((rows.len() as f64 * WINDOW.0) as usize, (rows.len() as f64 * WINDOW.1) as usize),
+        Procedure::Sustained => (share(WINDOW.0), share(WINDOW.1)),
         Procedure::Burst(_) => (0, rows.len()),
     };
     let (mut ttft, mut tpot, mut e2e) = (Distribution::default(), Distribution::default(), Distribution::default());
     let (mut good, mut completed, mut tokens, mut misses) = (0_u64, 0_u64, 0_u64, Misses::default());
+    let mut waits = (0_u64, 0_u64);
     for sample in samples.iter().take(to).skip(from).filter(|sample| sample.completed) {
         let times = Times::of(sample);
         ttft.record(times.ttft);
@@ -144,13 +153,25 @@ pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample], 
         completed += 1;
         tokens += u64::from(sample.tokens);
         good += u64::from(misses.judge(world.slo, times));
+        waits.0 += sample.prefill_end.since(sample.arrived).0 / 1000;
+        waits.1 += sample.first.since(sample.prefill_end).0 / 1000;
     }
-    let offered = (to - from) as u64;
-    let length = match world.procedure {
-        Procedure::Sustained => rows.due(to.min(rows.len() - 1), rate).since(rows.due(from, rate)).as_secs_f64(),
-        Procedure::Burst(requests) => f64::from(requests) / rate,
-    }
-    .max(1e-9);
+    let offered = (to - from).max(1) as f64;
+    let mean_tokens = tokens as f64 / completed.max(1) as f64;
+    let (served, output_tps) = match world.procedure {
+        Procedure::Sustained => {
+            // Whoever has come before and gets the first token now stands for one who comes now and gets it later.
+            let (start, end) = (rows.due(from, rate), rows.due(to.min(rows.len() - 1), rate));
+            let begun =
+                samples.iter().filter(|sample| sample.tokens > 0 && (start..end).contains(&sample.first)).count();
+            let served = if begun as f64 >= STEADY * offered { 1.0 } else { begun as f64 / offered };
+            (served, rate * served * mean_tokens)
+        }
+        Procedure::Burst(_) => {
+            let over = samples.iter().map(|sample| sample.last).max().unwrap_or_default();
+            (1.0, tokens as f64 / over.as_secs_f64().max(1e-9))
+        }
+    };
     if matches!(world.procedure, Procedure::Burst(_)) {
         // The averages are judged, as if they were those of one request.
         misses = Misses::default();
@@ -159,13 +180,15 @@ pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample], 
             Times { ttft: mean(&ttft).unwrap_or_default(), tpot: mean(&tpot), e2e: mean(&e2e).unwrap_or_default() };
         good = if misses.judge(world.slo, times) { completed } else { 0 };
     }
+    let (attainment, is_steady) = (good as f64 / offered, served >= 1.0);
     Figures {
-        offered_rps: offered as f64 / length,
-        goodput_rps: good as f64 / length,
-        attainment: good as f64 / offered.max(1) as f64,
-        output_tps: tokens as f64 / length,
+        offered_rps: rate,
+        goodput_rps: rate * served * attainment,
+        attainment,
+        is_steady,
+        output_tps,
         ttft: (&ttft).into(),
         tpot: (&tpot).into(),
-        limit: misses.limit(busy),
+        limit: misses.limit(is_steady, waits),
     }
 }

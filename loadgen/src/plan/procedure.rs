@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::rows::FEWEST;
 use crate::text::Malformed;
 
 /// A way to measure.
@@ -29,11 +30,13 @@ impl FromStr for Procedure {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let burst = || text.strip_prefix("burst:")?.parse().ok().filter(|requests| (2..=100_000).contains(requests));
+        let burst = || {
+            text.strip_prefix("burst:")?.parse().ok().filter(|requests| (FEWEST as u32..=100_000).contains(requests))
+        };
         match text {
             "sustained" => Ok(Self::Sustained),
             _ => burst().map(Self::Burst).ok_or_else(|| {
-                Malformed::new("a procedure", text, "sustained, or burst:N with N from 2 to 100000 requests")
+                Malformed::new("a procedure", text, "sustained, or burst:N with N from 20 to 100000 requests")
             }),
         }
     }

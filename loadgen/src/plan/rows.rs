@@ -13,7 +13,7 @@ use crate::schedule::{LoadSpec, Request, Schedule, Segment, Traffic};
 use crate::workload::Limits;
 
 /// Requests below which no percentile means anything.
-const FEWEST: usize = 20;
+pub(super) const FEWEST: usize = 20;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -61,17 +61,23 @@ impl Rows {
         }
         let planned: Vec<_> = Schedule::new(&load, limits)?.collect();
         let span = planned.last().map_or(0.0, |last| last.due.as_secs_f64());
-        if planned.len() < FEWEST || span <= 0.0 {
-            return Err(PlanError::TooFew { found: planned.len(), needed: FEWEST });
+        let needed = match question.procedure {
+            Procedure::Sustained => FEWEST,
+            Procedure::Burst(requests) => requests as usize,
+        };
+        if planned.len() < needed || span <= 0.0 {
+            return Err(PlanError::TooFew { found: planned.len(), needed });
         }
-        // Synthetic requests come at one a second; a trace is brought to that.
-        let stretch = if matches!(load.traffic, Traffic::Trace { .. }) { planned.len() as f64 / span } else { 1.0 };
         let traced = matches!(load.traffic, Traffic::Trace { .. });
-        let rows = planned.into_iter().map(|planned| {
+        // Synthetic requests come at one a second; a trace is brought to that, and a burst is evenly spaced.
+        let stretch = if traced { (planned.len() - 1) as f64 / span } else { 1.0 };
+        let evenly = matches!(question.procedure, Procedure::Burst(_));
+        let rows = planned.into_iter().enumerate().map(|(index, planned)| {
             let Request { input_tokens, output_tokens, segments, .. } = planned.request;
             let hashes =
                 if traced && config.prefix_cache { hashes(&segments, config.block_tokens) } else { Arc::default() };
-            Row { at: planned.due.as_secs_f64() * stretch, input: input_tokens, output: output_tokens, hashes }
+            let at = if evenly { index as f64 } else { planned.due.as_secs_f64() * stretch };
+            Row { at, input: input_tokens, output: output_tokens, hashes }
         });
         Ok(Self(rows.collect()))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::cluster::Cluster as Scheduler;
 use engine::drive::virtual_time::{Pace, Samples, VirtualDriver};
 use engine::executor::sim::Tabulated;
-use engine::units::{Nanos, Role, Split, UnitId};
+use engine::units::Split;
 
 use super::figures::{self, Figures};
 use super::{Procedure, rows::Rows};
@@ -49,18 +49,11 @@ impl World<'_> {
         let mut driver = VirtualDriver::with_sink(scheduler, Arc::clone(tables), Pace::Bulk, samples);
         driver.feed(Arc::clone(rows).arrivals(rate));
         driver.run();
-        let busy = |role: Role| {
-            let units = setting.split.roles().zip(0_u16..).filter(|(of, _)| *of == role);
-            let busy = units.map(|(_, unit)| driver.busy_until_now(UnitId(unit)).as_secs_f64());
-            let (count, busy) = busy.fold((0_u32, 0.0), |(count, sum), busy| (count + 1, sum + busy));
-            busy / (f64::from(count.max(1)) * driver.now().since(Nanos::ZERO).as_secs_f64()).max(1e-9)
-        };
-        let busy = (busy(Role::Prefill), busy(Role::Decode));
-        figures::of(self, rows, rate, driver.sink().rows(), busy)
+        figures::of(self, rows, rate, driver.sink().rows())
     }
 
-    /// Whether the SLO is met by as many requests as asked for.
+    /// Whether the SLO is met by as many requests as asked for, and would be for ever.
     pub(super) fn is_met(&self, figures: &Figures) -> bool {
-        figures.attainment >= self.attainment
+        figures.is_steady && figures.attainment >= self.attainment
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
     let gpus = world.cluster.deployment.parts().parallel.gpus() * u32::from(split.units());
     SplitPlan {
         split: split.to_string(),
+        roles: split,
         gpus,
         chunk: setting.chunk,
         offered_rps: middle.offered_rps,
@@ -53,6 +54,7 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
         ttft_ms: middle.ttft,
         tpot_ms: middle.tpot,
         limit: limit(world, setting, rate, &middle),
+        is_bounded: rate.is_some() || middle.offered_rps < most_rate(world),
         gpus_for_rate: rate.and_then(|rate| copies(world, setting, rate, &middle)).map(|copies| copies * gpus),
         usd_per_mtok: price(world, split, interval(|figures| figures.output_tps)),
     }
@@ -64,13 +66,17 @@ fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>) 
         return world.figures(setting, draw, rate);
     }
     let start = f64::from(setting.split.units());
-    let most = match world.procedure {
+    let found = highest_rate(start, most_rate(world), |rate| world.is_met(&world.figures(setting, draw, rate)));
+    found.map_or_else(Figures::default, |rate| world.figures(setting, draw, rate))
+}
+
+/// The rate beyond which is not looked.
+fn most_rate(world: &World<'_>) -> f64 {
+    match world.procedure {
         Procedure::Sustained => MOST_RATE,
         // All in a second: whoever bears that bears any rate.
         Procedure::Burst(requests) => f64::from(requests),
-    };
-    let found = highest_rate(start, most, |rate| world.is_met(&world.figures(setting, draw, rate)));
-    found.map_or_else(Figures::default, |rate| world.figures(setting, draw, rate))
+    }
 }
 
 /// What gives way: at the rate asked about, or a little beyond the highest.
@@ -78,7 +84,7 @@ fn limit(world: &World<'_>, setting: Setting, rate: Option<f64>, middle: &Figure
     match rate {
         Some(_) if world.is_met(middle) => Limit::None,
         Some(_) => middle.limit,
-        None if middle.offered_rps > 0.0 => world.figures(setting, 0, middle.offered_rps * BEYOND).limit,
+        None if middle.is_steady => world.figures(setting, 0, middle.offered_rps * BEYOND).limit,
         None => world.figures(setting, 0, 1e-3).limit,
     }
 }

@@ -5,12 +5,15 @@ use clap::Args;
 use engine::units::Split;
 use loadgen::plan::{Procedure, Question};
 use loadgen::profile::Library;
+use loadgen::schedule::Traffic;
 use loadgen::text::Malformed;
 
 use super::load::LoadArgs;
 
 /// Requests of a simulation, unless told otherwise: some minutes of a cluster, and the 99th percentile of 20.
 const REQUESTS: u64 = 2_000;
+/// Requests of a simulation at most; of a trace, those that are taken unless told otherwise.
+const MOST_REQUESTS: u64 = 10_000_000;
 /// Draws of the constants, unless told otherwise: fewer say little about 5th and 95th percentiles.
 const DRAWS: u32 = 19;
 
@@ -67,8 +70,12 @@ impl PlanArgs {
             let (units, most) = (split.units(), cluster.profile.units);
             anyhow::bail!("--split {split} has {units} units, cluster {} has {most}", cluster.name);
         }
-        let requests = load.requests.unwrap_or(REQUESTS);
-        ensure!(requests <= 10_000_000, "--requests {requests} are more than the 10000000 that are kept in memory");
+        let own = if matches!(load.traffic, Traffic::Trace { .. }) { MOST_REQUESTS } else { REQUESTS };
+        let requests = load.requests.unwrap_or(own);
+        ensure!(
+            requests <= MOST_REQUESTS,
+            "--requests {requests} are more than the {MOST_REQUESTS} that are kept in memory"
+        );
         let question = Question {
             cluster,
             load,

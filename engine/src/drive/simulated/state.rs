@@ -34,21 +34,34 @@ impl<T: Timing> State<T> {
         self.driver.schedule(at, input);
     }
 
-    /// Takes everything that happens up to `now`. A shift that waits begins at the instant at which the one before it ends.
-    pub(super) fn run_until(&mut self, now: Nanos) {
-        while self.driver.step_by(now).is_some() {
+    /// Takes everything that happens up to `now`, or until there are `most` events; `false` when some is left. A shift that waits
+    /// begins at the instant at which the one before it ends. Then the events are in the order of their instants.
+    pub(super) fn run_until(&mut self, now: Nanos, most: usize) -> bool {
+        let mut done = true;
+        loop {
+            if self.driver.sink().events.len() >= most {
+                done = false;
+                break;
+            }
+            if self.driver.step_by(now).is_none() {
+                self.driver.run_until(now);
+                self.start_waiting_shift();
+                break;
+            }
             self.start_waiting_shift();
         }
-        self.driver.run_until(now);
-        self.start_waiting_shift();
+        // A run of steps tells all tokens of one request, then those of the next.
+        self.driver.sink_mut().events.sort_by_key(EngineEvent::at);
+        done
     }
 
     fn start_waiting_shift(&mut self) {
         while std::mem::take(&mut self.driver.sink_mut().shift_ended) {
             let (shifts, mut dropped) = (&mut self.shifts, Vec::new());
-            let now = self.driver.now();
+            let (now, told) = (self.driver.now(), self.driver.sink().events.len());
             self.driver.intervene(now, |cluster, now, out| shifts.start_next(cluster, now, out, &mut dropped));
-            self.driver.sink_mut().events.append(&mut dropped);
+            // Those that could not start came before the one that did.
+            self.driver.sink_mut().events.splice(told..told, dropped);
         }
     }
 

@@ -2,7 +2,7 @@ use super::{Emitted, Sink, StepRun};
 use crate::cluster::{FinishReason, Finished};
 use crate::units::{Nanos, RequestId, UnitId};
 
-/// What is kept of a request: 40 bytes.
+/// What is kept of a request: 48 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// When it arrived.
@@ -11,6 +11,8 @@ pub struct Sample {
     pub first: Nanos,
     /// When its last token did.
     pub last: Nanos,
+    /// When its prompt was computed; from then on its first token waited for the hand-off.
+    pub prefill_end: Nanos,
     /// Tokens that reached the client.
     pub tokens: u32,
     /// Prompt tokens that were cached.
@@ -42,6 +44,7 @@ impl Samples {
         arrived: Nanos::ZERO,
         first: Nanos::ZERO,
         last: Nanos::ZERO,
+        prefill_end: Nanos::ZERO,
         tokens: 0,
         prefix_hit: 0,
         prefill_unit: UnitId(u16::MAX),
@@ -83,6 +86,7 @@ impl Sink for Samples {
         let row = self.row(finished.request);
         row.arrived = finished.stages.arrived;
         row.last = at;
+        row.prefill_end = finished.stages.prefill_end.unwrap_or(at);
         row.tokens = finished.output_tokens;
         row.prefix_hit = finished.prefix_hit;
         row.prefill_unit = finished.prefill_unit.unwrap_or(row.prefill_unit);
@@ -106,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_takes_forty_bytes() {
-        assert_eq!(size_of::<Sample>(), 40);
+    fn a_sample_takes_forty_eight_bytes() {
+        assert_eq!(size_of::<Sample>(), 48);
     }
 }

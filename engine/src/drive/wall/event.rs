@@ -77,6 +77,20 @@ pub enum EngineEvent {
     },
 }
 
+impl EngineEvent {
+    /// When it happened.
+    pub fn at(&self) -> Nanos {
+        match *self {
+            Self::Token { at, .. }
+            | Self::Finished { at, .. }
+            | Self::Refused { at, .. }
+            | Self::Notice { at, .. }
+            | Self::ShiftDropped { at, .. }
+            | Self::UnitLost { at, .. } => at,
+        }
+    }
+}
+
 /// Why a submission that was taken from the inbox is not computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmissionRefused {
