@@ -28,13 +28,14 @@ use engine::units::Split;
 use serde::Serialize;
 
 pub use advice::Finding;
-pub use figures::{Figures, Limit, Statistics};
+pub use figures::{Figures, Limit};
 pub use procedure::Procedure;
 pub use splits::candidates;
 
-use crate::profile::{Cluster, Loaded};
+use crate::profile::{Cluster, Loaded, TooManyUnits};
 use crate::schedule::{LoadError, LoadSpec};
 use crate::slo::Slo;
+use crate::summary::Statistics;
 use crate::workload::Limits;
 use rows::Rows;
 use simulate::World;
@@ -66,15 +67,8 @@ pub struct Question {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A split needs more units than there are.
-    #[error("--split {split} has {} units, cluster {cluster} has {units}", split.units())]
-    Units {
-        /// The split.
-        split: Split,
-        /// The cluster's name.
-        cluster: String,
-        /// Its units.
-        units: u16,
-    },
+    #[error(transparent)]
+    Units(#[from] TooManyUnits),
     /// A bound that is not predicted.
     #[error("plan predicts ttft, tpot and e2e; {0} of the SLO is not predicted")]
     Bound(&'static str),
@@ -201,8 +195,8 @@ pub fn plan(question: &Question, told: impl Fn(usize, usize) + Sync) -> Result<P
         }
     }
     let splits = if question.splits.is_empty() { candidates(cluster.units) } else { question.splits.clone() };
-    if let Some(split) = splits.iter().find(|split| split.units() > cluster.units) {
-        return Err(PlanError::Units { split: *split, cluster: name.clone(), units: cluster.units });
+    for split in &splits {
+        question.cluster.check_units(*split)?;
     }
     let limits = Limits {
         context_tokens: cluster.config.max_context,

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use engine::perf::PerfError;
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{Cluster, ClusterProfile};
+pub use cluster::{Cluster, ClusterProfile, TooManyUnits};
 pub use gpu::GpuProfile;
 pub use library::{Entry, Library, Loaded};
 pub use model::ModelProfile;

@@ -8,32 +8,12 @@ use super::rows::Rows;
 use super::simulate::World;
 use crate::measure::Distribution;
 use crate::slo::Slo;
+use crate::summary::Statistics;
 use crate::time::Micros;
 
 /// Shares of the requests, in the order of being due, between which a window in steady state is taken: before it the system
 /// fills, after it it empties.
 const WINDOW: (f64, f64) = (0.2, 0.9);
-
-/// One latency in milliseconds; `None` where nothing has one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Statistics {
-    /// The mean.
-    pub mean: Option<f64>,
-    /// The median.
-    pub p50: Option<f64>,
-    /// 95th percentile.
-    pub p95: Option<f64>,
-    /// 99th percentile.
-    pub p99: Option<f64>,
-}
-
-impl From<&Distribution> for Statistics {
-    fn from(distribution: &Distribution) -> Self {
-        let quantile = |q| distribution.quantile(q).map(Micros::as_millis_f64);
-        let mean = distribution.mean().map(|mean| mean.round() / 1e3);
-        Self { mean, p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) }
-    }
-}
 
 /// What limits a split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -7,7 +7,10 @@ mod constants;
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
 use engine::perf::{Deployment, Dtype, Gpu, Memory, Model, Parallel, Parts, PerfError, Precision, Price};
+use engine::units::Split;
 use serde::{Deserialize, Serialize};
+
+use super::Loaded;
 
 pub use constants::{ConstantTables, PriorText};
 
@@ -122,6 +125,32 @@ pub struct Cluster {
     pub units: u16,
     /// What the units do, with as many KV blocks as they have room for.
     pub config: ClusterConfig,
+}
+
+/// A split with more units than a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--split {split} has {} units, cluster {cluster} has {units}", split.units())]
+pub struct TooManyUnits {
+    /// The split.
+    pub split: Split,
+    /// The name of the cluster.
+    pub cluster: String,
+    /// Its units.
+    pub units: u16,
+}
+
+impl Loaded<Cluster> {
+    /// Whether the cluster has the units of `split`; it may have more.
+    ///
+    /// # Errors
+    /// When it has fewer.
+    pub fn check_units(&self, split: Split) -> Result<(), TooManyUnits> {
+        let units = self.profile.units;
+        if split.units() <= units {
+            return Ok(());
+        }
+        Err(TooManyUnits { split, cluster: self.name.clone(), units })
+    }
 }
 
 impl Cluster {

@@ -9,7 +9,7 @@ use engine::executor::sim::{Tabulated, Unusable};
 use engine::units::Split;
 
 use super::{Connection, TargetInfo, TargetLimits, embedded};
-use crate::profile::{Cluster, Loaded};
+use crate::profile::{Cluster, Loaded, TooManyUnits};
 
 /// Requests that may be in flight, waiting ones included.
 const REQUESTS: usize = 65_536;
@@ -36,15 +36,8 @@ pub struct SimTarget {
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// More units than there are.
-    #[error("--split {split} has {} units, cluster {cluster} has {units}", split.units())]
-    Units {
-        /// What was asked for.
-        split: Split,
-        /// The name of the cluster.
-        cluster: String,
-        /// Its units.
-        units: u16,
-    },
+    #[error(transparent)]
+    Units(#[from] TooManyUnits),
     /// The model of its time gives no times.
     #[error("cluster {cluster}: {why}")]
     Unusable {
@@ -63,16 +56,14 @@ impl SimTarget {
     ///
     /// # Errors
     /// When it has more units than the cluster.
-    fn split(&self) -> Result<Split, SimError> {
+    fn split(&self) -> Result<Split, TooManyUnits> {
         let units = self.cluster.profile.units;
         let half = match units {
             1 => Split { prefill: 0, decode: 0, aggregated: 1 },
             _ => Split { prefill: units / 2, decode: units - units / 2, aggregated: 0 },
         };
         let split = self.split.unwrap_or(half);
-        if split.units() > units {
-            return Err(SimError::Units { split, cluster: self.cluster.name.clone(), units });
-        }
+        self.cluster.check_units(split)?;
         Ok(split)
     }
 

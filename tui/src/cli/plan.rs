@@ -66,9 +66,8 @@ impl PlanArgs {
         let load = self.load.resolve(library, false)?;
         let slo = load.slo.context("plan needs --slo, or a --workload that has one\nhint: --slo ttft=2s,tpot=30ms")?;
         let cluster = library.cluster(&self.cluster)?;
-        if let Some(split) = self.split.iter().find(|split| split.units() > cluster.profile.units) {
-            let (units, most) = (split.units(), cluster.profile.units);
-            anyhow::bail!("--split {split} has {units} units, cluster {} has {most}", cluster.name);
+        for split in &self.split {
+            cluster.check_units(*split)?;
         }
         let own = if matches!(load.traffic, Traffic::Trace { .. }) { MOST_REQUESTS } else { REQUESTS };
         let requests = load.requests.unwrap_or(own);

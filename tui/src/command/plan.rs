@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loadgen::plan::{Interval, Limit, Plan, SplitPlan, Statistics, plan};
+use loadgen::plan::{Interval, Limit, Plan, SplitPlan, plan};
+use loadgen::summary::Statistics;
 
 use super::{Ending, print};
 use crate::cli::PlanOptions;
