@@ -250,4 +250,6 @@ fn finish(question: &Question, world: &World<'_>, mut plans: Vec<SplitPlan>, gpu
 }
 
 #[cfg(test)]
+mod honesty;
+#[cfg(test)]
 mod tests;

@@ -61,7 +61,7 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
 }
 
 /// The figures at `rate`, or at the highest rate that meets the SLO.
-fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>) -> Figures {
+pub(super) fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>) -> Figures {
     if let Some(rate) = rate {
         return world.figures(setting, draw, rate);
     }
