@@ -52,6 +52,7 @@ mod figures;
 mod growth;
 mod handoff;
 mod lockstep;
+mod numbered;
 pub mod plan;
 mod pool;
 mod prefix;
@@ -61,8 +62,6 @@ mod sequence;
 mod shift;
 mod table;
 mod unit;
-
-use std::collections::BTreeMap;
 
 pub use arrive::Refused;
 pub use config::{BatchLimits, ClusterConfig, ClusterError, FirstToken};
@@ -75,6 +74,7 @@ pub use plan::{BlockHash, Detail, Extent, PlannedSequence, StepPlan, StepShape};
 pub use router::Router;
 
 use handoff::Flight;
+pub(crate) use numbered::Numbered;
 use pool::Pool;
 use queue::Queue;
 use router::{DecodeCandidate, PrefillCandidate};
@@ -100,7 +100,7 @@ pub struct Cluster {
     barrier: Option<u64>,
     /// Whether a unit has failed.
     is_maimed: bool,
-    flights: BTreeMap<TransferId, Flight>,
+    flights: Numbered<Flight>,
     next_transfer: u64,
     shift: Option<ShiftRun>,
     next_shift: u64,
@@ -147,7 +147,7 @@ impl Cluster {
             handoffs: Queue::default(),
             barrier: None,
             is_maimed: false,
-            flights: BTreeMap::new(),
+            flights: Numbered::default(),
             next_transfer: 0,
             shift: None,
             next_shift: 0,

@@ -51,7 +51,7 @@ impl Cluster {
             Place::Waiting => unit.waiting.iter().any(|other| other == slot),
             Place::Prompt | Place::Decoding => unit.running.contains(&slot),
             Place::HandingOff => self.handoffs.iter().any(|other| other == slot),
-            Place::Moving(id) => self.flights.get(&id).is_some_and(|flight| flight.slot == Some(slot)),
+            Place::Moving(id) => self.flights.get(id).is_some_and(|flight| flight.slot == Some(slot)),
         };
         ensure!(here, "{request:?} is not where it says, {place:?}");
         let (computed, known) = (sequence.computed, sequence.known);

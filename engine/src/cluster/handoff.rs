@@ -37,7 +37,7 @@ impl Cluster {
     /// A transfer was carried out, or, if it had been aborted, nobody touches its blocks any more. (One that cannot be
     /// carried out is the loss of a unit, see [`Self::unit_failed`]: tried again between the same two, it would fail again.)
     pub fn transfer_done(&mut self, now: Nanos, id: TransferId, out: &mut Outbox) {
-        let Some(Flight { slot, from, to, source, destination, migration }) = self.flights.remove(&id) else { return };
+        let Some(Flight { slot, from, to, source, destination, migration }) = self.flights.remove(id) else { return };
         if source.is_some() {
             self.units[from.index()].handing_off -= 1;
         }
