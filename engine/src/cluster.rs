@@ -52,6 +52,7 @@ mod figures;
 mod growth;
 mod handoff;
 mod lockstep;
+mod naming;
 mod numbered;
 pub mod plan;
 mod pool;
@@ -70,6 +71,7 @@ pub use event::{
     Stages, StepReport, Transfer, TransferId, UnitState,
 };
 pub use figures::UnitFigures;
+pub use naming::Names;
 pub use plan::{BlockHash, Detail, Extent, PlannedSequence, StepPlan, StepShape};
 pub use router::Router;
 
@@ -78,7 +80,7 @@ pub(crate) use numbered::Numbered;
 use pool::Pool;
 use queue::Queue;
 use router::{DecodeCandidate, PrefillCandidate};
-use sequence::Sequences;
+use sequence::{Sequences, Slot};
 use shift::ShiftRun;
 use unit::Unit;
 
@@ -89,6 +91,8 @@ use crate::units::{Nanos, Split, UnitId};
 pub struct Cluster {
     config: ClusterConfig,
     detail: Detail,
+    /// What blocks of generated tokens are called, where no report says it.
+    names: Option<Names>,
     router: Router,
     units: Vec<Unit>,
     sequences: Sequences,
@@ -113,6 +117,8 @@ pub struct Cluster {
     prefill_candidates: Vec<PrefillCandidate>,
     decode_candidates: Vec<DecodeCandidate>,
     growth: Vec<(u32, usize)>,
+    filling: Vec<(u32, Slot, u32)>,
+    named: Vec<BlockHash>,
 }
 
 impl Cluster {
@@ -140,6 +146,7 @@ impl Cluster {
         Ok(Self {
             config,
             detail: Detail::default(),
+            names: None,
             router,
             units,
             sequences: Sequences::default(),
@@ -158,6 +165,8 @@ impl Cluster {
             prefill_candidates: Vec::new(),
             decode_candidates: Vec::new(),
             growth: Vec::new(),
+            filling: Vec::new(),
+            named: Vec::new(),
         })
     }
 

@@ -76,12 +76,10 @@ pub struct VirtualDriver<T = Costs, S = Log> {
     moving: Numbered<Moving>,
     links: Links,
     ledger: Ledger,
-    filled: Vec<(RequestId, u32, BlockHash)>,
-    filling: Vec<(u32, RequestId, u32)>,
     outbox: Outbox,
 }
 
-/// The hash that this driver gives to a block of generated tokens: a function of the request and the index of the block in its
+/// The hash of a block of generated tokens in virtual time: a function of the request and the index of the block in its
 /// sequence, so that the prompt of a later turn can name it.
 pub fn generated_hash(request: RequestId, block: u32) -> BlockHash {
     let mixed = (request.0 ^ 0x6765_6e65_7261_7465).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -109,6 +107,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     /// Drives a cluster to which nothing has happened yet; what comes of it goes into `sink`.
     pub fn with_sink(cluster: Cluster, timing: T, pace: Pace, sink: S) -> Self {
         let cluster = cluster.with_detail(if S::EVERY_TOKEN { Detail::Sequences } else { Detail::Shapes });
+        let cluster = cluster.with_names(generated_hash);
         let unit =
             || UnitTime { run: None, free: Moment::default(), last_step: Nanos::ZERO, busy: 0, plan: StepPlan::new() };
         Self {
@@ -124,8 +123,6 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             events: Events::default(),
             inputs: Inputs::default(),
             moving: Numbered::default(),
-            filled: Vec::new(),
-            filling: Vec::new(),
             outbox: Outbox::default(),
         }
     }
@@ -277,10 +274,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         here.free = end;
         here.last_step = end.nanos.since(run.end_of(steps - 1).nanos);
         here.busy += ticks;
-        self.hash_filled(unit, steps);
-        let report = StepReport { stopped: &[], filled: &self.filled };
-        self.cluster.advance(end.nanos, unit, steps, report, &mut self.outbox);
-        self.filled.clear();
+        self.cluster.advance(end.nanos, unit, steps, StepReport::default(), &mut self.outbox);
         self.sink.stepped(&run);
         if !self.outbox.emissions.is_empty() {
             let mut planned = self.units[unit.index()].plan.sequences.iter();
@@ -298,9 +292,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         if S::EVERY_TOKEN {
             return false;
         }
-        self.hash_filled(unit, steps);
-        let passed = self.cluster.pass(unit, steps, &self.filled);
-        self.filled.clear();
+        let passed = self.cluster.pass(unit, steps);
         let here = &mut self.units[unit.index()];
         if let Some(run) = here.run.as_mut().filter(|_| passed) {
             let first = run.split_off(steps);
@@ -308,16 +300,6 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             self.sink.stepped(&first);
         }
         passed
-    }
-
-    /// Names the blocks that the first `steps` steps of the unit's run fill.
-    fn hash_filled(&mut self, unit: UnitId, steps: u32) {
-        if !self.cluster.config().prefix_cache {
-            return;
-        }
-        self.cluster.filling(unit, steps, &mut self.filling);
-        let hashed = self.filling.iter().map(|&(_, request, block)| (request, block, generated_hash(request, block)));
-        self.filled.extend(hashed);
     }
 
     fn start(&mut self, now: Nanos, unit: UnitId) {
