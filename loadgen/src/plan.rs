@@ -9,8 +9,8 @@
 //!                                     intervals over the draws, the winner, advice in words
 //! ```
 //!
-//! The first draw is the profile as it stands and gives the middle of every interval; the others move every constant within
-//! its spread and shift the load to another stretch of the same distribution. All splits see the same draws, so that what
+//! The first draw is the profile as it stands and gives the middle of every interval; the others move constants together where
+//! a calibration says how, each within its spread where none does, and shift the load to another stretch of the same distribution. All splits see the same draws, so that what
 //! tells them apart is not luck. Results depend on the seed alone, not on how many threads there are.
 
 mod advice;
@@ -18,6 +18,7 @@ mod constants;
 mod figures;
 mod procedure;
 mod rows;
+mod runs;
 mod search;
 mod simulate;
 mod splits;
@@ -32,6 +33,7 @@ pub use advice::Finding;
 pub(crate) use figures::WINDOW;
 pub use figures::{Figures, Limit};
 pub use procedure::Procedure;
+pub use runs::{Run, Runs};
 pub use splits::candidates;
 pub use trials::Trials;
 
