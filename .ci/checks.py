@@ -151,6 +151,20 @@ def as_simulated(inside_path, served_path):
         assert ours * 0.8 <= theirs <= ours * 1.5 + 60, (name, ours, theirs)
 
 
+def calibrated(path, most_error):
+    """Every kind of probe was asked, what was kept from the fit is predicted, and no constant is known worse than before."""
+    found = json.load(open(path))
+    assert not found["skipped"] and {row["measure"] for row in found["probes"]} == {"step", "prefill", "hand_off"}, found
+    for row in found["probes"]:
+        assert abs(row["predicted_ms"] / row["measured_ms"] - 1 - row["error"]) < 1e-6, row
+    held_out = [abs(row["error"]) for row in found["probes"] if row["held_out"]]
+    assert held_out and max(held_out) == found["held_out"]["max"] < float(most_error), found["held_out"]
+    for row in found["constants"]:
+        assert 0 < row["spread"] < 1.3 * row["prior_spread"] or not row["identified"], row
+    unseen = [row["constant"] for row in found["constants"] if not row["identified"]]
+    print(f"   {len(found['probes'])} times, held out within {max(held_out):.1%}, not identified: {', '.join(unseen) or 'none'}")
+
+
 def search(path, stopped, most_rps):
     """The answer is between what was met and what was not, and every verdict follows from its step's own figures."""
     found = json.load(open(path))
@@ -195,5 +209,5 @@ def prefix(summary_path, recording_path, trace_path):
 
 
 if __name__ == "__main__":
-    checks = [as_simulated, counts, drained, ended, latencies, plan, prefix, same, same_answers, search, shift, shifts, simulated, some]
+    checks = [as_simulated, calibrated, counts, drained, ended, latencies, plan, prefix, same, same_answers, search, shift, shifts, simulated, some]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

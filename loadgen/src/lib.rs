@@ -7,6 +7,7 @@
 //! ```
 
 pub mod arrival;
+pub mod calibrate;
 pub mod clock;
 pub mod control;
 pub mod diagnose;

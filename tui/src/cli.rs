@@ -7,6 +7,7 @@
 //!
 //! Everything that can be told from the words and the profiles alone is refused here, before a model is loaded.
 
+mod calibrate;
 mod key;
 mod load;
 mod plan;
@@ -26,6 +27,8 @@ use loadgen::profile::{Kind, Library};
 use loadgen::schedule::LoadSpec;
 use loadgen::text::Malformed;
 
+use calibrate::CalibrateArgs;
+pub use calibrate::CalibrateOptions;
 use load::LoadArgs;
 use plan::PlanArgs;
 pub use plan::PlanOptions;
@@ -154,6 +157,16 @@ enum Sub {
     /// tried, or no request completed.
     #[command(args_override_self = true)]
     Search(SearchArgs),
+    /// Fit a cluster profile to a target: probe it, one instance at a time, and find the constants that explain what it takes.
+    ///
+    /// The target should be idle: the embedded engine, a simulated cluster, or a server. Probes are decodes of several batches
+    /// and contexts, prompts of several lengths, seen before or not, hand-offs, and steps that mix prompts and decodes; some are
+    /// kept from the fit, and how well it predicts them is said. A constant of which the probes tell little is called not
+    /// identified. The profile carries what is known of all constants together, so that the intervals of `pdtune plan` narrow.
+    ///
+    /// Exit codes: 0 written, 2 bad input, or the target could not be probed: then nothing is written.
+    #[command(args_override_self = true)]
+    Calibrate(CalibrateArgs),
     /// List, show or check profiles of workloads, SLOs, GPUs, models and clusters.
     ///
     /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, ./profiles/gpu, ./profiles/model and
@@ -272,6 +285,8 @@ pub enum Command {
     Plan(Box<PlanOptions>),
     /// `pdtune search`.
     Search(Box<SearchOptions>),
+    /// `pdtune calibrate`.
+    Calibrate(Box<CalibrateOptions>),
     /// `pdtune shift`.
     Shift(ShiftOptions),
     /// `pdtune profiles`.
@@ -343,6 +358,7 @@ impl Cli {
             Sub::Serve(args) => Command::Serve(args.resolve(library)?),
             Sub::Plan(args) => Command::Plan(Box::new(args.resolve(library)?)),
             Sub::Search(args) => Command::Search(Box::new(args.resolve(library)?)),
+            Sub::Calibrate(args) => Command::Calibrate(Box::new(args.resolve(library)?)),
             Sub::Shift(args) => Command::Shift(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
             Sub::Shot(options) => Command::Shot(options),

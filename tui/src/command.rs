@@ -1,5 +1,6 @@
 //! What the program does, one file for each subcommand, and how it ends.
 
+pub mod calibrate;
 pub mod live;
 pub mod plan;
 pub mod profiles;
@@ -68,6 +69,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Serve(options) => serve::run(options),
         Command::Plan(options) => plan::run(&options),
         Command::Search(options) => search::run(*options),
+        Command::Calibrate(options) => calibrate::run(&options),
         Command::Shift(options) => shift::run(options),
         Command::Profiles(options) => profiles::run(&options),
         Command::Shot(options) => shot::run(&options),

@@ -112,6 +112,14 @@ impl Library {
         Ok(Loaded { name, origin, profile: cluster })
     }
 
+    /// What the cluster profile of that name, or in that file, says; for whoever writes another one from it.
+    ///
+    /// # Errors
+    /// When there is none, or it is not a cluster.
+    pub fn cluster_profile(&self, name_or_file: &str) -> Result<Loaded<ClusterProfile>, ProfileError> {
+        self.load(Kind::Cluster, name_or_file)
+    }
+
     /// The text of a profile as it stands, with its comments.
     ///
     /// # Errors

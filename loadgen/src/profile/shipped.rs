@@ -19,6 +19,7 @@ pub(super) fn of(kind: Kind) -> &'static [(&'static str, &'static str)] {
         ],
         Kind::Gpu => &[
             ("b200", include_str!("../../../profiles/gpu/b200.toml")),
+            ("cpu-unit", include_str!("../../../profiles/gpu/cpu-unit.toml")),
             ("h100", include_str!("../../../profiles/gpu/h100.toml")),
             ("h200", include_str!("../../../profiles/gpu/h200.toml")),
             ("mi300x", include_str!("../../../profiles/gpu/mi300x.toml")),
@@ -26,6 +27,7 @@ pub(super) fn of(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("mi355x", include_str!("../../../profiles/gpu/mi355x.toml")),
         ],
         Kind::Model => &[
+            ("built-in", include_str!("../../../profiles/model/built-in.toml")),
             ("deepseek-v3", include_str!("../../../profiles/model/deepseek-v3.toml")),
             ("gpt-oss-120b", include_str!("../../../profiles/model/gpt-oss-120b.toml")),
             ("llama-3.1-70b", include_str!("../../../profiles/model/llama-3.1-70b.toml")),
@@ -36,6 +38,7 @@ pub(super) fn of(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("qwen3-8b", include_str!("../../../profiles/model/qwen3-8b.toml")),
         ],
         Kind::Cluster => &[
+            ("cpu-built-in", include_str!("../../../profiles/cluster/cpu-built-in.toml")),
             ("h200-llama70b", include_str!("../../../profiles/cluster/h200-llama70b.toml")),
             ("mi325x-deepseek-v3", include_str!("../../../profiles/cluster/mi325x-deepseek-v3.toml")),
             ("mi325x-qwen3-235b", include_str!("../../../profiles/cluster/mi325x-qwen3-235b.toml")),

@@ -1,8 +1,12 @@
 //! A simulated cluster of GPUs as a target: the embedded engine's scheduler, times from a performance model, no tokens that mean
 //! anything.
 
+mod jumping;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use jumping::open_jumping;
 
 use engine::drive::simulated::SimulatedConfig;
 use engine::drive::wall::EngineError;
@@ -113,8 +117,7 @@ pub fn start(target: &SimTarget) -> Result<Started, SimError> {
     let split = target.split()?;
     let info = target.info(split);
     let Cluster { deployment, config, .. } = &target.cluster.profile;
-    let tables = Tabulated::of(deployment, config)
-        .map_err(|why| SimError::Unusable { cluster: target.cluster.name.clone(), why })?;
+    let tables = tables(target)?;
     let simulated = SimulatedConfig {
         cluster: config.clone(),
         split,
@@ -129,4 +132,9 @@ pub fn start(target: &SimTarget) -> Result<Started, SimError> {
     let text = Arc::new(ModelText { tokenizer, chat_template: None, eos: Vec::new() });
     let kv_block_bytes = deployment.handoff_bytes(u64::from(config.block_tokens)) as u64;
     Ok(Started { engine, events, text, info, kv_block_bytes })
+}
+
+fn tables(target: &SimTarget) -> Result<Tabulated, SimError> {
+    let Cluster { deployment, config, .. } = &target.cluster.profile;
+    Tabulated::of(deployment, config).map_err(|why| SimError::Unusable { cluster: target.cluster.name.clone(), why })
 }

@@ -46,6 +46,11 @@ fn help_of_serve() {
 }
 
 #[test]
+fn help_of_calibrate() {
+    insta::assert_snapshot!(help(&["calibrate", "--help"]));
+}
+
+#[test]
 fn help_of_search() {
     insta::assert_snapshot!(help(&["search", "--help"]));
 }

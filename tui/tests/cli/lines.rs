@@ -72,6 +72,11 @@ fn meaning(line: &str) -> String {
             let (budget, draws, json) = (options.budget, options.draws, options.json);
             format!("search {target} {goal:?} requests={requests} {budget:?} draws={draws} json={json}\n  {load}")
         }
+        Ok(Command::Calibrate(options)) => {
+            let (target, start, splits) = (target(&options.target), &options.start.cluster.name, &options.splits);
+            let (budget, out, json) = (options.budget, options.out.display(), options.json);
+            format!("calibrate {target} from={start} splits={splits:?} {budget:?} out={out} json={json}")
+        }
         Ok(Command::Shift(options)) => format!("{options:?}"),
         Ok(Command::Profiles(options)) => format!("{options:?}"),
         Ok(Command::Shot(options)) => format!("{options:?}"),
@@ -122,6 +127,9 @@ fn accepted() {
             "plan --cluster h200-llama70b --slo ttft=2s,tpot=30ms",
             "plan --cluster mi325x-qwen3-235b --split 2P1D,3A --isl 16000 --osl 1024 --rate 2 --slo tpot=25ms --procedure burst:50 \
          --draws 0 --attainment 0.95 --json",
+            "calibrate --out no-such-file.toml --split 2P2D",
+            "calibrate --target sim:mi325x-qwen3-235b --out no-such-file.toml --json",
+            "calibrate --target http://gpu:8000 --cluster h200-llama70b --out no-such-file.toml --budget 5m",
             "search --slo ttft=2s,tpot=200ms",
             "search --target http://gpu:8000 --workload chat --rate 8 --budget 3m --steps 12 --requests 100 --attainment 0.95 --json",
             "search --target sim:h200-llama70b --slo ttft=2s,tpot=30ms --split 2P6D --procedure burst:50 --draws 0",
@@ -260,6 +268,15 @@ fn refused_simulations() {
             "serve --target sim:h200-llama70b --model qwen",
             "serve --target sim:h200-llama70b --split 99P1D",
             "serve --time-scale 20",
+            "calibrate",
+            "calibrate --out no-such-folder/found.toml",
+            "calibrate --out src/main.rs",
+            "calibrate --out found.toml --target sim:nowhere",
+            "calibrate --out found.toml --target http://gpu:8000",
+            "calibrate --out found.toml --model no-such-folder",
+            "calibrate --out found.toml --target sim:h200-llama70b --time-scale 20",
+            "calibrate --out found.toml --target sim:h200-llama70b --split 99P1D",
+            "calibrate --out found.toml --budget 0s",
             "search --target sim:h200-llama70b",
             "search --target sim:h200-llama70b --slo ttft=1s --time-scale 20",
             "search --target sim:h200-llama70b --slo ttft=1s --budget 1m",

@@ -1,0 +1,178 @@
+//! Sends probes to a target and stamps what comes back: closed loop, one probe at a time, the target idle in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CalibrateError;
+use crate::clock::RunClock;
+use crate::sample::{Outcome, ServerSide};
+use crate::schedule::Segment;
+use crate::target::{Connection, Dispatch, TargetEvent};
+use crate::time::Micros;
+use crate::workload::Content;
+
+/// How long one wait for events is.
+const WAIT: Duration = Duration::from_millis(200);
+/// A target that says nothing for so long while it has requests is down.
+const SILENCE: Micros = Micros(120_000_000);
+
+/// What came of one request so far.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// Tokens of its prompt.
+    pub(super) prompt: u32,
+    /// When it left.
+    pub(super) sent: Micros,
+    /// When its tokens arrived.
+    pub(super) tokens: Vec<Micros>,
+    /// What the target says of it once it is over.
+    pub(super) server: Option<ServerSide>,
+    is_over: bool,
+}
+
+/// An open target and the requests of the probe under way.
+#[derive(Debug)]
+pub(super) struct Runner {
+    connection: Connection,
+    clock: RunClock,
+    content: Content,
+    /// Number of the first request of the probe under way, so that late events of others are told apart.
+    first: u64,
+    answers: Vec<Answer>,
+    fresh: Vec<TargetEvent>,
+    heard: Micros,
+    cancelling: bool,
+}
+
+impl Runner {
+    pub(super) fn new(mut connection: Connection, content: Content) -> Self {
+        let clock = RunClock::scaled(connection.time_scale);
+        connection.events.align(clock);
+        Self {
+            connection,
+            clock,
+            content,
+            first: 0,
+            answers: Vec::new(),
+            fresh: Vec::new(),
+            heard: Micros::ZERO,
+            cancelling: false,
+        }
+    }
+
+    /// The target's time that this has taken so far.
+    pub(super) fn elapsed(&self) -> Micros {
+        self.clock.now()
+    }
+
+    pub(super) fn answers(&self) -> &[Answer] {
+        &self.answers
+    }
+
+    /// Sends a prompt made of `segments`; returns its place among the answers.
+    pub(super) fn send(&mut self, segments: &[Segment], output_tokens: u32) -> Result<usize, CalibrateError> {
+        let mut prompt = Vec::new();
+        self.content.fill(segments, &mut prompt);
+        let (place, sent) = (self.answers.len(), self.clock.now());
+        let index = self.first + place as u64;
+        let tokens = prompt.len() as u32;
+        let dispatch = Dispatch { index, prompt: Arc::from(prompt), output_tokens };
+        self.connection.target.submit(dispatch).map_err(|why| CalibrateError::Lost(why.to_string()))?;
+        self.heard = sent;
+        self.answers.push(Answer { prompt: tokens, sent, tokens: Vec::new(), server: None, is_over: false });
+        Ok(place)
+    }
+
+    /// Reads events until `done` says so of the answers.
+    pub(super) fn until(&mut self, done: impl Fn(&[Answer]) -> bool) -> Result<(), CalibrateError> {
+        while !done(&self.answers) {
+            let mut fresh = std::mem::take(&mut self.fresh);
+            let open = self.connection.events.drain(&mut fresh, WAIT);
+            let now = self.clock.now();
+            if !fresh.is_empty() {
+                self.heard = now;
+            }
+            for event in fresh.drain(..) {
+                self.take(event)?;
+            }
+            self.fresh = fresh;
+            if !open && !done(&self.answers) {
+                return Err(CalibrateError::Lost("the target has stopped".to_owned()));
+            }
+            if now.since(self.heard) > SILENCE {
+                let why = format!("nothing was heard of it for {:.0} s", SILENCE.as_secs_f64());
+                return Err(CalibrateError::Lost(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up what is still under way, waits until the target holds nothing, and hands out the answers.
+    pub(super) fn finish(&mut self) -> Result<Vec<Answer>, CalibrateError> {
+        self.cancelling = true;
+        for (place, _) in self.answers.iter().enumerate().filter(|(_, answer)| !answer.is_over) {
+            self.connection.target.cancel(self.first + place as u64);
+        }
+        let ended = self.until(|answers| answers.iter().all(|answer| answer.is_over));
+        self.cancelling = false;
+        ended?;
+        self.first += self.answers.len() as u64;
+        Ok(std::mem::take(&mut self.answers))
+    }
+
+    fn take(&mut self, event: TargetEvent) -> Result<(), CalibrateError> {
+        match event {
+            TargetEvent::Sent { index, at } => {
+                if let Some(answer) = self.answer(index) {
+                    answer.sent = at;
+                }
+            }
+            TargetEvent::Token { index, at, .. } => {
+                if let Some(answer) = self.answer(index) {
+                    answer.tokens.push(at);
+                }
+            }
+            TargetEvent::Ended { index, outcome, server, .. } => {
+                let cancelling = self.cancelling;
+                let Some(answer) = self.answer(index) else { return Ok(()) };
+                answer.is_over = true;
+                answer.server = server;
+                // The engine's own stamp leaves out what handing over took.
+                answer.sent = server.and_then(|server| server.arrived).unwrap_or(answer.sent);
+                return match outcome {
+                    Outcome::Completed => Ok(()),
+                    Outcome::Cancelled | Outcome::Cut if cancelling => Ok(()),
+                    Outcome::Failed(failure) => {
+                        Err(CalibrateError::Lost(format!("a request failed, {}: {}", failure.kind, failure.message)))
+                    }
+                    Outcome::Cut => Err(CalibrateError::Lost("an answer was cut".to_owned())),
+                    Outcome::Cancelled | Outcome::Shed => {
+                        Err(CalibrateError::Lost("the target gave a request up".to_owned()))
+                    }
+                };
+            }
+            TargetEvent::UnitLost { unit, why, .. } => {
+                return Err(CalibrateError::Lost(format!("{unit} was lost: {why}")));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, index: u64) -> Option<&mut Answer> {
+        let place = index.checked_sub(self.first)?;
+        self.answers.get_mut(usize::try_from(place).ok()?)
+    }
+}
+
+impl Answer {
+    /// Whether nothing more will come of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_tokens(prompt: u32, sent: Micros, tokens: Vec<Micros>, server: Option<ServerSide>) -> Self {
+        Self { prompt, sent, tokens, server, is_over: true }
+    }
+}
