@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use engine::cluster::StepShape;
+use engine::cluster::{Arrival, Cluster as Scheduler, StepShape};
+use engine::drive::virtual_time::{Input, Pace, Samples, VirtualDriver};
 use engine::executor::sim::{StepModel, Tabulated};
 use engine::perf::fit::{Free, Observation, fit};
 use engine::perf::{Constant, Phase, PriorKind};
-use engine::units::Role;
-use loadgen::profile::{ClusterProfile, Kind, Library, Origin};
+use engine::units::{Nanos, RequestId, Role};
+use loadgen::profile::{Cluster, ClusterProfile, Kind, Library, Origin};
 
 fn shipped() -> Library {
     Library::new(Vec::new())
@@ -94,6 +96,55 @@ fn mi325x_with_deepseek_takes_what_it_was_measured_to_take() {
     assert!((prompt / 0.255 - 1.0).abs() < 0.05, "{prompt}");
     let handoff = deployment.handoff().at_end(deployment.handoff_bytes(5_400));
     assert!((handoff / 0.070 - 1.0).abs() < 0.05, "{handoff}");
+}
+
+/// Of a prompt alone in the cluster: seconds of its one step, and from its end to the first token.
+fn prefill_and_tail(cluster: &Cluster, tokens: u32) -> (f64, f64) {
+    let tables = Tabulated::of(&cluster.deployment, &cluster.config).expect("tables");
+    let split = "1P1D".parse().expect("a split");
+    let scheduler = Scheduler::new(cluster.config.clone(), split).expect("a cluster");
+    let mut driver = VirtualDriver::with_sink(scheduler, tables, Pace::Bulk, Samples::with_capacity(1));
+    let hashes = Arc::default();
+    let arrival = Arrival { request: RequestId(0), prompt_tokens: tokens, output_tokens: 4, prompt_hashes: hashes };
+    driver.schedule(Nanos::ZERO, Input::Arrive(arrival));
+    driver.run();
+    let sample = driver.sink().rows()[0];
+    let seconds = |from: Nanos, to: Nanos| to.since(from).as_secs_f64();
+    (seconds(sample.arrived, sample.prefill_end), seconds(sample.prefill_end, sample.first))
+}
+
+#[test]
+fn layers_that_leave_while_later_ones_are_computed_leave_the_tail_that_the_formula_says() {
+    let at_end = shipped().cluster("mi325x-qwen3-235b").expect("a cluster").profile;
+    let folder = changed(r#"handoff = "at_end""#, r#"handoff = "by_layer""#);
+    let by_layer = folder.1.cluster("mine").expect("a cluster").profile;
+    // Links on which a transfer is shorter, and longer, than the prompt.
+    let slow = |cluster: &Cluster| {
+        let constants = cluster.deployment.parts().constants.clone();
+        let constants = constants.with(Constant::HandoffEfficiency, Phase::Decode, 0.005);
+        Cluster { deployment: cluster.deployment.clone().with_constants(constants), ..cluster.clone() }
+    };
+    let pairs = [(slow(&at_end), slow(&by_layer)), (at_end, by_layer)];
+    let mut kinds = [false; 2];
+    for (at_end, by_layer) in pairs {
+        let layers = f64::from(by_layer.deployment.parts().model.layers);
+        assert_eq!((at_end.deployment.handoff_layers(), by_layer.deployment.handoff_layers()), (1, 94));
+        for tokens in [64, 1_024, 16_000] {
+            let bytes = by_layer.deployment.handoff_bytes(u64::from(tokens));
+            let handoff = by_layer.deployment.handoff();
+            let (_, whole) = prefill_and_tail(&at_end, tokens);
+            assert!((whole / handoff.at_end(bytes) - 1.0).abs() < 1e-3, "{whole} for {tokens} tokens");
+            let (prefill, tail) = prefill_and_tail(&by_layer, tokens);
+            let transfer = bytes / handoff.bytes_per_s;
+            let expected = handoff.setup_s + (transfer / layers).max(transfer - (1.0 - 1.0 / layers) * prefill);
+            assert!((tail / expected - 1.0).abs() < 1e-3, "{tail} instead of {expected} for {tokens} tokens");
+            assert!(tail < whole);
+            let told = by_layer.deployment.handoff_seconds(tokens);
+            assert!((told / tail - 1.0).abs() < 0.03, "{told} is told, {tail} simulated");
+            kinds[usize::from(transfer > prefill)] = true;
+        }
+    }
+    assert_eq!(kinds, [true; 2]);
 }
 
 /// A cluster as a person writes it.

@@ -13,7 +13,7 @@ use crate::time::Micros;
 
 /// Shares of the requests, in the order of being due, between which a window in steady state is taken: before it the system
 /// fills, after it it empties.
-const WINDOW: (f64, f64) = (0.2, 0.9);
+pub(crate) const WINDOW: (f64, f64) = (0.2, 0.9);
 
 /// What limits a split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
