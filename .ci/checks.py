@@ -142,6 +142,26 @@ def plan(path, most_rps, *splits):
         print(f"   {split['split']}: {of['mid']:.2f} ({of['lo']:.2f}..{of['hi']:.2f}) good/s, TPOT mean {split['tpot_ms']['mean']:.1f} ms")
 
 
+def moved(path, *quantities):
+    """Half and twice of every quantity were tried, with who wins then, and are told in the advice."""
+    found = json.load(open(path))
+    changes = found["sensitivity"]
+    assert list(dict.fromkeys(change["what"] for change in changes)) == list(quantities), changes
+    for change in changes:
+        assert change["factor"] in (0.5, 2.0, None) and change["value"] > 0, change
+        outcome = change["outcome"]
+        assert outcome is None or outcome["best"] is None or outcome["goodput_per_gpu"] > 0, change
+    assert any(change["outcome"] and change["outcome"]["best"] for change in changes), changes
+    for line in found["advice"]:
+        print(f"   {line}")
+
+
+def cached(path, share):
+    """The cache hits what all prompts share, but for what is left of a block."""
+    for split in json.load(open(path))["splits"]:
+        assert float(share) - 0.01 < split["prefix_hit"] <= float(share), split
+
+
 def prefix(summary_path, recording_path, trace_path):
     """The hits reported equal a count from the trace's own block hashes, by full KV blocks of 16 tokens."""
     block, trace_block = 16, 512
@@ -161,5 +181,5 @@ def prefix(summary_path, recording_path, trace_path):
 
 
 if __name__ == "__main__":
-    checks = [counts, drained, ended, latencies, plan, prefix, same, same_answers, shift, shifts, simulated, some]
+    checks = [cached, counts, drained, ended, latencies, moved, plan, prefix, same, same_answers, shift, shifts, simulated, some]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])
