@@ -11,20 +11,22 @@
 //!                     the best of them under half and twice the load's lengths, hits and rate ─► advice in words
 //! ```
 //!
-//! The first draw is the profile as it stands and gives the middle of every interval; the others move every constant within
-//! its spread and shift the load to another stretch of the same distribution. All splits see the same draws, so that what
-//! tells them apart is not luck. Results depend on the seed alone, not on how many threads there are.
+//! The first draw is the profile as it stands and gives the middle of every interval; the others move constants together where
+//! a calibration says how, each within its spread where none does, and shift the load to another stretch of the same
+//! distribution. All splits see the same draws, so that what tells them apart is not luck. Results depend on the seed alone, not on how many threads there are.
 
 mod advice;
 mod constants;
 mod figures;
 mod procedure;
 mod rows;
+mod runs;
 mod search;
 mod sensitivity;
 mod simulate;
 mod splits;
 mod steady;
+mod trials;
 mod usage;
 mod work;
 
@@ -33,10 +35,13 @@ use engine::units::Split;
 use serde::Serialize;
 
 pub use advice::Finding;
+pub(crate) use figures::WINDOW;
 pub use figures::{Figures, Limit};
 pub use procedure::Procedure;
+pub use runs::{Run, Runs};
 pub use sensitivity::{Change, Outcome, Quantity};
 pub use splits::candidates;
+pub use trials::Trials;
 pub use usage::Busy;
 
 use crate::profile::{Cluster, Loaded, TooManyUnits};
@@ -113,7 +118,7 @@ pub struct Interval {
 
 impl Interval {
     /// Around the first of `values`, which stand for the draws.
-    fn of(values: &[f64]) -> Self {
+    pub(crate) fn of(values: &[f64]) -> Self {
         let mid = values.first().copied().unwrap_or(f64::NAN);
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -214,34 +219,21 @@ pub struct Plan {
 /// # Errors
 /// When the SLO has bounds that are not predicted, a split does not fit, or the load cannot be offered.
 pub fn plan(question: &Question, told: impl Fn(usize, usize) + Sync) -> Result<Plan, PlanError> {
-    let Loaded { name, profile: cluster, .. } = &question.cluster;
-    for (bound, name) in [(question.slo.itl_p99, "itl.p99"), (question.slo.itl_mean, "itl.mean")] {
-        if bound.is_some() {
-            return Err(PlanError::Bound(name));
-        }
-    }
+    let cluster = &question.cluster.profile;
     let splits = if question.splits.is_empty() { candidates(cluster.units) } else { question.splits.clone() };
     for split in &splits {
         question.cluster.check_units(*split)?;
     }
-    let unusable = |why| PlanError::Unusable { cluster: name.clone(), why };
-    let world = World {
-        rows: Rows::of_draws(question, cluster.limits(), &cluster.config)?,
-        tables: constants::tables(cluster, question.load.seed, question.draws).map_err(unusable)?,
-        cluster,
-        slo: question.slo,
-        attainment: question.attainment,
-        procedure: question.procedure,
-    };
-    let trials = sensitivity::trials(question);
-    let all = splits.len() + trials.len();
+    let world = world(question)?;
+    let variations = sensitivity::variations(question);
+    let all = splits.len() + variations.len();
     let mut plans = work::map(&splits, |split| splits::plan(&world, *split, question.rate), |done, _| told(done, all));
     let per_gpu = |plan: &SplitPlan| plan.goodput_rps.mid / f64::from(plan.gpus);
     // Where nothing is good, what is least bad goes first; the order of the list decides what is left.
     plans.sort_by(|a, b| per_gpu(b).total_cmp(&per_gpu(a)).then(b.attainment.mid.total_cmp(&a.attainment.mid)));
-    let tried = |trial: &sensitivity::Trial| sensitivity::outcome(question, &world, &plans, *trial);
-    let outcomes = work::map(&trials, tried, |done, _| told(splits.len() + done, all));
-    let sensitivity = sensitivity::sensitivity(&trials, outcomes);
+    let tried = |variation: &sensitivity::Variation| sensitivity::outcome(question, &world, &plans, *variation);
+    let outcomes = work::map(&variations, tried, |done, _| told(splits.len() + done, all));
+    let sensitivity = sensitivity::sensitivity(&variations, outcomes);
     let findings = advice::findings(&plans, &world, question, sensitivity.as_ref());
     let gpus = cluster.deployment.parts().parallel.gpus() * u32::from(cluster.units);
     Ok(Plan {
@@ -259,6 +251,25 @@ pub fn plan(question: &Question, told: impl Fn(usize, usize) + Sync) -> Result<P
         draws: question.draws + 1,
         seed: question.load.seed,
         sensitivity: sensitivity.map_or_else(Vec::new, |sensitivity| sensitivity.changes),
+    })
+}
+
+/// What the simulations of `question` have in common.
+fn world(question: &Question) -> Result<World<'_>, PlanError> {
+    let Loaded { name, profile: cluster, .. } = &question.cluster;
+    for (bound, name) in [(question.slo.itl_p99, "itl.p99"), (question.slo.itl_mean, "itl.mean")] {
+        if bound.is_some() {
+            return Err(PlanError::Bound(name));
+        }
+    }
+    let unusable = |why| PlanError::Unusable { cluster: name.clone(), why };
+    Ok(World {
+        rows: Rows::of_draws(question, cluster.limits(), &cluster.config)?,
+        tables: constants::tables(cluster, question.load.seed, question.draws).map_err(unusable)?,
+        cluster,
+        slo: question.slo,
+        attainment: question.attainment,
+        procedure: question.procedure,
     })
 }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use engine::cluster::StepShape;
 use engine::executor::sim::{StepModel, Tabulated};
+use engine::perf::fit::{Free, Observation, fit};
 use engine::perf::{Constant, Phase, PriorKind};
 use engine::units::Role;
-use loadgen::profile::{Kind, Library, Origin};
+use loadgen::profile::{ClusterProfile, Kind, Library, Origin};
 
 fn shipped() -> Library {
     Library::new(Vec::new())
@@ -266,4 +267,70 @@ fn the_tables_of_the_simulator_say_what_the_model_says() {
             }
         }
     }
+}
+
+/// The refusal of a cluster with this text at its end.
+fn refusal_with(end: &str) -> String {
+    let text = shipped().text(Kind::Cluster, "mi325x-deepseek-v3").expect("a text").profile;
+    let (line, why) = Kind::Cluster.check(&format!("{text}\n{end}")).expect_err("refused");
+    format!("line {}: {why}", line - text.lines().count() - 1)
+}
+
+#[test]
+fn a_joint_belief_that_is_none_is_refused_with_line_and_key() {
+    let table = |constants: &str, covariance: &str| {
+        refusal_with(&format!("[posterior]\nconstants = {constants}\ncovariance = {covariance}\n"))
+    };
+    let two = r#"["all.gemm_mbu", "prompt.gemm_mfu"]"#;
+    assert_eq!(
+        table(two, "[[0.1, 0.0]]"),
+        "line 3: `posterior.covariance` has 1 rows of 2 numbers, but `constants` names 2"
+    );
+    assert_eq!(
+        table(two, "[[0.1, 0.05], [0.04, 0.1]]"),
+        "line 3: `posterior.covariance` is not symmetric: row 0 has 0.05 for 1, row 1 has 0.04"
+    );
+    assert_eq!(table(two, "[[0.1, 0.2], [0.2, 0.1]]"), "line 3: `posterior.covariance` is not positive definite");
+    assert_eq!(
+        table(r#"["all.gemm_mub"]"#, "[[0.1]]"),
+        "line 2: `posterior.constants` names `all.gemm_mub`, which is no constant: `all.KEY` or `prompt.KEY`"
+    );
+    assert_eq!(
+        table(r#"["prompt.gemm_mbu"]"#, "[[0.1]]"),
+        "line 2: `posterior.constants` names `prompt.gemm_mbu`, which the profile does not have"
+    );
+    assert_eq!(
+        refusal_with("[posterior]\nconstants = []\ncovariance = []\nstep_log_spread = 5\n"),
+        "line 4: `posterior.step_log_spread` = 5 is not between 0 and 1"
+    );
+    assert!(refusal_with("[posterior]\nconstants = []\ncovariances = []\n").starts_with("line 3: unknown field"));
+}
+
+#[test]
+fn a_calibrated_profile_is_written_as_it_is_read() {
+    let text = shipped().text(Kind::Cluster, "mi325x-deepseek-v3").expect("a text").profile;
+    let profile: ClusterProfile = toml::from_str(&text).expect("a profile");
+    let deployment = shipped().cluster("mi325x-deepseek-v3").expect("a cluster").profile.deployment;
+    // Decode steps of long contexts with less bandwidth than believed, which say nothing of prompts.
+    let free = ["all.decode_attention_mbu", "all.layer_floor_us", "prompt.gemm_mfu"];
+    let free: Vec<Free> = free.into_iter().map(|name| Free::named(name).expect(name)).collect();
+    let constants = deployment.parts().constants.clone();
+    let truth = deployment.clone().with_constants(constants.with(free[0].constant, Phase::Decode, 0.4));
+    let steps = [32_000, 128_000, 1_000_000, 4_000_000].map(|context| engine::perf::StepShape::decode(32, context));
+    let steps = steps.map(|shape| Observation { shape, seconds: truth.step_seconds(&shape) });
+    let fitted = fit(&deployment, &steps, &free);
+    let calibrated = profile.clone().calibrated(&fitted, "four steps");
+    let written = calibrated.to_toml("Made by a test.\n\nFor a test.");
+    assert!(written.starts_with("# Made by a test.\n#\n# For a test.\ndescription = "), "{written}");
+    let read: ClusterProfile = toml::from_str(&written).expect("a profile");
+    assert_eq!(read, calibrated);
+    Kind::Cluster.check(&written).expect("fine");
+    let bandwidth = &read.constants.all[&Constant::DecodeAttentionMbu];
+    assert_eq!((bandwidth.kind, bandwidth.source.as_str()), (PriorKind::Fitted, "four steps"));
+    let (before, after) = (&profile.constants.prompt[&Constant::GemmMfu], &read.constants.prompt[&Constant::GemmMfu]);
+    assert_eq!(after.source, format!("not identified by the calibration; before it: {}", before.source));
+    assert_eq!(
+        read.posterior.expect("a belief").constants[..3],
+        ["all.decode_attention_mbu", "all.layer_floor_us", "prompt.gemm_mfu"]
+    );
 }

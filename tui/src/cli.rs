@@ -13,6 +13,7 @@ mod plan;
 mod refusal;
 mod replay;
 mod screen;
+mod search;
 mod serve;
 mod shift;
 mod target;
@@ -32,6 +33,8 @@ pub use refusal::Refusal;
 use replay::ReplayArgs;
 pub use replay::{ReplayLoad, ReplayOptions, ReplayRun, Shown};
 pub use screen::{AppearanceArgs, ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
+use search::SearchArgs;
+pub use search::SearchOptions;
 use serve::ServeArgs;
 pub use serve::ServeOptions;
 use shift::ShiftArgs;
@@ -68,6 +71,7 @@ Examples:
   pdtune view run.jsonl.zst                    a recording on the screen
   pdtune record --target http://gpu:8000 --requests 200       a load on a server
   pdtune replay run.jsonl.zst --split 1P3D     what arrived then, arriving at another split
+  pdtune search --slo ttft=1s,tpot=50ms        the highest rate that meets it
   pdtune report run.jsonl.zst                  the figures of a recording
   pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol
   pdtune shift --target grpc://127.0.0.1:50051 --to 3P1D      move a unit of it to prefill";
@@ -133,6 +137,20 @@ enum Sub {
     /// profile's constants are honest and the model is right.
     #[command(args_override_self = true)]
     Plan(PlanArgs),
+    /// Find the highest rate at which a target meets an SLO: one run after another, each long enough to be judged.
+    ///
+    /// The load is open-loop, its rate is what is looked for; --rate is where it starts, --requests how many are judged in a step
+    /// at most. Of each run the first fifth and the last tenth are not judged; where more requests arrive than are served, the
+    /// rate is too high whatever the SLO says; what the client is to blame for is not taken for the server's limit. Simulated
+    /// clusters are searched in virtual time.
+    ///
+    /// Progress goes to stderr, the answer and its steps to stdout. Ctrl-C ends it with what is known by then; a second one
+    /// leaves at once.
+    ///
+    /// Exit codes: 0 found, or met at every rate that was tried, 2 bad input or no run could happen, 3 met at no rate that was
+    /// tried, or no request completed.
+    #[command(args_override_self = true)]
+    Search(SearchArgs),
     /// List, show or check profiles of workloads, SLOs, GPUs, models, clusters and scenarios.
     ///
     /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, ./profiles/gpu, ./profiles/model,
@@ -249,6 +267,8 @@ pub enum Command {
     Serve(ServeOptions),
     /// `pdtune plan`.
     Plan(Box<PlanOptions>),
+    /// `pdtune search`.
+    Search(Box<SearchOptions>),
     /// `pdtune shift`.
     Shift(ShiftOptions),
     /// `pdtune profiles`.
@@ -322,6 +342,7 @@ impl Cli {
             Sub::Report(options) => Command::Report(options),
             Sub::Serve(args) => Command::Serve(args.resolve()?),
             Sub::Plan(args) => Command::Plan(Box::new(args.resolve(library)?)),
+            Sub::Search(args) => Command::Search(Box::new(args.resolve(library)?)),
             Sub::Shift(args) => Command::Shift(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
             Sub::Shot(options) => Command::Shot(options),

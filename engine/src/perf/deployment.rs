@@ -7,6 +7,7 @@ use super::gpu::Gpu;
 use super::handoff::Handoff;
 use super::model::Model;
 use super::parallel::Parallel;
+use super::posterior::Drawn;
 
 /// What a deployment is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,8 @@ pub struct Deployment {
     parts: Parts,
     decode: Values,
     prompt: Values,
+    /// By how much steps without prompts, and those with, take longer than the formula says.
+    step_factors: [f64; 2],
 }
 
 impl Deployment {
@@ -67,7 +70,7 @@ impl Deployment {
             return Err(PerfError::Unsupported { key: "unit.tp", why });
         }
         let (decode, prompt) = (parts.constants.values(Phase::Decode), parts.constants.values(Phase::Prompt));
-        let deployment = Self { parts, decode, prompt };
+        let deployment = Self { parts, decode, prompt, step_factors: [1.0; 2] };
         deployment.check_memory()?;
         Ok(deployment)
     }
@@ -79,6 +82,17 @@ impl Deployment {
         self.prompt = constants.values(Phase::Prompt);
         self.parts.constants = constants;
         self
+    }
+
+    /// The same as one draw of a belief has it: other constants, and steps that take other times than the formula says.
+    #[must_use]
+    pub fn drawn(self, drawn: Drawn) -> Self {
+        Self { step_factors: drawn.step_factors, ..self.with_constants(drawn.constants) }
+    }
+
+    /// By how much steps of a phase take longer than the formula says: 1 but for a draw.
+    pub(super) fn step_factor(&self, phase: Phase) -> f64 {
+        self.step_factors[usize::from(phase == Phase::Prompt)]
     }
 
     /// What it is made of.

@@ -73,43 +73,43 @@ pub(super) struct Sensitivity {
 
 /// What is tried: nothing, or a quantity and the factor, or for what was not there its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Trial {
+pub(super) enum Variation {
     AsAsked,
     Times(Quantity, f64),
     Becomes(PrefixHit),
 }
 
 /// All that is tried with the load of `question`, the load as it is first.
-pub(super) fn trials(question: &Question) -> Vec<Trial> {
-    let mut trials = vec![Trial::AsAsked];
-    let both = |what| [Trial::Times(what, 0.5), Trial::Times(what, 2.0)];
+pub(super) fn variations(question: &Question) -> Vec<Variation> {
+    let mut variations = vec![Variation::AsAsked];
+    let both = |what| [Variation::Times(what, 0.5), Variation::Times(what, 2.0)];
     // Of a trace, lengths and prefixes are what they are.
     if matches!(question.load.traffic, Traffic::Synthetic { .. }) {
-        trials.extend([Quantity::Isl, Quantity::Osl].into_iter().flat_map(both));
+        variations.extend([Quantity::Isl, Quantity::Osl].into_iter().flat_map(both));
         if question.load.prefix_hit.is_none() {
-            trials.push(Trial::Becomes(PrefixHit::clamped(SOME)));
+            variations.push(Variation::Becomes(PrefixHit::clamped(SOME)));
         } else {
-            trials.extend(both(Quantity::PrefixHit));
+            variations.extend(both(Quantity::PrefixHit));
         }
     }
     if question.rate.is_some() {
-        trials.extend(both(Quantity::Rate));
+        variations.extend(both(Quantity::Rate));
     }
-    trials
+    variations
 }
 
 /// The question with the load changed, and small enough to be asked often.
-fn asked(question: &Question, trial: Trial) -> Question {
+fn asked(question: &Question, variation: Variation) -> Question {
     let mut asked = Question { draws: 0, requests: question.requests.min(REQUESTS), ..question.clone() };
-    match (trial, &mut asked.load.traffic) {
-        (Trial::Times(Quantity::Isl, factor), Traffic::Synthetic { isl, .. }) => *isl = scaled(*isl, factor),
-        (Trial::Times(Quantity::Osl, factor), Traffic::Synthetic { osl, .. }) => *osl = scaled(*osl, factor),
-        (Trial::Times(Quantity::PrefixHit, factor), _) => {
+    match (variation, &mut asked.load.traffic) {
+        (Variation::Times(Quantity::Isl, factor), Traffic::Synthetic { isl, .. }) => *isl = scaled(*isl, factor),
+        (Variation::Times(Quantity::Osl, factor), Traffic::Synthetic { osl, .. }) => *osl = scaled(*osl, factor),
+        (Variation::Times(Quantity::PrefixHit, factor), _) => {
             asked.load.prefix_hit = PrefixHit::clamped((asked.load.prefix_hit.share() * factor).min(MOST));
         }
-        (Trial::Becomes(hit), _) => asked.load.prefix_hit = hit,
-        (Trial::Times(Quantity::Rate, factor), _) => asked.rate = asked.rate.map(|rate| rate * factor),
-        (Trial::AsAsked | Trial::Times(..), _) => {}
+        (Variation::Becomes(hit), _) => asked.load.prefix_hit = hit,
+        (Variation::Times(Quantity::Rate, factor), _) => asked.rate = asked.rate.map(|rate| rate * factor),
+        (Variation::AsAsked | Variation::Times(..), _) => {}
     }
     asked
 }
@@ -134,14 +134,14 @@ fn contenders(plans: &[SplitPlan]) -> Vec<&SplitPlan> {
     chosen.into_iter().filter_map(|index| plans.get(index)).collect()
 }
 
-/// What comes of `trial`: the values of the four quantities, and who wins. No outcome where the cluster cannot serve that.
+/// What comes of `variation`: the values of the four quantities, and who wins. No outcome where the cluster cannot serve that.
 pub(super) fn outcome(
     question: &Question,
     world: &World<'_>,
     plans: &[SplitPlan],
-    trial: Trial,
+    variation: Variation,
 ) -> ([f64; 4], Option<Outcome>) {
-    let asked = asked(question, trial);
+    let asked = asked(question, variation);
     // The question itself could be asked: it is the change that the cluster cannot serve.
     let Ok(rows) = Rows::of_draws(&asked, world.cluster.limits(), &world.cluster.config) else {
         return ([f64::NAN; 4], None);
@@ -168,18 +168,18 @@ pub(super) fn outcome(
     (values, Some(outcome))
 }
 
-/// Puts the outcomes of `trials`, of which the first is the load as it is, side by side.
-pub(super) fn sensitivity(trials: &[Trial], outcomes: Vec<([f64; 4], Option<Outcome>)>) -> Option<Sensitivity> {
+/// Puts the outcomes of `variations`, of which the first is the load as it is, side by side.
+pub(super) fn sensitivity(variations: &[Variation], outcomes: Vec<([f64; 4], Option<Outcome>)>) -> Option<Sensitivity> {
     let mut outcomes = outcomes.into_iter();
     let (values, base) = outcomes.next()?;
-    let changes = trials.iter().skip(1).zip(outcomes).filter_map(|(trial, (_, outcome))| {
-        let (what, factor, value) = match *trial {
-            Trial::AsAsked => return None,
-            Trial::Times(Quantity::PrefixHit, factor) => {
+    let changes = variations.iter().skip(1).zip(outcomes).filter_map(|(variation, (_, outcome))| {
+        let (what, factor, value) = match *variation {
+            Variation::AsAsked => return None,
+            Variation::Times(Quantity::PrefixHit, factor) => {
                 (Quantity::PrefixHit, Some(factor), (values[Quantity::PrefixHit as usize] * factor).min(MOST))
             }
-            Trial::Times(what, factor) => (what, Some(factor), values[what as usize] * factor),
-            Trial::Becomes(hit) => (Quantity::PrefixHit, None, hit.share()),
+            Variation::Times(what, factor) => (what, Some(factor), values[what as usize] * factor),
+            Variation::Becomes(hit) => (Quantity::PrefixHit, None, hit.share()),
         };
         Some(Change { what, factor, value, outcome })
     });
@@ -233,11 +233,12 @@ mod tests {
 
     #[test]
     fn a_flip_is_where_the_ratio_is_one_between_two_that_were_tried() {
-        let trials = [Trial::AsAsked, Trial::Times(Quantity::Osl, 0.5), Trial::Times(Quantity::Osl, 2.0)];
+        let variations =
+            [Variation::AsAsked, Variation::Times(Quantity::Osl, 0.5), Variation::Times(Quantity::Osl, 2.0)];
         let values = [16_000.0, 1_000.0, 0.0, f64::NAN];
         let outcomes = [outcome("2P1D", 0.1, 1.5), outcome("3A", 0.2, 1.0 / 1.5), outcome("2P1D", 0.05, 1.8)]
             .map(|outcome| (values, Some(outcome)));
-        let sensitivity = sensitivity(&trials, outcomes.to_vec()).expect("an answer");
+        let sensitivity = sensitivity(&variations, outcomes.to_vec()).expect("an answer");
         assert_eq!(sensitivity.changes.len(), 2);
         let [(Quantity::Osl, at, true)] = sensitivity.flips()[..] else { unreachable!("{:?}", sensitivity.flips()) };
         assert!((at - 750.0).abs() < 1e-6, "{at}");

@@ -83,7 +83,7 @@ pub(super) fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Op
 }
 
 /// The rate beyond which is not looked.
-fn most_rate(world: &World<'_>) -> f64 {
+pub(super) fn most_rate(world: &World<'_>) -> f64 {
     match world.procedure {
         Procedure::Sustained => MOST_RATE,
         // All in a second: whoever bears that bears any rate.

@@ -56,7 +56,7 @@ impl SimTarget {
     ///
     /// # Errors
     /// When it has more units than the cluster.
-    fn split(&self) -> Result<Split, TooManyUnits> {
+    pub fn split(&self) -> Result<Split, TooManyUnits> {
         let units = self.cluster.profile.units;
         let half = match units {
             1 => Split { prefill: 0, decode: 0, aggregated: 1 },

@@ -239,6 +239,11 @@ impl TargetArgs {
         }
     }
 
+    /// Whether it was said how fast simulated time goes.
+    pub(super) fn is_scaled(&self) -> bool {
+        self.time_scale.is_some()
+    }
+
     /// # Errors
     /// When an option was given that only servers know.
     fn check_no_server(&self, name: &str) -> anyhow::Result<()> {

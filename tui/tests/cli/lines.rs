@@ -57,6 +57,12 @@ fn meaning(line: &str) -> String {
                 options.json
             )
         }
+        Ok(Command::Search(options)) => {
+            let load = serde_json::to_string(&options.load).expect("JSON");
+            let (target, goal, requests) = (target(&options.target), options.goal, options.requests);
+            let (budget, draws, json) = (options.budget, options.draws, options.json);
+            format!("search {target} {goal:?} requests={requests} {budget:?} draws={draws} json={json}\n  {load}")
+        }
         Ok(Command::Shift(options)) => format!("{options:?}"),
         Ok(Command::Profiles(options)) => format!("{options:?}"),
         Ok(Command::Shot(options)) => format!("{options:?}"),
@@ -114,6 +120,9 @@ fn accepted() {
             "live --scenario mi325x-deepseek-v3-5k140",
             "record --scenario mi325x-deepseek-v3-5k140 --target cpu --requests 3 --rate 1 --isl 100 --osl 10 --slo none",
             "record --requests 9 --isl 100 --osl 8 --prefix-hit 0.5",
+            "search --slo ttft=2s,tpot=200ms",
+            "search --target http://gpu:8000 --workload chat --rate 8 --budget 3m --steps 12 --requests 100 --attainment 0.95 --json",
+            "search --target sim:h200-llama70b --slo ttft=2s,tpot=30ms --split 2P6D --procedure burst:50 --draws 0",
             "report run.jsonl.zst --json",
             "shot live --out live.svg --size 80x24 --theme light",
             "serve",
@@ -248,6 +257,13 @@ fn refused_simulations() {
             "plan --cluster h200-llama70b --slo ttft=1s --duration 60s",
             "plan --cluster h200-llama70b --slo ttft=1s --attainment 0",
             "plan --cluster h200-llama70b --slo ttft=1s --procedure burst",
+            "search --target sim:h200-llama70b",
+            "search --target sim:h200-llama70b --slo ttft=1s --time-scale 20",
+            "search --target sim:h200-llama70b --slo ttft=1s --budget 1m",
+            "search --slo ttft=1s --draws 5",
+            "search --slo ttft=1s --duration 60s",
+            "search --slo ttft=1s --rate 0",
+            "search --slo ttft=1s --requests 1000000",
         ],
     );
 }
