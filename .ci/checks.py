@@ -162,6 +162,15 @@ def cached(path, share):
         assert float(share) - 0.01 < split["prefix_hit"] <= float(share), split
 
 
+def as_simulated(inside_path, served_path):
+    """The way over HTTP adds milliseconds, and no more: TPOT is that of the model."""
+    inside, served = summary(inside_path), summary(served_path)
+    for name in ("ttft_ms", "tpot_ms"):
+        ours, theirs = inside[name]["p50"], served[name]["p50"]
+        print(f"   {name}: {ours:.1f} inside, {theirs:.1f} served")
+        assert ours * 0.8 <= theirs <= ours * 1.5 + 60, (name, ours, theirs)
+
+
 def search(path, stopped, most_rps):
     """The answer is between what was met and what was not, and every verdict follows from its step's own figures."""
     found = json.load(open(path))
@@ -207,6 +216,7 @@ def prefix(summary_path, recording_path, trace_path):
 
 if __name__ == "__main__":
     checks = [
-        cached, counts, drained, ended, latencies, moved, plan, prefix, same, same_answers, search, shift, shifts, simulated, some,
+        as_simulated, cached, counts, drained, ended, latencies, moved, plan, prefix, same, same_answers, search, shift, shifts,
+        simulated, some,
     ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

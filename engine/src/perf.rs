@@ -36,7 +36,7 @@ pub use deployment::{Deployment, Memory, Parts};
 pub use dtype::{Dtype, Precision};
 pub use error::PerfError;
 pub use gpu::{Gpu, Price, ScaleUp};
-pub use handoff::Handoff;
+pub use handoff::{Handoff, HandoffStart};
 pub use model::{Attention, Experts, Ffn, Model, Window};
 pub use parallel::Parallel;
 pub use posterior::{Drawn, Free, Posterior};

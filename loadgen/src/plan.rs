@@ -274,4 +274,6 @@ fn world(question: &Question) -> Result<World<'_>, PlanError> {
 }
 
 #[cfg(test)]
+mod honesty;
+#[cfg(test)]
 mod tests;

@@ -40,7 +40,7 @@ pub use serve::ServeOptions;
 use shift::ShiftArgs;
 pub use shift::ShiftOptions;
 use target::TargetArgs;
-pub use target::{EngineSpec, TargetSpec};
+pub use target::{EngineSpec, Served, TargetSpec};
 
 /// Load tester and live tuner for LLM serving with prefill-decode disaggregation.
 ///
@@ -106,11 +106,14 @@ enum Sub {
     /// Print the figures of a recording.
     #[command(args_override_self = true)]
     Report(ReportOptions),
-    /// Serve the embedded engine over HTTP, as OpenAI's clients expect it.
+    /// Serve the embedded engine, or a simulated cluster, over HTTP, as OpenAI's clients expect it.
     ///
     /// Paths: /v1/completions, /v1/chat/completions, /v1/models, /tokenize, /health, and /metrics for Prometheus. The built-in
     /// model understands no language: a byte of a prompt is a token, a token of an answer is a byte or a number such as
     /// <7000>, and chats are written one message after another.
+    ///
+    /// A simulated cluster answers when the model of its GPUs says, and its answers mean nothing; its model's name begins with
+    /// SIMULATED. With --time-scale, /metrics are in simulated time.
     ///
     /// Beside it, at --control-listen, a gRPC API generates from token ids, shows the units, and shifts them: `pdtune shift`
     /// and programs of your own use it, its words are in engine/proto.
@@ -340,7 +343,7 @@ impl Cli {
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),
             Sub::Report(options) => Command::Report(options),
-            Sub::Serve(args) => Command::Serve(args.resolve()?),
+            Sub::Serve(args) => Command::Serve(args.resolve(library)?),
             Sub::Plan(args) => Command::Plan(Box::new(args.resolve(library)?)),
             Sub::Search(args) => Command::Search(Box::new(args.resolve(library)?)),
             Sub::Shift(args) => Command::Shift(args.resolve()?),

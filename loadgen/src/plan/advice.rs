@@ -116,7 +116,7 @@ pub(super) fn findings(
     let (isl, _) = world.rows.first().map_or((0.0, 0.0), |rows| rows.mean_lengths());
     if let Some(pd) = pd {
         let deployment = &world.cluster.deployment;
-        let ms = deployment.handoff().at_end(deployment.handoff_bytes(isl as u64)) * 1e3;
+        let ms = deployment.handoff_seconds(isl as u32) * 1e3;
         findings.push(Finding::HandOff { ms, share: pd.ttft_ms.mean.map(|mean| ms / mean) });
     }
     findings.extend(pd.zip(aggregated).and_then(|(pd, aggregated)| saved(pd, aggregated, world, question.rate)));

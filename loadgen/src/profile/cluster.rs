@@ -9,7 +9,8 @@ mod posterior;
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
 use engine::perf::{
-    Constants, Deployment, Dtype, Gpu, Memory, Model, Parallel, Parts, PerfError, Posterior, Precision, Price,
+    Constants, Deployment, Dtype, Gpu, HandoffStart, Memory, Model, Parallel, Parts, PerfError, Posterior, Precision,
+    Price,
 };
 use engine::units::Split;
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,9 @@ pub struct LimitTable {
     pub watermark_permille: u32,
     /// Whether blocks are kept for later prompts with the same prefix.
     pub prefix_cache: bool,
+    /// When the KV of a prompt leaves for the unit that decodes: `at_end` of it, or `by_layer` while the later ones are computed.
+    #[serde(default)]
+    pub handoff: HandoffStart,
     /// One step of a unit that prefills.
     pub prefill: BatchTable,
     /// One step of a unit that decodes.
@@ -216,6 +220,7 @@ impl ClusterProfile {
                 sequences,
             },
             gpus_per_node: self.nodes.gpus_per_node,
+            handoff: self.limits.handoff,
         })?;
         let config = self.config(&deployment)?;
         let units = self.units(parallel.gpus())?;
