@@ -284,7 +284,7 @@ fn case(number: u64, requests: u64, draws: u32) -> Case {
     let slo = asked.slo;
     let world = World { cluster: &cluster.profile, rows, tables, slo, attainment: 0.9, procedure: asked.procedure };
     let setting = simulate::Setting { split, chunk: planned.chunk };
-    let real = splits::at_best(&world, setting, 0, None).goodput_rps;
+    let real = splits::at_best(&world, setting, 0, None, 0.0).goodput_rps;
     let case = Case { interval: planned.goodput_rps, truth: real };
     println!(
         "{number:>3} {} {split} {isl}/{osl} {slo}: {:.2} ({:.2} .. {:.2}), truth {real:.2}{} error {:.3}",
