@@ -14,6 +14,7 @@ use super::*;
 use crate::arrival::{Arrival, RatePlan};
 use crate::profile::{ClusterProfile, Kind, Library};
 use crate::schedule::Traffic;
+use crate::workload::Limits;
 
 const AMD: &str = include_str!("../../tests/data/perf/mi325x-qwen3-235b-priors.toml");
 
