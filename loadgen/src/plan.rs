@@ -14,12 +14,12 @@
 //! tells them apart is not luck. Results depend on the seed alone, not on how many threads there are.
 
 mod advice;
-mod constants;
-mod figures;
+pub(crate) mod constants;
+pub(crate) mod figures;
 mod procedure;
-mod rows;
+pub(crate) mod rows;
 mod search;
-mod simulate;
+pub(crate) mod simulate;
 mod splits;
 mod work;
 
@@ -107,7 +107,7 @@ pub struct Interval {
 
 impl Interval {
     /// Around the first of `values`, which stand for the draws.
-    fn of(values: &[f64]) -> Self {
+    pub(crate) fn of(values: &[f64]) -> Self {
         let mid = values.first().copied().unwrap_or(f64::NAN);
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);

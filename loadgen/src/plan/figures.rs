@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::Procedure;
 use super::rows::Rows;
-use super::simulate::World;
 use crate::measure::Distribution;
 use crate::slo::Slo;
 use crate::summary::Statistics;
@@ -113,10 +112,24 @@ impl Misses {
 /// Share of the arrivals of a window that get their first token in it, below which a queue grows.
 const STEADY: f64 = 0.95;
 
+/// How requests are judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judge {
+    /// What makes one good.
+    pub(crate) slo: Slo,
+    /// Which of them count, and how.
+    pub(crate) procedure: Procedure,
+}
+
+/// Whether a request of a simulation was good.
+pub(crate) fn is_good(slo: Slo, sample: &Sample) -> bool {
+    sample.completed && Misses::default().judge(slo, Times::of(sample))
+}
+
 /// The figures of all requests of a simulation, by the procedure.
-pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample]) -> Figures {
+pub(super) fn of(judge: Judge, rows: &Rows, rate: f64, samples: &[Sample]) -> Figures {
     let share = |share: f64| (rows.len() as f64 * share) as usize;
-    let (from, to) = match world.procedure {
+    let (from, to) = match judge.procedure {
         Procedure::Sustained => (share(WINDOW.0), share(WINDOW.1)),
         Procedure::Burst(_) => (0, rows.len()),
     };
@@ -132,13 +145,13 @@ pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample]) 
         }
         completed += 1;
         tokens += u64::from(sample.tokens);
-        good += u64::from(misses.judge(world.slo, times));
+        good += u64::from(misses.judge(judge.slo, times));
         waits.0 += sample.prefill_end.since(sample.arrived).0 / 1000;
         waits.1 += sample.first.since(sample.prefill_end).0 / 1000;
     }
     let offered = (to - from).max(1) as f64;
     let mean_tokens = tokens as f64 / completed.max(1) as f64;
-    let (served, output_tps) = match world.procedure {
+    let (served, output_tps) = match judge.procedure {
         Procedure::Sustained => {
             // Whoever has come before and gets the first token now stands for one who comes now and gets it later.
             let (start, end) = (rows.due(from, rate), rows.due(to.min(rows.len() - 1), rate));
@@ -152,13 +165,13 @@ pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample]) 
             (1.0, tokens as f64 / over.as_secs_f64().max(1e-9))
         }
     };
-    if matches!(world.procedure, Procedure::Burst(_)) {
+    if matches!(judge.procedure, Procedure::Burst(_)) {
         // The averages are judged, as if they were those of one request.
         misses = Misses::default();
         let mean = |of: &Distribution| of.mean().map(|mean| Micros(mean.round() as u64));
         let times =
             Times { ttft: mean(&ttft).unwrap_or_default(), tpot: mean(&tpot), e2e: mean(&e2e).unwrap_or_default() };
-        good = if misses.judge(world.slo, times) { completed } else { 0 };
+        good = if misses.judge(judge.slo, times) { completed } else { 0 };
     }
     let (attainment, is_steady) = (good as f64 / offered, served >= 1.0);
     Figures {
