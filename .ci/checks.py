@@ -142,6 +142,40 @@ def plan(path, most_rps, *splits):
         print(f"   {split['split']}: {of['mid']:.2f} ({of['lo']:.2f}..{of['hi']:.2f}) good/s, TPOT mean {split['tpot_ms']['mean']:.1f} ms")
 
 
+def as_simulated(inside_path, served_path):
+    """The way over HTTP adds milliseconds, and no more: TPOT is that of the model."""
+    inside, served = summary(inside_path), summary(served_path)
+    for name in ("ttft_ms", "tpot_ms"):
+        ours, theirs = inside[name]["p50"], served[name]["p50"]
+        print(f"   {name}: {ours:.1f} inside, {theirs:.1f} served")
+        assert ours * 0.8 <= theirs <= ours * 1.5 + 60, (name, ours, theirs)
+
+
+def search(path, stopped, most_rps):
+    """The answer is between what was met and what was not, and every verdict follows from its step's own figures."""
+    found = json.load(open(path))
+    keys = ["schema", "target", "split", "seed", "slo", "attainment_level", "procedure", "rate_rps", "limit", "steps"]
+    assert list(found)[: len(keys)] == keys, list(found)
+    assert stopped in ("any", found["stopped"]), found["stopped"]
+    rate, steps, level = found["rate_rps"], found["steps"], found["attainment_level"]
+    assert 0 < rate["lo"] <= rate["mid"] <= (rate["hi"] or float(most_rps)) <= float(most_rps), rate
+    met = [step["rate_rps"] for step in steps if step["verdict"] == "met"]
+    failed = [step["rate_rps"] for step in steps if step["verdict"] in ("missed", "unsteady", "client")]
+    assert met and max(met) < min(failed, default=1e9), steps
+    for step in steps:
+        of = step["attainment"]
+        assert 0 <= of["lo"] <= of["mid"] <= of["hi"] <= 1, step
+        assert step["good"] <= step["judged"] <= step["requests"], step
+        if step["verdict"] == "met":
+            assert step["steady"] and of["mid"] >= level and step["limit"] == "none", step
+        if step["verdict"] == "missed":
+            assert of["mid"] < level, step
+    seeds = {step["seed"] for step in steps}
+    assert found["target"].startswith("sim:") or len(seeds) == len(steps), seeds
+    text = ", ".join(f"{step['rate_rps']:.2f} {step['verdict']}" for step in steps)
+    print(f"   {rate['mid']:.2f} ({rate['lo']:.2f}..{rate['hi'] or 'unknown'}) requests/s, {found['limit']}: {text}")
+
+
 def prefix(summary_path, recording_path, trace_path):
     """The hits reported equal a count from the trace's own block hashes, by full KV blocks of 16 tokens."""
     block, trace_block = 16, 512
@@ -161,5 +195,5 @@ def prefix(summary_path, recording_path, trace_path):
 
 
 if __name__ == "__main__":
-    checks = [counts, drained, ended, latencies, plan, prefix, same, same_answers, shift, shifts, simulated, some]
+    checks = [as_simulated, counts, drained, ended, latencies, plan, prefix, same, same_answers, search, shift, shifts, simulated, some]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

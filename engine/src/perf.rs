@@ -4,7 +4,7 @@
 //!   Gpu ─┐
 //!   Model ├─► Deployment (checked: divides, fits) ─► step_seconds(StepShape), decode_line(decodes), handoff()
 //!   Parallel, Precision, Constants ─┘                      ▲
-//!                                     fit: measured steps ─┘ (constants move, within what their priors allow)
+//!                         fit: measured steps, or whole runs ─┘ (constants move, within what their priors allow) ─► Posterior
 //! ```
 //!
 //! Pure: no IO, no clock. Inside, everything is `f64` in SI units: seconds, bytes, FLOP, and their quotients. The formulas are
@@ -24,8 +24,10 @@ mod gemm;
 mod gpu;
 mod handoff;
 mod kv;
+mod linear;
 mod model;
 mod parallel;
+mod posterior;
 mod step;
 mod weights;
 
@@ -34,9 +36,10 @@ pub use deployment::{Deployment, Memory, Parts};
 pub use dtype::{Dtype, Precision};
 pub use error::PerfError;
 pub use gpu::{Gpu, Price, ScaleUp};
-pub use handoff::Handoff;
+pub use handoff::{Handoff, HandoffStart};
 pub use model::{Attention, Experts, Ffn, Model, Window};
 pub use parallel::Parallel;
+pub use posterior::{Drawn, Free, Posterior};
 pub use step::{Line, StepShape};
 
 /// Where an operator runs: the GPU, and the constants that hold there.

@@ -22,6 +22,7 @@ pub mod request;
 pub mod run;
 pub mod sample;
 pub mod schedule;
+pub mod search;
 pub mod slo;
 pub mod sse;
 pub mod summary;

@@ -9,8 +9,8 @@
 //!                                     intervals over the draws, the winner, advice in words
 //! ```
 //!
-//! The first draw is the profile as it stands and gives the middle of every interval; the others move every constant within
-//! its spread and shift the load to another stretch of the same distribution. All splits see the same draws, so that what
+//! The first draw is the profile as it stands and gives the middle of every interval; the others move constants together where
+//! a calibration says how, each within its spread where none does, and shift the load to another stretch of the same distribution. All splits see the same draws, so that what
 //! tells them apart is not luck. Results depend on the seed alone, not on how many threads there are.
 
 mod advice;
@@ -18,9 +18,11 @@ pub(crate) mod constants;
 pub(crate) mod figures;
 mod procedure;
 pub(crate) mod rows;
+mod runs;
 mod search;
 pub(crate) mod simulate;
 mod splits;
+mod trials;
 mod work;
 
 use engine::executor::sim::Unusable;
@@ -28,9 +30,12 @@ use engine::units::Split;
 use serde::Serialize;
 
 pub use advice::Finding;
+pub(crate) use figures::WINDOW;
 pub use figures::{Figures, Limit};
 pub use procedure::Procedure;
+pub use runs::{Run, Runs};
 pub use splits::candidates;
+pub use trials::Trials;
 
 use crate::profile::{Cluster, Loaded, TooManyUnits};
 use crate::schedule::{LoadError, LoadSpec};
@@ -188,32 +193,38 @@ pub struct Plan {
 /// # Errors
 /// When the SLO has bounds that are not predicted, a split does not fit, or the load cannot be offered.
 pub fn plan(question: &Question, told: impl Fn(usize, usize) + Sync) -> Result<Plan, PlanError> {
+    let cluster = &question.cluster.profile;
+    let splits = if question.splits.is_empty() { candidates(cluster.units) } else { question.splits.clone() };
+    for split in &splits {
+        question.cluster.check_units(*split)?;
+    }
+    let world = world(question)?;
+    let plans = work::map(&splits, |split| splits::plan(&world, *split, question.rate), told);
+    let gpus_per_unit = cluster.deployment.parts().parallel.gpus();
+    Ok(finish(question, &world, plans, gpus_per_unit * u32::from(cluster.units)))
+}
+
+/// What the simulations of `question` have in common.
+fn world(question: &Question) -> Result<World<'_>, PlanError> {
     let Loaded { name, profile: cluster, .. } = &question.cluster;
     for (bound, name) in [(question.slo.itl_p99, "itl.p99"), (question.slo.itl_mean, "itl.mean")] {
         if bound.is_some() {
             return Err(PlanError::Bound(name));
         }
     }
-    let splits = if question.splits.is_empty() { candidates(cluster.units) } else { question.splits.clone() };
-    for split in &splits {
-        question.cluster.check_units(*split)?;
-    }
     let limits = Limits {
         context_tokens: cluster.config.max_context,
         kv_tokens: cluster.config.blocks_per_unit.saturating_mul(cluster.config.block_tokens),
     };
     let unusable = |why| PlanError::Unusable { cluster: name.clone(), why };
-    let world = World {
+    Ok(World {
         rows: Rows::of_draws(question, limits, &cluster.config)?,
         tables: constants::tables(cluster, question.load.seed, question.draws).map_err(unusable)?,
         cluster,
         slo: question.slo,
         attainment: question.attainment,
         procedure: question.procedure,
-    };
-    let plans = work::map(&splits, |split| splits::plan(&world, *split, question.rate), told);
-    let gpus_per_unit = cluster.deployment.parts().parallel.gpus();
-    Ok(finish(question, &world, plans, gpus_per_unit * u32::from(cluster.units)))
+    })
 }
 
 fn finish(question: &Question, world: &World<'_>, mut plans: Vec<SplitPlan>, gpus: u32) -> Plan {
@@ -238,5 +249,7 @@ fn finish(question: &Question, world: &World<'_>, mut plans: Vec<SplitPlan>, gpu
     }
 }
 
+#[cfg(test)]
+mod honesty;
 #[cfg(test)]
 mod tests;

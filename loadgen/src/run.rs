@@ -33,6 +33,7 @@ pub use meters::CpuMeters;
 use crate::clock::{RunClock, unix_micros};
 use crate::live::{Command, Snapshot};
 use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
+use crate::sample::Sample;
 use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic};
 use crate::summary::Summary;
 use crate::target::Connection;
@@ -118,6 +119,9 @@ pub struct RunResult {
     pub lost_units: Vec<String>,
 }
 
+/// Hears of every request that is over, on the observing thread: nothing in it may wait.
+pub type Watch = Box<dyn FnMut(&Sample) + Send>;
+
 /// A run under way.
 #[derive(Debug)]
 pub struct RunHandle {
@@ -141,6 +145,14 @@ pub struct RunHandle {
 /// When the load does not fit the target, a planned shift is impossible or the recording cannot be opened. Nothing has been
 /// sent then.
 pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
+    start_watched(config, None)
+}
+
+/// The same, with somebody who hears of every request.
+///
+/// # Errors
+/// As those of [`start`].
+pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandle, RunError> {
     let RunConfig { mut load, connection, record_to } = config;
     let Connection { info, target, mut events, control, client, time_scale } = connection;
     check_shifts(&load, &info, control.is_some())?;
@@ -193,6 +205,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         remarks: remarks.clone(),
         notes: pacing_notes,
         recorder,
+        watch,
         meters: Arc::clone(&meters),
         dropped,
         abort: Arc::clone(&abort),

@@ -13,6 +13,7 @@ mod plan;
 mod refusal;
 mod replay;
 mod screen;
+mod search;
 mod serve;
 mod shift;
 mod target;
@@ -32,12 +33,14 @@ pub use refusal::Refusal;
 use replay::ReplayArgs;
 pub use replay::{ReplayLoad, ReplayOptions, ReplayRun, Shown};
 pub use screen::{AppearanceArgs, ScreenArgs, ShotOptions, Size, SymbolsArg, ThemeArg};
+use search::SearchArgs;
+pub use search::SearchOptions;
 use serve::ServeArgs;
 pub use serve::ServeOptions;
 use shift::ShiftArgs;
 pub use shift::ShiftOptions;
 use target::TargetArgs;
-pub use target::{EngineSpec, TargetSpec};
+pub use target::{EngineSpec, Served, TargetSpec};
 
 /// Load tester and live tuner for LLM serving with prefill-decode disaggregation.
 ///
@@ -68,6 +71,7 @@ Examples:
   pdtune view run.jsonl.zst                    a recording on the screen
   pdtune record --target http://gpu:8000 --requests 200       a load on a server
   pdtune replay run.jsonl.zst --split 1P3D     what arrived then, arriving at another split
+  pdtune search --slo ttft=1s,tpot=50ms        the highest rate that meets it
   pdtune report run.jsonl.zst                  the figures of a recording
   pdtune serve --split 2P2D                    the embedded engine behind OpenAI's HTTP protocol
   pdtune shift --target grpc://127.0.0.1:50051 --to 3P1D      move a unit of it to prefill";
@@ -102,11 +106,14 @@ enum Sub {
     /// Print the figures of a recording.
     #[command(args_override_self = true)]
     Report(ReportOptions),
-    /// Serve the embedded engine over HTTP, as OpenAI's clients expect it.
+    /// Serve the embedded engine, or a simulated cluster, over HTTP, as OpenAI's clients expect it.
     ///
     /// Paths: /v1/completions, /v1/chat/completions, /v1/models, /tokenize, /health, and /metrics for Prometheus. The built-in
     /// model understands no language: a byte of a prompt is a token, a token of an answer is a byte or a number such as
     /// <7000>, and chats are written one message after another.
+    ///
+    /// A simulated cluster answers when the model of its GPUs says, and its answers mean nothing; its model's name begins with
+    /// SIMULATED. With --time-scale, /metrics are in simulated time.
     ///
     /// Beside it, at --control-listen, a gRPC API generates from token ids, shows the units, and shifts them: `pdtune shift`
     /// and programs of your own use it, its words are in engine/proto.
@@ -133,6 +140,20 @@ enum Sub {
     /// profile's constants are honest and the model is right.
     #[command(args_override_self = true)]
     Plan(PlanArgs),
+    /// Find the highest rate at which a target meets an SLO: one run after another, each long enough to be judged.
+    ///
+    /// The load is open-loop, its rate is what is looked for; --rate is where it starts, --requests how many are judged in a step
+    /// at most. Of each run the first fifth and the last tenth are not judged; where more requests arrive than are served, the
+    /// rate is too high whatever the SLO says; what the client is to blame for is not taken for the server's limit. Simulated
+    /// clusters are searched in virtual time.
+    ///
+    /// Progress goes to stderr, the answer and its steps to stdout. Ctrl-C ends it with what is known by then; a second one
+    /// leaves at once.
+    ///
+    /// Exit codes: 0 found, or met at every rate that was tried, 2 bad input or no run could happen, 3 met at no rate that was
+    /// tried, or no request completed.
+    #[command(args_override_self = true)]
+    Search(SearchArgs),
     /// List, show or check profiles of workloads, SLOs, GPUs, models and clusters.
     ///
     /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, ./profiles/gpu, ./profiles/model and
@@ -249,6 +270,8 @@ pub enum Command {
     Serve(ServeOptions),
     /// `pdtune plan`.
     Plan(Box<PlanOptions>),
+    /// `pdtune search`.
+    Search(Box<SearchOptions>),
     /// `pdtune shift`.
     Shift(ShiftOptions),
     /// `pdtune profiles`.
@@ -317,8 +340,9 @@ impl Cli {
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),
             Sub::Report(options) => Command::Report(options),
-            Sub::Serve(args) => Command::Serve(args.resolve()?),
+            Sub::Serve(args) => Command::Serve(args.resolve(library)?),
             Sub::Plan(args) => Command::Plan(Box::new(args.resolve(library)?)),
+            Sub::Search(args) => Command::Search(Box::new(args.resolve(library)?)),
             Sub::Shift(args) => Command::Shift(args.resolve()?),
             Sub::Profiles(options) => Command::Profiles(options),
             Sub::Shot(options) => Command::Shot(options),

@@ -7,6 +7,7 @@ pub mod progress;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod search;
 pub mod serve;
 pub mod shift;
 pub mod shot;
@@ -66,6 +67,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Report(options) => report::run(&options),
         Command::Serve(options) => serve::run(options),
         Command::Plan(options) => plan::run(&options),
+        Command::Search(options) => search::run(*options),
         Command::Shift(options) => shift::run(options),
         Command::Profiles(options) => profiles::run(&options),
         Command::Shot(options) => shot::run(&options),

@@ -6,8 +6,10 @@
 mod names;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 pub use names::Constant;
+pub(super) use names::Effect;
 
 use super::error::PerfError;
 
@@ -23,6 +25,16 @@ pub enum PriorKind {
     Prior,
 }
 
+impl fmt::Display for PriorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Measured => "measured",
+            Self::Fitted => "fitted",
+            Self::Prior => "prior",
+        })
+    }
+}
+
 /// One constant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prior {
@@ -34,6 +46,15 @@ pub struct Prior {
     pub kind: PriorKind,
     /// Who says so, or what the guess rests on.
     pub source: String,
+}
+
+impl Prior {
+    /// Mean and standard deviation of the logarithm, of the log-normal distribution with this value as its median and of this
+    /// spread. One that is believed to be none may still turn out to be something.
+    pub fn log_belief(&self) -> (f64, f64) {
+        let value = self.value.max(self.spread * 0.1).max(1e-3);
+        (value.ln(), (1.0 + (self.spread / value).powi(2)).ln().sqrt().max(1e-3))
+    }
 }
 
 /// Whether a step has prompt tokens. Such steps often run eagerly, pure decode steps as a captured graph.

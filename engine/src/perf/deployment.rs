@@ -4,9 +4,11 @@ use super::constants::{Constant, Constants, Phase, Values};
 use super::dtype::Precision;
 use super::error::PerfError;
 use super::gpu::Gpu;
-use super::handoff::Handoff;
+use super::handoff::{Handoff, HandoffStart};
 use super::model::Model;
 use super::parallel::Parallel;
+use super::posterior::Drawn;
+use super::step::StepShape;
 
 /// What a deployment is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +27,8 @@ pub struct Parts {
     pub memory: Memory,
     /// GPUs joined by scale-up links; a unit spans no more.
     pub gpus_per_node: u32,
+    /// When KV is handed off.
+    pub handoff: HandoffStart,
 }
 
 /// What the engine may use of a GPU's memory, and what for.
@@ -46,6 +50,8 @@ pub struct Deployment {
     parts: Parts,
     decode: Values,
     prompt: Values,
+    /// By how much steps without prompts, and those with, take longer than the formula says.
+    step_factors: [f64; 2],
 }
 
 impl Deployment {
@@ -67,7 +73,7 @@ impl Deployment {
             return Err(PerfError::Unsupported { key: "unit.tp", why });
         }
         let (decode, prompt) = (parts.constants.values(Phase::Decode), parts.constants.values(Phase::Prompt));
-        let deployment = Self { parts, decode, prompt };
+        let deployment = Self { parts, decode, prompt, step_factors: [1.0; 2] };
         deployment.check_memory()?;
         Ok(deployment)
     }
@@ -79,6 +85,17 @@ impl Deployment {
         self.prompt = constants.values(Phase::Prompt);
         self.parts.constants = constants;
         self
+    }
+
+    /// The same as one draw of a belief has it: other constants, and steps that take other times than the formula says.
+    #[must_use]
+    pub fn drawn(self, drawn: Drawn) -> Self {
+        Self { step_factors: drawn.step_factors, ..self.with_constants(drawn.constants) }
+    }
+
+    /// By how much steps of a phase take longer than the formula says: 1 but for a draw.
+    pub(super) fn step_factor(&self, phase: Phase) -> f64 {
+        self.step_factors[usize::from(phase == Phase::Prompt)]
     }
 
     /// What it is made of.
@@ -128,6 +145,27 @@ impl Deployment {
             setup_s: self.decode.get(Constant::HandoffSetup),
             bytes_per_s: self.decode.get(Constant::HandoffEfficiency) * self.parts.gpu.nic_bytes_per_s * rails,
         }
+    }
+
+    /// Parts that a hand-off is sent in: layers, where each leaves by itself.
+    pub fn handoff_layers(&self) -> u32 {
+        match self.parts.handoff {
+            HandoffStart::AtEnd => 1,
+            HandoffStart::ByLayer => self.parts.model.layers.max(1),
+        }
+    }
+
+    /// Seconds from the end of a prompt of `tokens`, computed at once by a unit that does nothing else, to the last byte of its
+    /// KV over idle links.
+    pub fn handoff_seconds(&self, tokens: u32) -> f64 {
+        let prompt = StepShape {
+            prompt_tokens: u64::from(tokens),
+            prompt_pairs: f64::from(tokens).powi(2) / 2.0,
+            sampled: 1,
+            ..StepShape::default()
+        };
+        let bytes = self.handoff_bytes(u64::from(tokens));
+        self.handoff().by_layer(bytes, self.handoff_layers(), self.step_seconds(&prompt))
     }
 
     fn check_memory(&self) -> Result<(), PerfError> {

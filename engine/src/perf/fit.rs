@@ -1,15 +1,17 @@
-//! Constants from measured steps.
+//! Constants from what was measured: steps, first tokens, or figures of whole runs.
 //!
 //! The most probable constants given what they were believed to be and what was measured: residuals are logarithms of
 //! predicted over measured, so that short and long steps count alike; beyond a tenth they count linearly (Huber), so that one
 //! wild step moves little; beliefs enter as Gaussian pseudo-measurements of the logarithms. Found by Levenberg-Marquardt over
-//! the logarithms of the constants, which keeps them positive.
+//! the logarithms of the constants, which keeps them positive. The curvature there is the inverse of the covariance.
 
-mod linear;
-
-use super::constants::{Constant, Constants, Phase};
+use super::constants::{Constant, Constants, Phase, Prior};
 use super::deployment::Deployment;
+use super::linear::Cholesky;
+use super::posterior::Posterior;
 use super::step::StepShape;
+
+pub use super::posterior::Free;
 
 /// A step that was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,15 +20,6 @@ pub struct Observation {
     pub shape: StepShape,
     /// How long it took, in seconds; more than none.
     pub seconds: f64,
-}
-
-/// A constant that may move: for steps with prompts alone where it differs there and `phase` says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Free {
-    /// The constant.
-    pub constant: Constant,
-    /// The steps it is for.
-    pub phase: Phase,
 }
 
 /// What a fit says of one constant.
@@ -56,76 +49,96 @@ pub struct Fitted {
     pub constants: Constants,
     /// The free ones, in the order in which they were given.
     pub estimates: Vec<Estimate>,
-    /// Logarithms of predicted over measured, in the order of the observations.
+    /// Logarithms of predicted over measured, in the order of what was measured; 0 for what was left out.
     pub residuals: Vec<f64>,
+    /// What is believed of the free constants together, and of the error of the formula.
+    pub posterior: Posterior,
 }
 
 /// Beyond this, residuals count linearly.
 const HUBER: f64 = 0.1;
-/// The error of the formula that is expected before anything is known, as a logarithm.
+/// The error of the formula that is expected before anything is known, as a logarithm,
 const FIRST_NOISE: f64 = 0.05;
+/// which counts as much as so many measurements.
+const FIRST_COUNT: f64 = 1.0;
 /// No fit is believed to be better than this.
 const LEAST_NOISE: f64 = 0.01;
 const ITERATIONS: u32 = 60;
+/// Derivatives are over twice this: wide enough that the order of events in a simulated run does not matter.
+const STEP: f64 = 5e-3;
+/// Constants on which no prediction depends more than this are independent of all that was measured.
+const INSENSITIVE: f64 = 1e-5;
 
-/// Moves the `free` constants of a deployment to where they explain `observations` best.
+/// Moves the `free` constants of a deployment to where they explain the observed steps best.
 ///
 /// Observations that took no time are left out, and with none at all every constant keeps its value.
 pub fn fit(deployment: &Deployment, observations: &[Observation], free: &[Free]) -> Fitted {
-    let measured: Vec<_> = observations.iter().copied().filter(|one| one.seconds > 0.0).collect();
-    let mut problem = Problem {
-        start: deployment,
-        observations: &measured,
-        free,
-        beliefs: beliefs(deployment, free),
-        noise: FIRST_NOISE,
-    };
+    let measured: Vec<f64> = observations.iter().map(|one| one.seconds).collect();
+    fit_to(deployment, free, &measured, |deployment| {
+        observations.iter().map(|one| deployment.step_seconds(&one.shape)).collect()
+    })
+}
+
+/// Moves the `free` constants of a deployment to where `predict` comes closest to what was `measured`, in whatever units and
+/// order both have. What is measured is above zero; the rest is left out.
+pub fn fit_to(
+    deployment: &Deployment,
+    free: &[Free],
+    measured: &[f64],
+    predict: impl Fn(&Deployment) -> Vec<f64>,
+) -> Fitted {
+    let beliefs = beliefs(deployment, free);
+    let mut problem = Problem { start: deployment, measured, predict: &predict, free, beliefs, noise: FIRST_NOISE };
     let mut point: Vec<f64> = problem.beliefs.iter().map(|belief| belief.0).collect();
     // How far beliefs count against measurements depends on how well the formula can do, which the first pass tells.
     for _ in 0..2 {
         point = problem.descend(point);
-        problem.noise = spread_of(&problem.residuals(&point)).clamp(LEAST_NOISE, 1.0);
+        problem.noise = problem.noise_at(&point);
     }
     let residuals = problem.residuals(&point);
-    let (normal, _) = problem.normal_equations(&point, &residuals);
-    let variances = linear::inverse_diagonal(&normal);
-    let estimates =
-        free.iter().zip(&point).zip(&problem.beliefs).enumerate().map(|(index, ((&free, value), belief))| {
-            let log_spread = variances.get(index).map_or(belief.1, |variance| variance.max(0.0).sqrt());
-            Estimate { free, value: value.exp(), log_spread, prior_log_spread: belief.1 }
-        });
-    Fitted { estimates: estimates.collect(), constants: problem.constants(&point), residuals }
+    let posterior = problem.posterior(&point);
+    let estimate = |(index, &free): (usize, &Free)| Estimate {
+        free,
+        value: point[index].exp(),
+        log_spread: posterior.covariance()[index][index].sqrt(),
+        prior_log_spread: problem.beliefs[index].1,
+    };
+    let estimates = free.iter().enumerate().map(estimate).collect();
+    Fitted { estimates, constants: problem.constants(&point), residuals, posterior }
 }
 
-/// Mean and spread of the logarithm of each free constant.
+/// Mean and spread of the logarithm of each.
 fn beliefs(deployment: &Deployment, free: &[Free]) -> Vec<(f64, f64)> {
-    let constants = &deployment.parts().constants;
     let belief = |free: &Free| {
-        let (value, spread) =
-            constants.prior(free.constant, free.phase).map_or((1.0, 1.0), |prior| (prior.value, prior.spread));
-        // A floor that is believed to be none may still turn out to be something.
-        let value = value.max(spread * 0.1).max(1e-3);
-        (value.ln(), (1.0 + spread / value).ln().max(1e-3))
+        let prior = deployment.parts().constants.prior(free.constant, free.phase);
+        prior.map_or((0.0, 1.0), Prior::log_belief)
     };
     free.iter().map(belief).collect()
 }
 
-/// A spread that a few outliers do not move: 1.48 times the median of absolute residuals, that of a normal distribution.
-fn spread_of(residuals: &[f64]) -> f64 {
-    let mut sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
-    sizes.sort_by(f64::total_cmp);
-    sizes.get(sizes.len() / 2).map_or(FIRST_NOISE, |median| 1.4826 * median)
+/// All that has a value of its own, except what is in `free`.
+fn others(constants: &Constants, free: &[Free]) -> Vec<Free> {
+    let both = |constant| [Phase::Decode, Phase::Prompt].map(|phase| Free { constant, phase });
+    let all = Constant::ALL.into_iter().flat_map(both);
+    let own = all.filter(|one| one.phase == Phase::Decode || constants.differs(one.constant));
+    let known = own.filter(|one| constants.prior(one.constant, one.phase).is_some_and(|prior| prior.value > 0.0));
+    known.filter(|one| !free.contains(one)).collect()
 }
 
-struct Problem<'a> {
+fn inverse(matrix: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    Cholesky::of(matrix).map(|factor| factor.inverse())
+}
+
+struct Problem<'a, P> {
     start: &'a Deployment,
-    observations: &'a [Observation],
+    measured: &'a [f64],
+    predict: &'a P,
     free: &'a [Free],
     beliefs: Vec<(f64, f64)>,
     noise: f64,
 }
 
-impl Problem<'_> {
+impl<P: Fn(&Deployment) -> Vec<f64>> Problem<'_, P> {
     fn constants(&self, point: &[f64]) -> Constants {
         let start = self.start.parts().constants.clone();
         self.free.iter().zip(point).fold(start, |constants, (free, log)| {
@@ -136,7 +149,13 @@ impl Problem<'_> {
 
     fn residuals(&self, point: &[f64]) -> Vec<f64> {
         let deployment = self.start.clone().with_constants(self.constants(point));
-        self.observations.iter().map(|one| (deployment.step_seconds(&one.shape) / one.seconds).ln()).collect()
+        let predicted = (self.predict)(&deployment);
+        let of = |(index, &measured): (usize, &f64)| {
+            // What is not predicted at all is as wrong as can be, and yet a number.
+            let predicted = predicted.get(index).copied().filter(|value| *value > 0.0).unwrap_or(1e-12);
+            if measured > 0.0 { (predicted / measured).ln() } else { 0.0 }
+        };
+        self.measured.iter().enumerate().map(of).collect()
     }
 
     fn cost(&self, point: &[f64], residuals: &[f64]) -> f64 {
@@ -146,16 +165,67 @@ impl Problem<'_> {
         of_steps + of_beliefs
     }
 
-    /// The matrix of the second derivatives of half the cost, and its gradient, with numeric derivatives of the residuals.
-    fn normal_equations(&self, point: &[f64], residuals: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
-        const STEP: f64 = 1e-5;
-        let slopes: Vec<Vec<f64>> = (0..point.len())
-            .map(|index| {
+    /// What the formula is off by: 1.48 times the median of absolute residuals, which a few outliers do not move, made up for
+    /// what moving constants has taken from them, and with what was expected as long as there are few.
+    fn noise_at(&self, point: &[f64]) -> f64 {
+        let residuals = self.residuals(point);
+        let pairs = residuals.iter().zip(self.measured).filter(|(_, measured)| **measured > 0.0);
+        let mut sizes: Vec<f64> = pairs.map(|(residual, _)| residual.abs()).collect();
+        sizes.sort_by(f64::total_cmp);
+        let count = sizes.len() as f64;
+        let Some(median) = sizes.get(sizes.len() / 2) else { return FIRST_NOISE };
+        let (normal, _) = self.normal_equations(point, &residuals, &self.slopes(point));
+        // What beliefs do not hold is taken from the residuals.
+        let held: f64 = inverse(&normal).map_or(0.0, |inverse| {
+            self.beliefs.iter().enumerate().map(|(index, (_, spread))| inverse[index][index] / (spread * spread)).sum()
+        });
+        let taken = self.free.len() as f64 - held;
+        let variance = (FIRST_COUNT * FIRST_NOISE * FIRST_NOISE + count * (1.4826 * median).powi(2))
+            / (FIRST_COUNT + (count - taken).max(0.0));
+        variance.sqrt().clamp(LEAST_NOISE, 1.0)
+    }
+
+    /// What is believed at a point: of the free constants and, as far as predictions depend on them, of all others. Those were
+    /// not moved, but what a free one makes up for is known of both only together.
+    fn posterior(&self, point: &[f64]) -> Posterior {
+        let others = others(&self.start.parts().constants, self.free);
+        let wide = [self.free, &others].concat();
+        let beliefs = beliefs(self.start, &wide);
+        let at: Vec<f64> =
+            point.iter().copied().chain(beliefs.iter().skip(point.len()).map(|belief| belief.0)).collect();
+        let problem = Problem { free: &wide, beliefs, ..*self };
+        let (residuals, mut slopes) = (problem.residuals(&at), problem.slopes(&at));
+        let matters =
+            |index: &usize| *index < point.len() || slopes[*index].iter().any(|slope| slope.abs() > INSENSITIVE);
+        let kept: Vec<usize> = (0..wide.len()).filter(matters).collect();
+        slopes = kept.iter().map(|index| std::mem::take(&mut slopes[*index])).collect();
+        let free: Vec<Free> = kept.iter().map(|index| wide[*index]).collect();
+        let beliefs: Vec<(f64, f64)> = kept.iter().map(|index| problem.beliefs[*index]).collect();
+        let at: Vec<f64> = kept.iter().map(|index| at[*index]).collect();
+        let problem = Problem { free: &free, beliefs, ..*self };
+        let (normal, _) = problem.normal_equations(&at, &residuals, &slopes);
+        let believed = inverse(&normal).and_then(|inverse| Posterior::new(free.clone(), inverse, self.noise).ok());
+        believed.unwrap_or_else(|| {
+            let spreads: Vec<f64> = problem.beliefs.iter().map(|belief| belief.1).collect();
+            Posterior::independent(free.clone(), &spreads, self.noise)
+        })
+    }
+
+    /// Derivatives of the residuals, a list for each constant.
+    fn slopes(&self, point: &[f64]) -> Vec<Vec<f64>> {
+        let slope = |index: usize| {
+            let [before, after] = [-STEP, STEP].map(|step| {
                 let mut moved = point.to_vec();
-                moved[index] += STEP;
-                self.residuals(&moved).iter().zip(residuals).map(|(after, before)| (after - before) / STEP).collect()
-            })
-            .collect();
+                moved[index] += step;
+                self.residuals(&moved)
+            });
+            after.iter().zip(&before).map(|(after, before)| (after - before) / (2.0 * STEP)).collect()
+        };
+        (0..point.len()).map(slope).collect()
+    }
+
+    /// The matrix of the second derivatives of half the cost, and its gradient.
+    fn normal_equations(&self, point: &[f64], residuals: &[f64], slopes: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<f64>) {
         let weights: Vec<f64> =
             residuals.iter().map(|r| (HUBER / r.abs().max(HUBER)) / (self.noise * self.noise)).collect();
         let product = |one: &[f64], other: &[f64]| -> f64 {
@@ -174,14 +244,14 @@ impl Problem<'_> {
     fn descend(&self, mut point: Vec<f64>) -> Vec<f64> {
         let mut residuals = self.residuals(&point);
         let mut cost = self.cost(&point, &residuals);
+        let (mut normal, mut gradient) = self.normal_equations(&point, &residuals, &self.slopes(&point));
         let mut damping = 1e-2;
         for _ in 0..ITERATIONS {
-            let (normal, gradient) = self.normal_equations(&point, &residuals);
-            let mut damped = normal;
+            let mut damped = normal.clone();
             for (index, row) in damped.iter_mut().enumerate() {
                 row[index] *= 1.0 + damping;
             }
-            let Some(step) = linear::solve(damped, gradient) else { break };
+            let Some(step) = Cholesky::of(&damped).map(|factor| factor.solve(&gradient)) else { break };
             // A step of more than a factor of two is not one the linearisation knows anything of.
             let next: Vec<f64> = point.iter().zip(&step).map(|(x, d)| x - d.clamp(-0.7, 0.7)).collect();
             let after = self.residuals(&next);
@@ -190,9 +260,10 @@ impl Problem<'_> {
                 let gained = cost - next_cost;
                 (point, residuals, cost) = (next, after, next_cost);
                 damping = (damping / 5.0_f64).max(1e-9);
-                if gained < 1e-9 * cost {
+                if gained < 1e-7 * cost {
                     break;
                 }
+                (normal, gradient) = self.normal_equations(&point, &residuals, &self.slopes(&point));
             } else {
                 damping *= 5.0;
                 if damping > 1e9 {

@@ -77,11 +77,12 @@ impl Deployment {
         let pass = self.without_context(Phase::Prompt, shape.decodes, tokens, shape.sampled)
             + f64::from(parts.model.full_layers()) * full
             + window;
+        let factor = self.step_factor(Phase::Prompt);
         if shape.decodes == 0 {
-            return pass;
+            return pass * factor;
         }
         let decodes = self.contexts(Phase::Prompt, shape.decodes).at(shape.decode_context);
-        (pass + decodes) * self.values(Phase::Prompt).get(Constant::MixedFactor)
+        (pass + decodes) * self.values(Phase::Prompt).get(Constant::MixedFactor) * factor
     }
 
     /// The seconds of steps that decode one token of each of `decodes` sequences, over the sum of their contexts.
@@ -97,7 +98,8 @@ impl Deployment {
         }
         let contexts = self.contexts(Phase::Decode, decodes);
         let base_s = contexts.base_s + self.without_context(Phase::Decode, decodes, 0.0, sampled);
-        Line { base_s, ..contexts }
+        let factor = self.step_factor(Phase::Decode);
+        Line { base_s: base_s * factor, per_position_s: contexts.per_position_s * factor }
     }
 
     /// Decode attention of all layers.

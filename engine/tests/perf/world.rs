@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::perf::{
-    Attention, Constant, Constants, Deployment, Dtype, Experts, Ffn, Gpu, Memory, Model, Parallel, Parts, Precision,
-    Price, Prior, PriorKind, ScaleUp, Window,
+    Attention, Constant, Constants, Deployment, Dtype, Experts, Ffn, Gpu, HandoffStart, Memory, Model, Parallel, Parts,
+    Precision, Price, Prior, PriorKind, ScaleUp, Window,
 };
 use proptest::test_runner::{Config, RngSeed};
 
@@ -136,6 +136,7 @@ pub(crate) fn parts(model: Model, tp: u32) -> Parts {
         constants: constants(),
         memory: Memory { share: 0.9, activation_bytes: 8e9, max_context: 32_768, sequences: 256 },
         gpus_per_node: 8,
+        handoff: HandoffStart::default(),
     }
 }
 

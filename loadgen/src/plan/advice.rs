@@ -99,7 +99,7 @@ pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>, at_one_rate: bool
     let (isl, osl) = world.rows.first().map_or((0.0, 0.0), |rows| rows.mean_lengths());
     if let Some(pd) = pd {
         let deployment = &world.cluster.deployment;
-        let ms = deployment.handoff().at_end(deployment.handoff_bytes(isl as u64)) * 1e3;
+        let ms = deployment.handoff_seconds(isl as u32) * 1e3;
         findings.push(Finding::HandOff { ms, share: pd.ttft_ms.mean.map(|mean| ms / mean) });
     }
     if let Some((pd, aggregated)) = pd.zip(aggregated).filter(|_| at_one_rate)

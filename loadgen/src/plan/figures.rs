@@ -12,7 +12,7 @@ use crate::time::Micros;
 
 /// Shares of the requests, in the order of being due, between which a window in steady state is taken: before it the system
 /// fills, after it it empties.
-const WINDOW: (f64, f64) = (0.2, 0.9);
+pub(crate) const WINDOW: (f64, f64) = (0.2, 0.9);
 
 /// What limits a split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,6 +43,8 @@ pub struct Figures {
     pub attainment: f64,
     /// Whether as many are served as arrive: otherwise every latency grows for as long as it is measured.
     pub is_steady: bool,
+    /// First tokens per second in the window: where more arrive than are served, as many as can be.
+    pub served_rps: f64,
     /// Answer tokens per second.
     pub output_tps: f64,
     /// TTFT.
@@ -179,9 +181,19 @@ pub(super) fn of(judge: Judge, rows: &Rows, rate: f64, samples: &[Sample]) -> Fi
         goodput_rps: rate * served * attainment,
         attainment,
         is_steady,
+        served_rps: served_rps(samples, from, to),
         output_tps,
         ttft: (&ttft).into(),
         tpot: (&tpot).into(),
         limit: misses.limit(is_steady, waits),
     }
+}
+
+/// First tokens per second, from that of one rank in time to that of another.
+fn served_rps(samples: &[Sample], from: usize, to: usize) -> f64 {
+    let mut firsts: Vec<_> = samples.iter().filter(|sample| sample.tokens > 0).map(|sample| sample.first).collect();
+    firsts.sort_unstable();
+    let last = to.min(firsts.len()).saturating_sub(1);
+    let span = firsts.get(from).zip(firsts.get(last)).map_or(0.0, |(start, end)| end.since(*start).as_secs_f64());
+    if span > 0.0 { (last - from) as f64 / span } else { 0.0 }
 }

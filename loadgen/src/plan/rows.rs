@@ -45,14 +45,21 @@ impl Rows {
                     0 => question.load.seed,
                     _ => counter::stream(question.load.seed, u64::from(draw)),
                 };
-                Ok(Arc::new(Self::new(question, seed, limits, config)?))
+                let load = LoadSpec { seed, requests: Some(question.requests), ..question.load.clone() };
+                Ok(Arc::new(Self::new(load, question.procedure, limits, config)?))
             })
             .collect()
     }
 
-    fn new(question: &Question, seed: u64, limits: Limits, config: &ClusterConfig) -> Result<Self, PlanError> {
-        let mut load = LoadSpec { seed, duration: None, requests: Some(question.requests), ..question.load.clone() };
-        if let Procedure::Burst(requests) = question.procedure {
+    /// As many requests of a load as it says itself, or as the procedure does.
+    pub(super) fn new(
+        mut load: LoadSpec,
+        procedure: Procedure,
+        limits: Limits,
+        config: &ClusterConfig,
+    ) -> Result<Self, PlanError> {
+        load.duration = None;
+        if let Procedure::Burst(requests) = procedure {
             load.requests = Some(u64::from(requests));
             if let Traffic::Synthetic { arrival, .. } = &mut load.traffic {
                 *arrival = Process::Constant;
@@ -64,7 +71,7 @@ impl Rows {
         }
         let planned: Vec<_> = Schedule::new(&load, limits)?.collect();
         let span = planned.last().map_or(0.0, |last| last.due.as_secs_f64());
-        let needed = match question.procedure {
+        let needed = match procedure {
             Procedure::Sustained => FEWEST,
             Procedure::Burst(requests) => requests as usize,
         };
@@ -74,7 +81,7 @@ impl Rows {
         let traced = matches!(load.traffic, Traffic::Trace { .. });
         // Synthetic requests come at one a second; a trace is brought to that, and a burst is evenly spaced.
         let stretch = if traced { (planned.len() - 1) as f64 / span } else { 1.0 };
-        let evenly = matches!(question.procedure, Procedure::Burst(_));
+        let evenly = matches!(procedure, Procedure::Burst(_));
         let rows = planned.into_iter().enumerate().map(|(index, planned)| {
             let Request { input_tokens, output_tokens, segments, .. } = planned.request;
             let hashes =

@@ -61,7 +61,7 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
 }
 
 /// The figures at `rate`, or at the highest rate that meets the SLO.
-fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>) -> Figures {
+pub(super) fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>) -> Figures {
     if let Some(rate) = rate {
         return world.figures(setting, draw, rate);
     }
@@ -71,7 +71,7 @@ fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>) 
 }
 
 /// The rate beyond which is not looked.
-fn most_rate(world: &World<'_>) -> f64 {
+pub(super) fn most_rate(world: &World<'_>) -> f64 {
     match world.procedure {
         Procedure::Sustained => MOST_RATE,
         // All in a second: whoever bears that bears any rate.

@@ -94,13 +94,13 @@ fn a_burst_that_meets_the_slo_at_once_is_called_what_it_is() {
 
 #[test]
 fn more_than_is_served_is_no_goodput_whatever_the_slo_leaves_out() {
-    // One unit prefills not quite two such prompts a second, whether TTFT is bounded or not.
+    // One unit prefills two such prompts a second, whether TTFT is bounded or not.
     let mut narrow = Question { requests: 300, draws: 0, ..question(None, &["1P3D"]) };
     let highest = answer(&narrow).splits.remove(0);
-    assert!((1.5..2.2).contains(&highest.goodput_rps.mid) && highest.limit == Limit::Prefill, "{highest:?}");
+    assert!((1.8..2.4).contains(&highest.goodput_rps.mid) && highest.limit == Limit::Prefill, "{highest:?}");
     narrow.rate = Some(50.0);
     let flooded = answer(&narrow).splits.remove(0);
-    assert!(flooded.goodput_rps.mid < 2.0 && flooded.limit == Limit::Prefill, "{flooded:?}");
+    assert!(flooded.goodput_rps.mid < 2.2 && flooded.limit == Limit::Prefill, "{flooded:?}");
     let (cheap, dear) = (flooded.usd_per_mtok.mid, highest.usd_per_mtok.mid);
     assert!(cheap > dear * 0.5, "{cheap} under a flood, {dear} at its best");
     narrow.rate = None;

@@ -3,16 +3,22 @@
 //!
 //! GPU and model are profiles of their own, found by name, so that a user's go before the shipped ones here, too.
 
+mod calibrated;
 mod constants;
+mod posterior;
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
-use engine::perf::{Deployment, Dtype, Gpu, Memory, Model, Parallel, Parts, PerfError, Precision, Price};
+use engine::perf::{
+    Constants, Deployment, Dtype, Gpu, HandoffStart, Memory, Model, Parallel, Parts, PerfError, Posterior, Precision,
+    Price,
+};
 use engine::units::Split;
 use serde::{Deserialize, Serialize};
 
 use super::Loaded;
 
 pub use constants::{ConstantTables, PriorText};
+pub use posterior::PosteriorTable;
 
 /// What a cluster profile says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +40,9 @@ pub struct ClusterProfile {
     pub limits: LimitTable,
     /// What no data sheet tells.
     pub constants: ConstantTables,
+    /// What a calibration says of several of these together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posterior: Option<PosteriorTable>,
 }
 
 /// How the model is stored.
@@ -96,6 +105,9 @@ pub struct LimitTable {
     pub watermark_permille: u32,
     /// Whether blocks are kept for later prompts with the same prefix.
     pub prefix_cache: bool,
+    /// When the KV of a prompt leaves for the unit that decodes: `at_end` of it, or `by_layer` while the later ones are computed.
+    #[serde(default)]
+    pub handoff: HandoffStart,
     /// One step of a unit that prefills.
     pub prefill: BatchTable,
     /// One step of a unit that decodes.
@@ -125,6 +137,8 @@ pub struct Cluster {
     pub units: u16,
     /// What the units do, with as many KV blocks as they have room for.
     pub config: ClusterConfig,
+    /// What is believed of several constants together, where a calibration says so.
+    pub posterior: Option<Posterior>,
 }
 
 /// A split with more units than a cluster.
@@ -179,6 +193,7 @@ impl ClusterProfile {
         let sequences =
             self.limits.prefill.sequences.max(self.limits.decode.sequences).max(self.limits.aggregated.sequences);
         let parallel = Parallel { tp: self.unit.tp, ep: self.unit.ep, attention_dp: self.unit.attention_dp };
+        let (constants, posterior) = self.checked_constants()?;
         let deployment = Deployment::new(Parts {
             gpu,
             model,
@@ -188,7 +203,7 @@ impl ClusterProfile {
                 experts: self.precision.experts.unwrap_or(self.precision.weights),
                 kv: self.precision.kv,
             },
-            constants: self.constants.constants()?,
+            constants,
             memory: Memory {
                 share: self.limits.gpu_memory_share,
                 activation_bytes: self.limits.activation_gb * 1e9,
@@ -196,18 +211,25 @@ impl ClusterProfile {
                 sequences,
             },
             gpus_per_node: self.nodes.gpus_per_node,
+            handoff: self.limits.handoff,
         })?;
         let config = self.config(&deployment)?;
         let units = self.units(parallel.gpus())?;
-        Ok(Cluster { description: self.description.clone(), units, deployment, config })
+        Ok(Cluster { description: self.description.clone(), units, deployment, config, posterior })
     }
 
     /// Checks what can be told from the text alone.
     ///
     /// # Errors
-    /// The first number that makes no sense, or constant that is missing.
+    /// The first number that makes no sense, constant that is missing, or joint belief that is none.
     pub(super) fn check(&self) -> Result<(), PerfError> {
-        self.constants.constants().map(|_| ())
+        self.checked_constants().map(|_| ())
+    }
+
+    fn checked_constants(&self) -> Result<(Constants, Option<Posterior>), PerfError> {
+        let constants = self.constants.constants()?;
+        let posterior = self.posterior.as_ref().map(|table| table.posterior(&constants)).transpose()?;
+        Ok((constants, posterior))
     }
 
     fn units(&self, gpus: u32) -> Result<u16, PerfError> {

@@ -16,7 +16,7 @@ use super::memory::resident_bytes;
 use super::meters::CpuMeters;
 use super::notes::Note;
 use super::shifting::Shifting;
-use super::{RunError, RunResult};
+use super::{RunError, RunResult, Watch};
 use crate::clock::RunClock;
 use crate::fold::Fold;
 use crate::live::{Command, MarkKind, Phase, Snapshot};
@@ -49,6 +49,7 @@ pub(super) struct Parts {
     pub(super) remarks: Vec<String>,
     pub(super) notes: Receiver<Note>,
     pub(super) recorder: Option<Recorder>,
+    pub(super) watch: Option<Watch>,
     pub(super) meters: Arc<CpuMeters>,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) abort: Arc<AtomicBool>,
@@ -274,6 +275,9 @@ impl Observer {
     fn record(&mut self, record: &Record) {
         self.fold.apply(record);
         self.accumulator.record(record);
+        if let (Some(watch), Record::Req(sample)) = (&mut self.parts.watch, record) {
+            watch(sample);
+        }
         let Some(recorder) = &mut self.parts.recorder else { return };
         if let Err(error) = recorder.push(record) {
             self.parts.recorder = None;

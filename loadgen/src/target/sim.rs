@@ -2,12 +2,15 @@
 //! anything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use engine::drive::simulated::SimulatedConfig;
 use engine::drive::wall::EngineError;
 use engine::executor::sim::{Tabulated, Unusable};
+use engine::model::{ModelText, Tokenizer};
 use engine::units::Split;
 
+use super::cpu::Started;
 use super::{Connection, TargetInfo, TargetLimits, embedded};
 use crate::profile::{Cluster, Loaded, TooManyUnits};
 
@@ -56,7 +59,7 @@ impl SimTarget {
     ///
     /// # Errors
     /// When it has more units than the cluster.
-    fn split(&self) -> Result<Split, TooManyUnits> {
+    pub fn split(&self) -> Result<Split, TooManyUnits> {
         let units = self.cluster.profile.units;
         let half = match units {
             1 => Split { prefill: 0, decode: 0, aggregated: 1 },
@@ -97,6 +100,16 @@ impl SimTarget {
 /// # Errors
 /// When the split has more units than the cluster, or its constants lead to times that are none.
 pub fn open(target: &SimTarget) -> Result<Connection, SimError> {
+    let Started { engine, events, info, .. } = start(target)?;
+    Ok(Connection { time_scale: target.time_scale, ..embedded::connect(engine, events, info) })
+}
+
+/// Starts the simulation. Its text is that of the built-in model: a byte of a prompt is a token, and a token of an answer, which
+/// means nothing, is a byte or a number such as `<7000>`.
+///
+/// # Errors
+/// When the split has more units than the cluster, or its constants lead to times that are none.
+pub fn start(target: &SimTarget) -> Result<Started, SimError> {
     let split = target.split()?;
     let info = target.info(split);
     let Cluster { deployment, config, .. } = &target.cluster.profile;
@@ -112,5 +125,8 @@ pub fn open(target: &SimTarget) -> Result<Connection, SimError> {
         event_limit: EVENTS,
     };
     let (engine, events) = simulated.start(tables)?;
-    Ok(Connection { time_scale: target.time_scale, ..embedded::connect(engine, events, info) })
+    let tokenizer = Tokenizer::bytes(info.limits.vocabulary);
+    let text = Arc::new(ModelText { tokenizer, chat_template: None, eos: Vec::new() });
+    let kv_block_bytes = deployment.handoff_bytes(u64::from(config.block_tokens)) as u64;
+    Ok(Started { engine, events, text, info, kv_block_bytes })
 }

@@ -1,7 +1,7 @@
 //! Tables of measurements, deployments as they were measured, and errors.
 
 use engine::perf::fit::{Free, Observation, fit};
-use engine::perf::{Constant, Deployment, Memory, Parallel, Parts, Phase, Precision, StepShape};
+use engine::perf::{Constant, Deployment, HandoffStart, Memory, Parallel, Parts, Phase, Precision, StepShape};
 use loadgen::profile::Library;
 
 /// A table with a line of names.
@@ -64,6 +64,7 @@ pub(crate) fn deployment(
         constants,
         memory: Memory { share: 1.0, activation_bytes: 0.0, max_context: 2, sequences: 1 },
         gpus_per_node: 8,
+        handoff: HandoffStart::default(),
     })
     .expect("a deployment")
 }

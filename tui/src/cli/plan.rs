@@ -11,11 +11,11 @@ use loadgen::text::Malformed;
 use super::load::LoadArgs;
 
 /// Requests of a simulation, unless told otherwise: some minutes of a cluster, and the 99th percentile of 20.
-const REQUESTS: u64 = 2_000;
+pub(super) const REQUESTS: u64 = 2_000;
 /// Requests of a simulation at most; of a trace, those that are taken unless told otherwise.
-const MOST_REQUESTS: u64 = 10_000_000;
+pub(super) const MOST_REQUESTS: u64 = 10_000_000;
 /// Draws of the constants, unless told otherwise: fewer say little about 5th and 95th percentiles.
-const DRAWS: u32 = 19;
+pub(super) const DRAWS: u32 = 19;
 
 #[derive(Args, Debug)]
 pub(super) struct PlanArgs {
@@ -52,7 +52,7 @@ pub struct PlanOptions {
     pub json: bool,
 }
 
-fn parse_share(text: &str) -> Result<f64, Malformed> {
+pub(super) fn parse_share(text: &str) -> Result<f64, Malformed> {
     let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
     let malformed = || Malformed { what: "a share", found: text.to_owned(), allowed: "above 0, at most 1".to_owned() };
     share.ok_or_else(malformed)

@@ -7,12 +7,13 @@ use clap::Args;
 use engine::serve::ApiKey;
 use engine::serve::grpc::GrpcConfig;
 use engine::serve::http::HttpConfig;
+use loadgen::profile::Library;
 use loadgen::target::cpu::REQUESTS;
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
 use super::key;
-use super::target::{EngineArgs, EngineSpec};
+use super::target::{EngineArgs, Served};
 
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
@@ -27,7 +28,8 @@ pub(super) struct ServeArgs {
     /// Environment variable with the key that clients have to present as `Authorization: Bearer KEY`; /health stays open
     #[arg(long, value_name = "VAR", help_heading = "Server")]
     api_key_env: Option<String>,
-    /// What clients call the model [default: the name of the folder or file, or `built-in`]
+    /// What clients call the model; SIMULATED- goes before it where it is [default: the name of the folder, file or cluster, or
+    /// `built-in`]
     #[arg(long, value_name = "NAME", help_heading = "Server")]
     served_model_name: Option<String>,
     /// Requests in flight, at most 8192; one more is answered 429
@@ -46,7 +48,7 @@ pub(super) struct ServeArgs {
 #[derive(Debug)]
 pub struct ServeOptions {
     /// What answers.
-    pub engine: EngineSpec,
+    pub engine: Served,
     /// Where the server listens.
     pub listen: SocketAddr,
     /// What clients call the model; `None` leaves it to the model.
@@ -67,8 +69,8 @@ struct ControlListen(Option<SocketAddr>);
 
 impl ServeArgs {
     /// # Errors
-    /// When others could reach the server without a key, or the key is not there.
-    pub(super) fn resolve(self) -> anyhow::Result<ServeOptions> {
+    /// When others could reach the server without a key, the key is not there, or the engine cannot be what was said.
+    pub(super) fn resolve(self, library: &Library) -> anyhow::Result<ServeOptions> {
         let key = self.api_key_env.map(|name| key::read(&name, ApiKey::new)).transpose()?;
         let ControlListen(control) = self.control_listen;
         for (option, address) in [("--listen", Some(self.listen)), ("--control-listen", control)] {
@@ -90,7 +92,13 @@ impl ServeArgs {
         let grpc = GrpcConfig { drain_timeout, key, ..GrpcConfig::default() };
         let control = control.map(|address| (address, grpc));
         let Self { engine, listen, served_model_name: name, max_requests, max_connections, .. } = self;
-        Ok(ServeOptions { engine: engine.into(), listen, name, max_requests, max_connections, http, control })
+        let engine = engine.resolve(library)?;
+        anyhow::ensure!(
+            engine.is_in_step() || control.is_none(),
+            "--time-scale: clients of the gRPC API tell times by the engine's clock, which would go at another pace than theirs\n\
+             hint: --control-listen none"
+        );
+        Ok(ServeOptions { engine, listen, name, max_requests, max_connections, http, control })
     }
 }
 

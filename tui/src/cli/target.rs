@@ -6,13 +6,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use engine::model::ModelSource;
 use engine::remote::{RemoteAddress, RemoteAddressError, RemoteKey};
 use engine::units::Split;
 use loadgen::profile::Library;
 use loadgen::target::Connection;
-use loadgen::target::cpu::{self, CpuTarget, OpenError, Started};
+use loadgen::target::cpu::{self, CpuTarget, Started};
 use loadgen::target::grpc::{self, GrpcControlAt, GrpcTarget};
 use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
 use loadgen::target::sim::{self, SimTarget};
@@ -26,22 +26,28 @@ use super::load::parse_positive_duration;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Engine")]
 pub(super) struct EngineArgs {
-    /// What computes. `cpu` is the embedded engine on this machine
-    #[arg(long, value_name = "ENGINE", value_enum, default_value_t = Kind::Cpu)]
-    target: Kind,
-    /// Roles of the units at the start: 2P2D is two prefill and two decode units, 4A is four that do both [default: as many
-    /// units as cores, at least four, half of them prefill]
+    /// What computes: `cpu`, the embedded engine on this machine; sim:CLUSTER, a simulated cluster of GPUs whose answers mean
+    /// nothing (`pdtune profiles list` shows them; a file works, too)
+    #[arg(long, value_name = "ENGINE", default_value = "cpu", value_parser = parse_engine)]
+    target: Place,
+    /// Roles of the units at the start: 2P2D is two prefill and two decode units, 4A is four that do both [default: half of
+    /// the units prefill; the embedded engine has as many units as cores, at least four]
     #[arg(long, value_name = "xPyD|nA")]
     split: Option<Split>,
+    /// Simulated clusters only, and only without --control-listen: so many seconds in a second of wall time [default: 1]
+    #[arg(long, value_name = "FACTOR", value_parser = parse_scale)]
+    time_scale: Option<f64>,
     /// The model: a Hugging Face folder with safetensors (Qwen3 and Llama families) or a GGUF file [default: a built-in
     /// transformer of about 30M parameters, made at start]
     #[arg(long, value_name = "DIR|FILE.gguf")]
     model: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    Cpu,
+fn parse_engine(text: &str) -> Result<Place, Malformed> {
+    let place = text.parse().ok().filter(|place| matches!(place, Place::Cpu | Place::Sim(_)));
+    let malformed =
+        || Malformed { what: "an engine", found: text.to_owned(), allowed: "cpu or sim:CLUSTER".to_owned() };
+    place.ok_or_else(malformed)
 }
 
 #[derive(Args, Debug)]
@@ -173,16 +179,8 @@ impl EngineSpec {
         Self { model, split }
     }
 
-    /// Loads the model and starts the engine, to be served to others.
-    ///
-    /// # Errors
-    /// When the model cannot be loaded, or its shape or the split cannot be served.
-    pub fn start(self) -> Result<Started, OpenError> {
-        cpu::start(&self.cpu())
-    }
-
     /// What clients of a server call the model.
-    pub fn served_name(&self) -> String {
+    fn served_name(&self) -> String {
         let name = match &self.model {
             ModelSource::Builtin { .. } => None,
             // `.` and `..` have no name of their own.
@@ -197,9 +195,56 @@ impl EngineSpec {
     }
 }
 
-impl From<EngineArgs> for EngineSpec {
-    fn from(EngineArgs { target: Kind::Cpu, split, model }: EngineArgs) -> Self {
-        Self::new(model, split)
+/// What is served to others.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Served {
+    /// The engine inside the program.
+    Cpu(EngineSpec),
+    /// A simulated cluster.
+    Sim(Box<SimTarget>),
+}
+
+impl Served {
+    /// Starts the engine.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded, its shape or the split cannot be served, or the cluster cannot be simulated.
+    pub fn start(self) -> anyhow::Result<Started> {
+        match self {
+            Self::Cpu(engine) => Ok(cpu::start(&engine.cpu())?),
+            Self::Sim(target) => Ok(sim::start(&target)?),
+        }
+    }
+
+    /// What clients call the model, where `asked` is what it was to be called. Nobody shall take a simulation for a model.
+    pub fn served_name(&self, asked: Option<String>) -> String {
+        match self {
+            Self::Cpu(engine) => asked.unwrap_or_else(|| engine.served_name()),
+            Self::Sim(target) => format!("SIMULATED-{}", asked.unwrap_or_else(|| target.cluster.name.clone())),
+        }
+    }
+
+    /// Whether its time goes as fast as that of its clients.
+    pub(super) fn is_in_step(&self) -> bool {
+        !matches!(self, Self::Sim(target) if target.time_scale.to_bits() != 1.0_f64.to_bits())
+    }
+}
+
+impl EngineArgs {
+    /// # Errors
+    /// When an option has no meaning for this engine, or the profile of its cluster is missing or wrong.
+    pub(super) fn resolve(self, library: &Library) -> anyhow::Result<Served> {
+        let Self { target, split, time_scale, model } = self;
+        let Place::Sim(cluster) = target else {
+            ensure!(time_scale.is_none(), "--time-scale is for simulated clusters\nhint: --target sim:CLUSTER");
+            return Ok(Served::Cpu(EngineSpec::new(model, split)));
+        };
+        ensure!(model.is_none(), "--model is for the embedded engine, a cluster profile names its own");
+        let (cluster, time_scale) = (library.cluster(&cluster)?, time_scale.unwrap_or(1.0));
+        if let Some(split) = split {
+            cluster.check_units(split)?;
+        }
+        Ok(Served::Sim(Box::new(SimTarget { cluster, split, time_scale })))
     }
 }
 
@@ -218,6 +263,11 @@ impl TargetArgs {
             Place::Http(address) => self.http(address),
             Place::Grpc(address) => self.grpc(address),
         }
+    }
+
+    /// Whether it was said how fast simulated time goes.
+    pub(super) fn is_scaled(&self) -> bool {
+        self.time_scale.is_some()
     }
 
     /// # Errors

@@ -18,7 +18,7 @@ const BAR: usize = 24;
 /// # Errors
 /// When the question has no answer, or stdout is closed.
 pub fn run(options: &PlanOptions) -> anyhow::Result<Ending> {
-    let progress = progress();
+    let progress = progress("splits");
     let answer = plan(&options.question, |done, all| {
         progress.set_length(all as u64);
         progress.set_position(done as u64);
@@ -34,11 +34,11 @@ pub fn run(options: &PlanOptions) -> anyhow::Result<Ending> {
 }
 
 /// A bar on a terminal, nothing elsewhere: the answer follows in seconds or minutes.
-fn progress() -> ProgressBar {
+pub(super) fn progress(what: &str) -> ProgressBar {
     let target =
         if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(0), target);
-    match ProgressStyle::with_template("simulating {bar:30} {pos} of {len} splits, {elapsed}") {
+    match ProgressStyle::with_template(&format!("simulating {{bar:30}} {{pos}} of {{len}} {what}, {{elapsed}}")) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

@@ -1,4 +1,4 @@
-//! `pdtune serve`: the embedded engine behind HTTP and gRPC.
+//! `pdtune serve`: the embedded engine, or a simulated one, behind HTTP and gRPC.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::signals::Signals;
 use super::{Ending, leave_at_once, tell};
-use crate::cli::ServeOptions;
+use crate::cli::{ServeOptions, Served};
 
 /// Connections at most, unless asked for more: an idle one takes some memory, too.
 const CONNECTIONS: usize = 16_384;
@@ -44,7 +44,13 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
         let control = options.control.map(|(address, config)| GrpcServer::bind(address, config)).transpose();
         (server, control.context("--control-listen")?)
     };
-    let name = options.name.unwrap_or_else(|| options.engine.served_name());
+    let name = options.engine.served_name(options.name);
+    let pace = match &options.engine {
+        Served::Cpu(_) => String::new(),
+        Served::Sim(target) => {
+            format!(", SIMULATED: answers mean nothing, {} s pass in a second", target.time_scale)
+        }
+    };
     let Started { engine, events, text, info, kv_block_bytes } = options.engine.start()?;
     let config = HubConfig {
         in_flight_limit: options.max_requests as usize,
@@ -53,7 +59,7 @@ pub fn run(options: ServeOptions) -> anyhow::Result<Ending> {
     let hub = Hub::start(engine, events, config).context("cannot start the hub")?;
     let model = ServedModel { name, text, context_tokens: info.limits.context_tokens, kv_block_bytes };
     tell(&format!(
-        "model {} ({}), split {}, context {} tokens",
+        "model {} ({}), split {}, context {} tokens{pace}",
         model.name,
         info.model,
         hub.observe().split,

@@ -46,6 +46,11 @@ fn help_of_serve() {
 }
 
 #[test]
+fn help_of_search() {
+    insta::assert_snapshot!(help(&["search", "--help"]));
+}
+
+#[test]
 fn help_of_shift() {
     insta::assert_snapshot!(help(&["shift", "--help"]));
 }

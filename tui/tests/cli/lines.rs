@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use loadgen::profile::Library;
-use tui::cli::{Cli, Command, TargetSpec};
+use tui::cli::{Cli, Command, Served, TargetSpec};
 
 /// A target in words: a simulated one by the name of its cluster, whose figures are the profile's affair.
 fn target(spec: &TargetSpec) -> String {
@@ -41,7 +41,16 @@ fn meaning(line: &str) -> String {
         Ok(Command::View(options)) => format!("{options:?}"),
         Ok(Command::Replay(options)) => format!("{options:?}"),
         Ok(Command::Report(options)) => format!("{options:?}"),
-        Ok(Command::Serve(options)) => format!("{options:?}"),
+        Ok(Command::Serve(options)) => match &options.engine {
+            Served::Cpu(_) => format!("{options:?}"),
+            Served::Sim(sim) => {
+                let control = options.control.is_some();
+                format!(
+                    "serve sim:{} {:?} time_scale={} control={control}",
+                    sim.cluster.name, sim.split, sim.time_scale
+                )
+            }
+        },
         Ok(Command::Plan(options)) => {
             let question = &options.question;
             let load = serde_json::to_string(&question.load).expect("JSON");
@@ -56,6 +65,12 @@ fn meaning(line: &str) -> String {
                 question.draws,
                 options.json
             )
+        }
+        Ok(Command::Search(options)) => {
+            let load = serde_json::to_string(&options.load).expect("JSON");
+            let (target, goal, requests) = (target(&options.target), options.goal, options.requests);
+            let (budget, draws, json) = (options.budget, options.draws, options.json);
+            format!("search {target} {goal:?} requests={requests} {budget:?} draws={draws} json={json}\n  {load}")
         }
         Ok(Command::Shift(options)) => format!("{options:?}"),
         Ok(Command::Profiles(options)) => format!("{options:?}"),
@@ -107,12 +122,17 @@ fn accepted() {
             "plan --cluster h200-llama70b --slo ttft=2s,tpot=30ms",
             "plan --cluster mi325x-qwen3-235b --split 2P1D,3A --isl 16000 --osl 1024 --rate 2 --slo tpot=25ms --procedure burst:50 \
          --draws 0 --attainment 0.95 --json",
+            "search --slo ttft=2s,tpot=200ms",
+            "search --target http://gpu:8000 --workload chat --rate 8 --budget 3m --steps 12 --requests 100 --attainment 0.95 --json",
+            "search --target sim:h200-llama70b --slo ttft=2s,tpot=30ms --split 2P6D --procedure burst:50 --draws 0",
             "report run.jsonl.zst --json",
             "shot live --out live.svg --size 80x24 --theme light",
             "serve",
             "serve --split 1P3D --model models/Tiny.gguf --listen [::1]:0 --served-model-name tiny --max-requests 64 \
          --max-connections 10 --drain-timeout 5s",
             "serve --control-listen none",
+            "serve --target sim:h200-llama70b --split 2P2D",
+            "serve --target sim:h200-llama70b --time-scale 20 --control-listen none",
             "serve --control-listen [::1]:0 --listen [::1]:0",
             "shift --target grpc://127.0.0.1:50051 --to 3P1D",
             "shift --target grpc://gpu-7:50051 --to 4A --how migrate --timeout 5m --json",
@@ -235,6 +255,18 @@ fn refused_simulations() {
             "plan --cluster h200-llama70b --slo ttft=1s --duration 60s",
             "plan --cluster h200-llama70b --slo ttft=1s --attainment 0",
             "plan --cluster h200-llama70b --slo ttft=1s --procedure burst",
+            "serve --target sim:nowhere",
+            "serve --target sim:h200-llama70b --time-scale 20",
+            "serve --target sim:h200-llama70b --model qwen",
+            "serve --target sim:h200-llama70b --split 99P1D",
+            "serve --time-scale 20",
+            "search --target sim:h200-llama70b",
+            "search --target sim:h200-llama70b --slo ttft=1s --time-scale 20",
+            "search --target sim:h200-llama70b --slo ttft=1s --budget 1m",
+            "search --slo ttft=1s --draws 5",
+            "search --slo ttft=1s --duration 60s",
+            "search --slo ttft=1s --rate 0",
+            "search --slo ttft=1s --requests 1000000",
         ],
     );
 }

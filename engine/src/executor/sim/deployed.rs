@@ -48,8 +48,7 @@ impl Tabulated {
                 bytes_per_token: (deployment.handoff_bytes(LONG) / LONG as f64).ceil() as u64,
                 setup: nanos(Constant::HandoffSetup),
                 link_bytes_per_second: (hand_off.bytes_per_s as u64).max(1),
-                // KV is fetched when the prompt is computed, as vLLM does over NIXL.
-                layers: 1,
+                layers: deployment.handoff_layers(),
             },
             switch: nanos(Constant::RoleSwitch),
             warm: nanos(Constant::RoleWarm),

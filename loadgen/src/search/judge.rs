@@ -1,0 +1,132 @@
+//! The verdict on a step, while it goes on and when it is over.
+
+use super::attainment::{NEARLY_SURE, NINE_IN_TEN, effective, wilson};
+use super::seen::{self, Seen};
+use super::steady::unsteady;
+use super::{Goal, Limit, Step, Verdict};
+use crate::measure::Distribution;
+use crate::plan::{Interval, Procedure, WINDOW};
+use crate::summary::Statistics;
+
+/// Judged requests at which a verdict is first looked for, and at each doubling from then on.
+const FIRST_LOOK: usize = 30;
+
+/// Judges the requests of one step.
+#[derive(Debug)]
+pub(super) struct Judge {
+    goal: Goal,
+    rate: f64,
+    /// Requests that are sent, at most.
+    requests: usize,
+    seen: Vec<Seen>,
+    next_look: usize,
+}
+
+impl Judge {
+    pub(super) fn new(goal: Goal, rate: f64, requests: usize) -> Self {
+        Self { goal, rate, requests, seen: Vec::with_capacity(requests), next_look: FIRST_LOOK }
+    }
+
+    /// Another request is over.
+    pub(super) fn add(&mut self, seen: Seen) {
+        // Nearly always behind all others.
+        let at = self.seen.partition_point(|other| other.index < seen.index);
+        self.seen.insert(at, seen);
+    }
+
+    /// Numbers of the requests that are judged: before them the system fills, after them it empties.
+    fn window(&self) -> (usize, usize) {
+        let share = |share: f64| (self.requests as f64 * share) as usize;
+        match self.goal.procedure {
+            Procedure::Sustained => (share(WINDOW.0), share(WINDOW.1)),
+            Procedure::Burst(_) => (0, self.requests),
+        }
+    }
+
+    /// Requests from the first on that are all over.
+    fn settled(&self) -> usize {
+        self.seen.iter().zip(0..).take_while(|(seen, index)| seen.index == *index).count()
+    }
+
+    /// The verdict, once more requests would hardly change it. That it is met takes half of the requests at least, or a
+    /// backlog would have had no time to show.
+    pub(super) fn look(&mut self) -> Option<Verdict> {
+        if self.goal.procedure != Procedure::Sustained {
+            return None;
+        }
+        let (from, to) = self.window();
+        let until = self.settled().min(to);
+        let judged = until.checked_sub(from).filter(|judged| *judged >= self.next_look)?;
+        self.next_look = judged * 2;
+        let share = self.share(&self.seen[from..until], NEARLY_SURE);
+        if share.hi < self.goal.attainment {
+            return Some(Verdict::Missed);
+        }
+        let sure = share.lo >= self.goal.attainment && judged * 2 >= to - from;
+        (sure && unsteady(&self.seen[..until], from).is_none()).then_some(Verdict::Met)
+    }
+
+    fn share(&self, window: &[Seen], z: f64) -> Interval {
+        let good: Vec<bool> = window.iter().map(|seen| seen.good).collect();
+        let (share, worth) =
+            (good.iter().filter(|good| **good).count() as f64 / good.len().max(1) as f64, effective(&good));
+        wilson(share * worth, worth, z)
+    }
+
+    /// The step, when it is over: `early` is what [`Judge::look`] said, `stopped` whether it was ended by neither that nor
+    /// itself, `client` why the client was the limit.
+    pub(super) fn finish(self, early: Option<Verdict>, stopped: bool, client: Option<String>) -> Step {
+        let (from, to) = self.window();
+        let until = if early.is_some() || stopped { self.settled().min(to) } else { self.seen.len().min(to) };
+        let window = self.seen.get(from.min(until)..until).unwrap_or_default();
+        let mut step = Step {
+            rate_rps: self.rate,
+            requests: self.seen.len() as u64,
+            judged: window.len() as u64,
+            good: window.iter().filter(|seen| seen.good).count() as u64,
+            ..Step::default()
+        };
+        let statistics = |of: fn(&Seen) -> Option<crate::time::Micros>| {
+            let mut values = Distribution::default();
+            window.iter().filter(|seen| seen.completed).filter_map(of).for_each(|value| values.record(value));
+            Statistics::from(&values)
+        };
+        (step.ttft_ms, step.tpot_ms) = (statistics(|seen| seen.ttft), statistics(|seen| seen.tpot));
+        step.e2e_p95_s = statistics(|seen| seen.e2e).p95.unwrap_or(0.0) / 1e3;
+        step.limit = seen::limit(window, &self.goal.slo);
+        let is_met = match self.goal.procedure {
+            Procedure::Sustained => {
+                step.attainment = self.share(window, NINE_IN_TEN);
+                let good: Vec<bool> = window.iter().map(|seen| seen.good).collect();
+                step.worth = effective(&good);
+                step.why = unsteady(&self.seen[..until], from.min(until));
+                step.attainment.mid >= self.goal.attainment
+            }
+            Procedure::Burst(_) => {
+                let mean = seen::mean(window, &self.goal.slo);
+                let is_met = mean.is_some_and(|mean| mean.good);
+                step.limit = mean.map_or(Limit::None, |mean| seen::limit(&[mean], &self.goal.slo));
+                let share = if is_met { 1.0 } else { 0.0 };
+                (step.attainment, step.good) =
+                    (Interval { lo: share, mid: share, hi: share }, step.judged * u64::from(is_met));
+                is_met
+            }
+        };
+        step.steady = step.why.is_none() && !window.is_empty();
+        step.verdict = match early {
+            _ if window.is_empty() || (stopped && early.is_none()) => Verdict::Undecided,
+            _ if is_met && step.steady => Verdict::Met,
+            // What a late client adds is no limit of the server.
+            _ if client.is_some() => Verdict::Client,
+            _ if is_met => Verdict::Unsteady,
+            _ => Verdict::Missed,
+        };
+        match step.verdict {
+            Verdict::Client => (step.limit, step.why) = (Limit::Client, client),
+            Verdict::Unsteady => step.limit = Limit::Backlog,
+            Verdict::Met => step.limit = Limit::None,
+            Verdict::Missed | Verdict::Undecided => {}
+        }
+        step
+    }
+}
