@@ -205,7 +205,7 @@ fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
     );
     assert_eq!(
         refusal("decode = { tokens = 256", "decode = { tokens = 0"),
-        "line 27: `limits.decode.tokens` = 0 is not between 1 and 10000000"
+        "line 28: `limits.decode.tokens` = 0 is not between 1 and 10000000"
     );
 }
 
@@ -213,26 +213,26 @@ fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
 fn a_constant_that_is_missing_unknown_or_in_another_unit_is_refused_by_name() {
     let text = shipped().text(Kind::Cluster, "mi325x-qwen3-235b").expect("a text").profile;
     let line = text.lines().find(|line| line.starts_with("gemm_mbu")).expect("a line");
-    assert_eq!(refusal(&format!("{line}\n"), ""), "line 32: `constants.all` lacks `gemm_mbu`");
+    assert_eq!(refusal(&format!("{line}\n"), ""), "line 33: `constants.all` lacks `gemm_mbu`");
     let unknown = refusal("layer_floor_us", "layer_floor_ms");
     assert!(
-        unknown.starts_with("line 47: unknown variant `layer_floor_ms`, expected one of `gemm_mfu`, `gemm_mbu`"),
+        unknown.starts_with("line 48: unknown variant `layer_floor_ms`, expected one of `gemm_mfu`, `gemm_mbu`"),
         "{unknown}"
     );
     assert_eq!(
         refusal("gemm_mfu = { value = 0.35", "gemm_mfu = { value = 35"),
-        "line 33: `constants.all.gemm_mfu` = 35 is not between 0.01 and 1"
+        "line 34: `constants.all.gemm_mfu` = 35 is not between 0.01 and 1"
     );
     assert_eq!(
         refusal(
             "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"prior\"",
             "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"sure\""
         ),
-        "line 33: unknown variant `sure`, expected one of `measured`, `fitted`, `prior`"
+        "line 34: unknown variant `sure`, expected one of `measured`, `fitted`, `prior`"
     );
     assert_eq!(
         refusal("block_tokens", "block_token"),
-        "line 20: unknown field `block_token`, expected one of `block_tokens`, `gpu_memory_share`, `activation_gb`, `max_context_tokens`, `watermark_permille`, `prefix_cache`, `prefill`, `decode`, `aggregated`"
+        "line 20: unknown field `block_token`, expected one of `block_tokens`, `gpu_memory_share`, `activation_gb`, `max_context_tokens`, `watermark_permille`, `prefix_cache`, `handoff`, `prefill`, `decode`, `aggregated`"
     );
     assert_eq!(refusal("tp = 8\n", ""), "line 11: missing field `tp`");
     assert_eq!(
