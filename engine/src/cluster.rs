@@ -52,6 +52,8 @@ mod figures;
 mod growth;
 mod handoff;
 mod lockstep;
+mod naming;
+mod numbered;
 pub mod plan;
 mod pool;
 mod prefix;
@@ -62,8 +64,6 @@ mod shift;
 mod table;
 mod unit;
 
-use std::collections::BTreeMap;
-
 pub use arrive::Refused;
 pub use config::{BatchLimits, ClusterConfig, ClusterError, FirstToken};
 pub use event::{
@@ -71,14 +71,16 @@ pub use event::{
     Stages, StepReport, Transfer, TransferId, UnitState,
 };
 pub use figures::UnitFigures;
+pub use naming::Names;
 pub use plan::{BlockHash, Detail, Extent, PlannedSequence, StepPlan, StepShape};
 pub use router::Router;
 
 use handoff::Flight;
+pub(crate) use numbered::Numbered;
 use pool::Pool;
 use queue::Queue;
 use router::{DecodeCandidate, PrefillCandidate};
-use sequence::Sequences;
+use sequence::{Sequences, Slot};
 use shift::ShiftRun;
 use unit::Unit;
 
@@ -89,6 +91,8 @@ use crate::units::{Nanos, Split, UnitId};
 pub struct Cluster {
     config: ClusterConfig,
     detail: Detail,
+    /// What blocks of generated tokens are called, where no report says it.
+    names: Option<Names>,
     router: Router,
     units: Vec<Unit>,
     sequences: Sequences,
@@ -100,7 +104,7 @@ pub struct Cluster {
     barrier: Option<u64>,
     /// Whether a unit has failed.
     is_maimed: bool,
-    flights: BTreeMap<TransferId, Flight>,
+    flights: Numbered<Flight>,
     next_transfer: u64,
     shift: Option<ShiftRun>,
     next_shift: u64,
@@ -113,6 +117,8 @@ pub struct Cluster {
     prefill_candidates: Vec<PrefillCandidate>,
     decode_candidates: Vec<DecodeCandidate>,
     growth: Vec<(u32, usize)>,
+    filling: Vec<(u32, Slot, u32)>,
+    named: Vec<BlockHash>,
 }
 
 impl Cluster {
@@ -140,6 +146,7 @@ impl Cluster {
         Ok(Self {
             config,
             detail: Detail::default(),
+            names: None,
             router,
             units,
             sequences: Sequences::default(),
@@ -147,7 +154,7 @@ impl Cluster {
             handoffs: Queue::default(),
             barrier: None,
             is_maimed: false,
-            flights: BTreeMap::new(),
+            flights: Numbered::default(),
             next_transfer: 0,
             shift: None,
             next_shift: 0,
@@ -158,6 +165,8 @@ impl Cluster {
             prefill_candidates: Vec::new(),
             decode_candidates: Vec::new(),
             growth: Vec::new(),
+            filling: Vec::new(),
+            named: Vec::new(),
         })
     }
 

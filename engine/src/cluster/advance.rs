@@ -1,7 +1,6 @@
 //! Results of steps are applied.
 
 use super::event::{Emission, FinishReason, Outbox, StepReport};
-use super::plan::BlockHash;
 use super::sequence::{Place, Slot};
 use super::unit::Entry;
 use super::{Cluster, FirstToken};
@@ -20,12 +19,13 @@ impl Cluster {
         if here.lockstep.is_on() {
             if report.stopped.is_empty() {
                 here.step.running = false;
-                self.beat(unit, steps, report, out);
+                self.beat(unit, steps, out);
                 self.settle(now, out);
                 return;
             }
             self.dissolve(unit);
         }
+        self.list_filling(unit, steps);
         let here = &mut self.units[unit.index()];
         here.step.running = false;
         let mut entries = std::mem::take(&mut here.step.entries);
@@ -36,6 +36,7 @@ impl Cluster {
             let Some(slot) = slot else { continue };
             self.apply(now, slot, tokens, sample, steps);
         }
+        self.publish_listed(unit);
         for &(request, block, hash) in report.filled {
             let Some(slot) = self.sequences.find(request) else { continue };
             self.publish_filled(unit, slot, block, hash);
@@ -57,16 +58,6 @@ impl Cluster {
         self.settle(now, out);
     }
 
-    /// Notes the hash of a block, and lets others use it if it is the next one.
-    pub(super) fn publish_filled(&mut self, unit: UnitId, slot: Slot, block: u32, hash: BlockHash) {
-        let sequence = &mut self.sequences[slot];
-        sequence.learn_hash(block, hash);
-        let full = block < sequence.computed / self.config.block_tokens;
-        if full && sequence.unit == unit && sequence.holding.shared() == block {
-            self.units[unit.index()].pool.publish_next(hash, &mut sequence.holding);
-        }
-    }
-
     /// Counts what was computed and sampled for one sequence.
     fn apply(&mut self, now: Nanos, slot: Slot, tokens: u32, sample: bool, steps: u32) {
         let sequence = &mut self.sequences[slot];
@@ -86,11 +77,8 @@ impl Cluster {
         let done = done.min(sequence.owed);
         sequence.owed -= done;
         here.outstanding -= u64::from(done);
-        if sequence.place == Place::Prompt && self.config.prefix_cache {
-            let full = sequence.computed / self.config.block_tokens;
-            let mut holding = std::mem::take(&mut sequence.holding);
-            here.pool.publish(sequence.hashes_up_to(full), &mut holding);
-            sequence.holding = holding;
+        if sequence.place == Place::Prompt {
+            self.publish_all(slot);
         }
     }
 

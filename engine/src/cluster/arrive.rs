@@ -99,20 +99,24 @@ impl Cluster {
 
     /// Gives a sequence without KV to a unit that computes prompts; parks it when none can now, ends it when none ever will.
     pub(super) fn route(&mut self, slot: Slot, out: &mut Outbox) {
-        let sequence = &self.sequences[slot];
         self.prefill_candidates.clear();
-        for unit in self.units.iter().filter(|unit| unit.can_prefill()) {
+        for index in 0..self.units.len() {
+            if !self.units[index].can_prefill() {
+                continue;
+            }
+            let uncached_tokens = self.uncached(self.units[index].id, slot);
+            let unit = &self.units[index];
             self.prefill_candidates.push(PrefillCandidate {
                 unit: unit.id,
                 outstanding_tokens: unit.outstanding,
-                uncached_tokens: self.uncached(unit, slot),
+                uncached_tokens,
                 sequences: unit.held(),
             });
         }
         if let Some(unit) = self.router.prefill.choose(&self.prefill_candidates) {
             self.enqueue(slot, unit, out);
         } else if self.units.iter().any(Unit::will_prefill) {
-            debug_assert_eq!(sequence.holding.blocks(), 0);
+            debug_assert_eq!(self.sequences[slot].holding.blocks(), 0);
             self.sequences[slot].place = Place::Parked;
             self.parked.insert(&self.sequences, slot);
         } else {
@@ -120,24 +124,24 @@ impl Cluster {
         }
     }
 
-    /// Puts a sequence without KV into the queue of `unit`.
-    pub(super) fn enqueue(&mut self, slot: Slot, unit: UnitId, out: &mut Outbox) {
-        let here = &self.units[unit.index()];
-        let answer = if here.can_decode() { self.sequences[slot].remaining() } else { 0 };
-        let owed = self.uncached(here, slot) + answer;
-        let sequence = &mut self.sequences[slot];
-        (sequence.place, sequence.unit, sequence.owed) = (Place::Waiting, unit, owed);
+    /// Puts a sequence without KV into the queue of `unit`, one of those that were to choose from.
+    fn enqueue(&mut self, slot: Slot, unit: UnitId, out: &mut Outbox) {
+        let seen = self.prefill_candidates.iter().find(|candidate| candidate.unit == unit);
+        let uncached = seen.map_or(self.sequences[slot].known, |candidate| candidate.uncached_tokens);
         let here = &mut self.units[unit.index()];
+        let sequence = &mut self.sequences[slot];
+        let owed = uncached + if here.can_decode() { sequence.remaining() } else { 0 };
+        (sequence.place, sequence.unit, sequence.owed) = (Place::Waiting, unit, owed);
         here.outstanding += u64::from(owed);
         here.waiting.insert(&self.sequences, slot);
         self.stir(unit, out);
     }
 
     /// Tokens of a sequence that `unit` would have to compute before it could sample.
-    fn uncached(&self, unit: &Unit, slot: Slot) -> u32 {
-        let sequence = &self.sequences[slot];
-        let cached = unit.pool.find(sequence.hashes_up_to(self.most_cached(sequence.known)));
-        sequence.known - cached.blocks * self.config.block_tokens
+    fn uncached(&mut self, unit: UnitId, slot: Slot) -> u32 {
+        let known = self.sequences[slot].known;
+        let cached = self.look_up(unit, slot, self.most_cached(known));
+        known - cached.blocks * self.config.block_tokens
     }
 
     /// Most blocks of `known` tokens that may come from the cache: the last token is computed in any case, to be sampled from.

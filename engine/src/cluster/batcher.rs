@@ -196,9 +196,9 @@ impl Cluster {
 
     /// Whether `unit` has blocks for a sequence of `blocks`, of which up to `most_cached` may come from its cache, and leaves
     /// the watermark free. A unit that holds nothing takes what fits: nobody's growth is at stake.
-    pub(super) fn fits(&self, unit: UnitId, slot: Slot, blocks: u32, most_cached: u32) -> bool {
+    pub(super) fn fits(&mut self, unit: UnitId, slot: Slot, blocks: u32, most_cached: u32) -> bool {
+        let found = self.look_up(unit, slot, most_cached);
         let here = &self.units[unit.index()];
-        let found = here.pool.find(self.sequences[slot].hashes_up_to(most_cached));
         here.pool
             .left_after(blocks, found)
             .is_some_and(|left| left >= self.config.watermark(here.role) || here.pool.held() == 0)

@@ -51,7 +51,7 @@ impl Cluster {
             Place::Waiting => unit.waiting.iter().any(|other| other == slot),
             Place::Prompt | Place::Decoding => unit.running.contains(&slot),
             Place::HandingOff => self.handoffs.iter().any(|other| other == slot),
-            Place::Moving(id) => self.flights.get(&id).is_some_and(|flight| flight.slot == Some(slot)),
+            Place::Moving(id) => self.flights.get(id).is_some_and(|flight| flight.slot == Some(slot)),
         };
         ensure!(here, "{request:?} is not where it says, {place:?}");
         let (computed, known) = (sequence.computed, sequence.known);
@@ -114,7 +114,7 @@ impl Cluster {
     /// Members are where the count has them, and what it has promised is what they have grown into.
     fn check_lockstep(&self, unit: &Unit) -> Result<(), String> {
         let (lockstep, size) = (&unit.lockstep, self.config.block_tokens);
-        let (mut members, mut context, mut promised) = (0, 0, 0);
+        let (mut members, mut context, mut promised, mut awaited) = (0, 0, 0, 0);
         for &slot in &unit.running {
             let sequence = &self.sequences[slot];
             let Some(ahead) = self.beats_of(unit, slot) else {
@@ -136,9 +136,14 @@ impl Cluster {
                 "{:?} has no end",
                 sequence.request
             );
+            if let Some(name) = self.next_name(slot) {
+                awaited += 1;
+                ensure!(lockstep.awaited.get(&name) == Some(&slot), "{:?} is not awaited", sequence.request);
+            }
         }
         let counted = (lockstep.members, lockstep.context, unit.pool.promised());
         ensure!((members, context, promised) == counted, "{members}, {context}, {promised} counted as {counted:?}");
+        ensure!(lockstep.awaited.len() == awaited, "somebody is awaited whose next block is not published");
         ensure!(lockstep.ends.len() == members as usize, "somebody has more than one end");
         Ok(())
     }

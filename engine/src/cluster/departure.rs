@@ -33,7 +33,7 @@ impl Cluster {
                 self.handoffs.remove(slot);
             }
             Place::Moving(id) => {
-                if let Some(flight) = self.flights.get_mut(&id) {
+                if let Some(flight) = self.flights.get_mut(id) {
                     if flight.is_wanted() {
                         out.aborted.push(id);
                     }

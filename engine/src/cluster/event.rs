@@ -24,7 +24,8 @@ pub struct Arrival {
 pub struct StepReport<'a> {
     /// Sequences whose sampled token ended the answer (end-of-sequence or a stop condition).
     pub stopped: &'a [RequestId],
-    /// Blocks that the steps filled with generated tokens: request, index of the block in its sequence, hash.
+    /// Blocks that the steps filled with generated tokens: request, index of the block in its sequence, hash. Nothing where the
+    /// cluster has [names](super::Cluster::with_names) for them.
     pub filled: &'a [(RequestId, u32, BlockHash)],
 }
 

@@ -84,7 +84,7 @@ impl Cluster {
     /// Aborts transfers from and to a lost unit. Their other side stays held until they are acknowledged: a sequence whose
     /// destination is lost then goes back to its source, one whose source is lost is on its own from now on.
     fn land_flights_of(&mut self, unit: UnitId, out: &mut Outbox) {
-        for (&id, flight) in &mut self.flights {
+        for (id, flight) in self.flights.iter_mut() {
             if flight.from != unit && flight.to != unit {
                 continue;
             }

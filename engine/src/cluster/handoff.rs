@@ -37,7 +37,7 @@ impl Cluster {
     /// A transfer was carried out, or, if it had been aborted, nobody touches its blocks any more. (One that cannot be
     /// carried out is the loss of a unit, see [`Self::unit_failed`]: tried again between the same two, it would fail again.)
     pub fn transfer_done(&mut self, now: Nanos, id: TransferId, out: &mut Outbox) {
-        let Some(Flight { slot, from, to, source, destination, migration }) = self.flights.remove(&id) else { return };
+        let Some(Flight { slot, from, to, source, destination, migration }) = self.flights.remove(id) else { return };
         if source.is_some() {
             self.units[from.index()].handing_off -= 1;
         }
@@ -67,16 +67,12 @@ impl Cluster {
         }
     }
 
-    fn join_batch(&mut self, now: Nanos, slot: Slot, to: UnitId, mut holding: Holding, out: &mut Outbox) {
+    fn join_batch(&mut self, now: Nanos, slot: Slot, to: UnitId, holding: Holding, out: &mut Outbox) {
         let sequence = &mut self.sequences[slot];
-        let here = &mut self.units[to.index()];
-        if self.config.prefix_cache {
-            let full = sequence.computed / self.config.block_tokens;
-            here.pool.publish(sequence.hashes_up_to(full), &mut holding);
-        }
         sequence.holding = holding;
         sequence.unit = to;
         sequence.stages.handoff_end.get_or_insert(now);
+        self.publish_all(slot);
         self.decode_here(slot, out);
         self.emit(slot, out);
     }
@@ -177,17 +173,23 @@ impl Cluster {
         let sequence = &self.sequences[slot];
         let blocks = sequence.holding.blocks();
         self.decode_candidates.clear();
-        for unit in &self.units {
-            if unit.id == sequence.unit || !unit.can_decode() || !self.has_place(unit, slot) {
+        let from = sequence.unit;
+        for index in 0..self.units.len() {
+            let unit = &self.units[index];
+            let id = unit.id;
+            if id == from
+                || !unit.can_decode()
+                || !self.has_place(unit, slot)
+                || !self.fits(id, slot, blocks, blocks - 1)
+            {
                 continue;
             }
-            if self.fits(unit.id, slot, blocks, blocks - 1) {
-                self.decode_candidates.push(DecodeCandidate {
-                    unit: unit.id,
-                    available_blocks: unit.pool.available(),
-                    sequences: unit.held(),
-                });
-            }
+            let unit = &self.units[index];
+            self.decode_candidates.push(DecodeCandidate {
+                unit: id,
+                available_blocks: unit.pool.available(),
+                sequences: unit.held(),
+            });
         }
         self.router.decode.choose(&self.decode_candidates)
     }

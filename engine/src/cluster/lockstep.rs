@@ -12,12 +12,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use rustc_hash::FxHashMap;
+
 use super::Cluster;
-use super::event::{Emission, Outbox, StepReport};
+use super::event::{Emission, Outbox};
 use super::plan::{BlockHash, Detail, StepPlan, StepShape};
 use super::sequence::{Membership, Place, Slot};
 use super::unit::Entry;
-use crate::units::{Nanos, RequestId, UnitId};
+use crate::units::{Nanos, UnitId};
 
 /// The common count of a unit's batch.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ pub(crate) struct Lockstep {
     pub(crate) ends: BinaryHeap<Reverse<(u64, u64, Slot)>>,
     /// Sequences of the batch that take part from the next step on.
     pub(crate) recruits: Vec<Slot>,
+    /// Members by the name of their first block that is not published, if it will be when it is full.
+    pub(crate) awaited: FxHashMap<BlockHash, Slot>,
 }
 
 impl Lockstep {
@@ -64,7 +68,9 @@ impl Cluster {
     /// Counts the batch that was just planned together, if it can be.
     pub(super) fn fall_in(&mut self, unit: UnitId) {
         let here = &self.units[unit.index()];
-        if self.detail != Detail::Shapes || here.waiting.front().is_some() || self.is_migrating(unit) {
+        // Blocks that a report has to name are filled one by one.
+        let unnamed = self.config.prefix_cache && self.names.is_none();
+        if self.detail != Detail::Shapes || unnamed || here.waiting.front().is_some() || self.is_migrating(unit) {
             return;
         }
         // A unit that is leaving the role owes nothing to those that it still decodes.
@@ -96,6 +102,7 @@ impl Cluster {
         let due = due_at(lockstep.beat, sequence.computed, size);
         let at = self.sequences.position(&lockstep.due[due], slot);
         self.units[unit.index()].lockstep.due[due].insert(at, slot);
+        self.await_next(slot);
     }
 
     /// Plans the next step of a batch that is counted. False when that takes more than counting.
@@ -134,9 +141,7 @@ impl Cluster {
 
     /// As `advance` by `steps` and `start_step` for the step in flight, where that is a matter of counting: fewer steps have
     /// ended than the plan allows, and the plan goes on with as many less. False, and nothing has changed, where it is not.
-    ///
-    /// `filled` are the hashes of what [`Self::filling`] lists, in its order.
-    pub fn pass(&mut self, unit: UnitId, steps: u32, filled: &[(RequestId, u32, BlockHash)]) -> bool {
+    pub fn pass(&mut self, unit: UnitId, steps: u32) -> bool {
         let Some(here) = self.units.get_mut(unit.index()) else { return false };
         if steps == 0 || !here.lockstep.is_on() || !here.step.running || steps >= here.step.repeat {
             return false;
@@ -144,23 +149,13 @@ impl Cluster {
         debug_assert!(here.lockstep.recruits.is_empty(), "whoever joins cuts the plan to one step");
         here.step.repeat -= steps;
         here.count(steps, here.lockstep.growth_behind(steps));
-        self.note_filled(unit, filled);
         true
     }
 
-    fn note_filled(&mut self, unit: UnitId, filled: &[(RequestId, u32, BlockHash)]) {
-        for &(request, block, hash) in filled {
-            let Some(slot) = self.sequences.find(request) else { continue };
-            self.catch_up(slot);
-            self.publish_filled(unit, slot, block, hash);
-        }
-    }
-
     /// `steps` steps of a batch that is counted have ended.
-    pub(super) fn beat(&mut self, unit: UnitId, steps: u32, report: StepReport<'_>, out: &mut Outbox) {
+    pub(super) fn beat(&mut self, unit: UnitId, steps: u32, out: &mut Outbox) {
         let here = &mut self.units[unit.index()];
         here.count(steps, here.lockstep.growth_behind(steps - 1));
-        self.note_filled(unit, report.filled);
         loop {
             let lockstep = &mut self.units[unit.index()].lockstep;
             let Some(&Reverse((end, _, slot))) = lockstep.ends.peek() else { return };
@@ -175,7 +170,7 @@ impl Cluster {
 
     /// A member leaves the count, which goes on without it.
     fn fall_out(&mut self, slot: Slot) {
-        self.catch_up_with(slot, self.config.prefix_cache);
+        self.catch_up_with(slot, true);
         let size = self.config.block_tokens;
         let sequence = &mut self.sequences[slot];
         sequence.membership = Membership::None;
@@ -189,18 +184,22 @@ impl Cluster {
         }
     }
 
-    /// Gives a member all that the count has for it, blocks included.
-    fn catch_up(&mut self, slot: Slot) {
-        self.catch_up_with(slot, true);
+    /// Gives a member all that the count has for it.
+    pub(super) fn catch_up(&mut self, slot: Slot) {
+        self.catch_up_with(slot, false);
     }
 
-    /// As [`Self::catch_up`]; without `blocks`, those promised to it are free again.
-    fn catch_up_with(&mut self, slot: Slot, blocks: bool) {
+    /// As [`Self::catch_up`]. One that `leaves` because its answer is complete takes no blocks that it would only give back:
+    /// those promised to it are free again.
+    fn catch_up_with(&mut self, slot: Slot, leaves: bool) {
+        let Membership::Member(since) = self.sequences[slot].membership else { return };
+        self.await_no_more(slot);
         let sequence = &mut self.sequences[slot];
-        let Membership::Member(since) = sequence.membership else { return };
         let here = &mut self.units[sequence.unit.index()];
         let steps = (here.lockstep.beat - since) as u32;
         sequence.membership = Membership::Member(here.lockstep.beat);
+        let size = self.config.block_tokens;
+        let filled = sequence.computed / size..(sequence.computed + steps) / size;
         sequence.computed += steps;
         sequence.known += steps;
         sequence.owed -= steps;
@@ -209,10 +208,14 @@ impl Cluster {
         }
         // The step in flight has the block that it writes.
         let positions = sequence.computed + u32::from(here.step.running);
-        let held = self.config.blocks_for(positions);
-        let promised = held.saturating_sub(sequence.holding.blocks());
-        let room = if blocks { sequence.remaining() / self.config.block_tokens } else { 0 };
-        here.pool.keep_promise(promised, room, blocks.then_some(&mut sequence.holding));
+        let promised = self.config.blocks_for(positions).saturating_sub(sequence.holding.blocks());
+        let wanted = !leaves || self.config.prefix_cache;
+        let room = if wanted { sequence.remaining() / size } else { 0 };
+        here.pool.keep_promise(promised, room, wanted.then_some(&mut sequence.holding));
+        self.publish_counted(slot, filled, leaves);
+        if !leaves {
+            self.await_next(slot);
+        }
     }
 
     /// Ends the count of a unit, if there is one: every sequence gets what is its own, and the step in flight its entries.
@@ -243,36 +246,7 @@ impl Cluster {
         lockstep.due.iter_mut().for_each(Vec::clear);
         lockstep.ends.clear();
         lockstep.recruits.clear();
-    }
-
-    /// Lists the blocks that the first `steps` steps of the one in flight at `unit` fill with generated tokens, in the order
-    /// in which they are filled: what a report has to give the hashes of. Step (from 1), request, index of the block.
-    pub fn filling(&self, unit: UnitId, steps: u32, filling: &mut Vec<(u32, RequestId, u32)>) {
-        filling.clear();
-        let Some(here) = self.units.get(unit.index()).filter(|here| here.step.running) else { return };
-        let size = self.config.block_tokens;
-        for entry in here.step.entries.iter().filter(|entry| entry.sample) {
-            let Some(slot) = entry.slot.filter(|&slot| self.sequences[slot].place == Place::Decoding) else { continue };
-            let sequence = &self.sequences[slot];
-            let mut step = size - sequence.computed % size;
-            while step <= steps {
-                filling.push((step, sequence.request, (sequence.computed + step) / size - 1));
-                step += size;
-            }
-        }
-        filling.sort_by_key(|&(step, ..)| step);
-        if !here.lockstep.is_on() {
-            return;
-        }
-        for step in 1..=steps {
-            // Who needs a block for the step after this one fills one with this one.
-            let beat = here.lockstep.beat + u64::from(step);
-            for &slot in &here.lockstep.due[(beat % u64::from(size)) as usize] {
-                let sequence = &self.sequences[slot];
-                let Membership::Member(since) = sequence.membership else { continue };
-                filling.push((step, sequence.request, (sequence.computed + (beat - since) as u32) / size - 1));
-            }
-        }
+        lockstep.awaited.clear();
     }
 }
 

@@ -145,9 +145,9 @@ impl Pool {
         self.promised
     }
 
-    /// Puts the first blocks of `holding`, which are full and have these hashes, into the prefix cache. What another sequence
-    /// has put there meanwhile takes the place of the own copy.
-    pub(crate) fn publish(&mut self, hashes: &[BlockHash], holding: &mut Holding) {
+    /// Whatever of `hashes`, those of the first blocks of `holding`, another sequence has put into the prefix cache meanwhile takes
+    /// the place of the own copy.
+    pub(crate) fn adopt(&mut self, hashes: &[BlockHash], holding: &mut Holding) {
         let Some(tree) = &mut self.tree else { return };
         let Some(new) = hashes.get(holding.shared as usize..).filter(|new| !new.is_empty()) else { return };
         let mut there = Table::default();
@@ -159,16 +159,12 @@ impl Pool {
             holding.table.replace(holding.shared, &there);
             holding.shared += found;
         }
-        self.append(&new[found as usize..], holding);
     }
 
-    /// Puts the next block of `holding` into the prefix cache, unless an equal one is there: then this sequence publishes
-    /// nothing more. Unlike `publish` it never frees a block, so that the blocks at hand do not depend on when it is called.
-    pub(crate) fn publish_next(&mut self, hash: BlockHash, holding: &mut Holding) {
-        self.append(&[hash], holding);
-    }
-
-    fn append(&mut self, hashes: &[BlockHash], holding: &mut Holding) {
+    /// Puts the next blocks of `holding`, which are full and have these hashes, into the prefix cache, unless one that is equal
+    /// to the first is there: then this sequence publishes nothing more. It never frees a block, so that the blocks at hand do
+    /// not depend on when it is called.
+    pub(crate) fn publish_next(&mut self, hashes: &[BlockHash], holding: &mut Holding) {
         let Some(tree) = &mut self.tree else { return };
         // A run that starts with this hash elsewhere in the tree is a collision; the blocks then stay private.
         if hashes.first().is_none_or(|first| tree.starts(*first)) {

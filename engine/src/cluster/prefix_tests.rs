@@ -15,12 +15,17 @@ fn chain(text: &[u8]) -> Vec<BlockHash> {
         .collect()
 }
 
+fn publish(pool: &mut Pool, hashes: &[BlockHash], holding: &mut Holding) {
+    pool.adopt(hashes, holding);
+    pool.publish_next(&hashes[holding.shared() as usize..], holding);
+}
+
 #[test]
 fn a_prompt_finds_the_longest_common_prefix_inside_a_run() {
     let mut pool = Pool::new(100, true, Detail::Tables);
     let mut first = Holding::default();
     assert!(pool.take(&[], 5, 0, &mut first));
-    pool.publish(&chain(&[1, 2, 3, 4, 5]), &mut first);
+    publish(&mut pool, &chain(&[1, 2, 3, 4, 5]), &mut first);
     assert_eq!(pool.find(&chain(&[1, 2, 3, 0, 5, 5])), Found { blocks: 3, unreferenced: 0 });
     assert_eq!(pool.find(&chain(&[2, 2, 3])), Found::default());
     pool.release(&mut first);
@@ -34,8 +39,8 @@ fn equal_prompts_computed_side_by_side_end_up_with_the_same_blocks() {
     let (mut one, mut two) = (Holding::default(), Holding::default());
     assert!(pool.take(&[], 4, 0, &mut one) && pool.take(&[], 4, 0, &mut two));
     assert_eq!(pool.held(), 8);
-    pool.publish(&chain(&[1, 2, 3]), &mut one);
-    pool.publish(&chain(&[1, 2, 4]), &mut two);
+    publish(&mut pool, &chain(&[1, 2, 3]), &mut one);
+    publish(&mut pool, &chain(&[1, 2, 4]), &mut two);
     assert_eq!(pool.held(), 6, "two blocks are shared, one of each is not, and each keeps its last");
     assert_eq!(pool.check([&one, &two].into_iter()), Ok(()));
 }
@@ -46,7 +51,7 @@ fn the_least_recently_used_leaf_goes_first_and_from_its_end() {
     for text in [[1, 1, 1], [2, 2, 2]] {
         let mut holding = Holding::default();
         assert!(pool.take(&[], 3, 0, &mut holding));
-        pool.publish(&chain(&text), &mut holding);
+        publish(&mut pool, &chain(&text), &mut holding);
         pool.release(&mut holding);
     }
     let mut third = Holding::default();
@@ -62,7 +67,7 @@ proptest! {
     ) {
         let mut pool = Pool::new(24, true, Detail::Tables);
         let mut holdings: Vec<Holding> = (0..5).map(|_| Holding::default()).collect();
-        for (text, owner, publish) in texts {
+        for (text, owner, is_published) in texts {
             let hashes = chain(&text);
             pool.release(&mut holdings[owner]);
             let found = pool.find(&hashes);
@@ -70,8 +75,8 @@ proptest! {
             prop_assert_eq!(pool.take(&hashes, hashes.len() as u32 + 1, 1, &mut holdings[owner]), fits);
             if fits {
                 prop_assert_eq!(holdings[owner].shared(), found.blocks);
-                if publish {
-                    pool.publish(&hashes, &mut holdings[owner]);
+                if is_published {
+                    publish(&mut pool, &hashes, &mut holdings[owner]);
                     prop_assert_eq!(pool.find(&hashes).blocks, hashes.len() as u32);
                 }
             }

@@ -5,6 +5,7 @@
 //! by unit, drain timeouts, then inputs as they were scheduled. Decode steps that cannot change are applied in bulk;
 //! [`Pace::SingleSteps`] takes them one by one, with the same result.
 
+mod ends;
 mod event;
 mod input;
 mod ledger;
@@ -17,8 +18,7 @@ mod run;
 mod samples;
 mod settle;
 mod sink;
-
-use rustc_hash::FxHashMap;
+mod transfers;
 
 pub use crate::executor::sim::Costs;
 pub use input::Input;
@@ -29,13 +29,13 @@ pub use run::StepRun;
 pub use samples::{Sample, Samples};
 pub use sink::{Emitted, Sink};
 
-use crate::cluster::{
-    BlockHash, Cluster, Detail, Notice, Outbox, RoleCommand, StepPlan, StepReport, Transfer, TransferId,
-};
-use crate::executor::sim::{Moment, Timing, TransferShape};
+use crate::cluster::{BlockHash, Cluster, Detail, Notice, Numbered, Outbox, RoleCommand, StepPlan, StepReport};
+use crate::executor::sim::{Moment, Timing};
 use crate::units::{Nanos, RequestId, UnitId};
+use ends::Ends;
 use event::{Event, Events};
 use input::Inputs;
+use transfers::Moving;
 
 /// Whether steps that cannot change are taken at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,24 +47,10 @@ pub enum Pace {
     SingleSteps,
 }
 
-/// A transfer that is not acknowledged yet.
-#[derive(Clone, Copy, Debug)]
-struct Moving {
-    from: UnitId,
-    to: UnitId,
-    bytes: u64,
-    blocks: u32,
-    since: Nanos,
-}
-
 /// What the driver knows of a unit.
 #[derive(Debug)]
 struct UnitTime {
     run: Option<StepRun>,
-    /// When that is over.
-    ends: Nanos,
-    /// The last instant for which its end was scheduled and is still to come.
-    queued: Option<Nanos>,
     /// When its last step ended.
     free: Moment,
     /// How long that was.
@@ -82,18 +68,18 @@ pub struct VirtualDriver<T = Costs, S = Log> {
     sink: S,
     pace: Pace,
     now: Nanos,
+    /// When the runs of the units end.
+    ends: Ends,
     events: Events,
     inputs: Inputs,
     units: Vec<UnitTime>,
-    moving: FxHashMap<TransferId, Moving>,
+    moving: Numbered<Moving>,
     links: Links,
     ledger: Ledger,
-    filled: Vec<(RequestId, u32, BlockHash)>,
-    filling: Vec<(u32, RequestId, u32)>,
     outbox: Outbox,
 }
 
-/// The hash that this driver gives to a block of generated tokens: a function of the request and the index of the block in its
+/// The hash of a block of generated tokens in virtual time: a function of the request and the index of the block in its
 /// sequence, so that the prompt of a later turn can name it.
 pub fn generated_hash(request: RequestId, block: u32) -> BlockHash {
     let mixed = (request.0 ^ 0x6765_6e65_7261_7465).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -121,18 +107,13 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     /// Drives a cluster to which nothing has happened yet; what comes of it goes into `sink`.
     pub fn with_sink(cluster: Cluster, timing: T, pace: Pace, sink: S) -> Self {
         let cluster = cluster.with_detail(if S::EVERY_TOKEN { Detail::Sequences } else { Detail::Shapes });
-        let unit = || UnitTime {
-            run: None,
-            ends: Nanos::ZERO,
-            queued: None,
-            free: Moment::default(),
-            last_step: Nanos::ZERO,
-            busy: 0,
-            plan: StepPlan::new(),
-        };
+        let cluster = cluster.with_names(generated_hash);
+        let unit =
+            || UnitTime { run: None, free: Moment::default(), last_step: Nanos::ZERO, busy: 0, plan: StepPlan::new() };
         Self {
             links: Links::new(cluster.units(), timing.link_bytes_per_second()),
             ledger: Ledger::new(cluster.split()),
+            ends: Ends::new(cluster.units()),
             units: (0..cluster.units()).map(|_| unit()).collect(),
             cluster,
             timing,
@@ -141,9 +122,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             now: Nanos::ZERO,
             events: Events::default(),
             inputs: Inputs::default(),
-            moving: FxHashMap::default(),
-            filled: Vec::new(),
-            filling: Vec::new(),
+            moving: Numbered::default(),
             outbox: Outbox::default(),
         }
     }
@@ -167,24 +146,13 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
 
     /// Takes the next event if it is at `latest` or before.
     pub fn step_by(&mut self, latest: Nanos) -> Option<Nanos> {
-        loop {
-            let (at, event) = self.next_event().filter(|(at, _)| *at <= latest)?;
-            if self.events.first() == Some((at, event)) {
-                self.events.pop();
-            }
-            if let Event::StepEnds(unit) = event {
-                let here = &mut self.units[unit.index()];
-                here.queued = here.queued.filter(|&queued| queued != at);
-                if here.run.is_none() || here.ends != at {
-                    // The run was cut short after this was scheduled.
-                    continue;
-                }
-            }
-            self.settle(at, event);
-            self.now = at;
-            self.handle(event);
-            return Some(at);
-        }
+        let (at, word) = self.next_event().filter(|(at, _)| *at <= latest)?;
+        self.events.take((at, word));
+        let event = Event::from_word(word);
+        self.settle(at, event);
+        self.now = at;
+        self.handle(event);
+        Some(at)
     }
 
     /// Takes events until nothing will ever happen again.
@@ -227,21 +195,25 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         self.units.get(unit.index()).map_or(0, |here| here.busy)
     }
 
-    fn next_event(&self) -> Option<(Nanos, Event)> {
-        let mut next = self.events.first();
-        let mut offer = |at: Nanos, event: Event| {
-            if next.is_none_or(|next| (at, event) < next) {
-                next = Some((at, event));
+    /// The instant and the word of the next event.
+    fn next_event(&self) -> Option<(Nanos, u64)> {
+        let mut next = self.ends.first().map(|(at, unit)| (at, Event::StepEnds(unit).word()));
+        let mut offer = |entry: (Nanos, u64)| {
+            if next.is_none_or(|next| entry < next) {
+                next = Some(entry);
             }
         };
-        if let Some(due) = self.cluster.next_deadline() {
-            offer(due.max(self.now), Event::Deadline);
+        if let Some(entry) = self.events.first() {
+            offer(entry);
         }
         if let Some((at, id)) = self.links.next() {
-            offer(at, Event::TransferEnds(id));
+            offer((at, Event::TransferEnds(id).word()));
         }
         if let Some(at) = self.inputs.next() {
-            offer(at.max(self.now), Event::Input(u64::MAX));
+            offer((at.max(self.now), Event::FED.word()));
+        }
+        if let Some(due) = self.cluster.next_deadline() {
+            offer((due.max(self.now), Event::Deadline.word()));
         }
         next
     }
@@ -286,77 +258,48 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
                 self.cluster.unit_failed(now, unit, &mut self.outbox);
                 if let Some(here) = self.units.get_mut(unit.index()) {
                     here.run = None;
+                    self.ends.clear(unit);
                 }
             }
         }
-    }
-
-    fn transfer_is_ready(&mut self, now: Nanos, id: TransferId) {
-        match self.moving.get(&id) {
-            Some(&Moving { from, to, bytes, .. }) if bytes > 0 => self.links.join(now, id, (from, to), bytes),
-            Some(_) => self.events.push(now, Event::TransferEnds(id)),
-            None => {}
-        }
-    }
-
-    fn end_transfer(&mut self, now: Nanos, id: TransferId) {
-        if let Some(Moving { to, bytes, blocks, since, .. }) = self.moving.remove(&id) {
-            if bytes > 0 {
-                self.links.leave(now, id);
-            }
-            self.sink.transferred(now, to, blocks, since);
-        }
-        self.cluster.transfer_done(now, id, &mut self.outbox);
     }
 
     /// The first `steps` of the unit's run have ended.
     fn advance(&mut self, unit: UnitId, steps: u32) {
         let here = &mut self.units[unit.index()];
         let Some(run) = here.run.take().map(|run| run.first(steps)) else { return };
-        let end = run.end();
+        self.ends.clear(unit);
+        let ticks = run.ticks();
+        let end = run.started.after(ticks);
         here.free = end;
         here.last_step = end.nanos.since(run.end_of(steps - 1).nanos);
-        here.busy += run.ticks();
-        self.hash_filled(unit, steps);
-        let report = StepReport { stopped: &[], filled: &self.filled };
-        self.cluster.advance(end.nanos, unit, steps, report, &mut self.outbox);
-        self.filled.clear();
+        here.busy += ticks;
+        self.cluster.advance(end.nanos, unit, steps, StepReport::default(), &mut self.outbox);
         self.sink.stepped(&run);
-        let mut planned = self.units[unit.index()].plan.sequences.iter();
-        for emission in self.outbox.emissions.drain(..) {
-            // The batch emits in the order of the plan, a token a step; what follows was held back until now.
-            let stepwise = steps > 1 && planned.any(|sequence| sequence.request == emission.request);
-            self.sink.emitted(Emitted { at: end.nanos, steps: stepwise.then_some(run), emission });
+        if !self.outbox.emissions.is_empty() {
+            let mut planned = self.units[unit.index()].plan.sequences.iter();
+            for emission in self.outbox.emissions.drain(..) {
+                // The batch emits in the order of the plan, a token a step; what follows was held back until now.
+                let stepwise = steps > 1 && planned.any(|sequence| sequence.request == emission.request);
+                self.sink.emitted(Emitted { at: end.nanos, steps: stepwise.then_some(run), emission });
+            }
         }
         self.deliver(end.nanos);
     }
 
     /// The first `steps` of the unit's run have ended, and it goes on. False where that takes an `advance`.
-    fn pass(&mut self, unit: UnitId, run: StepRun, steps: u32) -> bool {
+    fn pass(&mut self, unit: UnitId, steps: u32) -> bool {
         if S::EVERY_TOKEN {
             return false;
         }
-        self.hash_filled(unit, steps);
-        let passed = self.cluster.pass(unit, steps, &self.filled);
-        self.filled.clear();
-        if passed {
-            let first = run.first(steps);
-            let here = &mut self.units[unit.index()];
+        let passed = self.cluster.pass(unit, steps);
+        let here = &mut self.units[unit.index()];
+        if let Some(run) = here.run.as_mut().filter(|_| passed) {
+            let first = run.split_off(steps);
             here.busy += first.ticks();
-            here.run = Some(run.rest(steps));
             self.sink.stepped(&first);
         }
         passed
-    }
-
-    /// Names the blocks that the first `steps` steps of the unit's run fill.
-    fn hash_filled(&mut self, unit: UnitId, steps: u32) {
-        if !self.cluster.config().prefix_cache {
-            return;
-        }
-        self.cluster.filling(unit, steps, &mut self.filling);
-        let hashed = self.filling.iter().map(|&(_, request, block)| (request, block, generated_hash(request, block)));
-        self.filled.extend(hashed);
     }
 
     fn start(&mut self, now: Nanos, unit: UnitId) {
@@ -375,35 +318,38 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
 
     /// The unit computes `run` from now on, or what is left of it.
     fn set_run(&mut self, unit: UnitId, run: StepRun) {
-        let here = &mut self.units[unit.index()];
-        here.run = Some(run);
-        here.ends = run.end().nanos;
-        if here.queued != Some(here.ends) {
-            here.queued = Some(here.ends);
-            self.events.push(here.ends, Event::StepEnds(unit));
-        }
+        self.ends.set(unit, run.end().nanos);
+        self.units[unit.index()].run = Some(run);
     }
 
     /// Only the step in flight is left of a unit's run.
     fn cut(&mut self, unit: UnitId) {
-        if let Some(run) = self.units[unit.index()].run.filter(|run| run.steps > 1) {
-            self.set_run(unit, run.first(1));
+        if let Some(run) = self.units[unit.index()].run.as_mut().filter(|run| run.steps > 1) {
+            run.steps = 1;
+            let end = run.end().nanos;
+            self.ends.set(unit, end);
         }
     }
 
     /// Carries out what the cluster has asked for.
     fn deliver(&mut self, now: Nanos) {
-        for emission in self.outbox.emissions.drain(..) {
-            self.sink.emitted(Emitted { at: now, steps: None, emission });
-        }
-        for finished in self.outbox.finished.drain(..) {
-            self.sink.finished(now, finished);
-        }
-        for notice in self.outbox.notices.drain(..) {
-            if let Notice::Unit { unit, role, state, .. } = notice {
-                self.ledger.record(now, unit, role, state.into());
+        if !self.outbox.emissions.is_empty() {
+            for emission in self.outbox.emissions.drain(..) {
+                self.sink.emitted(Emitted { at: now, steps: None, emission });
             }
-            self.sink.noticed(now, notice);
+        }
+        if !self.outbox.finished.is_empty() {
+            for finished in self.outbox.finished.drain(..) {
+                self.sink.finished(now, finished);
+            }
+        }
+        if !self.outbox.notices.is_empty() {
+            for notice in self.outbox.notices.drain(..) {
+                if let Notice::Unit { unit, role, state, .. } = notice {
+                    self.ledger.record(now, unit, role, state.into());
+                }
+                self.sink.noticed(now, notice);
+            }
         }
         // What follows fills the outbox no more but for units that are woken, after which nothing is left to do.
         while let Some(transfer) = pop_first(&mut self.outbox.transfers) {
@@ -432,32 +378,13 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         };
         self.events.push(now + takes, event);
     }
-
-    fn start_transfer(&mut self, now: Nanos, transfer: &Transfer) {
-        let source = &self.units[transfer.from.index()];
-        let computing = if source.free.nanos == now { source.last_step } else { Nanos::ZERO };
-        let shape = TransferShape { tokens: transfer.tokens, blocks: transfer.blocks, computing };
-        let work = self.timing.transfer(&shape);
-        let Transfer { from, to, blocks, .. } = *transfer;
-        self.moving.insert(transfer.id, Moving { from, to, bytes: work.bytes, blocks, since: now });
-        // Without bytes to share links for, the end is known at once.
-        let then = if work.bytes > 0 { Event::TransferReady(transfer.id) } else { Event::TransferEnds(transfer.id) };
-        self.events.push(now + work.setup, then);
-    }
-
-    /// Nobody wants the rest of it: others get its share of the links, and it is acknowledged right away. One that is being
-    /// set up goes on until it is ready.
-    fn stop_transfer(&mut self, now: Nanos, id: TransferId) {
-        let Some(moving) = self.moving.get_mut(&id).filter(|moving| moving.bytes > 0) else { return };
-        moving.bytes = 0;
-        if self.links.contains(id) {
-            self.links.leave(now, id);
-            self.events.push(now, Event::TransferEnds(id));
-        }
-    }
 }
 
 /// Takes the first of a list that hardly ever has more than one.
 fn pop_first<T>(list: &mut Vec<T>) -> Option<T> {
-    if list.is_empty() { None } else { Some(list.remove(0)) }
+    match list.len() {
+        0 => None,
+        1 => list.pop(),
+        _ => Some(list.remove(0)),
+    }
 }

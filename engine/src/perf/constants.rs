@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use names::Constant;
+pub(super) use names::Effect;
 
 use super::error::PerfError;
 

@@ -4,6 +4,8 @@
 //! 0.4 ms and 146 GB/s (H800, 8 × `RoCE`), within 7 % of each of 18 sizes. Pushed layer by layer while the prompt is computed, all but the last layer's part may
 //! be gone when the prompt is done: what is left is `max(x/L, x − (1 − 1/L)·prefill)` for a transfer of `x` in `L` layers.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// When the KV of a prompt leaves the unit that computes it.
@@ -15,6 +17,15 @@ pub enum HandoffStart {
     AtEnd,
     /// Each layer as soon as it is computed, behind the later ones: Mooncake, SGLang, vLLM's layer-wise connectors.
     ByLayer,
+}
+
+impl fmt::Display for HandoffStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtEnd => "at_end",
+            Self::ByLayer => "by_layer",
+        })
+    }
 }
 
 /// What hand-offs between two units take.

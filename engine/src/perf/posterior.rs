@@ -1,10 +1,9 @@
 //! What is believed of several constants together once something was measured.
 //!
 //! Constants that make up for each other are known far better together than each by itself: a decode step tells what memory
-//! bandwidth and a floor come to, not which of the two it was. Logarithms are what is normally distributed, so that shares and
-//! times stay above zero.
+//! bandwidth and a floor come to, not which of the two it was. The covariance is that of logarithms, near the values.
 
-use super::constants::{Constant, Constants, Phase};
+use super::constants::{Constant, Constants, Effect, Phase};
 use super::error::PerfError;
 use super::linear::Cholesky;
 
@@ -37,7 +36,7 @@ impl Free {
     }
 }
 
-/// The joint belief: logarithms around those of the constants' values, normally distributed.
+/// The joint belief: what the logarithms of the constants are off by, normally distributed, as far as it is little.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Posterior {
     free: Vec<Free>,
@@ -143,11 +142,25 @@ impl Posterior {
         let constants = self.free.iter().zip(self.factor.times(&independent)).fold(constants, |all, (free, log)| {
             let value = all.prior(free.constant, free.phase).map_or(0.0, |prior| prior.value);
             let (low, high) = free.constant.range();
-            all.with(free.constant, free.phase, (value * log.exp()).clamp(low, high))
+            let factor = match free.constant.effect() {
+                Effect::Time => line(log),
+                Effect::Rate => 1.0 / line(-log),
+                Effect::Shape => log.exp(),
+            };
+            all.with(free.constant, free.phase, (value * factor).clamp(low, high))
         });
         let step_factors = [normal(), normal()].map(|normal| (self.step_log_spread * normal).exp());
         Drawn { constants, step_factors }
     }
+}
+
+/// One and `x` more, bent where it would come near nothing, so that it stays above that.
+///
+/// What was measured are sums of times. A draw that moves the times of which they are made along straight lines leaves the sums
+/// where they were measured, however uncertain each part is; along exponentials they would come out too long.
+fn line(x: f64) -> f64 {
+    const BEND: f64 = 0.4;
+    if x >= BEND - 1.0 { 1.0 + x } else { BEND * ((x + 1.0 - BEND) / BEND).exp() }
 }
 
 #[cfg(test)]
@@ -170,6 +183,12 @@ mod tests {
             (Free::named("gemm_mbu"), Free::named("other.gemm_mbu"), Free::named("all.gemm")),
             (None, None, None)
         );
+    }
+
+    #[test]
+    fn draws_stay_above_nothing_and_sums_of_times_stay_as_they_were_measured() {
+        assert!([-9.0, -1.0, -0.6, 0.0, 3.0].map(line).is_sorted() && line(-9.0) > 0.0);
+        assert!((line(0.3) - 1.3).abs() < 1e-12 && (line(-0.6 - 1e-9) - 0.4).abs() < 1e-8);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use engine::cluster::Cluster as Scheduler;
 use engine::drive::virtual_time::{Pace, Samples, VirtualDriver};
 use engine::executor::sim::Tabulated;
-use engine::units::Split;
+use engine::units::{Nanos, Split};
 
 use super::figures::{self, Figures};
+use super::usage::Reading;
 use super::{Procedure, rows::Rows};
 use crate::profile::Cluster;
 use crate::slo::Slo;
@@ -48,8 +49,19 @@ impl World<'_> {
         let samples = Samples::with_capacity(rows.len());
         let mut driver = VirtualDriver::with_sink(scheduler, Arc::clone(tables), Pace::Bulk, samples);
         driver.feed(Arc::clone(rows).arrivals(rate));
+        let (from, to) = figures::window(self.procedure, rows.len());
+        let usage = match self.procedure {
+            Procedure::Sustained => {
+                let start = Reading::at(&mut driver, rows.due(from, rate));
+                Reading::at(&mut driver, rows.due(to, rate)).since(&start)
+            }
+            Procedure::Burst(_) => {
+                let start = Reading::at(&mut driver, Nanos::ZERO);
+                Reading::at_end(&mut driver).since(&start)
+            }
+        };
         driver.run();
-        figures::of(self, rows, rate, driver.sink().rows())
+        figures::of(self, rows, rate, driver.sink().rows(), usage)
     }
 
     /// Whether the SLO is met by as many requests as asked for, and would be for ever.

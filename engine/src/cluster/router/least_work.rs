@@ -9,7 +9,8 @@ pub struct LeastWork;
 
 impl PrefillPolicy for LeastWork {
     fn choose(&mut self, candidates: &[PrefillCandidate]) -> Option<UnitId> {
-        let cost = |c: &&PrefillCandidate| (c.outstanding_tokens + u64::from(c.uncached_tokens), c.sequences, c.unit);
+        // The first of equals is the lowest unit.
+        let cost = |c: &&PrefillCandidate| (c.outstanding_tokens + u64::from(c.uncached_tokens), c.sequences);
         candidates.iter().min_by_key(cost).map(|c| c.unit)
     }
 }

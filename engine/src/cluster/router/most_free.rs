@@ -9,7 +9,8 @@ pub struct MostFree;
 
 impl DecodePolicy for MostFree {
     fn choose(&mut self, candidates: &[DecodeCandidate]) -> Option<UnitId> {
-        candidates.iter().min_by_key(|c| (Reverse(c.available_blocks), c.sequences, c.unit)).map(|c| c.unit)
+        // The first of equals is the lowest unit.
+        candidates.iter().min_by_key(|c| (Reverse(c.available_blocks), c.sequences)).map(|c| c.unit)
     }
 }
 

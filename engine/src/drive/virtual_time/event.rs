@@ -1,7 +1,7 @@
 //! What will happen, in order.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::cluster::TransferId;
 use crate::units::{Nanos, UnitId};
@@ -23,8 +23,11 @@ pub(super) enum Event {
 const NUMBER_BITS: u32 = 60;
 
 impl Event {
+    /// The next input of the source: after all others of its instant.
+    pub(super) const FED: Self = Self::Input((1 << NUMBER_BITS) - 1);
+
     /// A word that is in order as the events are. Numbers are counted up from 0 and never get near 2^60.
-    fn word(self) -> u64 {
+    pub(super) fn word(self) -> u64 {
         let (kind, number) = match self {
             Self::StepEnds(unit) => (0, u64::from(unit.0)),
             Self::TransferReady(id) => (1, id.0),
@@ -37,7 +40,7 @@ impl Event {
         kind << NUMBER_BITS | number & ((1 << NUMBER_BITS) - 1)
     }
 
-    fn from_word(word: u64) -> Self {
+    pub(super) fn from_word(word: u64) -> Self {
         let number = word & ((1 << NUMBER_BITS) - 1);
         let unit = UnitId(number as u16);
         match word >> NUMBER_BITS {
@@ -53,22 +56,41 @@ impl Event {
 }
 
 /// Events with their instants, the next one first. Words instead of events make them cheap to compare.
+///
+/// Most are scheduled the same time ahead, and so in the order in which they happen: these stand in a line, and only who would
+/// have to go before its last one is put into the heap.
 #[derive(Debug, Default)]
 pub(super) struct Events {
+    line: VecDeque<(Nanos, u64)>,
     heap: BinaryHeap<Reverse<(Nanos, u64)>>,
 }
 
 impl Events {
     pub(super) fn push(&mut self, at: Nanos, event: Event) {
-        self.heap.push(Reverse((at, event.word())));
+        let entry = (at, event.word());
+        if self.line.back().is_none_or(|&last| last <= entry) {
+            self.line.push_back(entry);
+        } else {
+            self.heap.push(Reverse(entry));
+        }
     }
 
-    pub(super) fn first(&self) -> Option<(Nanos, Event)> {
-        self.heap.peek().map(|Reverse((at, word))| (*at, Event::from_word(*word)))
+    /// The instant and the word of the next one.
+    pub(super) fn first(&self) -> Option<(Nanos, u64)> {
+        match (self.line.front(), self.heap.peek()) {
+            (Some(&line), Some(&Reverse(heap))) => Some(line.min(heap)),
+            (Some(&line), None) => Some(line),
+            (None, heap) => heap.map(|&Reverse(heap)| heap),
+        }
     }
 
-    pub(super) fn pop(&mut self) {
-        self.heap.pop();
+    /// Takes the next one out if it is this one.
+    pub(super) fn take(&mut self, entry: (Nanos, u64)) {
+        if self.line.front() == Some(&entry) {
+            self.line.pop_front();
+        } else if self.heap.peek() == Some(&Reverse(entry)) {
+            self.heap.pop();
+        }
     }
 }
 
@@ -89,8 +111,25 @@ mod tests {
             Event::Warmed(unit),
             Event::Deadline,
             Event::Input(9),
+            Event::FED,
         ];
         assert!(events.is_sorted() && events.is_sorted_by_key(|event| event.word()));
         assert!(events.iter().all(|&event| Event::from_word(event.word()) == event));
+    }
+
+    #[test]
+    fn whatever_the_order_of_scheduling_the_earliest_comes_first() {
+        let mut events = Events::default();
+        let at = [5, 9, 7, 9, 3, 12, 3];
+        for (number, at) in (0..).zip(at) {
+            events.push(Nanos(at), Event::Input(number));
+        }
+        let mut taken = Vec::new();
+        while let Some(first) = events.first() {
+            events.take(first);
+            taken.push((first.0.0, Event::from_word(first.1)));
+        }
+        let expected = [(3, 4), (3, 6), (5, 0), (7, 2), (9, 1), (9, 3), (12, 5)];
+        assert_eq!(taken, expected.map(|(at, number)| (at, Event::Input(number))));
     }
 }

@@ -49,15 +49,15 @@ impl Inputs {
         self.fed.as_ref().map(|(at, _)| *at)
     }
 
-    /// Whether it is an arrival: the one with this number, `u64::MAX` being the next one of the source.
+    /// Whether it is an arrival: the one with this number, or else the next one of the source.
     pub(super) fn is_arrival(&self, number: u64) -> bool {
         let input = self.scheduled.get(&number).or(self.fed.as_ref().map(|(_, input)| input));
         matches!(input, Some(Input::Arrive(_)))
     }
 
-    /// Hands out the input with this number.
+    /// Hands out the input with this number; one that was never given away stands for the next one of the source.
     pub(super) fn take(&mut self, number: u64) -> Option<Input> {
-        if number < u64::MAX {
+        if number < self.next_number {
             return self.scheduled.remove(&number);
         }
         let next = self.source.as_mut().and_then(Iterator::next);

@@ -117,6 +117,12 @@ impl Links {
 
     /// Deals out shares: the link with the least for each of its transfers first.
     fn share(&mut self) {
+        // Whoever is alone has its links to itself.
+        if let [flow] = self.flows.as_mut_slice() {
+            flow.rate = self.capacity;
+            self.next = Some((self.now + Nanos(flow.left.div_ceil(flow.rate)), flow.id));
+            return;
+        }
         let receiving = self.demands.len() / 2;
         self.open.clear();
         for flow in &mut self.flows {

@@ -60,16 +60,14 @@ impl StepRun {
         self.lengths.within(ticks, self.steps)
     }
 
-    /// What is left of them when `steps` have ended.
-    pub(super) fn rest(self, steps: u32) -> Self {
-        let context = self.shape.context + u64::from(self.shape.decodes) * u64::from(steps);
-        Self {
-            started: self.end_of(steps),
-            steps: self.steps.saturating_sub(steps),
-            shape: StepShape { context, ..self.shape },
-            lengths: self.lengths.behind(steps),
-            ..self
-        }
+    /// Cuts off the first `steps` of them; what is left goes on after these.
+    pub(super) fn split_off(&mut self, steps: u32) -> Self {
+        let first = self.first(steps);
+        self.started = first.end();
+        self.steps -= first.steps;
+        self.shape.context += u64::from(self.shape.decodes) * u64::from(first.steps);
+        self.lengths = self.lengths.behind(first.steps);
+        first
     }
 
     /// The first `steps` of them.

@@ -1,6 +1,6 @@
 //! Steps that have ended before an event are applied before it.
 
-use super::{Event, Sink, VirtualDriver};
+use super::{Event, Moving, Sink, VirtualDriver};
 use crate::executor::sim::Timing;
 use crate::units::{Nanos, UnitId};
 
@@ -25,8 +25,8 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
                 (concerns, false)
             }
             Event::TransferEnds(id) if self.cluster.is_quiet() => {
-                let ends = |moving: &super::Moving| Reads::Ends(moving.from, moving.to);
-                (self.moving.get(&id).map_or(Reads::All, ends), false)
+                let ends = |moving: &Moving| Reads::Ends(moving.from, moving.to);
+                (self.moving.get(id).map_or(Reads::All, ends), false)
             }
             _ => (Reads::All, true),
         }
@@ -56,12 +56,12 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     /// change what comes after it.
     pub(super) fn settle_all(&mut self, at: Nanos, cut: bool) {
         for index in 0..self.units.len() {
-            self.settle_unit(at, Event::Input(u64::MAX), UnitId(index as u16), cut);
+            self.settle_unit(at, Event::FED, UnitId(index as u16), cut);
         }
     }
 
     fn settle_unit(&mut self, at: Nanos, event: Event, unit: UnitId, cut: bool) {
-        let Some(run) = self.units[unit.index()].run.filter(|run| run.steps > 1) else { return };
+        let Some(run) = self.units[unit.index()].run.as_ref().filter(|run| run.steps > 1) else { return };
         if event == Event::StepEnds(unit) {
             return;
         }
@@ -70,9 +70,12 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             Some(before) if Event::StepEnds(unit) > event => run.ended_by(Nanos(before)),
             _ => run.ended_by(at),
         };
-        if ended > 0 && !self.pass(unit, run, ended) {
-            self.advance(unit, ended);
-            self.start(run.end_of(ended).nanos, unit);
+        if ended > 0 {
+            let last = run.end_of(ended).nanos;
+            if !self.pass(unit, ended) {
+                self.advance(unit, ended);
+                self.start(last, unit);
+            }
         }
         if cut {
             self.cut(unit);

@@ -84,8 +84,8 @@ impl Lengths {
 
     /// What the first `steps` take together, in ticks.
     pub(crate) fn sum(self, steps: u32) -> u128 {
-        let steps = u128::from(steps);
-        steps * u128::from(self.first) + steps * steps.saturating_sub(1) / 2 * u128::from(self.growth)
+        let pairs = u64::from(steps) * u64::from(steps.saturating_sub(1)) / 2;
+        u128::from(steps) * u128::from(self.first) + u128::from(pairs) * u128::from(self.growth)
     }
 
     /// How many steps, `most` at the most, are over after `ticks`.

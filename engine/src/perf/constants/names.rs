@@ -75,6 +75,17 @@ pub enum Constant {
     RoleWarm,
 }
 
+/// What more of a constant does to the time of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::perf) enum Effect {
+    /// A part of it is longer in proportion.
+    Time,
+    /// A part of it is shorter in inverse proportion.
+    Rate,
+    /// Something else.
+    Shape,
+}
+
 impl Constant {
     /// All of them, in the order of their declaration.
     pub const ALL: [Self; 27] = [
@@ -149,6 +160,16 @@ impl Constant {
             1e-3
         } else {
             1.0
+        }
+    }
+
+    /// What more of it does to the time of a step.
+    pub(in crate::perf) fn effect(self) -> Effect {
+        match self {
+            Self::GemmPower | Self::ExpertPower => Effect::Shape,
+            Self::ExpertImbalance | Self::MixedFactor => Effect::Time,
+            _ if self.si() < 1.0 => Effect::Time,
+            _ => Effect::Rate,
         }
     }
 

@@ -79,6 +79,7 @@ impl ClusterProfile {
         writeln!(out, "max_context_tokens = {}", limits.max_context_tokens)?;
         writeln!(out, "watermark_permille = {}", limits.watermark_permille)?;
         writeln!(out, "prefix_cache = {}", limits.prefix_cache)?;
+        writeln!(out, "handoff = {}", quoted(&limits.handoff.to_string()))?;
         for (key, BatchTable { tokens, sequences }) in
             [("prefill", &limits.prefill), ("decode", &limits.decode), ("aggregated", &limits.aggregated)]
         {
