@@ -142,6 +142,26 @@ def plan(path, most_rps, *splits):
         print(f"   {split['split']}: {of['mid']:.2f} ({of['lo']:.2f}..{of['hi']:.2f}) good/s, TPOT mean {split['tpot_ms']['mean']:.1f} ms")
 
 
+def moved(path, *quantities):
+    """Half and twice of every quantity were tried, with who wins then, and are told in the advice."""
+    found = json.load(open(path))
+    changes = found["sensitivity"]
+    assert list(dict.fromkeys(change["what"] for change in changes)) == list(quantities), changes
+    for change in changes:
+        assert change["factor"] in (0.5, 2.0, None) and change["value"] > 0, change
+        outcome = change["outcome"]
+        assert outcome is None or outcome["best"] is None or outcome["goodput_per_gpu"] > 0, change
+    assert any(change["outcome"] and change["outcome"]["best"] for change in changes), changes
+    for line in found["advice"]:
+        print(f"   {line}")
+
+
+def cached(path, share):
+    """The cache hits what all prompts share, but for what is left of a block."""
+    for split in json.load(open(path))["splits"]:
+        assert float(share) - 0.01 < split["prefix_hit"] <= float(share), split
+
+
 def as_simulated(inside_path, served_path):
     """The way over HTTP adds milliseconds, and no more: TPOT is that of the model."""
     inside, served = summary(inside_path), summary(served_path)
@@ -209,5 +229,8 @@ def prefix(summary_path, recording_path, trace_path):
 
 
 if __name__ == "__main__":
-    checks = [as_simulated, calibrated, counts, drained, ended, latencies, plan, prefix, same, same_answers, search, shift, shifts, simulated, some]
+    checks = [
+        as_simulated, cached, calibrated, counts, drained, ended, latencies, moved, plan, prefix, same, same_answers, search, shift, shifts,
+        simulated, some,
+    ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

@@ -6,23 +6,28 @@
 //!                                                                  ▼
 //!                     for every split and draw: the scheduler in virtual time ─► samples ─► Figures
 //!                                                                  ▼
-//!                                     intervals over the draws, the winner, advice in words
+//!                                     intervals over the draws, the winner
+//!                                                                  ▼
+//!                     the best of them under half and twice the load's lengths, hits and rate ─► advice in words
 //! ```
 //!
 //! The first draw is the profile as it stands and gives the middle of every interval; the others move constants together where
-//! a calibration says how, each within its spread where none does, and shift the load to another stretch of the same distribution. All splits see the same draws, so that what
-//! tells them apart is not luck. Results depend on the seed alone, not on how many threads there are.
+//! a calibration says how, each within its spread where none does, and shift the load to another stretch of the same
+//! distribution. All splits see the same draws, so that what tells them apart is not luck. Results depend on the seed alone, not on how many threads there are.
 
 mod advice;
-mod constants;
-mod figures;
+pub(crate) mod constants;
+pub(crate) mod figures;
 mod procedure;
-mod rows;
+pub(crate) mod rows;
 mod runs;
 mod search;
-mod simulate;
+mod sensitivity;
+pub(crate) mod simulate;
 mod splits;
+mod steady;
 mod trials;
+mod usage;
 mod work;
 
 use engine::executor::sim::Unusable;
@@ -34,14 +39,15 @@ pub(crate) use figures::WINDOW;
 pub use figures::{Figures, Limit};
 pub use procedure::Procedure;
 pub use runs::{Run, Runs};
+pub use sensitivity::{Change, Outcome, Quantity};
 pub use splits::candidates;
 pub use trials::Trials;
+pub use usage::Busy;
 
 use crate::profile::{Cluster, Loaded, TooManyUnits};
 use crate::schedule::{LoadError, LoadSpec};
 use crate::slo::Slo;
 use crate::summary::Statistics;
-use crate::workload::Limits;
 use rows::Rows;
 use simulate::World;
 
@@ -155,6 +161,24 @@ pub struct SplitPlan {
     pub gpus_for_rate: Option<u32>,
     /// US dollars for a million tokens of good and other answers, over the interval of prices and of the rate.
     pub usd_per_mtok: Interval,
+    /// Seconds of its GPUs for a good request, idle ones included; `None` when nothing is good.
+    pub gpu_s_per_good: Option<f64>,
+    /// How busy its units are.
+    pub busy: Busy,
+    /// Prompt tokens that were cached, of all.
+    pub prefix_hit: f64,
+}
+
+impl SplitPlan {
+    /// Whether all units either prefill or decode.
+    pub(crate) fn is_disaggregated(&self) -> bool {
+        self.roles.aggregated == 0
+    }
+
+    /// Whether all units do both.
+    pub(crate) fn is_aggregated(&self) -> bool {
+        self.roles.prefill + self.roles.decode == 0
+    }
 }
 
 /// The answer.
@@ -186,9 +210,11 @@ pub struct Plan {
     pub draws: u32,
     /// The seed.
     pub seed: u64,
+    /// Who wins when something about the load is different.
+    pub sensitivity: Vec<Change>,
 }
 
-/// Answers `question`; `told` hears how many of how many simulations of splits are done.
+/// Answers `question`; `told` hears how many of how many pieces of work are done: splits, then changes of the load.
 ///
 /// # Errors
 /// When the SLO has bounds that are not predicted, a split does not fit, or the load cannot be offered.
@@ -199,40 +225,18 @@ pub fn plan(question: &Question, told: impl Fn(usize, usize) + Sync) -> Result<P
         question.cluster.check_units(*split)?;
     }
     let world = world(question)?;
-    let plans = work::map(&splits, |split| splits::plan(&world, *split, question.rate), told);
-    let gpus_per_unit = cluster.deployment.parts().parallel.gpus();
-    Ok(finish(question, &world, plans, gpus_per_unit * u32::from(cluster.units)))
-}
-
-/// What the simulations of `question` have in common.
-fn world(question: &Question) -> Result<World<'_>, PlanError> {
-    let Loaded { name, profile: cluster, .. } = &question.cluster;
-    for (bound, name) in [(question.slo.itl_p99, "itl.p99"), (question.slo.itl_mean, "itl.mean")] {
-        if bound.is_some() {
-            return Err(PlanError::Bound(name));
-        }
-    }
-    let limits = Limits {
-        context_tokens: cluster.config.max_context,
-        kv_tokens: cluster.config.blocks_per_unit.saturating_mul(cluster.config.block_tokens),
-    };
-    let unusable = |why| PlanError::Unusable { cluster: name.clone(), why };
-    Ok(World {
-        rows: Rows::of_draws(question, limits, &cluster.config)?,
-        tables: constants::tables(cluster, question.load.seed, question.draws).map_err(unusable)?,
-        cluster,
-        slo: question.slo,
-        attainment: question.attainment,
-        procedure: question.procedure,
-    })
-}
-
-fn finish(question: &Question, world: &World<'_>, mut plans: Vec<SplitPlan>, gpus: u32) -> Plan {
+    let variations = sensitivity::variations(question);
+    let all = splits.len() + variations.len();
+    let mut plans = work::map(&splits, |split| splits::plan(&world, *split, question.rate), |done, _| told(done, all));
     let per_gpu = |plan: &SplitPlan| plan.goodput_rps.mid / f64::from(plan.gpus);
     // Where nothing is good, what is least bad goes first; the order of the list decides what is left.
     plans.sort_by(|a, b| per_gpu(b).total_cmp(&per_gpu(a)).then(b.attainment.mid.total_cmp(&a.attainment.mid)));
-    let findings = advice::findings(&plans, world, question.rate.is_some());
-    Plan {
+    let tried = |variation: &sensitivity::Variation| sensitivity::outcome(question, &world, &plans, *variation);
+    let outcomes = work::map(&variations, tried, |done, _| told(splits.len() + done, all));
+    let sensitivity = sensitivity::sensitivity(&variations, outcomes);
+    let findings = advice::findings(&plans, &world, question, sensitivity.as_ref());
+    let gpus = cluster.deployment.parts().parallel.gpus() * u32::from(cluster.units);
+    Ok(Plan {
         schema: 1,
         cluster: question.cluster.name.clone(),
         gpus,
@@ -246,7 +250,27 @@ fn finish(question: &Question, world: &World<'_>, mut plans: Vec<SplitPlan>, gpu
         requests: world.rows.first().map_or(0, |rows| rows.len() as u64),
         draws: question.draws + 1,
         seed: question.load.seed,
+        sensitivity: sensitivity.map_or_else(Vec::new, |sensitivity| sensitivity.changes),
+    })
+}
+
+/// What the simulations of `question` have in common.
+fn world(question: &Question) -> Result<World<'_>, PlanError> {
+    let Loaded { name, profile: cluster, .. } = &question.cluster;
+    for (bound, name) in [(question.slo.itl_p99, "itl.p99"), (question.slo.itl_mean, "itl.mean")] {
+        if bound.is_some() {
+            return Err(PlanError::Bound(name));
+        }
     }
+    let unusable = |why| PlanError::Unusable { cluster: name.clone(), why };
+    Ok(World {
+        rows: Rows::of_draws(question, cluster.limits(), &cluster.config)?,
+        tables: constants::tables(cluster, question.load.seed, question.draws).map_err(unusable)?,
+        cluster,
+        slo: question.slo,
+        attainment: question.attainment,
+        procedure: question.procedure,
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Named workloads, SLOs, GPUs, models and clusters in TOML, so that a load or a cluster need not be spelt out on every
-//! command line.
+//! Named workloads, SLOs, GPUs, models, clusters and scenarios in TOML, so that a load or a cluster need not be spelt out on
+//! every command line.
 //!
 //! The shipped ones are compiled in. A user's own lie in `KIND/NAME.toml` in `./profiles` or in the configuration folder,
 //! and go before the shipped ones of the same name.
@@ -9,6 +9,7 @@ pub mod gpu;
 mod library;
 mod locate;
 pub mod model;
+pub mod scenario;
 mod shipped;
 
 use std::fmt;
@@ -21,10 +22,11 @@ pub use cluster::{Cluster, ClusterProfile, TooManyUnits};
 pub use gpu::GpuProfile;
 pub use library::{Entry, Library, Loaded};
 pub use model::ModelProfile;
+pub use scenario::{Scenario, ScenarioProfile};
 
 use crate::arrival::{Arrival, RatePlan};
 use crate::slo::Slo;
-use crate::workload::Lengths;
+use crate::workload::{Lengths, PrefixHit};
 
 /// What a profile is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,11 +41,13 @@ pub enum Kind {
     Model,
     /// GPUs, a model on them, and how fast that is.
     Cluster,
+    /// A cluster, a load, an SLO, and what is asked of them.
+    Scenario,
 }
 
 impl Kind {
     /// All kinds, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [Self::Workload, Self::Slo, Self::Gpu, Self::Model, Self::Cluster];
+    pub const ALL: [Self; 6] = [Self::Workload, Self::Slo, Self::Gpu, Self::Model, Self::Cluster, Self::Scenario];
 }
 
 impl Kind {
@@ -59,6 +63,10 @@ impl Kind {
             Self::Gpu => library::read::<GpuProfile>(text)?.gpu("").map(|_| ()).map_err(located),
             Self::Model => library::read::<ModelProfile>(text)?.model("").map(|_| ()).map_err(located),
             Self::Cluster => library::read::<ClusterProfile>(text)?.check().map_err(located),
+            Self::Scenario => {
+                let checked = library::read::<ScenarioProfile>(text)?.check();
+                checked.map_err(|(key, why)| (locate::line_of(text, key), why))
+            }
         }
     }
 }
@@ -71,6 +79,7 @@ impl fmt::Display for Kind {
             Self::Gpu => "gpu",
             Self::Model => "model",
             Self::Cluster => "cluster",
+            Self::Scenario => "scenario",
         })
     }
 }
@@ -90,6 +99,9 @@ pub struct WorkloadProfile {
     pub isl: Lengths,
     /// Lengths of answers.
     pub osl: Lengths,
+    /// How much of every prompt is the same in all of them.
+    #[serde(default)]
+    pub prefix_hit: PrefixHit,
     /// What makes a request of this workload good.
     pub slo: Option<Slo>,
 }

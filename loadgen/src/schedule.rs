@@ -22,7 +22,7 @@ use crate::random::{Purpose, stream};
 use crate::text::Malformed;
 use crate::time::Micros;
 use crate::trace::{ReadOptions, Trace, TraceError};
-use crate::workload::{Content, Draw, LengthsError, Limits};
+use crate::workload::{Content, Draw, LengthsError, Limits, PrefixHit};
 
 /// A run of prompt tokens with one identity: two prompts that start with equal segments really share that prefix.
 /// Token `i` of a segment is a pure function of the run's content seed, `id` and `i`.
@@ -113,7 +113,7 @@ struct Upcoming {
 /// Where requests come from.
 #[derive(Clone, Debug)]
 enum Source {
-    Synthetic { operational: Operational, lengths: Box<Draw> },
+    Synthetic { operational: Operational, lengths: Box<Draw>, prefix_hit: PrefixHit },
     Trace(Arc<Trace>),
 }
 
@@ -129,7 +129,8 @@ impl Schedule {
                 let operational = Operational::new(*arrival, stream(spec.seed, Purpose::Arrivals));
                 let lengths = Draw::new(*isl, *osl, limits, spec.clamp, stream(spec.seed, Purpose::Lengths))?;
                 let lengths = Box::new(lengths);
-                (Source::Synthetic { operational, lengths }, rate.curve(), 1.0, rate.length())
+                let source = Source::Synthetic { operational, lengths, prefix_hit: spec.prefix_hit };
+                (source, rate.curve(), 1.0, rate.length())
             }
             Traffic::Trace { path, format, speed, limit } => {
                 let options = ReadOptions { format: *format, limit: *limit, limits, clamp: spec.clamp };
@@ -221,11 +222,13 @@ impl Schedule {
     /// # Errors
     /// When the load replays a trace, or the target cannot serve such lengths: then nothing changes.
     pub fn reshape(&mut self, shape: Shape) -> Result<(), ShapeError> {
-        let Source::Synthetic { operational, lengths } = &mut self.source else { return Err(ShapeError::Trace) };
+        let Source::Synthetic { operational, lengths, prefix_hit } = &mut self.source else {
+            return Err(ShapeError::Trace);
+        };
         lengths.change(shape.isl, shape.osl)?;
         if let Some(upcoming) = &mut self.upcoming {
             operational.change(shape.arrival, upcoming.lambda);
-            upcoming.request = synthetic(upcoming.request.index, lengths);
+            upcoming.request = synthetic(upcoming.request.index, lengths, *prefix_hit);
         }
         Ok(())
     }
@@ -256,9 +259,9 @@ impl Schedule {
             return None;
         }
         match &mut self.source {
-            Source::Synthetic { operational, lengths } => {
+            Source::Synthetic { operational, lengths, prefix_hit } => {
                 let lambda = operational.draw();
-                Some(Upcoming { lambda, request: synthetic(index, lengths) })
+                Some(Upcoming { lambda, request: synthetic(index, lengths, *prefix_hit) })
             }
             Source::Trace(trace) => {
                 let row = trace.request(index as usize)?;
@@ -275,16 +278,18 @@ impl Schedule {
     }
 }
 
-/// A request of lengths of its own, which shares nothing with others.
-fn synthetic(index: u64, lengths: &mut Draw) -> Request {
+/// The segment with which all prompts of a synthetic load begin. No request has this number.
+const SHARED: u64 = u64::MAX;
+
+/// A request of lengths of its own, which shares with others no more than what all have in common.
+fn synthetic(index: u64, lengths: &mut Draw, prefix_hit: PrefixHit) -> Request {
     let pair = lengths.pair();
-    Request {
-        index,
-        input_tokens: pair.input,
-        output_tokens: pair.output,
-        segments: vec![Segment(index, pair.input)],
-        clamped: pair.clamped,
+    let shared = prefix_hit.shared_tokens(pair.input);
+    let mut segments = vec![Segment(index, pair.input - shared)];
+    if shared > 0 {
+        segments.insert(0, Segment(SHARED, shared));
     }
+    Request { index, input_tokens: pair.input, output_tokens: pair.output, segments, clamped: pair.clamped }
 }
 
 impl Iterator for Schedule {

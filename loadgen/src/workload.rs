@@ -3,12 +3,14 @@
 pub mod content;
 mod draw;
 pub mod lengths;
+mod prefix;
 
 use serde::{Deserialize, Serialize};
 
 pub use content::Content;
 pub(crate) use draw::Draw;
 pub use lengths::Lengths;
+pub use prefix::PrefixHit;
 
 /// What the target can serve. Both limits are on prompt and answer together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use loadgen::profile::{Kind, Library, Origin};
-use loadgen::schedule::{LoadSpec, Schedule, Traffic};
+use loadgen::schedule::{LoadSpec, Schedule};
 use loadgen::time::Micros;
 use loadgen::workload::Limits;
 
@@ -22,9 +22,7 @@ fn every_shipped_workload_makes_a_schedule_that_fits_the_built_in_model() {
         let loaded = shipped().workload(&entry.name).expect(&entry.name);
         let profile = loaded.profile;
         assert!(!profile.description.is_empty() && profile.slo.is_some(), "{}", entry.name);
-        let traffic =
-            Traffic::Synthetic { arrival: profile.arrival, rate: profile.rate, isl: profile.isl, osl: profile.osl };
-        let spec = LoadSpec { duration: Some(Micros(300_000_000)), ..LoadSpec::new(loaded.name, traffic) };
+        let spec = LoadSpec { duration: Some(Micros(300_000_000)), ..LoadSpec::new(loaded.name, profile.traffic()) };
         let requests: Vec<_> = Schedule::new(&spec, LIMITS).expect(&entry.name).collect();
         assert!(requests.len() > 30 && requests.iter().all(|r| !r.request.clamped), "{}", entry.name);
     }
@@ -86,7 +84,7 @@ fn a_wrong_profile_is_refused_with_its_line() {
     };
     assert_eq!(
         refusal(&format!("{OWN}rates = 4\n")),
-        "line 5: unknown field `rates`, expected one of `description`, `arrival`, `rate`, `isl`, `osl`, `slo`"
+        "line 5: unknown field `rates`, expected one of `description`, `arrival`, `rate`, `isl`, `osl`, `prefix_hit`, `slo`"
     );
     assert_eq!(
         refusal(&OWN.replace("\"10\"", "\"ten\"")),

@@ -65,6 +65,23 @@ fn a_seed_means_the_same_requests_for_ever() {
 const GOLDEN: (usize, u64) = (1_932, 0xae2b_92ad_9ec9_4318);
 
 #[test]
+fn prompts_begin_alike_as_far_as_they_are_asked_to_and_are_otherwise_what_they_were() {
+    let plain = LoadSpec { requests: Some(200), ..spec(Arrival::Poisson, "4", 7) };
+    let shared = LoadSpec { prefix_hit: "0.3".parse().expect("a share"), ..plain.clone() };
+    for (plain, shared) in schedule(&plain).zip(schedule(&shared)) {
+        assert_eq!((plain.due, plain.request.input_tokens), (shared.due, shared.request.input_tokens));
+        let tokens = f64::from(plain.request.input_tokens);
+        let [first, own] = shared.request.segments[..] else { unreachable!("{shared:?}") };
+        assert_eq!(f64::from(first.1).total_cmp(&(tokens * 0.3).round()), std::cmp::Ordering::Equal, "{shared:?}");
+        assert_eq!((own.0, first.1 + own.1), (shared.request.index, shared.request.input_tokens));
+        assert!(first.0 > 200, "{first:?} is no request's own");
+    }
+    let text = serde_json::to_string(&shared).expect("JSON");
+    assert_eq!(serde_json::from_str::<LoadSpec>(&text).expect("a load"), shared);
+    assert!(!serde_json::to_string(&plain).expect("JSON").contains("prefix_hit"));
+}
+
+#[test]
 fn constant_arrivals_are_exactly_spaced() {
     let spec = LoadSpec { duration: Some(secs(60)), ..spec(Arrival::Constant, "4", 7) };
     let dues = dues(&spec);

@@ -167,10 +167,10 @@ enum Sub {
     /// Exit codes: 0 written, 2 bad input, or the target could not be probed: then nothing is written.
     #[command(args_override_self = true)]
     Calibrate(CalibrateArgs),
-    /// List, show or check profiles of workloads, SLOs, GPUs, models and clusters.
+    /// List, show or check profiles of workloads, SLOs, GPUs, models, clusters and scenarios.
     ///
-    /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, ./profiles/gpu, ./profiles/model and
-    /// ./profiles/cluster, or the same folders under pdtune/profiles in the configuration folder (`$XDG_CONFIG_HOME`, else
+    /// A profile is a TOML file. Your own go into ./profiles/workload, ./profiles/slo, ./profiles/gpu, ./profiles/model,
+    /// ./profiles/cluster and ./profiles/scenario, or the same folders under pdtune/profiles in the configuration folder (`$XDG_CONFIG_HOME`, else
     /// ~/.config), and go before shipped ones of the same name.
     #[command(subcommand, arg_required_else_help = false)]
     Profiles(ProfilesOptions),
@@ -239,7 +239,7 @@ pub enum ProfilesOptions {
     List,
     /// Print a profile as it stands, ready to be copied and changed.
     Show {
-        /// What it is of: workload, slo, gpu, model or cluster
+        /// What it is of: workload, slo, gpu, model, cluster or scenario
         #[arg(value_parser = parse_kind, value_name = "KIND")]
         kind: Kind,
         /// Its name or file
@@ -248,7 +248,7 @@ pub enum ProfilesOptions {
     },
     /// Check profiles and say what is wrong with them; all that can be found, or one.
     Check {
-        /// What it is of: workload, slo, gpu, model or cluster
+        /// What it is of: workload, slo, gpu, model, cluster or scenario
         #[arg(value_parser = parse_kind, value_name = "KIND", requires = "name")]
         kind: Option<Kind>,
         /// Its name or file
@@ -343,14 +343,17 @@ impl Cli {
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
             Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
-                let (target, load) = (target.resolve(library)?, load.resolve(library, true)?);
+                let target = target.resolve_beside(load.scenario(library)?, library)?;
+                let load = load.resolve(library, true)?;
                 Command::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: None })
             }
             Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
+                let scenario = load.scenario(library)?;
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
-                Command::Record(RecordOptions { target: target.resolve(library)?, load, out, json, fail_on_slo })
+                let target = target.resolve_beside(scenario, library)?;
+                Command::Record(RecordOptions { target, load, out, json, fail_on_slo })
             }
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),

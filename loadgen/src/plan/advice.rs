@@ -1,13 +1,11 @@
-//! What follows from a plan, as findings and in words.
+//! What follows from a plan, as findings; [`words`] says them.
 
-use std::fmt;
+mod words;
 
 use super::figures::Limit;
-use super::simulate::World;
-use super::{Interval, SplitPlan};
-
-/// A difference in goodput that nobody would notice.
-const EVEN: f64 = 0.05;
+use super::sensitivity::{Outcome, Quantity, Sensitivity};
+use super::simulate::{Setting, World};
+use super::{Change, Interval, Question, SplitPlan};
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +34,8 @@ pub enum Finding {
         split: String,
         /// What.
         limit: Limit,
+        /// The share of their time that its units which prefill compute, where others decode.
+        prefill_busy: Option<f64>,
     },
     /// What the hand-off alone adds to TTFT.
     HandOff {
@@ -54,6 +54,26 @@ pub enum Finding {
         ms: f64,
         /// Tokens of the mean answer.
         tokens: f64,
+        /// Milliseconds a token of the slower one.
+        of: f64,
+        /// Requests per second for each GPU at which both are looked at.
+        rps_per_gpu: f64,
+    },
+    /// Who wins when one thing about the load is different.
+    Moved {
+        /// What, and what comes of it.
+        changes: Vec<Change>,
+        /// Of the load as it was asked about.
+        base: Outcome,
+    },
+    /// Where disaggregated and aggregated change places, between two values that were tried.
+    Flips {
+        /// Of what.
+        what: Quantity,
+        /// At which value.
+        at: f64,
+        /// Whether disaggregated wins above it.
+        pd_above: bool,
     },
 }
 
@@ -68,105 +88,89 @@ pub enum Certainty {
     Unknown,
 }
 
-/// What follows from `plans`, the best of them first. Latencies are held against each other only at one rate.
-pub(super) fn findings(plans: &[SplitPlan], world: &World<'_>, at_one_rate: bool) -> Vec<Finding> {
+/// What follows from `plans`, the best of them first.
+pub(super) fn findings(
+    plans: &[SplitPlan],
+    world: &World<'_>,
+    question: &Question,
+    sensitivity: Option<&Sensitivity>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_good = |plan: &&SplitPlan| plan.goodput_rps.mid > 0.0;
     if !plans.iter().any(|plan| is_good(&plan)) {
         findings.push(Finding::Hopeless);
     }
-    let pd = plans.iter().find(|plan| plan.roles.aggregated == 0);
-    let aggregated = plans.iter().find(|plan| plan.roles.prefill + plan.roles.decode == 0);
+    let pd = plans.iter().find(|plan| plan.is_disaggregated());
+    let aggregated = plans.iter().find(|plan| plan.is_aggregated());
     let unbounded = plans.iter().filter(|plan| !plan.is_bounded);
     findings.extend(unbounded.map(|plan| Finding::Unbounded { split: plan.split.clone() }));
     let bounded = findings.is_empty();
     if let Some((pd, aggregated)) = pd.filter(is_good).zip(aggregated.filter(is_good)).filter(|_| bounded) {
-        let per_gpu = |plan: &SplitPlan| {
-            let Interval { lo, mid, hi } = plan.goodput_rps;
-            [lo, mid, hi].map(|rate| rate / f64::from(plan.gpus))
-        };
-        let (a, b) = (per_gpu(pd), per_gpu(aggregated));
-        let certainty = match () {
-            () if world.tables.len() == 1 => Certainty::Unknown,
-            () if a[0] > b[2] || b[0] > a[2] => Certainty::Apart,
-            () => Certainty::Overlapping,
-        };
-        let (pd, aggregated) = (pd.split.clone(), aggregated.split.clone());
-        findings.push(Finding::Compared { pd, aggregated, ratio: a[1] / b[1], certainty });
+        findings.push(compared(pd, aggregated, world.tables.len() > 1));
     }
     let limited = plans.iter().filter(|plan| plan.limit != Limit::None);
-    findings.extend(limited.map(|plan| Finding::Limited { split: plan.split.clone(), limit: plan.limit }));
-    let (isl, osl) = world.rows.first().map_or((0.0, 0.0), |rows| rows.mean_lengths());
+    findings.extend(limited.map(|plan| {
+        let prefill_busy = plan.busy.prefill.filter(|_| plan.busy.decode.is_some() && plan.goodput_rps.mid > 0.0);
+        Finding::Limited { split: plan.split.clone(), limit: plan.limit, prefill_busy }
+    }));
+    let (isl, _) = world.rows.first().map_or((0.0, 0.0), |rows| rows.mean_lengths());
     if let Some(pd) = pd {
         let deployment = &world.cluster.deployment;
         let ms = deployment.handoff_seconds(isl as u32) * 1e3;
         findings.push(Finding::HandOff { ms, share: pd.ttft_ms.mean.map(|mean| ms / mean) });
     }
-    if let Some((pd, aggregated)) = pd.zip(aggregated).filter(|_| at_one_rate)
-        && let Some((fast, slow)) = pd.tpot_ms.mean.zip(aggregated.tpot_ms.mean)
-    {
-        let (split, against, ms) = if fast <= slow {
-            (&pd.split, &aggregated.split, slow - fast)
-        } else {
-            (&aggregated.split, &pd.split, fast - slow)
-        };
-        findings.push(Finding::Saved { split: split.clone(), against: against.clone(), ms, tokens: osl });
+    findings.extend(pd.zip(aggregated).and_then(|(pd, aggregated)| saved(pd, aggregated, world, question.rate)));
+    if let Some(sensitivity) = sensitivity.filter(|_| bounded) {
+        for what in [Quantity::Isl, Quantity::Osl, Quantity::PrefixHit, Quantity::Rate] {
+            let changes: Vec<_> = sensitivity.changes.iter().filter(|change| change.what == what).cloned().collect();
+            if !changes.is_empty() {
+                findings.push(Finding::Moved { changes, base: sensitivity.base.clone() });
+            }
+        }
+        let flips = sensitivity.flips().into_iter();
+        findings.extend(flips.map(|(what, at, pd_above)| Finding::Flips { what, at, pd_above }));
     }
     findings
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hopeless => f.write_str("no split meets the SLO: longer bounds, shorter prompts or other GPUs"),
-            Self::Unbounded { split } => write!(
-                f,
-                "{split} meets the SLO at any rate that was tried: the burst is too short, or the SLO too narrow, to find its limit"
-            ),
-            Self::Compared { pd, aggregated, ratio, certainty } => {
-                let doubt = match certainty {
-                    Certainty::Apart => "",
-                    Certainty::Overlapping => ", but the intervals overlap: measure before you decide",
-                    Certainty::Unknown => ", if the constants are right: draws would tell how sure that is",
-                };
-                if (1.0 - EVEN..=1.0 + EVEN).contains(ratio) {
-                    write!(
-                        f,
-                        "it hardly matters here: {pd} and {aggregated} give the same goodput for each GPU, within 5 %"
-                    )
-                } else if *ratio >= 1.0 {
-                    write!(
-                        f,
-                        "disaggregated is right here: {pd} gives {ratio:.2} times the goodput of {aggregated} for each GPU{doubt}"
-                    )
-                } else {
-                    let ratio = 1.0 / ratio;
-                    write!(
-                        f,
-                        "aggregated is right here: {aggregated} gives {ratio:.2} times the goodput of {pd} for each GPU{doubt}"
-                    )
-                }
-            }
-            Self::Limited { split, limit } => match limit {
-                Limit::Prefill => write!(f, "{split}: prompts wait for units that prefill"),
-                Limit::HandOff => write!(f, "{split}: computed prompts wait for room on units that decode"),
-                Limit::Decode => {
-                    write!(f, "{split}: tokens come too slowly, too many sequences share the units that decode")
-                }
-                Limit::E2e => write!(f, "{split}: answers take too long altogether"),
-                Limit::None => write!(f, "{split}: nothing gives way"),
-            },
-            Self::HandOff { ms, share } => {
-                write!(f, "the hand-off of KV takes {ms:.0} ms for the mean prompt")?;
-                share.map_or(Ok(()), |share| write!(f, ", {:.0} % of the best disaggregated TTFT", share * 100.0))
-            }
-            Self::Saved { split, against, ms, tokens } => {
-                let answer = ms * tokens / 1e3;
-                write!(
-                    f,
-                    "{split} is {ms:.1} ms a token faster than {against}: {answer:.1} s of an answer of {tokens:.0} tokens"
-                )
-            }
-        }
+/// The best disaggregated split against the aggregated one.
+fn compared(pd: &SplitPlan, aggregated: &SplitPlan, has_intervals: bool) -> Finding {
+    let per_gpu = |plan: &SplitPlan| {
+        let Interval { lo, mid, hi } = plan.goodput_rps;
+        [lo, mid, hi].map(|rate| rate / f64::from(plan.gpus))
+    };
+    let (a, b) = (per_gpu(pd), per_gpu(aggregated));
+    let certainty = match () {
+        () if !has_intervals => Certainty::Unknown,
+        () if a[0] > b[2] || b[0] > a[2] => Certainty::Apart,
+        () => Certainty::Overlapping,
+    };
+    Finding::Compared { pd: pd.split.clone(), aggregated: aggregated.split.clone(), ratio: a[1] / b[1], certainty }
+}
+
+/// What the faster tokens of one are worth, at one rate for each GPU: what was asked about, or the most that both bear.
+fn saved(pd: &SplitPlan, aggregated: &SplitPlan, world: &World<'_>, rate: Option<f64>) -> Option<Finding> {
+    let per_gpu = |plan: &SplitPlan| plan.offered_rps / f64::from(plan.gpus);
+    let rps_per_gpu = match rate {
+        // Of splits of unlike size, each is asked for the whole rate: there is no one rate for a GPU.
+        Some(_) if pd.gpus != aggregated.gpus => return None,
+        Some(rate) => rate / f64::from(pd.gpus),
+        None => per_gpu(pd).min(per_gpu(aggregated)),
+    };
+    if rps_per_gpu <= 0.0 {
+        return None;
     }
+    let tpot = |plan: &SplitPlan| {
+        if rate.is_some() {
+            return plan.tpot_ms.mean;
+        }
+        let setting = Setting { split: plan.roles, chunk: plan.chunk };
+        world.figures(setting, 0, rps_per_gpu * f64::from(plan.gpus)).tpot.mean
+    };
+    let (fast, slow) = tpot(pd).zip(tpot(aggregated))?;
+    let ((split, fast), (against, slow)) =
+        if fast <= slow { ((pd, fast), (aggregated, slow)) } else { ((aggregated, slow), (pd, fast)) };
+    let tokens = world.rows.first().map_or(0.0, |rows| rows.mean_lengths().1);
+    let (split, against) = (split.split.clone(), against.split.clone());
+    Some(Finding::Saved { split, against, ms: slow - fast, tokens, of: slow, rps_per_gpu })
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::rows::FEWEST;
-use crate::text::Malformed;
+use crate::text::{Malformed, serde_as_text};
 
 /// A way to measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,9 +13,11 @@ pub enum Procedure {
     #[default]
     Sustained,
     /// So many evenly spaced requests into an empty system, averaged over all: the means are held against the bounds. How
-    /// published figures were often measured.
+    /// published figures were often measured. A rate counts as far as first tokens keep up with it.
     Burst(u32),
 }
+
+serde_as_text!(Procedure);
 
 impl fmt::Display for Procedure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,6 @@ use super::{Figures, PlanError, Procedure, constants};
 use crate::profile::{Cluster, Loaded};
 use crate::schedule::LoadSpec;
 use crate::slo::Slo;
-use crate::workload::Limits;
 
 /// A run as it was measured.
 #[derive(Clone, Debug)]
@@ -42,10 +41,7 @@ impl<'a> Runs<'a> {
     /// When a split needs more units than there are, or a load cannot be offered.
     pub fn new(cluster: &'a Loaded<Cluster>, runs: Vec<Run>) -> Result<Self, PlanError> {
         let config = &cluster.profile.config;
-        let limits = Limits {
-            context_tokens: config.max_context,
-            kv_tokens: config.blocks_per_unit.saturating_mul(config.block_tokens),
-        };
+        let limits = cluster.profile.limits();
         let drawn = runs.into_iter().map(|run| {
             cluster.check_units(run.split)?;
             let rows = Rows::new(run.load.clone(), run.procedure, limits, config)?;

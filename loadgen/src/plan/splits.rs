@@ -34,15 +34,17 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
     } else {
         vec![setting]
     };
-    let best = settings.into_iter().map(|setting| (setting, at_best(world, setting, 0, rate)));
+    let best = settings.into_iter().map(|setting| (setting, at_best(world, setting, 0, rate, 0.0)));
     // Of equals the last, with the longest chunk, wins: its prompts wait the least.
     let best = best
         .max_by(|(_, a), (_, b)| a.goodput_rps.total_cmp(&b.goodput_rps).then(a.attainment.total_cmp(&b.attainment)));
     let (setting, middle) = best.unwrap_or((setting, Figures::default()));
-    let others = (1..world.tables.len()).map(|draw| at_best(world, setting, draw, rate));
+    let near = middle.offered_rps;
+    let others = (1..world.tables.len()).map(|draw| at_best(world, setting, draw, rate, near));
     let all: Vec<Figures> = std::iter::once(middle).chain(others).collect();
     let interval = |of: fn(&Figures) -> f64| Interval::of(&all.iter().map(of).collect::<Vec<_>>());
-    let gpus = world.cluster.deployment.parts().parallel.gpus() * u32::from(split.units());
+    let gpus_per_unit = world.cluster.deployment.parts().parallel.gpus();
+    let gpus = gpus_per_unit * u32::from(split.units());
     SplitPlan {
         split: split.to_string(),
         roles: split,
@@ -57,17 +59,28 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
         is_bounded: rate.is_some() || middle.offered_rps < most_rate(world),
         gpus_for_rate: rate.and_then(|rate| copies(world, setting, rate, &middle)).map(|copies| copies * gpus),
         usd_per_mtok: price(world, split, interval(|figures| figures.output_tps)),
+        gpu_s_per_good: middle.unit_s_per_good.map(|seconds| seconds * f64::from(gpus_per_unit)),
+        busy: middle.busy,
+        prefix_hit: middle.prefix_hit,
     }
 }
 
-/// The figures at `rate`, or at the highest rate that meets the SLO.
-pub(super) fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>) -> Figures {
+/// The figures at `rate`, or at the highest rate that meets the SLO, which is looked for from `near` on where that is known.
+pub(super) fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Option<f64>, near: f64) -> Figures {
     if let Some(rate) = rate {
         return world.figures(setting, draw, rate);
     }
-    let start = f64::from(setting.split.units());
-    let found = highest_rate(start, most_rate(world), |rate| world.is_met(&world.figures(setting, draw, rate)));
-    found.map_or_else(Figures::default, |rate| world.figures(setting, draw, rate))
+    let start = if near > 0.0 { near } else { f64::from(setting.split.units()) };
+    let mut highest = Figures::default();
+    highest_rate(start, most_rate(world), |rate| {
+        let figures = world.figures(setting, draw, rate);
+        let met = world.is_met(&figures);
+        if met && rate > highest.offered_rps {
+            highest = figures;
+        }
+        met
+    });
+    highest
 }
 
 /// The rate beyond which is not looked.

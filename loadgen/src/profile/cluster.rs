@@ -16,6 +16,7 @@ use engine::units::Split;
 use serde::{Deserialize, Serialize};
 
 use super::Loaded;
+use crate::workload::Limits;
 
 pub use constants::{ConstantTables, PriorText};
 pub use posterior::PosteriorTable;
@@ -168,6 +169,14 @@ impl Loaded<Cluster> {
 }
 
 impl Cluster {
+    /// What a request may have.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            context_tokens: self.config.max_context,
+            kv_tokens: self.config.blocks_per_unit.saturating_mul(self.config.block_tokens),
+        }
+    }
+
     /// US dollars for one unit and one hour.
     pub fn price_per_unit_hour(&self) -> Price {
         let parts = self.deployment.parts();

@@ -43,5 +43,10 @@ pub(super) fn of(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("mi325x-deepseek-v3", include_str!("../../../profiles/cluster/mi325x-deepseek-v3.toml")),
             ("mi325x-qwen3-235b", include_str!("../../../profiles/cluster/mi325x-qwen3-235b.toml")),
         ],
+        Kind::Scenario => &[
+            ("h200-llama70b-chat", include_str!("../../../profiles/scenario/h200-llama70b-chat.toml")),
+            ("mi325x-deepseek-v3-5k140", include_str!("../../../profiles/scenario/mi325x-deepseek-v3-5k140.toml")),
+            ("mi325x-qwen3-235b-16k1k", include_str!("../../../profiles/scenario/mi325x-qwen3-235b-16k1k.toml")),
+        ],
     }
 }

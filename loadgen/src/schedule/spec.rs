@@ -9,7 +9,7 @@ use crate::arrival::{Arrival, RatePlan};
 use crate::slo::Slo;
 use crate::time::Micros;
 use crate::trace::TraceFormat;
-use crate::workload::Lengths;
+use crate::workload::{Lengths, PrefixHit};
 
 /// The load of a run. With the target's limits it determines every request; see [`super::Schedule::new`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct LoadSpec {
     pub name: String,
     /// Where requests come from.
     pub traffic: Traffic,
+    /// How much of every prompt is the same in all of them. A trace says that itself.
+    #[serde(default, skip_serializing_if = "PrefixHit::is_none")]
+    pub prefix_hit: PrefixHit,
     /// Whether lengths beyond what the target can serve are cut and counted rather than refused.
     pub clamp: bool,
     /// Determines arrivals, lengths and content.
@@ -99,6 +102,7 @@ impl LoadSpec {
         Self {
             name: name.into(),
             traffic,
+            prefix_hit: PrefixHit::default(),
             clamp: false,
             seed: DEFAULT_SEED,
             duration: None,

@@ -5,24 +5,28 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use loadgen::arrival::{Arrival, RatePlan};
-use loadgen::profile::Library;
+use loadgen::profile::{Library, Loaded, Scenario};
 use loadgen::schedule::spec::DEFAULT_SEED;
 use loadgen::schedule::{LoadSpec, ShiftScript, Traffic};
 use loadgen::slo::Slo;
 use loadgen::text::{DurationText, Malformed, parse_duration};
 use loadgen::time::Micros;
 use loadgen::trace::TraceFormat;
-use loadgen::workload::Lengths;
+use loadgen::workload::{Lengths, PrefixHit};
 
 /// The workload of a command line that names neither one nor a trace.
 const DEFAULT_WORKLOAD: &str = "chat";
 
 /// Options that say where requests come from when no trace does.
-const SYNTHETIC: [&str; 6] = ["workload", "rate", "phases", "arrival", "isl", "osl"];
+const SYNTHETIC: [&str; 7] = ["workload", "rate", "phases", "arrival", "isl", "osl", "prefix_hit"];
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Load")]
 pub(super) struct LoadArgs {
+    /// Scenario profile: a cluster (simulated, the target unless another is named), a load and an SLO under one name; `pdtune
+    /// profiles list` shows them. Every other option goes before what it says
+    #[arg(long, value_name = "NAME|FILE")]
+    scenario: Option<String>,
     /// Workload profile: arrivals, lengths and their SLO under one name; `pdtune profiles list` shows them. The options below
     /// go before what it says [default: chat]
     #[arg(long, value_name = "NAME|FILE")]
@@ -44,6 +48,10 @@ pub(super) struct LoadArgs {
     /// Tokens of an answer, written the same way [default: the workload's]
     #[arg(long, value_name = "DIST")]
     osl: Option<Lengths>,
+    /// Share of every prompt, from its start, that is the same in all of them, so that caches hit it by whole KV blocks: 0 to
+    /// 0.99 [default: the workload's, 0 where it has none]
+    #[arg(long, value_name = "SHARE")]
+    prefix_hit: Option<PrefixHit>,
     /// Replay a trace instead of a workload: its times, lengths and shared prefixes
     #[arg(long, value_name = "FILE", conflicts_with_all = SYNTHETIC)]
     trace: Option<PathBuf>,
@@ -125,16 +133,27 @@ impl LoadArgs {
         })
     }
 
-    /// The load, with what was not said taken from the workload profile. Its SLO is taken only where the workload was chosen
-    /// for what it is: by name, or as the live screen's own.
+    /// The scenario that was named.
+    ///
+    /// # Errors
+    /// When it, or what it names, is missing or wrong.
+    pub(super) fn scenario(&self, library: &Library) -> anyhow::Result<Option<Loaded<Scenario>>> {
+        Ok(self.scenario.as_ref().map(|name| library.scenario(name)).transpose()?)
+    }
+
+    /// The load, with what was not said taken from the scenario or the workload profile. The SLO of a workload is taken only
+    /// where the workload was chosen for what it is: by name, or as the live screen's own.
     pub(super) fn resolve(mut self, library: &Library, live: bool) -> anyhow::Result<LoadSpec> {
-        let (name, traffic, own_slo) = if let Some(path) = self.trace.take() {
-            (stem(&path), self.replay(path), None)
+        let scenario = self.scenario(library)?;
+        let slo_of_scenario = scenario.as_ref().map(|scenario| scenario.profile.slo);
+        let (base, own_slo) = if let Some(path) = self.trace.take() {
+            (LoadSpec::new(stem(&path), self.replay(path)), None)
         } else {
             let named = self.workload.is_some();
-            let (name, traffic, slo) = self.synthetic(library)?;
-            (name, traffic, slo.filter(|_| live || named))
+            let (base, slo) = self.synthetic(library, scenario)?;
+            (base, slo.filter(|_| live || named))
         };
+        let own_slo = slo_of_scenario.or(own_slo);
         let slo = match &self.slo {
             None => own_slo,
             Some(text) => read_slo(text, library)?,
@@ -147,7 +166,7 @@ impl LoadArgs {
             warmup: self.warmup.unwrap_or_default(),
             slo,
             shifts: self.shift.unwrap_or_default(),
-            ..LoadSpec::new(name, traffic)
+            ..base
         };
         check_warmup(&load)?;
         Ok(load)
@@ -158,8 +177,12 @@ impl LoadArgs {
         Traffic::Trace { path, format, speed: self.speed.unwrap_or(1.0), limit: self.limit }
     }
 
-    /// The name, the traffic and the SLO of the workload, with what was said on the command line put over it.
-    fn synthetic(&mut self, library: &Library) -> anyhow::Result<(String, Traffic, Option<Slo>)> {
+    /// The load and the SLO of the workload, or else of the scenario, with what was said on the command line put over it.
+    fn synthetic(
+        &mut self,
+        library: &Library,
+        scenario: Option<Loaded<Scenario>>,
+    ) -> anyhow::Result<(LoadSpec, Option<Slo>)> {
         let only_traces = [
             ("--trace-format", self.trace_format.is_some()),
             ("--speed", self.speed.is_some()),
@@ -168,17 +191,24 @@ impl LoadArgs {
         if let Some((option, _)) = only_traces.iter().find(|(_, given)| *given) {
             bail!("{option} needs --trace");
         }
-        let loaded = library.workload(self.workload.as_deref().unwrap_or(DEFAULT_WORKLOAD))?;
-        let changed = self.isl.is_some() || self.osl.is_some();
-        let name = if changed && self.workload.is_none() { "custom".to_owned() } else { loaded.name };
-        let profile = loaded.profile;
+        let changed = self.isl.is_some() || self.osl.is_some() || self.prefix_hit.is_some();
+        let named = self.workload.is_some() || scenario.is_some();
+        let (name, profile) = match (&self.workload, scenario) {
+            (None, Some(scenario)) => (scenario.name, scenario.profile.workload),
+            (name, _) => {
+                let loaded = library.workload(name.as_deref().unwrap_or(DEFAULT_WORKLOAD))?;
+                (loaded.name, loaded.profile)
+            }
+        };
+        let name = if changed && !named { "custom".to_owned() } else { name };
         let traffic = Traffic::Synthetic {
             arrival: self.arrival.unwrap_or(profile.arrival),
             rate: self.rate.take().or(self.phases.take()).unwrap_or(profile.rate),
             isl: self.isl.unwrap_or(profile.isl),
             osl: self.osl.unwrap_or(profile.osl),
         };
-        Ok((name, traffic, profile.slo))
+        let prefix_hit = self.prefix_hit.unwrap_or(profile.prefix_hit);
+        Ok((LoadSpec { prefix_hit, ..LoadSpec::new(name, traffic) }, profile.slo))
     }
 }
 

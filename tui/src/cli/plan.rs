@@ -1,6 +1,6 @@
 //! `pdtune plan`: a cluster, a load, an SLO, and how to measure.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use engine::units::Split;
 use loadgen::plan::{Procedure, Question};
@@ -14,27 +14,30 @@ use super::load::LoadArgs;
 pub(super) const REQUESTS: u64 = 2_000;
 /// Requests of a simulation at most; of a trace, those that are taken unless told otherwise.
 pub(super) const MOST_REQUESTS: u64 = 10_000_000;
+/// Share of the requests that has to be good, unless told otherwise.
+const ATTAINMENT: f64 = 0.9;
 /// Draws of the constants, unless told otherwise: fewer say little about 5th and 95th percentiles.
 pub(super) const DRAWS: u32 = 19;
 
 #[derive(Args, Debug)]
 pub(super) struct PlanArgs {
-    /// The cluster: GPUs, model, and how sure its constants are; `pdtune profiles list` shows them, a file works, too
-    #[arg(long, value_name = "NAME|FILE", help_heading = "Cluster")]
-    cluster: String,
-    /// Only these splits, which may use fewer units than there are: --split 2P1D,3A [default: all of all units, and all of them
-    /// aggregated]
+    /// The cluster: GPUs, model, and how sure its constants are; `pdtune profiles list` shows them, a file works, too [default:
+    /// that of --scenario]
+    #[arg(long, value_name = "NAME|FILE", required_unless_present = "scenario", help_heading = "Cluster")]
+    cluster: Option<String>,
+    /// Only these splits, which may use fewer units than there are: --split 2P1D,3A [default: those of --scenario, else all of
+    /// all units, and all of them aggregated]
     #[arg(long, value_name = "xPyD|nA,…", value_delimiter = ',', help_heading = "Cluster")]
     split: Vec<Split>,
     #[command(flatten)]
     load: LoadArgs,
-    /// Share of the requests that has to be good
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = parse_share, help_heading = "Plan")]
-    attainment: f64,
+    /// Share of the requests that has to be good [default: that of --scenario, else 0.9]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = "Plan")]
+    attainment: Option<f64>,
     /// How it is measured: `sustained` (a window in steady state, every request judged) or `burst:N` (N evenly spaced requests
-    /// into an empty system, their means judged, as published figures often are)
-    #[arg(long, value_name = "PROCEDURE", default_value = "sustained", help_heading = "Plan")]
-    procedure: Procedure,
+    /// into an empty system, their means judged, as published figures often are) [default: that of --scenario, else sustained]
+    #[arg(long, value_name = "PROCEDURE", help_heading = "Plan")]
+    procedure: Option<Procedure>,
     /// Draws of the constants, each within its spread, behind every interval; 0 leaves intervals out
     #[arg(long, value_name = "N", default_value_t = DRAWS, value_parser = clap::value_parser!(u32).range(0..=1000), help_heading = "Plan")]
     draws: u32,
@@ -62,11 +65,20 @@ impl PlanArgs {
     /// # Errors
     /// When a profile is missing or wrong, there is no SLO, or an option has no meaning here.
     pub(super) fn resolve(self, library: &Library) -> anyhow::Result<PlanOptions> {
-        let rate = self.load.steady_rate()?;
+        let scenario = self.load.scenario(library)?;
+        let rate = self.load.steady_rate()?.or(scenario.as_ref().and_then(|scenario| scenario.profile.rate));
         let load = self.load.resolve(library, false)?;
         let slo = load.slo.context("plan needs --slo, or a --workload that has one\nhint: --slo ttft=2s,tpot=30ms")?;
-        let cluster = library.cluster(&self.cluster)?;
-        for split in &self.split {
+        let (attainment, procedure) = scenario
+            .as_ref()
+            .map_or((None, None), |scenario| (scenario.profile.attainment, scenario.profile.procedure));
+        let (cluster, splits) = match (self.cluster, scenario) {
+            (Some(name), _) => (library.cluster(&name)?, Vec::new()),
+            (None, Some(scenario)) => (scenario.profile.cluster, scenario.profile.splits),
+            (None, None) => bail!("plan needs --cluster or --scenario"),
+        };
+        let splits = if self.split.is_empty() { splits } else { self.split };
+        for split in &splits {
             cluster.check_units(*split)?;
         }
         let own = if matches!(load.traffic, Traffic::Trace { .. }) { MOST_REQUESTS } else { REQUESTS };
@@ -79,10 +91,10 @@ impl PlanArgs {
             cluster,
             load,
             slo,
-            attainment: self.attainment,
-            procedure: self.procedure,
+            attainment: self.attainment.or(attainment).unwrap_or(ATTAINMENT),
+            procedure: self.procedure.or(procedure).unwrap_or_default(),
             rate,
-            splits: self.split,
+            splits,
             requests,
             draws: self.draws,
         };

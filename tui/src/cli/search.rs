@@ -75,12 +75,13 @@ impl SearchArgs {
     /// # Errors
     /// When a profile is missing or wrong, there is no SLO, or an option has no meaning here.
     pub(super) fn resolve(self, library: &Library) -> anyhow::Result<SearchOptions> {
+        let scenario = self.load.scenario(library)?;
         let said = self.load.steady_rate()?;
         let load = self.load.resolve(library, false)?;
         let slo =
             load.slo.context("search needs --slo, or a --workload that has one\nhint: --slo ttft=2s,tpot=200ms")?;
         ensure!(!self.target.is_scaled(), "--time-scale is for wall time, and search simulates in virtual time");
-        let target = self.target.resolve(library)?;
+        let target = self.target.resolve_beside(scenario, library)?;
         let simulated = matches!(target, TargetSpec::Sim(_));
         ensure!(simulated || self.draws.is_none(), "--draws is for simulated clusters\nhint: --target sim:CLUSTER");
         ensure!(!simulated || self.budget.is_none(), "--budget is for runs, and simulations take seconds");

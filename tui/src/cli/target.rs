@@ -10,7 +10,7 @@ use clap::Args;
 use engine::model::ModelSource;
 use engine::remote::{RemoteAddress, RemoteAddressError, RemoteKey};
 use engine::units::Split;
-use loadgen::profile::Library;
+use loadgen::profile::{Cluster, Library, Loaded, Scenario};
 use loadgen::target::Connection;
 use loadgen::target::cpu::{self, CpuTarget, Started};
 use loadgen::target::grpc::{self, GrpcControlAt, GrpcTarget};
@@ -18,6 +18,7 @@ use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
 use loadgen::target::sim::{self, SimTarget};
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
+use loadgen::whatif::Ground;
 
 use super::key;
 use super::load::parse_positive_duration;
@@ -55,8 +56,9 @@ pub(super) struct TargetArgs {
     /// What serves the requests: `cpu`, the embedded engine on this machine; sim:CLUSTER, a simulated cluster of GPUs (`pdtune
     /// profiles list` shows them; a file works, too); http://HOST:PORT, a server that speaks OpenAI's
     /// protocol, such as vLLM, SGLang or `pdtune serve`; grpc://HOST:PORT, `pdtune serve` with the times of every stage
-    #[arg(long, value_name = "TARGET", default_value = "cpu")]
-    target: Place,
+    /// [default: cpu]
+    #[arg(long, value_name = "TARGET")]
+    target: Option<Place>,
     /// Roles of the engine's units at the start: 2P2D is two prefill and two decode units, 4A is four that do both [default:
     /// half of the units prefill; the embedded engine has as many units as cores, at least four]
     #[arg(long, value_name = "xPyD|nA")]
@@ -251,16 +253,35 @@ impl TargetArgs {
     /// # Errors
     /// When an option has no meaning for this target, or the key is not there.
     pub(super) fn resolve(self, library: &Library) -> anyhow::Result<TargetSpec> {
-        let simulated = matches!(self.target, Place::Sim(_));
+        self.resolve_beside(None, library)
+    }
+
+    /// The target, by default the cluster of `scenario`.
+    ///
+    /// # Errors
+    /// When an option has no meaning for this target, or the key is not there.
+    pub(super) fn resolve_beside(
+        self,
+        scenario: Option<Loaded<Scenario>>,
+        library: &Library,
+    ) -> anyhow::Result<TargetSpec> {
+        let cluster = match (&self.target, scenario) {
+            (Some(Place::Sim(name)), _) => Some(library.cluster(name)?),
+            (Some(_), _) | (None, None) => None,
+            (None, Some(scenario)) => Some(scenario.profile.cluster),
+        };
+        let simulated = cluster.is_some();
         ensure!(
             simulated || self.time_scale.is_none(),
             "--time-scale is for simulated targets\nhint: --target sim:CLUSTER"
         );
+        if let Some(cluster) = cluster {
+            return self.sim(cluster);
+        }
         match self.target.clone() {
-            Place::Cpu => self.embedded(),
-            Place::Sim(cluster) => self.sim(&cluster, library),
-            Place::Http(address) => self.http(address),
-            Place::Grpc(address) => self.grpc(address),
+            Some(Place::Cpu | Place::Sim(_)) | None => self.embedded(),
+            Some(Place::Http(address)) => self.http(address),
+            Some(Place::Grpc(address)) => self.grpc(address),
         }
     }
 
@@ -283,13 +304,13 @@ impl TargetArgs {
         Ok(())
     }
 
-    fn sim(self, cluster: &str, library: &Library) -> anyhow::Result<TargetSpec> {
-        self.check_no_server(&format!("{}{cluster}", sim::PREFIX))?;
+    fn sim(self, cluster: Loaded<Cluster>) -> anyhow::Result<TargetSpec> {
+        self.check_no_server(&format!("{}{}", sim::PREFIX, cluster.name))?;
         ensure!(
             self.model.is_none(),
             "--model is for the embedded engine and HTTP servers, a cluster profile names its own"
         );
-        let (cluster, time_scale) = (library.cluster(cluster)?, self.time_scale.unwrap_or(1.0));
+        let time_scale = self.time_scale.unwrap_or(1.0);
         Ok(TargetSpec::Sim(Box::new(SimTarget { cluster, split: self.split, time_scale })))
     }
 
@@ -340,6 +361,14 @@ impl TargetArgs {
 }
 
 impl TargetSpec {
+    /// What predictions of other splits can rest on.
+    pub fn ground(&self) -> Ground {
+        match self {
+            Self::Sim(target) => Ground::Profile(Box::new(target.cluster.clone())),
+            _ => Ground::Nothing("only simulated clusters are predicted".to_owned()),
+        }
+    }
+
     /// Opens the target: loads the model and starts the engine, or asks the server about itself.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! `pdtune profiles`: what can be named with `--workload` and `--slo`, and the GPUs, models and clusters that a simulation
-//! can be of.
+//! `pdtune profiles`: what can be named with `--workload`, `--slo` and `--scenario`, and the GPUs, models and clusters that a
+//! simulation can be of.
 
 use std::fmt::Write;
 
@@ -79,6 +79,7 @@ fn describe(library: &Library, kind: Kind, name: &str) -> Result<String, Profile
         Kind::Gpu => library.gpu(name)?.profile.0.description,
         Kind::Model => library.model(name)?.profile.0.description,
         Kind::Cluster => library.cluster(name)?.profile.description,
+        Kind::Scenario => library.scenario(name)?.profile.description,
     })
 }
 
@@ -119,7 +120,7 @@ mod tests {
     fn shipped_profiles_are_listed_and_fine() {
         insta::assert_snapshot!(text(&ProfilesOptions::List, &shipped()).expect("a list"));
         let checked = text(&ProfilesOptions::Check { kind: None, name: None }, &shipped()).expect("all fine");
-        assert_eq!(checked.lines().count(), 25);
+        assert_eq!(checked.lines().count(), 28);
         assert!(checked.lines().all(|line| line.ends_with("(shipped): fine")), "{checked}");
     }
 

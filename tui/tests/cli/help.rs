@@ -61,6 +61,11 @@ fn help_of_shift() {
 }
 
 #[test]
+fn help_of_plan() {
+    insta::assert_snapshot!(help(&["plan", "--help"]));
+}
+
+#[test]
 fn help_of_profiles() {
     insta::assert_snapshot!(help(&["profiles", "--help"]));
 }

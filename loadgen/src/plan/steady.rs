@@ -1,0 +1,47 @@
+//! Whether as many prompts are begun as arrive.
+
+use engine::drive::virtual_time::Sample;
+
+use super::rows::Rows;
+
+/// The share by which the first tokens of a burst may come more slowly than its requests: answers of unlike length and batches
+/// make as much.
+const LATE: f64 = 0.03;
+
+/// Share of the arrivals of half a window by which the prompts that wait may become more in it, in both halves, before they
+/// are taken to become ever more.
+const GROWTH: f64 = 0.01;
+/// Standard deviations of what chance alone adds in half a window, that are forgiven beside it.
+const CHANCE: f64 = 0.25;
+
+/// The share of the arrivals of a window, between two numbers of requests, that is served for ever: 1 unless ever more prompts
+/// wait.
+///
+/// A queue that is longer at the end of a window than at its start can be so by chance, in a system that is nearly full; one
+/// that grows for want of capacity grows in every part of it. How much of a growth is chance depends on how regular the load
+/// is: of equal requests at equal gaps none.
+pub(super) fn served(rows: &Rows, rate: f64, samples: &[Sample], (from, to): (usize, usize)) -> f64 {
+    let middle = from.midpoint(to);
+    // Whoever has come before and is begun now stands for one who comes now and is begun later.
+    let waiting = |index: usize| {
+        let now = rows.due(index, rate);
+        let begun = samples.iter().filter(|sample| sample.tokens > 0 && sample.first < now).count();
+        index as f64 - begun as f64
+    };
+    let [start, halfway, end] = [from, middle, to].map(waiting);
+    let half = (to - from) as f64 / 2.0;
+    let forgiven = 1.0 + GROWTH * half + CHANCE * (half * rows.irregularity(from, to)).sqrt();
+    if (halfway - start).min(end - halfway) <= forgiven {
+        return 1.0;
+    }
+    1.0 - (end - start) / (2.0 * half)
+}
+
+/// The share of a burst's rate at which its first tokens come: 1 where they keep up with the requests. A rate at which they fall
+/// ever further behind is none that a system bears, however fast the tokens of an answer are.
+pub(super) fn kept_up(rate: f64, samples: &[Sample]) -> f64 {
+    let firsts = || samples.iter().filter(|sample| sample.tokens > 0).map(|sample| sample.first);
+    let Some((begin, end)) = firsts().min().zip(firsts().max()) else { return 1.0 };
+    let share = (firsts().count() - 1) as f64 / (end.since(begin).as_secs_f64() * rate).max(1e-9);
+    if share >= 1.0 - LATE { 1.0 } else { share }
+}
