@@ -30,4 +30,5 @@ pub mod target;
 pub mod text;
 pub mod time;
 pub mod trace;
+pub mod whatif;
 pub mod workload;

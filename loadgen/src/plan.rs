@@ -16,14 +16,14 @@
 //! distribution. All splits see the same draws, so that what tells them apart is not luck. Results depend on the seed alone, not on how many threads there are.
 
 mod advice;
-mod constants;
-mod figures;
+pub(crate) mod constants;
+pub(crate) mod figures;
 mod procedure;
-mod rows;
+pub(crate) mod rows;
 mod runs;
 mod search;
 mod sensitivity;
-mod simulate;
+pub(crate) mod simulate;
 mod splits;
 mod steady;
 mod trials;

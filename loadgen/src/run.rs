@@ -39,6 +39,7 @@ use crate::summary::Summary;
 use crate::target::Connection;
 use crate::text::DurationText;
 use crate::time::Micros;
+use crate::whatif::Observed;
 use crate::workload::Limits;
 
 /// Notes of the pacing thread that may wait for the observing thread; what becomes of one more is up to [`notes::Notes`].
@@ -126,6 +127,8 @@ pub type Watch = Box<dyn FnMut(&Sample) + Send>;
 pub struct RunHandle {
     /// The newest snapshot, ten times a second.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The requests offered in the last minute, once a second.
+    pub traffic: watch::Receiver<Observed>,
     /// Where commands go.
     pub commands: mpsc::Sender<Command>,
     /// CPU time of the client's threads; the screen adds its own.
@@ -209,11 +212,12 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
         orders: orders.clone(),
         rate_rps: schedule.rate().at(Micros::ZERO),
     };
-    let (observer, snapshots) = observe::Observer::new(parts);
+    let (traffic_sender, traffic) = watch::channel(Observed::default());
+    let (observer, snapshots) = observe::Observer::new(parts, traffic_sender);
     let pacing = std::thread::Builder::new().name("pace".to_owned()).spawn(move || pacer.run())?;
     let observing = std::thread::Builder::new().name("observe".to_owned()).spawn(move || observer.run())?;
     std::thread::Builder::new().name("orders".to_owned()).spawn(move || orders::run(commanded, &orders, &abort))?;
-    Ok(RunHandle { snapshots, commands, meters, remarks, pacing, observing })
+    Ok(RunHandle { snapshots, traffic, commands, meters, remarks, pacing, observing })
 }
 
 impl RunHandle {

@@ -127,9 +127,9 @@ pub struct Step {
     pub why: Option<String>,
     /// How long it took, in seconds of the target's time.
     pub seconds: f64,
-    /// How many independent requests the judged ones are worth.
+    /// How many of the judged ones are worth one that is independent, in this step or one before.
     #[serde(skip)]
-    worth: f64,
+    alike: f64,
     /// The 95th percentile of E2E in seconds.
     #[serde(skip)]
     e2e_p95_s: f64,
@@ -190,9 +190,15 @@ impl Search {
         &self.steps
     }
 
+    /// How many requests are worth one that is independent, as far as steps have told. One in which a backlog grew, so that it
+    /// began with good requests and ended with others, tells nothing of that.
+    fn alike(&self) -> f64 {
+        self.steps.iter().filter(|step| step.steady).map(|step| step.alike).fold(1.0, f64::max)
+    }
+
     /// What is known by now.
     pub fn found(&self) -> Found {
-        Found::of(&self.goal, &self.hunt, &self.steps)
+        Found::of(&self.goal, &self.hunt, &self.steps, self.alike())
     }
 }
 

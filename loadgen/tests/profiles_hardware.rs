@@ -115,7 +115,8 @@ fn prefill_and_tail(cluster: &Cluster, tokens: u32) -> (f64, f64) {
 
 #[test]
 fn layers_that_leave_while_later_ones_are_computed_leave_the_tail_that_the_formula_says() {
-    let at_end = shipped().cluster("mi325x-qwen3-235b").expect("a cluster").profile;
+    let plain = changed(r#"handoff = "at_end""#, r#"handoff = "at_end""#);
+    let at_end = plain.1.cluster("mine").expect("a cluster").profile;
     let folder = changed(r#"handoff = "at_end""#, r#"handoff = "by_layer""#);
     let by_layer = folder.1.cluster("mine").expect("a cluster").profile;
     // Links on which a transfer is shorter, and longer, than the prompt.
@@ -194,33 +195,33 @@ fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
     );
     assert_eq!(
         refusal("decode = { tokens = 256", "decode = { tokens = 0"),
-        "line 27: `limits.decode.tokens` = 0 is not between 1 and 10000000"
+        "line 28: `limits.decode.tokens` = 0 is not between 1 and 10000000"
     );
 }
 
 #[test]
 fn a_constant_that_is_missing_unknown_or_in_another_unit_is_refused_by_name() {
     let line = PLAIN.lines().find(|line| line.starts_with("gemm_mbu")).expect("a line");
-    assert_eq!(refusal(&format!("{line}\n"), ""), "line 32: `constants.all` lacks `gemm_mbu`");
+    assert_eq!(refusal(&format!("{line}\n"), ""), "line 33: `constants.all` lacks `gemm_mbu`");
     let unknown = refusal("layer_floor_us", "layer_floor_ms");
     assert!(
-        unknown.starts_with("line 47: unknown variant `layer_floor_ms`, expected one of `gemm_mfu`, `gemm_mbu`"),
+        unknown.starts_with("line 48: unknown variant `layer_floor_ms`, expected one of `gemm_mfu`, `gemm_mbu`"),
         "{unknown}"
     );
     assert_eq!(
         refusal("gemm_mfu = { value = 0.35", "gemm_mfu = { value = 35"),
-        "line 33: `constants.all.gemm_mfu` = 35 is not between 0.01 and 1"
+        "line 34: `constants.all.gemm_mfu` = 35 is not between 0.01 and 1"
     );
     assert_eq!(
         refusal(
             "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"prior\"",
             "gemm_mfu = { value = 0.35, spread = 0.12, kind = \"sure\""
         ),
-        "line 33: unknown variant `sure`, expected one of `measured`, `fitted`, `prior`"
+        "line 34: unknown variant `sure`, expected one of `measured`, `fitted`, `prior`"
     );
     assert_eq!(
         refusal("block_tokens", "block_token"),
-        "line 20: unknown field `block_token`, expected one of `block_tokens`, `gpu_memory_share`, `activation_gb`, `max_context_tokens`, `watermark_permille`, `prefix_cache`, `prefill`, `decode`, `aggregated`"
+        "line 20: unknown field `block_token`, expected one of `block_tokens`, `gpu_memory_share`, `activation_gb`, `max_context_tokens`, `watermark_permille`, `prefix_cache`, `handoff`, `prefill`, `decode`, `aggregated`"
     );
     assert_eq!(refusal("tp = 8\n", ""), "line 11: missing field `tp`");
     assert_eq!(

@@ -13,6 +13,10 @@ pub use table::TABLE;
 pub enum Action {
     /// Open the shift dialog.
     Shift,
+    /// Open the what-if screen.
+    WhatIf,
+    /// Open the shift dialog on the selected split.
+    ShiftThere,
     /// Offer more.
     RateUp,
     /// Offer less.
@@ -109,6 +113,7 @@ impl Action {
         matches!(
             self,
             Self::Shift
+                | Self::ShiftThere
                 | Self::RateUp
                 | Self::RateDown
                 | Self::Pause
@@ -131,6 +136,8 @@ pub enum Place {
     Screen,
     /// The shift dialog.
     Shift,
+    /// The what-if screen.
+    WhatIf,
     /// The command palette.
     Palette,
     /// A form.
@@ -155,6 +162,7 @@ impl Place {
             Overlay::Help(_) => Self::Help,
             Overlay::Quit => Self::Quit,
             Overlay::Shift(_) => Self::Shift,
+            Overlay::WhatIf(_) => Self::WhatIf,
             Overlay::Palette(_) => Self::Palette,
             Overlay::Form(_) => Self::Form,
             Overlay::Requests(Requests { opened: false, .. }) => Self::Requests,
@@ -272,7 +280,7 @@ pub fn lookup(place: Place, key: &KeyEvent) -> Option<Action> {
 
 /// Whether `action` means something at `place`.
 pub fn is_at(place: Place, action: Action) -> bool {
-    let lists = matches!(place, Place::Shift | Place::Palette | Place::Form | Place::Requests);
+    let lists = matches!(place, Place::Shift | Place::WhatIf | Place::Palette | Place::Form | Place::Requests);
     TABLE.iter().any(|row| row.place.covers(place) && row.action == action)
         || (lists && matches!(action, Action::Choose(_)))
 }
@@ -280,8 +288,8 @@ pub fn is_at(place: Place, action: Action) -> bool {
 /// What the footer of the live screen shows, most important first: what one does next depends on what one looks at.
 const HINTS: [Action; 9] = [
     Action::Shift,
+    Action::WhatIf,
     Action::RateUp,
-    Action::Freeze,
     Action::Scrub(-1),
     Action::Zoom,
     Action::Heatmap,
@@ -332,7 +340,7 @@ pub fn footer(model: &Model) -> Vec<&'static Binding> {
 
 /// The rows that the help of a screen shows: its own, and those of what can be opened on it.
 pub fn help(screen: Place) -> impl Iterator<Item = &'static Binding> {
-    let of_a_run = |row: &Binding| matches!(row.place, Place::Shift | Place::Quit | Place::Anywhere);
+    let of_a_run = |row: &Binding| matches!(row.place, Place::Shift | Place::WhatIf | Place::Quit | Place::Anywhere);
     let is_elsewhere = move |row: &Binding| match row.place {
         Place::Live | Place::View => row.place != screen,
         _ => screen == Place::View && of_a_run(row),
@@ -365,7 +373,7 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
         Action::Apply | Action::Live if model.recording().is_some() => None,
         Action::RateUp | Action::RateDown | Action::EditLoad => model.offers.rate_refused.clone().or_else(over),
         Action::Pause | Action::EditSlo | Action::Apply => over(),
-        Action::Shift | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
+        Action::Shift | Action::ShiftThere | Action::ConfirmShift => model.offers.shift_refused.clone().or_else(|| {
             if model.is_over() {
                 Some("the load is over".to_owned())
             } else if model.latest.split.units() < 2 {
@@ -394,10 +402,11 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 9] = [
+    const PLACES: [Place; 10] = [
         Place::Live,
         Place::View,
         Place::Shift,
+        Place::WhatIf,
         Place::Palette,
         Place::Form,
         Place::Requests,

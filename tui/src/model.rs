@@ -9,11 +9,13 @@ pub mod requests;
 pub mod shift;
 pub mod source;
 pub mod timeline;
+pub mod whatif;
 
 use std::sync::Arc;
 
 use loadgen::live::{Phase, Snapshot};
 use loadgen::time::Micros;
+use loadgen::whatif::{Outlook, WhatIf};
 use ratatui::layout::Size;
 
 use crate::chart::TimeAxis;
@@ -26,6 +28,7 @@ pub use requests::Requests;
 pub use shift::{Move, ShiftDialog};
 pub use source::{Recording, Source};
 pub use timeline::{Span, Timeline};
+pub use whatif::WhatIfScreen;
 
 /// What is open on top of the live screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub enum Overlay {
     Help(usize),
     /// Whether to leave while the load runs.
     Quit,
+    /// What every split would give.
+    WhatIf(WhatIfScreen),
     /// Which unit to move.
     Shift(ShiftDialog),
     /// All actions by name.
@@ -97,6 +102,8 @@ pub struct Model {
     pub source: Source,
     /// The newest snapshot of the run; of a recording, the last one.
     pub latest: Arc<Snapshot>,
+    /// What other splits would give, by the newest prediction.
+    pub outlook: Arc<Outlook>,
     /// The snapshot that is held still, if one is.
     pub frozen: Option<Arc<Snapshot>>,
     /// What is open on top.
@@ -129,6 +136,7 @@ impl Model {
         Self {
             source: Source::Live,
             latest: first,
+            outlook: Arc::default(),
             frozen: None,
             overlay: Overlay::None,
             notice: None,
@@ -186,6 +194,18 @@ impl Model {
     /// The snapshot that warnings speak of: what a recording warned of is past, like the rest of it.
     pub fn standing(&self) -> &Snapshot {
         if self.recording().is_some() { self.here() } else { &self.latest }
+    }
+
+    /// The newest prediction for the split that serves and the SLO that stands, whatever is shown: what a decision needs.
+    pub fn forecast(&self) -> Option<&WhatIf> {
+        let fits = |of: &&WhatIf| of.now == self.latest.split && Some(of.slo) == self.latest.slo;
+        self.outlook.prediction.as_deref().filter(fits)
+    }
+
+    /// The newest prediction, where what is shown is the present: the past has none.
+    pub fn prediction(&self) -> Option<&WhatIf> {
+        let is_now = self.recording().is_none() && self.frozen.is_none() && self.timeline.cursor().is_none();
+        self.outlook.prediction.as_deref().filter(|_| is_now)
     }
 
     /// Whether the cursor was put at a second that was not over then: what it was like is not known before it is.

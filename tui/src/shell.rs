@@ -16,6 +16,7 @@ use futures_util::StreamExt;
 use loadgen::clock::{RunClock, unix_micros};
 use loadgen::live::{Command, Snapshot};
 use loadgen::run::CpuMeters;
+use loadgen::whatif::Outlook;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -46,6 +47,8 @@ const PANIC_KEY: &str = "PDTUNE_TEST_PANIC";
 pub struct LiveSource {
     /// The run as it is now. The channel closes when no more will come.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// What other splits would give.
+    pub outlook: watch::Receiver<Arc<Outlook>>,
     /// What the operator asks for. A full queue loses the command, and the operator is told.
     pub commands: mpsc::Sender<Command>,
     /// What the target cannot do.
@@ -58,6 +61,7 @@ pub struct LiveSource {
 #[derive(Debug)]
 struct Feed {
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    outlook: watch::Receiver<Arc<Outlook>>,
     commands: mpsc::Sender<Command>,
     meters: Arc<CpuMeters>,
 }
@@ -69,9 +73,9 @@ struct Feed {
 /// # Errors
 /// When the terminal cannot be set up or drawn on, or another thread panicked.
 pub async fn run(source: LiveSource, theme: &Theme, cast: Option<Cast>) -> anyhow::Result<Exit> {
-    let LiveSource { mut snapshots, commands, offers, meters } = source;
+    let LiveSource { mut snapshots, outlook, commands, offers, meters } = source;
     let model = Model::new(snapshots.borrow_and_update().clone(), offers);
-    show(model, Some(Feed { snapshots, commands, meters }), theme, cast).await
+    show(model, Some(Feed { snapshots, outlook, commands, meters }), theme, cast).await
 }
 
 /// Shows a recording until the operator leaves, the process is told to go, or the terminal is lost.
@@ -92,12 +96,17 @@ async fn show(model: Model, feed: Option<Feed>, theme: &Theme, cast: Option<Cast
     result
 }
 
-/// The next snapshot, or that there is none any more. Never comes where none is fed.
-async fn next_snapshot(feed: Option<&mut Feed>) -> Msg {
+/// The next snapshot or prediction, or that there is none any more. Never comes where none is fed.
+async fn news(feed: Option<&mut Feed>) -> Msg {
     let Some(feed) = feed else { return std::future::pending().await };
-    match feed.snapshots.changed().await {
-        Ok(()) => Msg::Snapshot(feed.snapshots.borrow_and_update().clone()),
-        Err(_) => Msg::Ended,
+    tokio::select! {
+        biased;
+        news = feed.snapshots.changed() => match news {
+            Ok(()) => Msg::Snapshot(feed.snapshots.borrow_and_update().clone()),
+            Err(_) => Msg::Ended,
+        },
+        // Whoever predicts may have ended long before the run.
+        Ok(()) = feed.outlook.changed() => Msg::Outlook(feed.outlook.borrow_and_update().clone()),
     }
 }
 
@@ -135,7 +144,7 @@ async fn drive(
                 None => Some(Msg::Terminate),
             },
             Some(written) = pictures.recv() => Some(Msg::Pictured(written)),
-            msg = next_snapshot(feed.as_mut()), if !model.ended => Some(msg),
+            msg = news(feed.as_mut()), if !model.ended => Some(msg),
             _ = frames.tick(), if dirty || model.is_moving() => {
                 if model.is_moving() {
                     update(&mut model, Msg::Tick(clock.now()));

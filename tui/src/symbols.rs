@@ -71,6 +71,10 @@ pub struct Symbols {
     pub dot: &'static str,
     /// No value.
     pub none: &'static str,
+    /// This is where things are now.
+    pub here: &'static str,
+    /// More or less.
+    pub about: &'static str,
     /// The time cursor in a chart.
     pub now: &'static str,
     /// A stretch of time.
@@ -111,6 +115,8 @@ impl Symbols {
         tick: "┤",
         dot: "·",
         none: "—",
+        here: "◀",
+        about: "±",
         now: "┃",
         line: "─",
         line_start: "├",
@@ -132,7 +138,7 @@ const STAND_INS: [(char, &str); 13] = [
     ('~', "⟳…±"),
     ('x', "✗×"),
     ('>', "▸→≥▶"),
-    ('<', "←≤"),
+    ('<', "←≤◀"),
     ('-', "┄—–−─"),
     ('|', "│┤┃├"),
     ('+', "▒┌┐└┘┏┓┗┛"),
@@ -176,7 +182,7 @@ mod tests {
         let s = Symbols::UNICODE;
         for glyph in [
             s.on, s.off, s.paused, s.done, s.up, s.down, s.level, s.moving, s.bad, s.warn, s.cursor, s.arrow, s.full,
-            s.rest, s.bound, s.mark, s.tick, s.dot, s.none, s.now,
+            s.rest, s.bound, s.mark, s.tick, s.dot, s.none, s.here, s.about, s.now,
         ]
         .into_iter()
         .chain(s.heat)

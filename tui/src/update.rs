@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::time::Micros;
+use loadgen::whatif::Outlook;
 use ratatui::layout::{Rect, Size};
 
 use crate::action::{self, Action, Place};
@@ -19,6 +20,8 @@ use crate::model::Model;
 pub enum Msg {
     /// The run looks like this now.
     Snapshot(Arc<Snapshot>),
+    /// Other splits would give this.
+    Outlook(Arc<Outlook>),
     /// A key was pressed.
     Key(KeyEvent),
     /// The mouse did something on a screen of this size.
@@ -71,6 +74,10 @@ pub enum Exit {
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Snapshot(snapshot) => take_snapshot(model, snapshot),
+        Msg::Outlook(outlook) => {
+            model.outlook = outlook;
+            Vec::new()
+        }
         Msg::Key(key) => {
             model.notice = None;
             if let Some(action) = action::lookup(Place::of(model), &key) {

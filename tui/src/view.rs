@@ -15,6 +15,7 @@ mod latency;
 pub mod layout;
 mod lines;
 mod palette;
+mod predicted;
 mod quit;
 mod request;
 mod requests;
@@ -22,6 +23,7 @@ pub mod scrub;
 mod shift;
 mod split;
 mod stages;
+mod whatif;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -47,6 +49,7 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targe
     targets.extend(match &model.overlay {
         Overlay::None => Targets::default(),
         Overlay::Help(from) => help::help(Place::screen(model), theme, *from, area, buf),
+        Overlay::WhatIf(screen) => whatif::whatif(model, *screen, theme, area, buf),
         Overlay::Quit => quit::quit(model, theme, area, buf),
         Overlay::Shift(dialog) => shift::shift(model, *dialog, theme, area, buf),
         Overlay::Form(typed) => form::form(model, typed, theme, area, buf),

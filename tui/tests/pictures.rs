@@ -6,7 +6,7 @@ use tui::cli::{ShotOptions, Size, SymbolsArg, ThemeArg};
 use tui::command::shot::draw;
 
 /// Screens that the README shows; each is `.pictures/NAME.svg`.
-const PICTURES: [&str; 4] = ["live", "shift", "requests", "view-past"];
+const PICTURES: [&str; 5] = ["live", "shift", "whatif", "requests", "view-past"];
 /// Larger ones make a page slow.
 const LARGEST: usize = 60 << 10;
 

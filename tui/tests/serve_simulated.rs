@@ -37,8 +37,11 @@ impl Server {
         let mut stream = TcpStream::connect(&self.address).expect("a connection");
         let length = body.len();
         let head = "Content-Type: application/json\r\nConnection: close";
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: test\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}")
-            .expect("a request");
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");

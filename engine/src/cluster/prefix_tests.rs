@@ -67,7 +67,7 @@ proptest! {
     ) {
         let mut pool = Pool::new(24, true, Detail::Tables);
         let mut holdings: Vec<Holding> = (0..5).map(|_| Holding::default()).collect();
-        for (text, owner, publish) in texts {
+        for (text, owner, is_published) in texts {
             let hashes = chain(&text);
             pool.release(&mut holdings[owner]);
             let found = pool.find(&hashes);
@@ -75,7 +75,7 @@ proptest! {
             prop_assert_eq!(pool.take(&hashes, hashes.len() as u32 + 1, 1, &mut holdings[owner]), fits);
             if fits {
                 prop_assert_eq!(holdings[owner].shared(), found.blocks);
-                if publish {
+                if is_published {
                     publish(&mut pool, &hashes, &mut holdings[owner]);
                     prop_assert_eq!(pool.find(&hashes).blocks, hashes.len() as u32);
                 }

@@ -41,7 +41,7 @@ pub trait Timing: Debug {
 }
 
 /// Tables that several simulations read.
-impl<T: Timing> Timing for std::sync::Arc<T> {
+impl<T: Timing + ?Sized> Timing for std::sync::Arc<T> {
     fn step(&self, role: Role, shape: &StepShape) -> StepLine {
         T::step(self, role, shape)
     }

@@ -15,7 +15,7 @@ use crate::profile::Cluster;
 const STREAM: u64 = 0x636f_6e73_7461_6e74;
 
 /// Tables for the constants as they stand, then for `draws` others.
-pub(super) fn tables(cluster: &Cluster, seed: u64, draws: u32) -> Result<Vec<Arc<Tabulated>>, Unusable> {
+pub(crate) fn tables(cluster: &Cluster, seed: u64, draws: u32) -> Result<Vec<Arc<Tabulated>>, Unusable> {
     (0..=draws).map(|draw| Ok(Arc::new(Tabulated::of(&deployment(cluster, seed, draw), &cluster.config)?))).collect()
 }
 

@@ -4,7 +4,6 @@ use engine::drive::virtual_time::Sample;
 use serde::Serialize;
 
 use super::rows::Rows;
-use super::simulate::World;
 use super::usage::{Busy, Usage};
 use super::{Procedure, steady};
 use crate::measure::Distribution;
@@ -59,8 +58,8 @@ pub struct Figures {
     pub prefix_hit: f64,
     /// How busy the units are.
     pub busy: Busy,
-    /// Seconds of GPUs for a good request, idle ones included; `None` when nothing is good.
-    pub gpu_s_per_good: Option<f64>,
+    /// Seconds of units, whatever they do in them, for each good request.
+    pub unit_s_per_good: Option<f64>,
 }
 
 /// Times of a request in microseconds.
@@ -119,6 +118,20 @@ impl Misses {
     }
 }
 
+/// How requests are judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judge {
+    /// What makes one good.
+    pub(crate) slo: Slo,
+    /// Which of them count, and how.
+    pub(crate) procedure: Procedure,
+}
+
+/// Whether a request of a simulation was good.
+pub(crate) fn is_good(slo: Slo, sample: &Sample) -> bool {
+    sample.completed && Misses::default().judge(slo, Times::of(sample))
+}
+
 /// The numbers of the first request that is looked at, and of the one behind the last.
 pub(super) fn window(procedure: Procedure, requests: usize) -> (usize, usize) {
     let share = |share: f64| (requests as f64 * share) as usize;
@@ -130,8 +143,8 @@ pub(super) fn window(procedure: Procedure, requests: usize) -> (usize, usize) {
 
 /// The figures of all requests of a simulation, by the procedure. `usage` is that of the time in which those of the window are
 /// due, of a burst of all its time.
-pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample], usage: Usage) -> Figures {
-    let (from, to) = window(world.procedure, rows.len());
+pub(super) fn of(judge: Judge, rows: &Rows, rate: f64, samples: &[Sample], usage: Usage) -> Figures {
+    let (from, to) = window(judge.procedure, rows.len());
     let (mut ttft, mut tpot, mut e2e) = (Distribution::default(), Distribution::default(), Distribution::default());
     let (mut good, mut completed, mut tokens, mut misses) = (0_u64, 0_u64, 0_u64, Misses::default());
     let (mut waits, mut hits) = ((0_u64, 0_u64), 0_u64);
@@ -144,14 +157,14 @@ pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample], 
         }
         completed += 1;
         tokens += u64::from(sample.tokens);
-        good += u64::from(misses.judge(world.slo, times));
+        good += u64::from(misses.judge(judge.slo, times));
         hits += u64::from(sample.prefix_hit);
         waits.0 += sample.prefill_end.since(sample.arrived).0 / 1000;
         waits.1 += sample.first.since(sample.prefill_end).0 / 1000;
     }
     let offered = (to - from).max(1) as f64;
     let mean_tokens = tokens as f64 / completed.max(1) as f64;
-    let (served, output_tps) = match world.procedure {
+    let (served, output_tps) = match judge.procedure {
         Procedure::Sustained => {
             let served = steady::served(rows, rate, samples, (from, to));
             (served, rate * served * mean_tokens)
@@ -161,17 +174,16 @@ pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample], 
             (steady::kept_up(rate, samples), tokens as f64 / over.as_secs_f64().max(1e-9))
         }
     };
-    if matches!(world.procedure, Procedure::Burst(_)) {
+    if matches!(judge.procedure, Procedure::Burst(_)) {
         // The averages are judged, as if they were those of one request.
         misses = Misses::default();
         let mean = |of: &Distribution| of.mean().map(|mean| Micros(mean.round() as u64));
         let times =
             Times { ttft: mean(&ttft).unwrap_or_default(), tpot: mean(&tpot), e2e: mean(&e2e).unwrap_or_default() };
-        good = if misses.judge(world.slo, times) { completed } else { 0 };
+        good = if misses.judge(judge.slo, times) { completed } else { 0 };
     }
     let (attainment, is_steady) = (good as f64 / offered, served >= 1.0);
-    let gpus = f64::from(world.cluster.deployment.parts().parallel.gpus());
-    let good_in_time = match world.procedure {
+    let good_in_time = match judge.procedure {
         // Of those that are due in the window, as many as are served in it.
         Procedure::Sustained => good as f64 * served,
         Procedure::Burst(_) => good as f64,
@@ -188,7 +200,7 @@ pub(super) fn of(world: &World<'_>, rows: &Rows, rate: f64, samples: &[Sample], 
         limit: misses.limit(is_steady, waits),
         prefix_hit: hits as f64 / rows.prompt_tokens(from, to).max(1) as f64,
         busy: usage.busy,
-        gpu_s_per_good: (good_in_time > 0.0).then(|| usage.unit_seconds * gpus / good_in_time),
+        unit_s_per_good: (good_in_time > 0.0).then(|| usage.unit_seconds / good_in_time),
     }
 }
 

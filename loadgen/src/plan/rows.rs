@@ -18,17 +18,20 @@ pub(super) const FEWEST: usize = 20;
 
 /// One request.
 #[derive(Clone, Debug)]
-struct Row {
+pub(crate) struct Row {
     /// Seconds at one request per second.
-    at: f64,
-    input: u32,
-    output: u32,
-    hashes: Arc<[BlockHash]>,
+    pub(crate) at: f64,
+    /// Tokens of its prompt.
+    pub(crate) input: u32,
+    /// Tokens of its answer.
+    pub(crate) output: u32,
+    /// Its full blocks, where some of them may be cached.
+    pub(crate) hashes: Arc<[BlockHash]>,
 }
 
 /// A load of one request per second on average.
 #[derive(Clone, Debug)]
-pub(super) struct Rows(Vec<Row>);
+pub(crate) struct Rows(Vec<Row>);
 
 impl Rows {
     /// The load of every draw: the same distributions under other seeds. A trace is what it is, in every draw.
@@ -92,7 +95,12 @@ impl Rows {
         Ok(Self(rows.collect()))
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// Requests that are known already, in the order of being due.
+    pub(crate) fn given(rows: Vec<Row>) -> Self {
+        Self(rows)
+    }
+
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
@@ -105,7 +113,7 @@ impl Rows {
     }
 
     /// When request `index` is due at `rate` requests per second.
-    pub(super) fn due(&self, index: usize, rate: f64) -> Nanos {
+    pub(crate) fn due(&self, index: usize, rate: f64) -> Nanos {
         self.0.get(index).map_or(Nanos::ZERO, |row| Nanos((row.at / rate * 1e9) as u64))
     }
 
@@ -115,14 +123,14 @@ impl Rows {
     }
 
     /// Tokens of prompts and of answers, on average.
-    pub(super) fn mean_lengths(&self) -> (f64, f64) {
+    pub(crate) fn mean_lengths(&self) -> (f64, f64) {
         let count = self.0.len().max(1) as f64;
         let sum = |of: fn(&Row) -> u32| self.0.iter().map(|row| f64::from(of(row))).sum::<f64>() / count;
         (sum(|row| row.input), sum(|row| row.output))
     }
 
     /// All arrivals at `rate` requests per second.
-    pub(super) fn arrivals(self: Arc<Self>, rate: f64) -> impl Iterator<Item = (Nanos, Input)> + Send + 'static {
+    pub(crate) fn arrivals(self: Arc<Self>, rate: f64) -> impl Iterator<Item = (Nanos, Input)> + Send + 'static {
         (0..self.len()).map(move |index| {
             let row = &self.0[index];
             let arrival = Arrival {
@@ -168,7 +176,7 @@ impl Sharing {
 }
 
 /// Chained hashes of the full blocks of a prompt made of `segments`: equal where the segments before a block's end are.
-fn hashes(segments: &[Segment], block_tokens: u32) -> Arc<[BlockHash]> {
+pub(crate) fn hashes(segments: &[Segment], block_tokens: u32) -> Arc<[BlockHash]> {
     let size = u64::from(block_tokens.max(1));
     let (mut hashes, mut hash, mut filled) = (Vec::new(), 0_u64, 0_u64);
     for &Segment(id, tokens) in segments {

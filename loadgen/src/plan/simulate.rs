@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use engine::cluster::Cluster as Scheduler;
 use engine::drive::virtual_time::{Pace, Samples, VirtualDriver};
-use engine::executor::sim::Tabulated;
+use engine::executor::sim::{Tabulated, Timing};
 use engine::units::{Nanos, Split};
 
-use super::figures::{self, Figures};
+use super::figures::{self, Figures, Judge};
 use super::usage::Reading;
 use super::{Procedure, rows::Rows};
 use crate::profile::Cluster;
@@ -34,6 +34,25 @@ pub(super) struct Setting {
     pub(super) chunk: Option<u32>,
 }
 
+/// What `scheduler` gives that offers `rows` at `rate` requests per second.
+pub(crate) fn run(scheduler: Scheduler, timing: impl Timing, rows: &Arc<Rows>, rate: f64, judge: Judge) -> Figures {
+    let mut driver = VirtualDriver::with_sink(scheduler, timing, Pace::Bulk, Samples::with_capacity(rows.len()));
+    driver.feed(Arc::clone(rows).arrivals(rate));
+    let (from, to) = figures::window(judge.procedure, rows.len());
+    let usage = match judge.procedure {
+        Procedure::Sustained => {
+            let start = Reading::at(&mut driver, rows.due(from, rate));
+            Reading::at(&mut driver, rows.due(to, rate)).since(&start)
+        }
+        Procedure::Burst(_) => {
+            let start = Reading::at(&mut driver, Nanos::ZERO);
+            Reading::at_end(&mut driver).since(&start)
+        }
+    };
+    driver.run();
+    figures::of(judge, rows, rate, driver.sink().rows(), usage)
+}
+
 impl World<'_> {
     /// What `setting` gives at `rate` requests per second in a draw.
     pub(super) fn figures(&self, setting: Setting, draw: usize, rate: f64) -> Figures {
@@ -46,22 +65,8 @@ impl World<'_> {
         }
         // What could make it fail was refused with the profile and the split.
         let Ok(scheduler) = Scheduler::new(config, setting.split) else { return Figures::default() };
-        let samples = Samples::with_capacity(rows.len());
-        let mut driver = VirtualDriver::with_sink(scheduler, Arc::clone(tables), Pace::Bulk, samples);
-        driver.feed(Arc::clone(rows).arrivals(rate));
-        let (from, to) = figures::window(self.procedure, rows.len());
-        let usage = match self.procedure {
-            Procedure::Sustained => {
-                let start = Reading::at(&mut driver, rows.due(from, rate));
-                Reading::at(&mut driver, rows.due(to, rate)).since(&start)
-            }
-            Procedure::Burst(_) => {
-                let start = Reading::at(&mut driver, Nanos::ZERO);
-                Reading::at_end(&mut driver).since(&start)
-            }
-        };
-        driver.run();
-        figures::of(self, rows, rate, driver.sink().rows(), usage)
+        let judge = Judge { slo: self.slo, procedure: self.procedure };
+        run(scheduler, Arc::clone(tables), rows, rate, judge)
     }
 
     /// Whether the SLO is met by as many requests as asked for, and would be for ever.

@@ -43,7 +43,8 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
     let others = (1..world.tables.len()).map(|draw| at_best(world, setting, draw, rate, near));
     let all: Vec<Figures> = std::iter::once(middle).chain(others).collect();
     let interval = |of: fn(&Figures) -> f64| Interval::of(&all.iter().map(of).collect::<Vec<_>>());
-    let gpus = world.cluster.deployment.parts().parallel.gpus() * u32::from(split.units());
+    let gpus_per_unit = world.cluster.deployment.parts().parallel.gpus();
+    let gpus = gpus_per_unit * u32::from(split.units());
     SplitPlan {
         split: split.to_string(),
         roles: split,
@@ -58,7 +59,7 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
         is_bounded: rate.is_some() || middle.offered_rps < most_rate(world),
         gpus_for_rate: rate.and_then(|rate| copies(world, setting, rate, &middle)).map(|copies| copies * gpus),
         usd_per_mtok: price(world, split, interval(|figures| figures.output_tps)),
-        gpu_s_per_good: middle.gpu_s_per_good,
+        gpu_s_per_good: middle.unit_s_per_good.map(|seconds| seconds * f64::from(gpus_per_unit)),
         busy: middle.busy,
         prefix_hit: middle.prefix_hit,
     }

@@ -1,14 +1,12 @@
 //! What units do and cost in a stretch of simulated time.
 
-use std::sync::Arc;
-
 use engine::drive::virtual_time::{Samples, VirtualDriver};
-use engine::executor::sim::{Tabulated, Ticks};
+use engine::executor::sim::{Ticks, Timing};
 use engine::units::{Nanos, Role, UnitId};
 use serde::Serialize;
 
 /// A simulation in its time.
-pub(super) type Driver = VirtualDriver<Arc<Tabulated>, Samples>;
+pub(super) type Driver<T> = VirtualDriver<T, Samples>;
 
 /// The share of their time that units compute, by role; `None` without such units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -41,19 +39,19 @@ pub(super) struct Usage {
 
 impl Reading {
     /// Goes on up to `at`, if the simulation is not there yet, and reads.
-    pub(super) fn at(driver: &mut Driver, at: Nanos) -> Self {
+    pub(super) fn at(driver: &mut Driver<impl Timing>, at: Nanos) -> Self {
         while driver.step_by(at).is_some() {}
         Self::now(driver, at)
     }
 
     /// Goes on to the end and reads.
-    pub(super) fn at_end(driver: &mut Driver) -> Self {
+    pub(super) fn at_end(driver: &mut Driver<impl Timing>) -> Self {
         driver.run();
         let now = driver.now();
         Self::now(driver, now)
     }
 
-    fn now(driver: &Driver, at: Nanos) -> Self {
+    fn now(driver: &Driver<impl Timing>, at: Nanos) -> Self {
         let units = (0..driver.cluster().units()).map(UnitId);
         let busy = units.map(|unit| (driver.cluster().role(unit), driver.busy(unit))).collect();
         Self { at, busy, paid: driver.ledger().total(at) }

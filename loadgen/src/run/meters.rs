@@ -15,6 +15,7 @@ pub struct CpuMeters {
     observing: AtomicU64,
     recording: AtomicU64,
     screen: AtomicU64,
+    predicting: AtomicU64,
 }
 
 impl CpuMeters {
@@ -48,9 +49,14 @@ impl CpuMeters {
         store(&self.screen);
     }
 
+    /// Called by the thread that predicts.
+    pub(crate) fn predicting(&self) {
+        store(&self.predicting);
+    }
+
     /// The CPU time of all of them.
     pub fn total(&self) -> Micros {
-        let meters = [&self.pacing, &self.observing, &self.recording, &self.screen];
+        let meters = [&self.pacing, &self.observing, &self.recording, &self.screen, &self.predicting];
         let remote = self.remote.as_ref().map_or(Micros::ZERO, |remote| remote.cpu());
         remote + Micros(meters.iter().map(|meter| meter.load(Ordering::Relaxed)).sum())
     }

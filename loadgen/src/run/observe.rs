@@ -27,6 +27,7 @@ use crate::sample::{Failure, FailureKind, Outcome};
 use crate::summary::Accumulator;
 use crate::target::{Control, Target, TargetEvent, TargetEvents};
 use crate::time::Micros;
+use crate::whatif::{Observed, TrafficLog};
 
 /// The longest the thread waits for events before it looks at notes and time.
 const WAIT: Duration = Duration::from_millis(10);
@@ -83,10 +84,13 @@ pub(super) struct Observer {
     next_snapshot: Micros,
     next_observation: Micros,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    /// What predictions are made of.
+    traffic: TrafficLog,
+    traffic_told: watch::Sender<Observed>,
 }
 
 impl Observer {
-    pub(super) fn new(parts: Parts) -> (Self, watch::Receiver<Arc<Snapshot>>) {
+    pub(super) fn new(parts: Parts, traffic_told: watch::Sender<Observed>) -> (Self, watch::Receiver<Arc<Snapshot>>) {
         let mut observer = Self {
             requests: BTreeMap::new(),
             early: Vec::new(),
@@ -105,6 +109,8 @@ impl Observer {
             next_snapshot: SNAPSHOT_EVERY,
             next_observation: Micros::ZERO,
             snapshots: watch::channel(Arc::new(Snapshot::empty())).0,
+            traffic: TrafficLog::default(),
+            traffic_told,
             parts,
         };
         observer.load_changed(Micros::ZERO, LoadState::Loading, observer.parts.rate_rps);
@@ -144,6 +150,7 @@ impl Observer {
                 self.next_observation = now + OBSERVE_EVERY;
                 self.observe(now);
                 self.record_health(now);
+                self.traffic_told.send_replace(self.traffic.window(now));
             }
             if self.pacing_over && self.requests.is_empty() && self.shifting.settled() {
                 return self.finish(now, None);
@@ -164,6 +171,7 @@ impl Observer {
             Note::Sent { planned, sent } => {
                 self.noted = Some(planned.request.index);
                 self.fold.offered(planned.due);
+                self.traffic.offered(&planned);
                 let request = InFlight::new(planned, sent);
                 if !self.parts.tells_sent {
                     self.fold.sent(request.lag(), request.is_clamped());
@@ -176,6 +184,7 @@ impl Observer {
                     self.say(at, None, "", format!("requests are shed: {why}"));
                 }
                 self.fold.offered(planned.due);
+                self.traffic.offered(&planned);
                 self.record(&Record::Req(Box::new(in_flight::shed(planned, at))));
             }
             Note::Rate { at, rate_rps } if self.fold.phase() == Phase::Paused => self.rate_once_resumed(at, rate_rps),
@@ -229,7 +238,9 @@ impl Observer {
                     if self.parts.tells_sent && !request.was_sent() {
                         self.fold.sent(request.lag(), request.is_clamped());
                     }
-                    self.record(&Record::Req(Box::new(request.end(at, outcome, server))));
+                    let sample = request.end(at, outcome, server);
+                    self.traffic.ended(&sample);
+                    self.record(&Record::Req(Box::new(sample)));
                 }
                 None => self.keep_if_early(index, TargetEvent::Ended { index, at, outcome, server }),
             },

@@ -6,11 +6,6 @@ use crate::plan::Interval;
 pub(super) const NINE_IN_TEN: f64 = 1.645;
 /// Two-sided 99 %: of verdicts before the end, which are looked for several times in a step.
 pub(super) const NEARLY_SURE: f64 = 2.576;
-/// Parts that a window is cut into to see how much alike neighbours are.
-const BATCHES: usize = 10;
-/// Requests of a part, below which the parts say nothing.
-const BATCH: usize = 5;
-
 /// The score interval of a share (Wilson 1927): `good` of `judged`, `z` standard deviations to either side.
 pub(super) fn wilson(good: f64, judged: f64, z: f64) -> Interval {
     if judged <= 0.0 {
@@ -23,25 +18,28 @@ pub(super) fn wilson(good: f64, judged: f64, z: f64) -> Interval {
     Interval { lo: (centre - half).max(0.0).min(share), mid: share, hi: (centre + half).min(1.0).max(share) }
 }
 
-/// How many independent requests these are worth, in the order of being due. Requests that queue together are good or bad
-/// together; the spread of the means of consecutive parts tells how much.
-pub(super) fn effective(good: &[bool]) -> f64 {
+/// How many requests, in the order of being due, are worth one that is independent: requests that queue together are good or
+/// bad together. It is the sum of the autocorrelations to either side, as far as pairs of them are positive (Geyer 1992), and
+/// at most a third of the requests. Where all are alike nothing can be told: then it is 1.
+pub(super) fn alike(good: &[bool]) -> f64 {
     let count = good.len() as f64;
-    let size = good.len() / BATCHES;
     let share = good.iter().filter(|good| **good).count() as f64 / count.max(1.0);
-    if size < BATCH || share <= 0.0 || share >= 1.0 {
-        return count;
+    let variance = share * (1.0 - share);
+    if variance <= 0.0 {
+        return 1.0;
     }
-    let means: Vec<f64> = good
-        .chunks_exact(size)
-        .take(BATCHES)
-        .map(|part| part.iter().filter(|good| **good).count() as f64 / size as f64)
-        .collect();
-    let mean = means.iter().sum::<f64>() / means.len() as f64;
-    let variance = means.iter().map(|part| (part - mean).powi(2)).sum::<f64>() / (means.len() - 1) as f64;
-    let independent = share * (1.0 - share) / size as f64;
-    // Never worth more than they are many; each part is worth one at least.
-    count / (variance / independent).clamp(1.0, size as f64)
+    let off: Vec<f64> = good.iter().map(|good| f64::from(u8::from(*good)) - share).collect();
+    let correlation =
+        |lag: usize| off.iter().zip(off.iter().skip(lag)).map(|(a, b)| a * b).sum::<f64>() / count / variance;
+    let mut sum = 1.0;
+    for lag in (1..good.len() / 2).step_by(2) {
+        let pair = correlation(lag) + correlation(lag + 1);
+        if pair <= 0.0 {
+            break;
+        }
+        sum += 2.0 * pair;
+    }
+    sum.clamp(1.0, (count / 3.0).max(1.0))
 }
 
 #[cfg(test)]
@@ -60,9 +58,9 @@ mod tests {
     fn what_comes_in_runs_is_worth_less() {
         let apart: Vec<bool> = (0..200).map(|index| index % 4 > 0).collect();
         let runs: Vec<bool> = (0..200).map(|index| (index / 20) % 4 > 0).collect();
-        assert!(effective(&apart) > 190.0, "{}", effective(&apart));
-        assert!(effective(&runs) < 30.0, "{}", effective(&runs));
-        assert!((effective(&[true; 50]) - 50.0).abs() < 1e-9);
+        assert!(alike(&apart) < 1.1, "{}", alike(&apart));
+        assert!((10.0..40.0).contains(&alike(&runs)), "{}", alike(&runs));
+        assert!((alike(&[true; 50]) - 1.0).abs() < 1e-9 && (alike(&[]) - 1.0).abs() < 1e-9);
     }
 
     proptest! {

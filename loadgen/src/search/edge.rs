@@ -4,8 +4,9 @@
 const RATES: usize = 600;
 /// Steepnesses tried at each.
 const SLOPES: usize = 50;
-/// By how much the log-likelihood may fall within a 90 % interval: half the 90th percentile of χ² with one degree of freedom.
-const FALL: f64 = 2.706 / 2.0;
+/// By how much the log-likelihood may fall within a 90 % interval: half the 90th percentile of F with 1 and 8 degrees of freedom,
+/// and not of χ², because how many independent requests a step has is told from a handful of steps, too.
+const FALL: f64 = 3.46 / 2.0;
 /// What hardly tells two edges apart.
 const EVEN: f64 = 0.01;
 /// By what factor the edge may be beyond the rates that were tried.

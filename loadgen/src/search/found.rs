@@ -30,7 +30,7 @@ pub struct Found {
 }
 
 impl Found {
-    pub(super) fn of(goal: &Goal, hunt: &Hunt, steps: &[Step]) -> Self {
+    pub(super) fn of(goal: &Goal, hunt: &Hunt, steps: &[Step], alike: f64) -> Self {
         let Some(low) = hunt.low else {
             let highest = hunt.high.filter(|(_, client)| !client).map(|(high, _)| high);
             let last = steps.iter().rev().find(|step| step.verdict != Verdict::Undecided);
@@ -66,17 +66,22 @@ impl Found {
             return bracket;
         }
         let tells = |step: &&Step| step.judged > 0 && matches!(step.verdict, Verdict::Met | Verdict::Missed);
-        let share = |step: &Step| Share { rate: step.rate_rps, good: step.attainment.mid, of: step.worth };
+        let share = |step: &Step| Share {
+            rate: step.rate_rps,
+            good: step.attainment.mid,
+            of: step.judged as f64 / alike.max(step.alike),
+        };
         let shares: Vec<Share> = steps.iter().filter(tells).map(share).collect();
         let backlog = |step: &&Step| step.verdict == Verdict::Unsteady;
         let below = steps.iter().filter(backlog).map(|step| step.rate_rps).reduce(f64::min);
         let Some(found) = edge(&shares, goal.attainment, below) else { return bracket };
         Self {
             rate_rps: Interval { lo: Some(found.lo), mid: Some(found.mid), hi: Some(found.hi) },
-            interval: "90 %, from the profile likelihood of a logistic curve of attainment over the logarithm of the rate \
-                       through all steps, each worth as many requests as are independent in it, and below every rate at \
-                       which a backlog grew"
-                .to_owned(),
+            interval:
+                "90 %, from the profile likelihood of a logistic curve of attainment over the logarithm of the rate \
+                       through all steps, each worth as many requests as are independent in the step where neighbours \
+                       are most alike, and below every rate at which a backlog grew"
+                    .to_owned(),
             limit,
         }
     }

@@ -74,7 +74,7 @@ mod tests {
             hopeless.told(rate, Verdict::Missed);
             steps += 1;
         }
-        assert_eq!((hopeless.low, steps), (None, 14));
+        assert_eq!((hopeless.low, steps), (None, 13));
         let mut easy = Hunt::new(1.0, 50.0, 1.05);
         while let Some(rate) = easy.next() {
             easy.told(rate, Verdict::Met);

@@ -1,6 +1,6 @@
 //! The verdict on a step, while it goes on and when it is over.
 
-use super::attainment::{NEARLY_SURE, NINE_IN_TEN, effective, wilson};
+use super::attainment::{NEARLY_SURE, NINE_IN_TEN, alike, wilson};
 use super::seen::{self, Seen};
 use super::steady::unsteady;
 use super::{Goal, Limit, Step, Verdict};
@@ -9,7 +9,9 @@ use crate::plan::{Interval, Procedure, WINDOW};
 use crate::summary::Statistics;
 
 /// Judged requests at which a verdict is first looked for, and at each doubling from then on.
-const FIRST_LOOK: usize = 30;
+const FIRST_LOOK: usize = 60;
+/// By how much more alike requests may be than is known before the end.
+const CAUTION: f64 = 2.0;
 
 /// Judges the requests of one step.
 #[derive(Debug)]
@@ -18,13 +20,15 @@ pub(super) struct Judge {
     rate: f64,
     /// Requests that are sent, at most.
     requests: usize,
+    /// How many requests were worth one in steps before.
+    alike: f64,
     seen: Vec<Seen>,
     next_look: usize,
 }
 
 impl Judge {
-    pub(super) fn new(goal: Goal, rate: f64, requests: usize) -> Self {
-        Self { goal, rate, requests, seen: Vec::with_capacity(requests), next_look: FIRST_LOOK }
+    pub(super) fn new(goal: Goal, rate: f64, requests: usize, alike: f64) -> Self {
+        Self { goal, rate, requests, alike, seen: Vec::with_capacity(requests), next_look: FIRST_LOOK }
     }
 
     /// Another request is over.
@@ -58,19 +62,19 @@ impl Judge {
         let until = self.settled().min(to);
         let judged = until.checked_sub(from).filter(|judged| *judged >= self.next_look)?;
         self.next_look = judged * 2;
-        let share = self.share(&self.seen[from..until], NEARLY_SURE);
+        let window = self.seen.get(from..until)?;
+        let alike = CAUTION * self.alike(window);
+        let share = share(window, NEARLY_SURE, alike);
         if share.hi < self.goal.attainment {
             return Some(Verdict::Missed);
         }
         let sure = share.lo >= self.goal.attainment && judged * 2 >= to - from;
-        (sure && unsteady(&self.seen[..until], from).is_none()).then_some(Verdict::Met)
+        (sure && unsteady(self.seen.get(..until)?, from, alike).is_none()).then_some(Verdict::Met)
     }
 
-    fn share(&self, window: &[Seen], z: f64) -> Interval {
-        let good: Vec<bool> = window.iter().map(|seen| seen.good).collect();
-        let (share, worth) =
-            (good.iter().filter(|good| **good).count() as f64 / good.len().max(1) as f64, effective(&good));
-        wilson(share * worth, worth, z)
+    /// How many requests of a window are worth one, at least as many as in steps before.
+    fn alike(&self, window: &[Seen]) -> f64 {
+        alike(&window.iter().map(|seen| seen.good).collect::<Vec<_>>()).max(self.alike)
     }
 
     /// The step, when it is over: `early` is what [`Judge::look`] said, `stopped` whether it was ended by neither that nor
@@ -96,10 +100,9 @@ impl Judge {
         step.limit = seen::limit(window, &self.goal.slo);
         let is_met = match self.goal.procedure {
             Procedure::Sustained => {
-                step.attainment = self.share(window, NINE_IN_TEN);
-                let good: Vec<bool> = window.iter().map(|seen| seen.good).collect();
-                step.worth = effective(&good);
-                step.why = unsteady(&self.seen[..until], from.min(until));
+                step.alike = self.alike(window);
+                step.attainment = share(window, NINE_IN_TEN, step.alike);
+                step.why = unsteady(&self.seen[..until], from.min(until), CAUTION * step.alike);
                 step.attainment.mid >= self.goal.attainment
             }
             Procedure::Burst(_) => {
@@ -129,4 +132,10 @@ impl Judge {
         }
         step
     }
+}
+
+/// The share of good ones of a window in which so many as `alike` are worth one.
+fn share(window: &[Seen], z: f64, alike: f64) -> Interval {
+    let (good, judged) = (window.iter().filter(|seen| seen.good).count() as f64, window.len() as f64);
+    wilson(good / alike, judged / alike, z)
 }

@@ -1,6 +1,6 @@
 //! Whether a window is one of a steady state: a rate beyond capacity meets any SLO for a while.
 
-use super::attainment::{NEARLY_SURE, effective, wilson};
+use super::attainment::{NEARLY_SURE, wilson};
 use super::seen::Seen;
 use crate::time::Micros;
 
@@ -11,8 +11,9 @@ const IN_FLIGHT: f64 = 0.1;
 /// So many more are chance, however short the window.
 const CHANCE: f64 = 4.0;
 
-/// Why the requests from `from` on, in the order of being due, are none of a steady state. `all` are those before them, too.
-pub(super) fn unsteady(all: &[Seen], from: usize) -> Option<String> {
+/// Why the requests from `from` on, in the order of being due, are none of a steady state. `all` are those before them, too; so
+/// many as `alike` says are worth one.
+pub(super) fn unsteady(all: &[Seen], from: usize, alike: f64) -> Option<String> {
     let window = all.get(from..)?;
     let (start, end) = (window.first()?.due, window.last()?.due);
     let arrived = window.len() as f64;
@@ -30,7 +31,7 @@ pub(super) fn unsteady(all: &[Seen], from: usize) -> Option<String> {
     let good: Vec<bool> = window.iter().map(|seen| seen.good).collect();
     let (before, after) = good.split_at(good.len() / 2);
     let share = |half: &[bool]| {
-        let worth = effective(half);
+        let worth = half.len() as f64 / alike;
         let good = half.iter().filter(|good| **good).count() as f64 / half.len().max(1) as f64;
         wilson(good * worth, worth, NEARLY_SURE)
     };

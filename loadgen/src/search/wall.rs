@@ -132,7 +132,12 @@ impl WallSearch {
         let limits = Limits { context_tokens: limits.context_tokens, kv_tokens: limits.kv_tokens };
         let load = self.load(ask, seed, limits)?;
         let goal = self.question.goal;
-        let judge = Arc::new(Mutex::new(Some(Judge::new(goal, ask.rate_rps, self.sent(&load, limits, ask)?))));
+        let judge = Arc::new(Mutex::new(Some(Judge::new(
+            goal,
+            ask.rate_rps,
+            self.sent(&load, limits, ask)?,
+            self.search.alike(),
+        ))));
         let watched = Arc::clone(&judge);
         let slo = goal.slo;
         let watch = move |sample: &crate::sample::Sample| {

@@ -13,6 +13,10 @@ pub const TABLE: &[Binding] = &[
         .named("shift a unit")
         .hint("shift")
         .help("move a unit to another role (asks before it does)"),
+    Binding::new(Place::Live, Action::WhatIf, &[Chord::char('w'), Chord::char('2')], "w")
+        .named("what if")
+        .hint("what-if")
+        .help("show what every split would give under the traffic of the last minute"),
     Binding::new(Place::Live, Action::RateUp, &[Chord::char('+'), Chord::char('='), Chord::key(KeyCode::Up)], "+-")
         .named("rate up")
         .pair(Action::RateUp, Action::RateDown)
@@ -161,6 +165,17 @@ pub const TABLE: &[Binding] = &[
         .named("shift")
         .hint("shift")
         .help("in the shift dialog: do it"),
+    Binding::new(Place::WhatIf, Action::Previous, &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)], "↑"),
+    Binding::new(Place::WhatIf, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓")
+        .pair(Action::Previous, Action::Next)
+        .hint("split"),
+    Binding::new(Place::WhatIf, Action::ShiftThere, &[ENTER, Chord::char('s')], "enter")
+        .named("shift to the selected split")
+        .hint("shift to it")
+        .help("on the what-if screen: shift to the selected split (asks before it does)"),
+    Binding::new(Place::WhatIf, Action::Picture, &[Chord::char('S')], "S").hint("picture"),
+    Binding::new(Place::WhatIf, Action::Back, &[ESC, Chord::char('q'), Chord::char('w'), Chord::char('1')], "esc")
+        .hint("back"),
     Binding::new(Place::Palette, Action::Previous, &[Chord::key(KeyCode::Up), Chord::key(KeyCode::BackTab)], "↑"),
     Binding::new(Place::Palette, Action::Next, &[Chord::key(KeyCode::Down), Chord::key(KeyCode::Tab)], "↑↓")
         .pair(Action::Previous, Action::Next)

@@ -18,6 +18,7 @@ use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
 use loadgen::target::sim::{self, SimTarget};
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
+use loadgen::whatif::Ground;
 
 use super::key;
 use super::load::parse_positive_duration;
@@ -360,6 +361,14 @@ impl TargetArgs {
 }
 
 impl TargetSpec {
+    /// What predictions of other splits can rest on.
+    pub fn ground(&self) -> Ground {
+        match self {
+            Self::Sim(target) => Ground::Profile(Box::new(target.cluster.clone())),
+            _ => Ground::Nothing("only simulated clusters are predicted".to_owned()),
+        }
+    }
+
     /// Opens the target: loads the model and starts the engine, or asks the server about itself.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 //! `pdtune live`: a run with the screen.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use anyhow::Context;
 use loadgen::live::{Command, Phase};
 use loadgen::run::{self, RunConfig};
+use loadgen::whatif::{self, Worker};
 
 use super::signals::Signals;
 use super::{Ending, print, record, tell};
@@ -24,6 +26,7 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
     );
     // Before anything is loaded: the terminal's answer must not come while the screen reads keys.
     let theme = shell::theme(screen.appearance.theme.into(), screen.appearance.symbols.set());
+    let ground = target.ground();
     let connection = target.open()?;
     let shift_refused =
         connection.control.is_none().then(|| "the target has no control, --control gives it one".to_owned());
@@ -43,8 +46,22 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
         // Stands above the summary once the screen is gone; on the screen it is an event.
         tell(&format!("warning: {remark}"));
     }
+    let predicted = whatif::Source {
+        snapshots: handle.snapshots.clone(),
+        traffic: handle.traffic.clone(),
+        ground,
+        meters: handle.meters.clone(),
+    };
+    let outlook = match Worker::start(predicted) {
+        Ok(outlook) => outlook,
+        Err(error) => {
+            tell(&format!("warning: nothing is predicted: {error}"));
+            tokio::sync::watch::channel(Arc::default()).1
+        }
+    };
     let source = LiveSource {
         snapshots: handle.snapshots.clone(),
+        outlook,
         commands: handle.commands.clone(),
         offers,
         meters: handle.meters.clone(),

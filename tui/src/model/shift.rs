@@ -16,8 +16,17 @@ pub struct Move {
     pub to: Role,
     /// The split afterwards.
     pub result: Split,
+    /// How many units move; of more than one, `from` and `to` are the roles of the most.
+    pub units: u16,
     /// Why it cannot be done.
     pub refused: Option<String>,
+}
+
+impl Move {
+    /// What selects it.
+    pub fn choice(&self) -> Choice {
+        if self.units > 1 { Choice::There } else { Choice::Step(self.from, self.to) }
+    }
 }
 
 /// What a move does for the side that limits the cluster.
@@ -31,11 +40,22 @@ pub enum Bearing {
     Neutral,
 }
 
+/// What is selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// One unit from one role to another.
+    Step(Role, Role),
+    /// All units that it takes to get to the split that the dialog was opened for.
+    There,
+}
+
 /// The shift dialog's own state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShiftDialog {
-    /// The roles of the selected move: it stays selected while the list changes under it.
-    pub selected: (Role, Role),
+    /// The selected move: it stays selected while the list changes under it.
+    pub selected: Choice,
+    /// A split that takes more than one unit, if the dialog was opened for one.
+    pub toward: Option<Split>,
     /// How the unit gets rid of what it holds.
     pub how: How,
 }
@@ -43,7 +63,7 @@ pub struct ShiftDialog {
 impl ShiftDialog {
     /// A dialog on the first possible move, one towards the limiting side if there is any.
     pub fn open(snapshot: &Snapshot) -> Self {
-        let moves = moves(snapshot);
+        let moves = steps(snapshot);
         let possible = |m: &&Move| m.refused.is_none();
         let selected = moves
             .iter()
@@ -51,13 +71,28 @@ impl ShiftDialog {
             .find(|m| bearing(snapshot, m) == Bearing::Towards)
             .or_else(|| moves.iter().find(possible))
             .or(moves.first())
-            .map_or((Role::Prefill, Role::Decode), |m| (m.from, m.to));
-        Self { selected, how: How::Drain }
+            .map_or(Choice::Step(Role::Prefill, Role::Decode), |m| Choice::Step(m.from, m.to));
+        Self { selected, toward: None, how: How::Drain }
+    }
+
+    /// A dialog on the way to `to`, which is one of the moves where one unit leads there.
+    pub fn there(snapshot: &Snapshot, to: Split) -> Self {
+        let step = steps(snapshot).into_iter().find(|m| m.result == to);
+        match step {
+            Some(step) => Self { selected: Choice::Step(step.from, step.to), toward: None, how: How::Drain },
+            None => Self { selected: Choice::There, toward: Some(to), how: How::Drain },
+        }
+    }
+
+    /// The moves that it offers: the one that it was opened for, then every step.
+    pub fn moves(self, snapshot: &Snapshot) -> Vec<Move> {
+        let there = self.toward.and_then(|to| whole(base(snapshot), to));
+        there.into_iter().chain(steps(snapshot)).collect()
     }
 
     /// The place of the selected move among `moves`; the first when it is gone.
     pub fn position(self, moves: &[Move]) -> usize {
-        moves.iter().position(|m| (m.from, m.to) == self.selected).unwrap_or(0)
+        moves.iter().position(|m| m.choice() == self.selected).unwrap_or(0)
     }
 }
 
@@ -72,7 +107,7 @@ pub fn base(snapshot: &Snapshot) -> Split {
 }
 
 /// Every move of one unit, the impossible ones with their reason. Moves between prefill and decode come first.
-pub fn moves(snapshot: &Snapshot) -> Vec<Move> {
+fn steps(snapshot: &Snapshot) -> Vec<Move> {
     let now = base(snapshot);
     let pairs = ROLES.into_iter().flat_map(|from| ROLES.into_iter().map(move |to| (from, to)));
     let mut moves: Vec<Move> = pairs
@@ -83,11 +118,21 @@ pub fn moves(snapshot: &Snapshot) -> Vec<Move> {
                 let missing = if result.prefill == 0 && result.aggregated == 0 { "prefill" } else { "decode" };
                 format!("would leave no unit that can {missing}")
             });
-            Move { from, to, result, refused }
+            Move { from, to, result, units: 1, refused }
         })
         .collect();
     moves.sort_by_key(|m| m.from == Role::Aggregated || m.to == Role::Aggregated);
     moves
+}
+
+/// The move to `to`, where it takes more than one unit.
+fn whole(now: Split, to: Split) -> Option<Move> {
+    let units = loadgen::whatif::moves(now, to);
+    let lost = |role: &Role| i32::from(now.count(*role)) - i32::from(to.count(*role));
+    let from = ROLES.into_iter().max_by_key(lost)?;
+    let into = ROLES.into_iter().min_by_key(lost)?;
+    let refused = (to.units() != now.units()).then(|| format!("has {} units, there are {}", to.units(), now.units()));
+    (units > 1).then_some(Move { from, to: into, result: to, units, refused })
 }
 
 fn moved(now: Split, from: Role, to: Role) -> Split {

@@ -6,8 +6,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use loadgen::live::{Phase, Snapshot};
 
 use super::{
-    aggregated, ailing, crowded, down, in_phase, model, normal, recorded, recorded_with_many_events, seconds, shifting,
-    waiting, without_slo,
+    aggregated, ailing, crowded, down, in_phase, model, normal, predicted, recorded, recorded_with_many_events,
+    seconds, shifting, waiting, without_slo,
 };
 use crate::model::{Model, Offers};
 use crate::update::{Msg, update};
@@ -25,7 +25,7 @@ pub struct Screen {
 
 /// All of them.
 pub const SCREENS: &[Screen] = &[
-    Screen { name: "live", about: "a run under way", model: || model(normal()) },
+    Screen { name: "live", about: "a run under way", model: predicted },
     Screen { name: "shifting", about: "a unit on its way to another role", model: || model(shifting()) },
     Screen { name: "waiting", about: "before the first answer", model: || model(waiting()) },
     Screen { name: "down", about: "the target does not answer", model: || model(down()) },
@@ -35,6 +35,8 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "crowded", about: "more units than rows", model: || model(crowded()) },
     Screen { name: "ailing", about: "the tool itself is unwell", model: || model(ailing()) },
     Screen { name: "paused", about: "the load is paused", model: || model(in_phase(Phase::Paused)) },
+    Screen { name: "unpredicted", about: "a target that nothing is predicted of", model: || model(normal()) },
+    Screen { name: "zoom-split", about: "one panel: the split", model: || type_into(predicted(), "\tz") },
     Screen { name: "done", about: "the run is over", model: || model(in_phase(Phase::Done)) },
     Screen { name: "frozen", about: "the picture is held still", model: frozen },
     Screen { name: "past", about: "the cursor is in the past", model: past },
@@ -58,7 +60,10 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "view-request", about: "where the time of a recorded request went", model: || viewing("5i\n") },
     Screen { name: "view-help", about: "all keys over a recording", model: || viewing("?") },
     Screen { name: "view-refused", about: "an action that needs a run that goes on", model: || viewing("s") },
-    Screen { name: "shift", about: "the shift dialog", model: || after("s") },
+    Screen { name: "shift", about: "the shift dialog", model: || type_into(predicted(), "s") },
+    Screen { name: "whatif", about: "what every split would give", model: || type_into(predicted(), "w") },
+    Screen { name: "whatif-shift", about: "a shift of several units", model: several },
+    Screen { name: "whatif-none", about: "no prediction yet", model: || after("w") },
     Screen { name: "slo", about: "the form of the SLO", model: || after("o5") },
     Screen { name: "load", about: "the form of the load", model: || after("l.5") },
     Screen { name: "commands", about: "the command palette", model: || after(":rate") },
@@ -107,6 +112,14 @@ fn type_into(mut model: Model, keys: &str) -> Model {
         update(&mut model, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));
     }
     model
+}
+
+fn several() -> Model {
+    let mut model = type_into(predicted(), "w");
+    for _ in 0..3 {
+        update(&mut model, Msg::Key(KeyEvent::from(KeyCode::Down)));
+    }
+    type_into(model, "\n")
 }
 
 fn no_control() -> Model {

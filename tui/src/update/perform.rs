@@ -9,7 +9,7 @@ use crate::action::{self, Action, Place};
 use crate::chart::column;
 use crate::format;
 use crate::model::form::Asked;
-use crate::model::{AskedRate, Form, Model, Overlay, Palette, Requests, ShiftDialog, Speed, rate, shift};
+use crate::model::{AskedRate, Form, Model, Overlay, Palette, Requests, ShiftDialog, Speed, WhatIfScreen, rate, shift};
 use crate::view::help;
 
 /// Carries out `action`, or says why it cannot be done.
@@ -68,6 +68,8 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Help => model.overlay = Overlay::Help(0),
         Action::Back => back(model),
         Action::Shift => model.overlay = Overlay::Shift(ShiftDialog::open(&model.latest)),
+        Action::WhatIf => model.overlay = Overlay::WhatIf(WhatIfScreen::default()),
+        Action::ShiftThere => shift_there(model),
         Action::Previous => select(model, |position, _| position.saturating_sub(1)),
         Action::Next => select(model, |position, last| (position + 1).min(last)),
         Action::Choose(index) => return choose(model, usize::from(index)),
@@ -253,11 +255,18 @@ fn select(model: &mut Model, to: impl Fn(usize, usize) -> usize) {
         palette.selected = to(palette.selected.min(last), last);
         return;
     }
-    let moves = shift::moves(&model.latest);
+    if let Overlay::WhatIf(screen) = model.overlay {
+        let Some(of) = model.forecast() else { return };
+        let position = to(screen.position(of), of.splits.len().saturating_sub(1));
+        let selected = of.splits.get(position).map(|of| of.split);
+        model.overlay = Overlay::WhatIf(WhatIfScreen { selected });
+        return;
+    }
     let Overlay::Shift(dialog) = &mut model.overlay else { return };
+    let moves = dialog.moves(&model.latest);
     let position = to(dialog.position(&moves), moves.len().saturating_sub(1));
     if let Some(chosen) = moves.get(position) {
-        dialog.selected = (chosen.from, chosen.to);
+        dialog.selected = chosen.choice();
     }
 }
 
@@ -266,6 +275,9 @@ fn choose(model: &mut Model, index: usize) -> Vec<Effect> {
     match &model.overlay {
         Overlay::Palette(palette) if palette.selected == index => return run_command(model),
         Overlay::Requests(list) if list.selected == index => return perform(model, Action::OpenRequest),
+        Overlay::WhatIf(screen) if model.forecast().is_some_and(|of| screen.position(of) == index) => {
+            return perform(model, Action::ShiftThere);
+        }
         _ => select(model, |_, last| index.min(last)),
     }
     Vec::new()
@@ -286,9 +298,21 @@ fn toggle_how(model: &mut Model) {
     }
 }
 
+/// Opens the shift dialog on the split that is selected on the what-if screen.
+fn shift_there(model: &mut Model) {
+    let Overlay::WhatIf(screen) = model.overlay else { return };
+    let Some(to) = model.forecast().and_then(|of| screen.chosen(of)) else {
+        return model.notify("no split is predicted that could be shifted to");
+    };
+    if to == shift::base(&model.latest) {
+        return model.notify(format!("{to} serves already"));
+    }
+    model.overlay = Overlay::Shift(ShiftDialog::there(&model.latest, to));
+}
+
 fn confirm_shift(model: &mut Model) -> Vec<Effect> {
     let Overlay::Shift(dialog) = model.overlay else { return Vec::new() };
-    let moves = shift::moves(&model.latest);
+    let moves = dialog.moves(&model.latest);
     let Some(chosen) = moves.get(dialog.position(&moves)) else { return Vec::new() };
     if let Some(reason) = &chosen.refused {
         model.notify(format!("{} to {}: {reason}", chosen.from, chosen.to));

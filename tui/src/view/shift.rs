@@ -1,15 +1,18 @@
-//! The shift dialog: which move, what is known now, what will happen. Cancel is what enter does.
+//! The shift dialog: which move, what is known now, what is predicted, what will happen. Cancel is what enter does.
 
 use engine::cluster::{How, UnitState};
 use engine::units::Role;
 use loadgen::diagnose::Side;
 use loadgen::live::{Snapshot, UnitView};
+use loadgen::time::Micros;
+use loadgen::whatif::{Interval, MoveCost, SplitPrediction, Verdict, WhatIf};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::figures::{percentiles, role_paint, side, span};
 use super::latency::Metric;
+use super::predicted::{gain_words, latency, margin};
 use crate::action::Action;
 use crate::format;
 use crate::model::Model;
@@ -24,18 +27,25 @@ const WIDTH: u16 = 72;
 /// Draws the overlay. It always shows the newest snapshot, even over a frozen picture: a decision needs the present.
 pub(super) fn shift(model: &Model, dialog: ShiftDialog, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let now = &*model.latest;
-    let moves = shift::moves(now);
+    let moves = dialog.moves(now);
     let position = dialog.position(&moves);
-    let mut rows = move_rows(now, &moves, position, theme);
+    let forecast = model.forecast();
+    let mut rows = move_rows(now, forecast, &moves, position, theme);
     if let Some(chosen) = moves.get(position) {
         rows.push(Row::new(6, Line::default()));
-        rows.extend(now_rows(now, chosen, theme, WIDTH.min(area.width)));
+        let predicted = forecast.and_then(|forecast| forecast.of(chosen.result));
+        match predicted {
+            Some(predicted) => rows.extend(compared_rows(now, predicted, theme)),
+            None => rows.extend(now_rows(now, theme)),
+        }
+        rows.extend(limit_rows(now, chosen, theme, WIDTH.min(area.width)));
         if chosen.refused.is_none() {
             rows.push(Row::new(6, Line::default()));
-            rows.extend(step_rows(chosen, dialog.how, theme));
+            let cost = predicted.and_then(|of| of.costs.iter().find(|cost| cost.how == dialog.how));
+            rows.extend(step_rows(chosen, dialog.how, cost, theme));
         }
         rows.push(Row::new(6, Line::default()));
-        rows.push(Row::new(1, advice(now, chosen, theme)));
+        rows.push(Row::new(1, advice(now, predicted, chosen, theme)));
     }
     rows.push(Row::clickable(0, buttons(model, moves.get(position), dialog.how, theme)));
     let title = Line::from_iter([
@@ -46,7 +56,7 @@ pub(super) fn shift(model: &Model, dialog: ShiftDialog, theme: &Theme, area: Rec
     popup(theme, title, cancel, rows, WIDTH, area, buf)
 }
 
-fn move_rows(now: &Snapshot, moves: &[Move], position: usize, theme: &Theme) -> Vec<Row> {
+fn move_rows(now: &Snapshot, forecast: Option<&WhatIf>, moves: &[Move], position: usize, theme: &Theme) -> Vec<Row> {
     let s = &theme.symbols;
     let mut rows = Vec::new();
     if let Some(shift) = now.shifts.last() {
@@ -56,13 +66,20 @@ fn move_rows(now: &Snapshot, moves: &[Move], position: usize, theme: &Theme) -> 
     for (index, m) in moves.iter().enumerate() {
         let selected = index == position;
         let cursor = if selected { s.cursor } else { " " };
-        let text = format!(" {cursor} one {} {} {}", m.from, s.arrow, m.to);
+        let text = match m.units {
+            0 | 1 => format!(" {cursor} one {} {} {}", m.from, s.arrow, m.to),
+            units => format!(" {cursor} {units} units at once"),
+        };
         let base = if selected { Paint::Selected } else { Paint::Text };
         let mut spans = vec![span(theme, base, format!("{text:<28}"))];
         if let Some(reason) = &m.refused {
             spans.push(span(theme, Paint::Disabled, format!(" {} {reason}", s.bad)));
         } else {
-            spans.push(span(theme, Paint::Headline, format!(" {} {}", s.arrow, m.result)));
+            spans.push(span(theme, Paint::Headline, format!(" {} {:<7}", s.arrow, m.result.to_string())));
+            if let Some(of) = forecast.and_then(|forecast| forecast.of(m.result)) {
+                let paint = verdict_paint(of.gain_rps);
+                spans.push(span(theme, paint, format!(" {:>6}/s", signed(of.gain_rps.mid))));
+            }
             if shift::bearing(now, m) == Bearing::Towards {
                 spans.push(span(theme, Paint::Good, format!("  helps {}", side_name(now))));
             }
@@ -81,8 +98,67 @@ fn side_name(now: &Snapshot) -> &'static str {
     }
 }
 
-fn now_rows(now: &Snapshot, chosen: &Move, theme: &Theme, width: u16) -> Vec<Row> {
-    let label = |text: &'static str| span(theme, Paint::Dim, format!(" {text:<10}"));
+fn label(text: &'static str, theme: &Theme) -> Span<'static> {
+    span(theme, Paint::Dim, format!(" {text:<10}"))
+}
+
+/// What is measured now beside what is predicted.
+fn compared_rows(now: &Snapshot, predicted: &SplitPrediction, theme: &Theme) -> Vec<Row> {
+    let s = &theme.symbols;
+    let head = format!(" {:<10}{:<7}{:>8}   predicted ({}90%)", "", "", "now", s.about);
+    let mut rows = vec![Row::new(5, span(theme, Paint::Dim, head))];
+    let goodput = now.recent.goodput_rps.map_or_else(|| s.none.to_owned(), format::number);
+    let word = match predicted.gain_rps.verdict() {
+        Verdict::Gains => format!("{} better", s.up),
+        Verdict::Loses => format!("{} worse", s.down),
+        Verdict::Even => format!("{} even", s.level),
+        Verdict::Unsure => "unsure".to_owned(),
+    };
+    let figure = predicted.goodput_rps;
+    rows.push(Row::new(
+        1,
+        Line::from_iter([
+            label("goodput", theme),
+            span(theme, Paint::Text, format!("{:<7}{goodput:>8}   ", "req/s")),
+            span(theme, Paint::Headline, format!("{:<7}", format::number(figure.mid))),
+            span(theme, Paint::Text, format!("{:<7}", format!("{}{}", s.about, format::number(margin(figure))))),
+            span(theme, verdict_paint(predicted.gain_rps), word),
+        ]),
+    ));
+    for (metric, value) in [(Metric::Ttft, predicted.ttft_p95_ms), (Metric::Tpot, predicted.tpot_p95_ms)] {
+        let measured = metric.recent(now).p95.map_or_else(|| s.none.to_owned(), format::millis);
+        let bound = metric.bound(now);
+        let value = latency(value, bound, theme);
+        let width = value.content.chars().count();
+        let mut spans = vec![
+            label(if metric == Metric::Ttft { "TTFT p95" } else { "TPOT p95" }, theme),
+            span(theme, Paint::Text, format!("{:<7}{measured:>8}   ", "ms")),
+            value,
+        ];
+        if let Some(bound) = bound {
+            let gap = " ".repeat(14_usize.saturating_sub(width));
+            spans.push(span(theme, Paint::Slo, format!("{gap}SLO {}", format::millis(bound))));
+        }
+        rows.push(Row::new(3, Line::from(spans)));
+    }
+    rows
+}
+
+fn verdict_paint(gain: Interval) -> Paint {
+    match gain.verdict() {
+        Verdict::Gains => Paint::Good,
+        Verdict::Loses => Paint::Bad,
+        Verdict::Even | Verdict::Unsure => Paint::Dim,
+    }
+}
+
+fn signed(value: f64) -> String {
+    let sign = if value < 0.0 { "-" } else { "+" };
+    format!("{sign}{}", format::number(value.abs()))
+}
+
+fn now_rows(now: &Snapshot, theme: &Theme) -> Vec<Row> {
+    let label = |text| label(text, theme);
     let mut rows = Vec::new();
     let goodput = now.recent.goodput_rps.map_or_else(|| theme.symbols.none.to_owned(), format::number);
     let mut spans = vec![
@@ -98,6 +174,12 @@ fn now_rows(now: &Snapshot, chosen: &Move, theme: &Theme, width: u16) -> Vec<Row
         }
         rows.push(Row::new(4, Line::from(spans)));
     }
+    rows
+}
+
+fn limit_rows(now: &Snapshot, chosen: &Move, theme: &Theme, width: u16) -> Vec<Row> {
+    let label = |text| label(text, theme);
+    let mut rows = Vec::new();
     let room = usize::from(width.saturating_sub(22));
     let words = now.diagnosis.words();
     let mut why = wrap(&format!("{}: {}", words.name, words.why), room, 2).into_iter();
@@ -126,11 +208,21 @@ fn in_flight(units: &[UnitView], role: Role) -> String {
     }
 }
 
-fn step_rows(chosen: &Move, how: How, theme: &Theme) -> Vec<Row> {
+fn step_rows(chosen: &Move, how: How, cost: Option<&MoveCost>, theme: &Theme) -> Vec<Row> {
+    let one = chosen.units <= 1;
     let (empty, other) = match how {
-        How::Drain => ("drain: it finishes what it holds; nothing is lost", How::Migrate),
-        How::Migrate => ("migrate: its KV moves to its peers; nothing is lost", How::Drain),
+        How::Drain if one => ("drain: it finishes what it holds", How::Migrate),
+        How::Drain => ("drain: they finish what they hold", How::Migrate),
+        How::Migrate if one => ("migrate: its KV moves to its peers", How::Drain),
+        How::Migrate => ("migrate: their KV moves to their peers", How::Drain),
     };
+    let about = |of: Micros| format!(", ~{}", format::duration(of));
+    let empty =
+        cost.map_or_else(|| format!("{empty}; nothing is lost"), |cost| format!("{empty}{}", about(cost.drain)));
+    let late = cost.map_or_else(
+        || ", then takes requests; the charts mark start and end".to_owned(),
+        |cost| format!("; ~{} in all, {} late", format::duration(cost.total), plural(cost.late)),
+    );
     let step = |number: &'static str, text: String| {
         Row::new(5, Line::from_iter([span(theme, Paint::Key, format!(" {number} ")), span(theme, Paint::Text, text)]))
     };
@@ -141,17 +233,47 @@ fn step_rows(chosen: &Move, how: How, theme: &Theme) -> Vec<Row> {
         .button([span(theme, Paint::Dim, format!("(k: {other})"))], Action::ToggleHow);
     let how_row = Row::clickable(2, how_parts);
     vec![
-        step("1", format!("one {} unit takes no new requests", chosen.from)),
+        step(
+            "1",
+            if one {
+                format!("one {} unit takes no new requests", chosen.from)
+            } else {
+                format!("{} units take no new requests", chosen.units)
+            },
+        ),
         how_row,
-        step("3", format!("it becomes a {} unit", chosen.to)),
-        step("4", "it warms up, then takes requests; the charts mark start and end".to_owned()),
+        step(
+            "3",
+            if one {
+                format!("it becomes a {} unit", chosen.to)
+            } else {
+                format!("the units become {}", chosen.result)
+            },
+        ),
+        step("4", format!("{} up{late}", if one { "it warms" } else { "they warm" })),
     ]
 }
 
-fn advice(now: &Snapshot, chosen: &Move, theme: &Theme) -> Span<'static> {
+fn plural(requests: u64) -> String {
+    match requests {
+        0 => "no request".to_owned(),
+        1 => "1 request".to_owned(),
+        _ => format!("{} requests", format::count(requests)),
+    }
+}
+
+fn advice(now: &Snapshot, predicted: Option<&SplitPrediction>, chosen: &Move, theme: &Theme) -> Span<'static> {
     let s = &theme.symbols;
     if let Some(reason) = &chosen.refused {
         return span(theme, Paint::Bad, format!(" {} not possible: it {reason}", s.bad));
+    }
+    if let Some(of) = predicted {
+        let words = gain_words(of.gain_rps, theme);
+        return match of.gain_rps.verdict() {
+            Verdict::Gains => span(theme, Paint::Good, format!(" {} the model says this {words}", s.ok)),
+            Verdict::Loses => span(theme, Paint::Warn, format!(" {} the model says this {words}", s.warn)),
+            Verdict::Even | Verdict::Unsure => span(theme, Paint::Text, format!(" the model says this {words}")),
+        };
     }
     let limiting = now.diagnosis.words().name;
     match shift::bearing(now, chosen) {

@@ -1,17 +1,19 @@
-//! What is known now about the split: which side limits, and the figures that say so. No predictions.
+//! What is known of the split: which side limits, what other splits would give, and the figures that say so.
 
-use engine::units::Role;
+use engine::units::{Role, Split};
 use loadgen::diagnose::{Limit, Side};
 use loadgen::live::Snapshot;
+use loadgen::whatif::{Score, SplitPrediction, WhatIf};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::figures::{role_paint, roles, side, span};
+use super::predicted::{margin, prediction_paint};
 use crate::format;
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
-use crate::widget::{panel, wrap::wrap};
+use crate::widget::{bar::whisker, panel, wrap::wrap};
 
 /// Draws the panel.
 pub(super) fn split(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
@@ -21,8 +23,17 @@ pub(super) fn split(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
     let inner = panel::panel(theme, model.focus == Panel::Split, title, right, area, buf);
     let mut lines = shifts(shown, theme);
     lines.push(limit(shown, theme));
-    let sides = sides(shown, theme);
-    let room = usize::from(inner.height).saturating_sub(lines.len() + sides.len());
+    if let Some(prediction) = model.prediction() {
+        let room = usize::from(inner.height).saturating_sub(lines.len());
+        lines.extend(predicted(prediction, &model.outlook.score, shown.split, theme, (inner.width, room)));
+    }
+    let mut sides = sides(shown, theme);
+    let left = usize::from(inner.height).saturating_sub(lines.len());
+    if model.prediction().is_some() && left < sides.len() + 2 {
+        // What to do goes before figures that the lanes show, too.
+        sides.clear();
+    }
+    let room = left.saturating_sub(sides.len());
     lines.extend(reasons(shown, theme, usize::from(inner.width.saturating_sub(2)), room));
     lines.extend(sides);
     for (row, line) in inner.rows().zip(lines) {
@@ -41,6 +52,60 @@ fn shifts(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
     if shown.shifts.len() > 1 {
         lines.push(span(theme, Paint::Dim, format!("   {} more waiting", shown.shifts.len() - 1)).into());
     }
+    lines
+}
+
+/// Most splits that are shown; there is a screen for all.
+const MOST_SPLITS: usize = 5;
+
+/// The best few splits and the one that serves, then how sure that is.
+fn predicted(
+    prediction: &WhatIf,
+    score: &Score,
+    now: Split,
+    theme: &Theme,
+    (width, room): (u16, usize),
+) -> Vec<Line<'static>> {
+    let Some(best) = prediction.best() else { return Vec::new() };
+    let mut shown: Vec<&SplitPrediction> = prediction.splits.iter().collect();
+    // The one that serves is kept in any case, then the best; of equals the nearest.
+    let rank = |of: &SplitPrediction| (of.split != now, of.split != best.split);
+    shown.sort_by(|a, b| {
+        let goodput = b.goodput_rps.mid.total_cmp(&a.goodput_rps.mid);
+        rank(a).cmp(&rank(b)).then(goodput).then(a.moves.cmp(&b.moves))
+    });
+    shown.truncate(room.saturating_sub(1).min(MOST_SPLITS));
+    let place = |of: &SplitPrediction| prediction.splits.iter().position(|other| other.split == of.split);
+    shown.sort_by_key(|of| place(of));
+    let names = shown.iter().map(|of| of.split.to_string().len()).max().unwrap_or(0);
+    let full = prediction.splits.iter().map(|of| of.goodput_rps.hi).fold(0.0, f64::max);
+    let bars = width.saturating_sub(names as u16 + 11);
+    let line = |of: &&SplitPrediction| {
+        let name = format!(" {:<names$} ", of.split.to_string());
+        let mark = if of.split == now {
+            format!(" {}", theme.symbols.here)
+        } else if score.is_near(of.split) {
+            String::new()
+        } else {
+            " ~".to_owned()
+        };
+        let base = if of.split == now { Paint::Headline } else { Paint::Text };
+        let mut spans = vec![span(theme, base, name)];
+        spans.extend(whisker(theme, of.goodput_rps, full, bars, prediction_paint(of)));
+        spans.push(span(theme, base, format!(" {:>5}", format::number(of.goodput_rps.mid))));
+        spans.push(span(theme, Paint::Dim, mark));
+        Line::from(spans)
+    };
+    let mut lines: Vec<Line<'static>> = shown.iter().map(line).collect();
+    let error = score
+        .error()
+        .map_or_else(|| "model untested".to_owned(), |error| format!("model err {}%", format::percent(error)));
+    lines.push(Line::from_iter([
+        span(theme, Paint::Dim, " best "),
+        span(theme, Paint::Headline, best.split.to_string()),
+        span(theme, Paint::Text, format!(" {}{}", theme.symbols.about, format::number(margin(best.goodput_rps)))),
+        span(theme, Paint::Dim, format!("  {error}")),
+    ]));
     lines
 }
 

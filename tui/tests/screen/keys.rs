@@ -9,6 +9,7 @@ use loadgen::diagnose::Limit;
 use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::schedule::Shape;
 use loadgen::workload::Lengths;
+use tui::model::shift::Choice;
 use tui::model::{Model, Offers, Overlay};
 use tui::update::{Effect, Exit, Msg, update};
 
@@ -102,7 +103,7 @@ fn the_shift_dialog_starts_on_a_move_towards_the_limiting_side_and_enter_cancels
         let mut model = limited();
         press(&mut model, 's');
         let Overlay::Shift(dialog) = model.overlay else { panic!("the dialog is open") };
-        assert_eq!(dialog.selected, (Role::Decode, Role::Prefill));
+        assert_eq!(dialog.selected, Choice::Step(Role::Decode, Role::Prefill));
         assert_eq!(press_code(&mut model, leave).len(), effects, "{leave:?}");
         assert_eq!(model.overlay, Overlay::None);
     }

@@ -30,7 +30,7 @@ impl Ends {
     pub(super) fn set(&mut self, unit: UnitId, at: Nanos) {
         let Some(own) = self.at.get_mut(unit.index()) else { return };
         *own = at;
-        let mut game = (self.at.len() + unit.index()) / 2;
+        let mut game = usize::midpoint(self.at.len(), unit.index());
         while game > 0 {
             let (low, high) = (self.winners[2 * game], self.winners[2 * game + 1]);
             let high_wins = self.at[usize::from(high)] < self.at[usize::from(low)];

@@ -8,6 +8,7 @@ use crate::time::Micros;
 
 impl Observer {
     pub(super) fn load_changed(&mut self, at: Micros, state: LoadState, rps: f64) {
+        self.traffic.changed(at);
         self.record(&Record::Rate(RateRecord { at, state, rps, resumed_rps: None }));
     }
 
@@ -17,6 +18,7 @@ impl Observer {
     }
 
     pub(super) fn reshaped(&mut self, at: Micros, shape: Shape) {
+        self.traffic.changed(at);
         self.record(&Record::Load(LoadRecord { at, shape }));
     }
 

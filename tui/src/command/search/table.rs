@@ -42,7 +42,7 @@ pub(super) fn text(report: &Report) -> String {
 }
 
 fn answer(report: &Report) -> String {
-    let level = number(report.attainment_level * 100.0);
+    let level = (report.attainment_level * 1e4).round() / 100.0;
     let limit = name(report.limit);
     let rate = report.rate_rps;
     let Some(mid) = rate.mid else {

@@ -1,0 +1,56 @@
+//! What predictions rest on: what the cluster may do in a step, and how long that takes.
+
+use std::sync::Arc;
+
+use engine::cluster::ClusterConfig;
+use engine::executor::sim::{Timing, Unusable};
+
+use crate::plan::constants;
+use crate::profile::{Cluster, Loaded};
+
+/// Draws of the constants beside the profile's own.
+const DRAWS: u32 = 8;
+/// The draws are the same in every run, so that a prediction depends on the traffic alone.
+const SEED: u64 = 1;
+
+/// Where a basis comes from.
+#[derive(Clone, Debug)]
+pub enum Ground {
+    /// A simulated cluster: its own profile.
+    Profile(Box<Loaded<Cluster>>),
+    /// Nothing is known that a prediction could rest on, and why.
+    Nothing(String),
+}
+
+/// The same in words for a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grounds {
+    /// The profile of this name.
+    Profile(String),
+}
+
+/// What the simulations of all splits have in common.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    /// What the cluster may do.
+    pub config: ClusterConfig,
+    /// What its steps take: as is believed, then as it might be.
+    pub timings: Vec<Arc<dyn Timing + Send + Sync>>,
+    /// How that is known.
+    pub grounds: Grounds,
+}
+
+impl Basis {
+    /// Of a simulated cluster: the constants of its profile, and draws of them within their spreads.
+    ///
+    /// # Errors
+    /// When the constants lead to times that are none.
+    pub fn of_profile(cluster: &Loaded<Cluster>) -> Result<Self, Unusable> {
+        let tables = constants::tables(&cluster.profile, SEED, DRAWS)?;
+        Ok(Self {
+            config: cluster.profile.config.clone(),
+            timings: tables.into_iter().map(|table| table as Arc<dyn Timing + Send + Sync>).collect(),
+            grounds: Grounds::Profile(cluster.name.clone()),
+        })
+    }
+}

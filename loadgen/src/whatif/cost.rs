@@ -1,0 +1,109 @@
+//! What it takes to get from one split to another: the shift itself, simulated under the traffic.
+
+use std::sync::Arc;
+
+use engine::cluster::{Cluster as Scheduler, Finished, How, Notice, Refused, ShiftReport};
+use engine::drive::virtual_time::{Emitted, Input, Pace, Sample, Samples, Sink, StepRun, VirtualDriver};
+use engine::units::{Nanos, RequestId, Split};
+
+use super::Basis;
+use crate::plan::figures::is_good;
+use crate::plan::rows::Rows;
+use crate::slo::Slo;
+use crate::time::Micros;
+
+/// What a shift is predicted to take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MoveCost {
+    /// How the units get rid of what they hold.
+    pub how: How,
+    /// Until the slowest of them is empty.
+    pub drain: Micros,
+    /// Until all of them serve.
+    pub total: Micros,
+    /// Good requests fewer than without it, of those due meanwhile.
+    pub late: u64,
+}
+
+/// Samples, and what became of a shift.
+#[derive(Debug, Default)]
+struct Shifted {
+    samples: Samples,
+    report: Option<ShiftReport>,
+}
+
+impl Sink for Shifted {
+    const EVERY_TOKEN: bool = Samples::EVERY_TOKEN;
+
+    fn emitted(&mut self, emitted: Emitted) {
+        self.samples.emitted(emitted);
+    }
+
+    fn finished(&mut self, at: Nanos, finished: Finished) {
+        self.samples.finished(at, finished);
+    }
+
+    fn stepped(&mut self, run: &StepRun) {
+        self.samples.stepped(run);
+    }
+
+    fn refused(&mut self, at: Nanos, request: RequestId, why: Refused) {
+        self.samples.refused(at, request, why);
+    }
+
+    fn noticed(&mut self, _: Nanos, notice: Notice) {
+        if let Notice::ShiftEnded(report) = notice {
+            self.report = Some(report);
+        }
+    }
+}
+
+/// Moves between splits under one load.
+#[derive(Debug)]
+pub(super) struct Moving<'a> {
+    basis: &'a Basis,
+    rows: Arc<Rows>,
+    rate: f64,
+    slo: Slo,
+    from: Split,
+    /// When units begin to move.
+    at: Nanos,
+    /// What became of the requests without a move.
+    still: Vec<Sample>,
+}
+
+impl<'a> Moving<'a> {
+    /// From a split that has served the first half of `rows`. `None` where it cannot serve.
+    pub(super) fn new(basis: &'a Basis, rows: Arc<Rows>, rate: f64, slo: Slo, from: Split) -> Option<Self> {
+        let at = rows.due(rows.len() / 2, rate);
+        let mut moving = Self { basis, rows, rate, slo, from, at, still: Vec::new() };
+        moving.still = moving.run(None)?.samples.rows().to_vec();
+        Some(moving)
+    }
+
+    /// What moving to `to` takes. `None` where it does not end.
+    pub(super) fn cost(&self, to: Split, how: How) -> Option<MoveCost> {
+        let Shifted { samples, report } = self.run(Some((to, how)))?;
+        let report = report.filter(|report| report.abandoned.is_none())?;
+        let over = self.at + report.total;
+        let good = |samples: &[Sample]| {
+            let meanwhile = |sample: &&Sample| (self.at..over).contains(&sample.arrived);
+            samples.iter().filter(meanwhile).filter(|sample| is_good(self.slo, sample)).count() as u64
+        };
+        let micros = |of: Nanos| Micros(of.0 / 1000);
+        let late = good(&self.still).saturating_sub(good(samples.rows()));
+        Some(MoveCost { how, drain: micros(report.drain), total: micros(report.total), late })
+    }
+
+    fn run(&self, to: Option<(Split, How)>) -> Option<Shifted> {
+        let scheduler = Scheduler::new(self.basis.config.clone(), self.from).ok()?;
+        let timing = Arc::clone(self.basis.timings.first()?);
+        let mut driver = VirtualDriver::with_sink(scheduler, timing, Pace::Bulk, Shifted::default());
+        if let Some((to, how)) = to {
+            driver.schedule(self.at, Input::Shift(to, how));
+        }
+        driver.feed(Arc::clone(&self.rows).arrivals(self.rate));
+        driver.run();
+        Some(driver.into_parts().1)
+    }
+}
