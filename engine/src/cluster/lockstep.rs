@@ -75,7 +75,9 @@ impl Cluster {
         }
         // A unit that is leaving the role owes nothing to those that it still decodes.
         let is_owed = |entry: &Entry| {
-            entry.slot.is_some_and(|slot| self.sequences[slot].owed == self.sequences[slot].remaining())
+            entry.slot.is_some_and(|slot| {
+                self.sequences[slot].owed == self.sequences[slot].remaining() && !self.is_contested(slot)
+            })
         };
         if !here.step.entries.iter().all(is_owed) {
             return;
@@ -117,6 +119,9 @@ impl Cluster {
         let mut growth = here.lockstep.due[due].len() as u32;
         let own = growth;
         for &slot in &here.lockstep.recruits {
+            if self.is_contested(slot) {
+                return false;
+            }
             let sequence = &self.sequences[slot];
             growth += self.config.blocks_for(sequence.computed + 1).saturating_sub(sequence.holding.blocks());
         }

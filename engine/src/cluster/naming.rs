@@ -4,6 +4,8 @@
 //! is called by its request and its index ([`Cluster::with_names`]), and nobody has to be told. What the members of a batch that
 //! is counted as a whole have filled goes into the prefix cache in one run: when a member leaves the count, or when somebody
 //! looks for the first of its blocks that is not there yet. So it is found whenever it would be if it went there block by block.
+//! (One case is left out: a prompt that has blocks of an answer *before* that is written, and is evicted before the answer gets
+//! there. Block by block the answer would stay private then; here it may be published.)
 
 use std::ops::Range;
 
@@ -113,6 +115,9 @@ impl Cluster {
 
     /// How much of the first `blocks` blocks of a sequence is in the prefix cache of `unit`.
     pub(super) fn look_up(&mut self, unit: UnitId, slot: Slot, blocks: u32) -> Found {
+        if !self.config.prefix_cache {
+            return Found::default();
+        }
         loop {
             let here = &self.units[unit.index()];
             let hashes = self.sequences[slot].hashes_up_to(blocks);
@@ -144,11 +149,19 @@ impl Cluster {
                 here.pool.publish_next(rest, &mut holding);
             }
             sequence.holding = holding;
-            match owner {
-                Some(owner) if self.publish_awaited(owner) => {}
-                Some(_) | None => return,
+            let unit = sequence.unit;
+            let Some(owner) = owner else { return };
+            if !self.publish_awaited(owner) {
+                // It is about to be there before its owner has filled it: from now on that takes a look at every block.
+                self.dissolve(unit);
             }
         }
+    }
+
+    /// Whether what a sequence is about to fill stands in the cache of its unit already, so that it may never be published.
+    pub(super) fn is_contested(&self, slot: Slot) -> bool {
+        let unit = self.sequences[slot].unit;
+        self.next_name(slot).is_some_and(|name| self.units[unit.index()].pool.starts(name))
     }
 
     /// Publishes what a member has filled. False when that is nothing.

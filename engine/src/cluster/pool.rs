@@ -175,6 +175,11 @@ impl Pool {
         holding.node = tree.insert(holding.node, hashes, &holding.table, range);
     }
 
+    /// Whether a run of blocks in the prefix cache starts with `hash`.
+    pub(crate) fn starts(&self, hash: BlockHash) -> bool {
+        self.tree.as_ref().is_some_and(|tree| tree.starts(hash))
+    }
+
     /// Gives everything back; the prefix cache keeps what was put there.
     pub(crate) fn release(&mut self, holding: &mut Holding) {
         holding.table.visit(holding.shared..holding.table.blocks(), |extent| self.blocks.give(extent));

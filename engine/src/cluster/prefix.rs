@@ -128,14 +128,11 @@ impl Tree {
         if let Some(parent) = self.nodes.get_mut(node.index()) {
             parent.children += 1;
         }
-        let child = self.add(Node {
-            hashes: hashes.to_vec(),
-            blocks: blocks.slice(range),
-            parent: node,
-            children: 0,
-            references: 1,
-            used: 0,
-        });
+        let child = self.add();
+        let run = &mut self.nodes[child.index()];
+        run.hashes.extend_from_slice(hashes);
+        blocks.visit(range, |extent| run.blocks.push(extent));
+        (run.parent, run.children, run.references, run.used) = (node, 0, 1, 0);
         self.by_first.insert(first, child);
         child
     }
@@ -205,7 +202,7 @@ impl Tree {
     fn split(&mut self, node: NodeId, at: u32) -> NodeId {
         let run = &mut self.nodes[node.index()];
         let lower_hashes = run.hashes.split_off(at as usize);
-        let upper = Node {
+        let above = Node {
             hashes: std::mem::replace(&mut run.hashes, lower_hashes),
             blocks: run.blocks.slice(0..at),
             parent: run.parent,
@@ -214,21 +211,28 @@ impl Tree {
             used: run.used,
         };
         run.blocks = run.blocks.slice(at..run.blocks.blocks());
-        let (first_upper, first_lower) = (upper.hashes[0], run.hashes[0]);
-        let upper = self.add(upper);
+        let (first_upper, first_lower) = (above.hashes[0], run.hashes[0]);
+        let upper = self.add();
+        self.nodes[upper.index()] = above;
         self.nodes[node.index()].parent = upper;
         self.by_first.insert(first_upper, upper);
         self.by_first.insert(first_lower, node);
         upper
     }
 
-    fn add(&mut self, node: Node) -> NodeId {
-        if let Some(id) = self.spare.pop() {
-            self.nodes[id.index()] = node;
-            return id;
-        }
-        self.nodes.push(node);
-        NodeId(self.nodes.len() as u32 - 1)
+    /// An empty node; one that was removed, with its buffers, if there is any.
+    fn add(&mut self) -> NodeId {
+        self.spare.pop().unwrap_or_else(|| {
+            self.nodes.push(Node {
+                hashes: Vec::new(),
+                blocks: Table::default(),
+                parent: NodeId::ROOT,
+                children: 0,
+                references: 0,
+                used: 0,
+            });
+            NodeId(self.nodes.len() as u32 - 1)
+        })
     }
 
     /// Forgets an unreferenced leaf whose blocks are gone.

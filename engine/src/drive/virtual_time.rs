@@ -225,6 +225,8 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
                 let steps = self.units[unit.index()].run.map_or(1, |run| run.steps);
                 self.advance(unit, steps);
                 self.start(now, unit);
+                // Everything that came of it is delivered.
+                return;
             }
             Event::TransferReady(id) => self.transfer_is_ready(now, id),
             Event::TransferEnds(id) => self.end_transfer(now, id),
@@ -264,11 +266,10 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         }
     }
 
-    /// The first `steps` of the unit's run have ended.
+    /// The first `steps` of the unit's run have ended. It is to be [started](Self::start) again.
     fn advance(&mut self, unit: UnitId, steps: u32) {
         let here = &mut self.units[unit.index()];
         let Some(run) = here.run.take().map(|run| run.first(steps)) else { return };
-        self.ends.clear(unit);
         let ticks = run.ticks();
         let end = run.started.after(ticks);
         here.free = end;
@@ -305,7 +306,11 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
     fn start(&mut self, now: Nanos, unit: UnitId) {
         let most = if self.pace == Pace::Bulk { u32::MAX } else { 1 };
         let here = &mut self.units[unit.index()];
-        if here.run.is_some() || !self.cluster.start_step(now, unit, most, &mut here.plan) {
+        if here.run.is_some() {
+            return;
+        }
+        if !self.cluster.start_step(now, unit, most, &mut here.plan) {
+            self.ends.clear(unit);
             return;
         }
         // Right behind the step before, or at the instant that woke it.

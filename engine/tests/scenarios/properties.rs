@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use engine::cluster::{Cluster, ClusterConfig, FinishReason, Finished, FirstToken, How, Notice, Refused, ShiftRefused};
-use engine::drive::virtual_time::{Emitted, Input, Log, Pace, Sink, VirtualDriver};
+use engine::cluster::{
+    Arrival, Cluster, ClusterConfig, FinishReason, Finished, FirstToken, How, Notice, Refused, ShiftRefused,
+};
+use engine::drive::virtual_time::{Emitted, Input, Log, Pace, Sink, VirtualDriver, generated_hash};
 use engine::executor::sim::{HandOff, Ticks, Timing};
 use engine::units::{Nanos, RequestId, Split, UnitId};
 use proptest::prelude::*;
@@ -63,6 +65,28 @@ fn any_schedule() -> impl Strategy<Value = Vec<(u64, Input)>> {
             if let Input::Arrive(arrival) = input {
                 arrival.request = RequestId(index as u64);
             }
+        }
+        schedule
+    })
+}
+
+/// As [`any_schedule`], but many prompts are another request's prompt and the first blocks of its answer, whether that has been
+/// computed by then, is being computed, or comes later.
+fn any_conversation() -> impl Strategy<Value = Vec<(u64, Input)>> {
+    let follows = prop::collection::vec(prop::option::weighted(0.6, (any::<prop::sample::Index>(), 0_u32..12)), 60);
+    (any_schedule(), follows).prop_map(|(mut schedule, follows)| {
+        let mut earlier: Vec<Arrival> = Vec::new();
+        for ((_, input), follow) in schedule.iter_mut().zip(follows) {
+            let Input::Arrive(arrival) = input else { continue };
+            if let Some((which, blocks)) = follow.filter(|_| !earlier.is_empty()) {
+                let before = which.get(&earlier);
+                let known = before.prompt_hashes.len() as u32;
+                let answer = (known..known + blocks).map(|block| generated_hash(before.request, block));
+                arrival.prompt_hashes = before.prompt_hashes.iter().copied().chain(answer).collect();
+                arrival.prompt_tokens = (known + blocks) * config().block_tokens + arrival.prompt_tokens % 4;
+                arrival.prompt_tokens = arrival.prompt_tokens.max(1);
+            }
+            earlier.push(arrival.clone());
         }
         schedule
     })
@@ -264,5 +288,22 @@ proptest! {
         } else {
             counted_equals_single(&config, from, pace, COSTS, &schedule)?;
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::world::proptest_config(100))]
+
+    #[test]
+    fn what_a_counted_batch_has_written_is_found_as_if_it_were_written_block_by_block(
+        config in any_config(),
+        from in any_split(),
+        schedule in any_conversation(),
+        bulk in prop::bool::weighted(0.8),
+    ) {
+        // Nothing is evicted: what a prompt has of an answer before that is written stays where it is.
+        let config = ClusterConfig { prefix_cache: true, blocks_per_unit: 2000, ..config };
+        let pace = if bulk { Pace::Bulk } else { Pace::SingleSteps };
+        counted_equals_single(&config, from, pace, AFFINE, &schedule)?;
     }
 }

@@ -6,10 +6,8 @@ use crate::units::{Nanos, UnitId};
 /// one instant the lower unit wins.
 #[derive(Debug)]
 pub(super) struct Ends {
-    /// By unit, as many as a power of two.
-    at: Vec<Nanos>,
-    /// The winners of all matches, the final at 1; who met in match `n` has won matches `2n` and `2n + 1`.
-    winners: Vec<u16>,
+    /// The winner of match `n` at `n`, the final at 1, the units themselves behind all matches; `2n` and `2n + 1` meet in `n`.
+    winners: Vec<(Nanos, u16)>,
 }
 
 /// No end, and later than any.
@@ -19,22 +17,23 @@ impl Ends {
     /// Of so many units, none of which computes anything.
     pub(super) fn new(units: u16) -> Self {
         let leaves = usize::from(units).next_power_of_two();
-        let mut winners: Vec<u16> = (0..2 * leaves).map(|at| at.saturating_sub(leaves) as u16).collect();
+        let mut winners: Vec<_> = (0..2 * leaves).map(|at| (NEVER, at.saturating_sub(leaves) as u16)).collect();
         for game in (1..leaves).rev() {
             winners[game] = winners[2 * game];
         }
-        Self { at: vec![NEVER; leaves], winners }
+        Self { winners }
     }
 
     /// The steps of `unit` end at `at`, and not when it was said before.
     pub(super) fn set(&mut self, unit: UnitId, at: Nanos) {
-        let Some(own) = self.at.get_mut(unit.index()) else { return };
-        *own = at;
-        let mut game = usize::midpoint(self.at.len(), unit.index());
-        while game > 0 {
-            let (low, high) = (self.winners[2 * game], self.winners[2 * game + 1]);
-            let high_wins = self.at[usize::from(high)] < self.at[usize::from(low)];
-            self.winners[game] = if high_wins { high } else { low };
+        let mut game = self.winners.len() / 2 + unit.index();
+        let mut winner = (at, unit.0);
+        while let Some(place) = self.winners.get_mut(game) {
+            *place = winner;
+            if game <= 1 {
+                return;
+            }
+            winner = winner.min(self.winners[game ^ 1]);
             game /= 2;
         }
     }
@@ -46,9 +45,7 @@ impl Ends {
 
     /// The next end.
     pub(super) fn first(&self) -> Option<(Nanos, UnitId)> {
-        // With one leaf there is no match, and its winner stands at 1 all the same.
-        let unit = *self.winners.get(1)?;
-        let at = self.at[usize::from(unit)];
+        let &(at, unit) = self.winners.get(1)?;
         (at < NEVER).then_some((at, UnitId(unit)))
     }
 }
