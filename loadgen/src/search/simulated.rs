@@ -30,8 +30,8 @@ pub fn simulated(
         let highest = trials.highest_of_draws(mid, told);
         if highest.is_empty() {
             found.rate_rps = Interval { lo: Some(mid), mid: Some(mid), hi: search.hunt.high.map(|(high, _)| high) };
-            found.interval =
-                "the highest rate met and the lowest that was not, with the constants as they stand".to_owned();
+            "the highest rate met and the lowest that was not, with the constants as they stand"
+                .clone_into(&mut found.interval);
         } else {
             let all: Vec<f64> = std::iter::once(mid).chain(highest).collect();
             let plan::Interval { lo, mid, hi } = plan::Interval::of(&all);

@@ -84,7 +84,7 @@ impl WallSearch {
     }
 
     /// What to run next; `None` when it is over.
-    pub fn next(&mut self) -> Option<Ask> {
+    pub fn ask(&mut self) -> Option<Ask> {
         if self.stopped.is_some() {
             return None;
         }
@@ -135,7 +135,7 @@ impl WallSearch {
         let judge = Arc::new(Mutex::new(Some(Judge::new(
             goal,
             ask.rate_rps,
-            self.sent(&load, limits, ask)?,
+            Self::sent(&load, limits, ask)?,
             self.search.alike(),
         ))));
         let watched = Arc::clone(&judge);
@@ -231,7 +231,7 @@ impl WallSearch {
     }
 
     /// How many requests the load really has: a trace may have fewer.
-    fn sent(&self, load: &LoadSpec, limits: Limits, ask: Ask) -> Result<usize, LoadError> {
+    fn sent(load: &LoadSpec, limits: Limits, ask: Ask) -> Result<usize, LoadError> {
         let count = match load.traffic {
             Traffic::Synthetic { .. } => None,
             Traffic::Trace { .. } => Schedule::count(&Schedule::new(load, limits)?),

@@ -68,7 +68,7 @@ fn measure(options: SearchOptions) -> anyhow::Result<Report> {
     runtime.spawn(obey(signals, Arc::clone(&stop)));
     let mut search = WallSearch::new(Question { load, goal, requests, budget });
     let mut known = None;
-    while let Some(ask) = search.next() {
+    while let Some(ask) = search.ask() {
         let connection = match target.clone().open() {
             Ok(connection) => connection,
             Err(error) if known.is_none() => return Err(error),
