@@ -82,7 +82,11 @@ fn paragraph(mark: &str, text: &str, width: Option<usize>) -> String {
     let lines = wrap(text, width.saturating_sub(mark.len()).max(20), usize::MAX);
     let indent = " ".repeat(mark.len());
     let marks = std::iter::once(mark).chain(std::iter::repeat(indent.as_str()));
-    lines.iter().zip(marks).fold(String::new(), |text, (line, mark)| text + mark + line + "\n")
+    let mut paragraph = String::new();
+    for (line, mark) in lines.iter().zip(marks) {
+        paragraph.extend([mark, line.as_str(), "\n"]);
+    }
+    paragraph
 }
 
 #[cfg(test)]
