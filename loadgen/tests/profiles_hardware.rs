@@ -193,7 +193,7 @@ fn a_cluster_that_cannot_be_is_refused_with_line_key_and_numbers() {
     );
     assert_eq!(
         refusal("gpu = \"mi325x\"", "gpu = \"mi325\""),
-        "line 4: no gpu profile is called `mi325`; there are b200, h100, h200, mi300x, mi325x, mi355x"
+        "line 4: no gpu profile is called `mi325`; there are b200, cpu-unit, h100, h200, mi300x, mi325x, mi355x"
     );
     assert_eq!(
         refusal("decode = { tokens = 256", "decode = { tokens = 0"),
@@ -293,19 +293,25 @@ fn the_tables_of_the_simulator_say_what_the_model_says() {
         let cluster = shipped().cluster(&entry.name).expect(&entry.name).profile;
         let tables = Tabulated::of(&cluster.deployment, &cluster.config).expect("tables");
         let deviation = |role, shape: &StepShape| tables.deviation(role, shape, &cluster.deployment);
-        for decodes in [1, 8, 64, 256] {
+        let limits = [&cluster.config.decode, &cluster.config.prefill, &cluster.config.aggregated];
+        let [decode, prefill, aggregated] = limits.map(|limits| (limits.sequences, limits.tokens));
+        for decodes in [1, 8, 64, 256].into_iter().filter(|decodes| *decodes <= decode.0) {
             let shape =
                 StepShape { decodes, context: u64::from(decodes) * 16_500, sampled: decodes, ..StepShape::default() };
             assert!(deviation(Role::Decode, &shape).abs() < 1e-6, "{} {decodes}", entry.name);
         }
-        for tokens in [256, 1_024, 4_096, 8_192] {
-            let found = deviation(Role::Prefill, &prompt(0, tokens));
-            assert!(found.abs() < 0.01, "{} {tokens}: {found}", entry.name);
-            for decodes in [8, 64] {
+        for tokens in [104, 128, 256, 1_024, 4_096, 8_192] {
+            // Of steps so short, what tables round off is a larger part.
+            let bound = if tokens < 256 { 0.02 } else { 0.01 };
+            if tokens <= prefill.1 {
+                let found = deviation(Role::Prefill, &prompt(0, tokens));
+                assert!(found.abs() < bound, "{} {tokens}: {found}", entry.name);
+            }
+            for decodes in [8, 64].into_iter().filter(|_| tokens <= aggregated.1) {
                 let context = u64::from(decodes) * 16_500;
                 let mixed = StepShape { decodes, context, sampled: decodes + 1, ..prompt(0, tokens - decodes) };
                 let found = deviation(Role::Aggregated, &mixed);
-                assert!(found.abs() < 0.01, "{} {tokens} {decodes}: {found}", entry.name);
+                assert!(found.abs() < bound, "{} {tokens} {decodes}: {found}", entry.name);
             }
         }
     }

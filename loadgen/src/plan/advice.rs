@@ -7,6 +7,9 @@ use super::sensitivity::{Outcome, Quantity, Sensitivity};
 use super::simulate::{Setting, World};
 use super::{Change, Interval, Question, SplitPlan};
 
+/// A TPOT that is shorter by less is worth nothing to anybody, in milliseconds.
+const HARDLY_MS: f64 = 0.1;
+
 /// A finding.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
@@ -170,6 +173,9 @@ fn saved(pd: &SplitPlan, aggregated: &SplitPlan, world: &World<'_>, rate: Option
     let (fast, slow) = tpot(pd).zip(tpot(aggregated))?;
     let ((split, fast), (against, slow)) =
         if fast <= slow { ((pd, fast), (aggregated, slow)) } else { ((aggregated, slow), (pd, fast)) };
+    if slow - fast < HARDLY_MS {
+        return None;
+    }
     let tokens = world.rows.first().map_or(0.0, |rows| rows.mean_lengths().1);
     let (split, against) = (split.split.clone(), against.split.clone());
     Some(Finding::Saved { split, against, ms: slow - fast, tokens, of: slow, rps_per_gpu })

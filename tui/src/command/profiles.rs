@@ -120,7 +120,7 @@ mod tests {
     fn shipped_profiles_are_listed_and_fine() {
         insta::assert_snapshot!(text(&ProfilesOptions::List, &shipped()).expect("a list"));
         let checked = text(&ProfilesOptions::Check { kind: None, name: None }, &shipped()).expect("all fine");
-        assert_eq!(checked.lines().count(), 28);
+        assert_eq!(checked.lines().count(), 31);
         assert!(checked.lines().all(|line| line.ends_with("(shipped): fine")), "{checked}");
     }
 
@@ -136,7 +136,7 @@ mod tests {
             let options = ProfilesOptions::Check { kind: Some(Kind::Cluster), name: Some(name.to_owned()) };
             text(&options, &shipped()).expect("fine")
         };
-        let clusters = ["h200-llama70b", "mi325x-deepseek-v3", "mi325x-qwen3-235b"];
+        let clusters = ["cpu-built-in", "h200-llama70b", "mi325x-deepseek-v3", "mi325x-qwen3-235b"];
         insta::assert_snapshot!(clusters.map(check).concat());
     }
 

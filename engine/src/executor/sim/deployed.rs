@@ -5,7 +5,7 @@ use crate::cluster::{ClusterConfig, StepShape};
 use crate::perf::{self, Constant, Deployment, Phase};
 use crate::units::Nanos;
 
-/// Tokens that a prompt step is rounded up to: a few thousandths of the steps that prompts are computed in.
+/// Most tokens from one entry of the tables to the next: a few thousandths of the steps that prompts are computed in.
 const GRANULARITY: u32 = 32;
 /// The context at which the bytes of a position are read off: where a window of positions is kept, it is full by then.
 const LONG: u64 = 8192;
@@ -39,11 +39,12 @@ impl Tabulated {
         let values = deployment.values(Phase::Decode);
         let nanos = |constant| Nanos(Ticks::from_seconds(values.get(constant)).0 / Ticks::PER_NANO);
         let hand_off = deployment.handoff();
+        let longest = config.prefill.tokens.max(config.aggregated.tokens);
         let limits = TabulatedLimits {
             prefill: config.prefill,
             decode: config.decode,
             aggregated: config.aggregated,
-            granularity: GRANULARITY,
+            granularity: (longest / 1024).clamp(1, GRANULARITY),
             hand_off: HandOff {
                 bytes_per_token: (deployment.handoff_bytes(LONG) / LONG as f64).ceil() as u64,
                 setup: nanos(Constant::HandoffSetup),

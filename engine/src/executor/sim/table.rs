@@ -23,7 +23,7 @@ pub struct TabulatedLimits {
     pub decode: BatchLimits,
     /// Steps of units that do both.
     pub aggregated: BatchLimits,
-    /// Prompt steps are tabulated at multiples of so many tokens, and a step takes what the next multiple takes.
+    /// Prompt steps are tabulated at multiples of so many tokens, and interpolated between them.
     pub granularity: u32,
     /// How KV gets from one unit to another.
     pub hand_off: HandOff,
@@ -72,7 +72,7 @@ const PAIR_BITS: u32 = 24;
 
 /// A performance model, tabulated once for every role.
 ///
-/// Steps that only decode are exact to the tick. In a step with prompts the tokens are rounded up to the granularity, attention
+/// Steps that only decode are exact to the tick. In a step with prompts the tokens are interpolated between entries, attention
 /// to prompts and the number of samples are taken as linear, and what decoding sequences add to a pass over prompts as the same
 /// however long those are; see [`Tabulated::deviation`] for what that comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,12 +200,24 @@ impl PassTable {
     }
 
     fn take(&self, shape: &StepShape, granularity: u32) -> Ticks {
-        let at = shape.tokens().div_ceil(granularity) as usize;
-        let tokens = self.tokens.get(at).or(self.tokens.last()).copied().unwrap_or_default();
+        let tokens = self.of_tokens(shape.tokens(), granularity);
         let pairs = (u128::from(shape.doubled_pairs) * u128::from(self.per_pair)) >> (PAIR_BITS + 1);
         let samples = self.per_sample.0.saturating_mul(u64::from(shape.sampled));
         let pairs = u64::try_from(pairs).unwrap_or(u64::MAX);
         Ticks(tokens.0.saturating_add(pairs).saturating_add(samples))
+    }
+
+    /// Between two entries, as far from one to the other as the tokens are.
+    fn of_tokens(&self, tokens: u32, granularity: u32) -> Ticks {
+        let (at, beyond) = ((tokens / granularity) as usize, tokens % granularity);
+        let entry = |at: usize| self.tokens.get(at).or(self.tokens.last()).copied().unwrap_or_default();
+        let below = entry(at);
+        if beyond == 0 {
+            return below;
+        }
+        let rise = i128::from(entry(at + 1).0) - i128::from(below.0);
+        let part = rise * i128::from(beyond) / i128::from(granularity);
+        Ticks(u64::try_from(i128::from(below.0) + part).unwrap_or(below.0))
     }
 }
 
