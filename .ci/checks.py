@@ -163,12 +163,12 @@ def cached(path, share):
 
 
 def as_simulated(inside_path, served_path):
-    """The way over HTTP adds milliseconds, and no more: TPOT is that of the model."""
+    """The way over HTTP takes nothing off what the model says; what it adds is the machine's and only shown."""
     inside, served = summary(inside_path), summary(served_path)
     for name in ("ttft_ms", "tpot_ms"):
         ours, theirs = inside[name]["p50"], served[name]["p50"]
         print(f"   {name}: {ours:.1f} inside, {theirs:.1f} served")
-        assert ours * 0.8 <= theirs <= ours * 1.5 + 60, (name, ours, theirs)
+        assert ours * 0.8 <= theirs, (name, ours, theirs)
 
 
 def calibrated(path, most_error):
@@ -186,16 +186,21 @@ def calibrated(path, most_error):
 
 
 def search(path, stopped, most_rps):
-    """The answer is between what was met and what was not, and every verdict follows from its step's own figures."""
+    """The answer is between what was met and what was not, and every verdict follows from its step's own figures. Of a real
+    engine `most_rps` is `any`: how much it bears, and whether anything, is the machine's."""
     found = json.load(open(path))
     keys = ["schema", "target", "split", "seed", "slo", "attainment_level", "procedure", "rate_rps", "limit", "steps"]
     assert list(found)[: len(keys)] == keys, list(found)
     assert stopped in ("any", found["stopped"]), found["stopped"]
     rate, steps, level = found["rate_rps"], found["steps"], found["attainment_level"]
-    assert 0 < rate["lo"] <= rate["mid"] <= (rate["hi"] or float(most_rps)) <= float(most_rps), rate
+    known = [rate[name] for name in ("lo", "mid", "hi") if rate[name] is not None]
+    assert known == sorted(known) and all(value > 0 for value in known), rate
+    if most_rps != "any":
+        assert rate["lo"] and rate["mid"] and known[-1] <= float(most_rps), rate
     met = [step["rate_rps"] for step in steps if step["verdict"] == "met"]
     failed = [step["rate_rps"] for step in steps if step["verdict"] in ("missed", "unsteady", "client")]
-    assert met and max(met) < min(failed, default=1e9), steps
+    assert met or most_rps == "any", steps
+    assert max(met, default=0) < min(failed, default=1e9), steps
     for step in steps:
         of = step["attainment"]
         assert 0 <= of["lo"] <= of["mid"] <= of["hi"] <= 1, step
@@ -207,7 +212,7 @@ def search(path, stopped, most_rps):
     seeds = {step["seed"] for step in steps}
     assert found["target"].startswith("sim:") or len(seeds) == len(steps), seeds
     text = ", ".join(f"{step['rate_rps']:.2f} {step['verdict']}" for step in steps)
-    print(f"   {rate['mid']:.2f} ({rate['lo']:.2f}..{rate['hi'] or 'unknown'}) requests/s, {found['limit']}: {text}")
+    print(f"   {rate['mid']} ({rate['lo']}..{rate['hi']}) requests/s, {found['limit']}: {text}")
 
 
 def prefix(summary_path, recording_path, trace_path):
