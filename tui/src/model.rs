@@ -202,10 +202,10 @@ impl Model {
         self.outlook.prediction.as_deref().filter(fits)
     }
 
-    /// The newest prediction, where what is shown is the present: the past has none.
+    /// The same where what is shown is the present: the past has no prediction.
     pub fn prediction(&self) -> Option<&WhatIf> {
         let is_now = self.recording().is_none() && self.frozen.is_none() && self.timeline.cursor().is_none();
-        self.outlook.prediction.as_deref().filter(|_| is_now)
+        self.forecast().filter(|_| is_now)
     }
 
     /// Whether the cursor was put at a second that was not over then: what it was like is not known before it is.

@@ -17,6 +17,11 @@ impl Fold {
     }
 
     /// The run as it is, without what led to it: what the history remembers of it.
+    /// Requests per second that the load plans for an instant.
+    pub(crate) fn planned_rps(&self, now: Micros) -> f64 {
+        self.rate.as_ref().map_or(0.0, |rate| rate.planned_at(now))
+    }
+
     pub(super) fn moment(&self, now: Micros) -> Snapshot {
         let about = &self.about;
         let recent = self.aggregator.recent(WINDOW);
@@ -29,7 +34,7 @@ impl Fold {
             seed: about.seed,
             duration: about.duration,
             requests: about.requests,
-            rate_rps: self.rate.as_ref().map_or(0.0, |rate| rate.planned_at(now)),
+            rate_rps: self.planned_rps(now),
             shape: self.shape,
             slo: self.slo,
             split: self.cluster.split(),

@@ -150,6 +150,7 @@ impl Observer {
                 self.next_observation = now + OBSERVE_EVERY;
                 self.observe(now);
                 self.record_health(now);
+                self.traffic.planned(now, self.fold.planned_rps(now));
                 self.traffic_told.send_replace(self.traffic.window(now));
             }
             if self.pacing_over && self.requests.is_empty() && self.shifting.settled() {

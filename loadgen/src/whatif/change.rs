@@ -9,13 +9,16 @@ use super::Basis;
 use super::predict::{AS_GOOD, SplitPrediction};
 use super::rows::{Pattern, Stretch};
 use crate::plan::figures::Judge;
-use crate::plan::rows::Rows;
 use crate::plan::simulate::run;
 
 /// Simulated requests of all changes together.
 const BUDGET: usize = 16_000;
 /// Requests of one simulation.
 const ROWS: (usize, usize) = (120, 800);
+/// Seconds of traffic that each is of at least, if that is not too many requests.
+const SPAN: f64 = 30.0;
+/// Most requests that seconds of traffic may ask for.
+const MOST_ROWS: usize = 3_000;
 
 /// What of the traffic changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,6 @@ pub(super) fn changes(
 ) -> Option<Vec<Change>> {
     let count = CHANGES.iter().map(|(_, factors)| factors.len() - 1).sum::<usize>();
     let rows = (BUDGET / (count * splits.len()).max(1)).clamp(ROWS.0, ROWS.1);
-    let plain = pattern.rows(&basis.config, rows, 0, Stretch::NONE);
     let mut changes = Vec::new();
     for (aspect, factors) in CHANGES {
         for &factor in factors {
@@ -69,12 +71,14 @@ pub(super) fn changes(
                 changes.extend(best(aspect, factor, goodput));
                 continue;
             }
-            let stretched = |stretch| pattern.rows(&basis.config, rows, 0, stretch);
-            let (load, rate): (Arc<Rows>, f64) = match aspect {
-                Aspect::Rate => (Arc::clone(&plain), factor),
-                Aspect::Prompt => (stretched(Stretch { input: factor, output: 1.0 }), 1.0),
-                Aspect::Answer => (stretched(Stretch { input: 1.0, output: factor }), 1.0),
+            let (stretch, rate) = match aspect {
+                Aspect::Rate => (Stretch::NONE, factor),
+                Aspect::Prompt => (Stretch { input: factor, output: 1.0 }, 1.0),
+                Aspect::Answer => (Stretch { input: 1.0, output: factor }, 1.0),
             };
+            // As many seconds at every rate: over a short stretch any queue is short.
+            let seconds = (pattern.rate_rps() * rate * SPAN) as usize;
+            let load = pattern.rows(&basis.config, rows.max(seconds.min(MOST_ROWS)), 0, stretch);
             let mut goodput = Vec::with_capacity(splits.len());
             for of in splits {
                 if stop() {

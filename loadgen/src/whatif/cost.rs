@@ -21,7 +21,7 @@ pub struct MoveCost {
     pub drain: Micros,
     /// Until all of them serve.
     pub total: Micros,
-    /// Good requests fewer than without it, of those due meanwhile.
+    /// Good requests fewer than without it; of those that were under way when it began, too, and of those behind it.
     pub late: u64,
 }
 
@@ -85,13 +85,14 @@ impl<'a> Moving<'a> {
     pub(super) fn cost(&self, to: Split, how: How) -> Option<MoveCost> {
         let Shifted { samples, report } = self.run(Some((to, how)))?;
         let report = report.filter(|report| report.abandoned.is_none())?;
-        let over = self.at + report.total;
-        let good = |samples: &[Sample]| {
-            let meanwhile = |sample: &&Sample| (self.at..over).contains(&sample.arrived);
-            samples.iter().filter(meanwhile).filter(|sample| is_good(self.slo, sample)).count() as u64
-        };
+        // Once nothing arrives any more, draining is easier than it will be.
+        if self.rows.due(self.rows.len() - 1, self.rate) < self.at + report.total {
+            return None;
+        }
+        // A request that is good all the same is no loss, and one that is good only thanks to the other split no gain of the move.
+        let lost = |(still, moved): (&Sample, &Sample)| is_good(self.slo, still) && !is_good(self.slo, moved);
+        let late = self.still.iter().zip(samples.rows()).filter(|pair| lost(*pair)).count() as u64;
         let micros = |of: Nanos| Micros(of.0 / 1000);
-        let late = good(&self.still).saturating_sub(good(samples.rows()));
         Some(MoveCost { how, drain: micros(report.drain), total: micros(report.total), late })
     }
 

@@ -96,6 +96,8 @@ pub struct WhatIf {
     pub changes: Vec<Change>,
     /// How the times of steps are known.
     pub grounds: Grounds,
+    /// How many draws the intervals are the range of.
+    pub draws: usize,
 }
 
 impl WhatIf {
@@ -142,8 +144,12 @@ pub fn predict(asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<WhatIf, Str
                     if stop() {
                         return Err(stopped());
                     }
-                    let scheduler = Scheduler::new(basis.config.clone(), split).map_err(|why| why.to_string())?;
-                    all.push(run(scheduler, Arc::clone(timing), rows, rate, judge));
+                    // Units that failed may leave a split that serves nobody.
+                    let nothing = Figures { offered_rps: rate, ..Figures::default() };
+                    let scheduler = Scheduler::new(basis.config.clone(), split);
+                    all.push(
+                        scheduler.map_or(nothing, |scheduler| run(scheduler, Arc::clone(timing), rows, rate, judge)),
+                    );
                 }
                 Ok(all)
             })
@@ -167,6 +173,7 @@ pub fn predict(asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<WhatIf, Str
         mixed: predictions(&mixed, &of_mixed),
         changes: Vec::new(),
         grounds: basis.grounds.clone(),
+        draws,
     };
     answer.changes = changes(basis, &pattern, &answer.splits, judge, stop).ok_or_else(stopped)?;
     costs(&mut answer, basis, &pattern, stop)?;
@@ -242,7 +249,7 @@ fn prediction(split: Split, now: Split, all: &[Figures], base: &[Figures]) -> Sp
 /// Adds what the moves take.
 fn costs(answer: &mut WhatIf, basis: &Basis, pattern: &Pattern, stop: &dyn Fn() -> bool) -> Result<(), String> {
     let rate = answer.rate_rps;
-    let rows = ((rate * SHIFT_SPAN * 2.0) as usize).clamp(40, ROWS.1);
+    let rows = ((rate * SHIFT_SPAN * 2.0) as usize).clamp(40, MOST_ROWS);
     let rows = pattern.rows(&basis.config, rows, 0, Stretch::NONE);
     let Some(moving) = Moving::new(basis, rows, rate, answer.slo, answer.now) else { return Ok(()) };
     let best = answer.best().map(|best| best.split);

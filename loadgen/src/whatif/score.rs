@@ -11,6 +11,7 @@ use engine::units::Split;
 
 use super::{WhatIf, moves};
 use crate::live::{Phase, Snapshot};
+use crate::schedule::Shape;
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -83,6 +84,7 @@ struct Standing {
     split: Split,
     slo: Slo,
     rate_rps: f64,
+    shape: Option<Shape>,
 }
 
 impl Standing {
@@ -91,12 +93,13 @@ impl Standing {
         let serving = snapshot.units.iter().all(|unit| matches!(unit.state, UnitState::Serving | UnitState::Failed));
         let still = snapshot.phase == Phase::Loading && snapshot.shifts.is_empty() && serving;
         still.then_some(())?;
-        Some(Self { split: snapshot.split, slo: snapshot.slo?, rate_rps: snapshot.rate_rps })
+        Some(Self { split: snapshot.split, slo: snapshot.slo?, rate_rps: snapshot.rate_rps, shape: snapshot.shape })
     }
 
     /// Whether the load is the same, but for what a ramp changes from one second to the next.
     fn is_loaded_like(&self, other: &Self) -> bool {
-        self.slo == other.slo && (self.rate_rps - other.rate_rps).abs() <= 0.1 * self.rate_rps.max(other.rate_rps)
+        let same = (self.slo, self.shape) == (other.slo, other.shape);
+        same && (self.rate_rps - other.rate_rps).abs() <= 0.1 * self.rate_rps.max(other.rate_rps)
     }
 }
 
@@ -271,6 +274,7 @@ mod tests {
             mixed: Vec::new(),
             changes: Vec::new(),
             grounds: Grounds::Profile("test".to_owned()),
+            draws: 9,
         })
     }
 

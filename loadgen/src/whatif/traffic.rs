@@ -11,6 +11,10 @@ use crate::time::Micros;
 const WINDOW: Micros = Micros(60_000_000);
 /// Most requests that are remembered; of more the oldest are forgotten, and the window is shorter.
 const MOST: usize = 20_000;
+/// Most requests of a slice.
+const SLICE: usize = 2_000;
+/// By what share of the larger a planned rate has to change to be another load.
+const ANOTHER: f64 = 0.1;
 /// After a change of the load, what came before is forgotten once so many requests and so much time are new.
 const ENOUGH: (usize, Micros) = (30, Micros(5_000_000));
 
@@ -73,6 +77,8 @@ pub(crate) struct TrafficLog {
     since: Micros,
     /// When the load was changed.
     changed: Micros,
+    /// Requests per second that were planned then.
+    planned_rps: f64,
     /// Tokens asked and received, of answers that completed; the past counts for less and less.
     asked: f64,
     received: f64,
@@ -88,6 +94,26 @@ impl TrafficLog {
             output_tokens: request.output_tokens,
             segments: request.segments.as_slice().into(),
         });
+        if self.open.len() >= SLICE {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            let slice = std::mem::take(&mut self.open);
+            self.remembered += slice.len();
+            self.closed.push_back(Arc::new(slice));
+        }
+        while self.remembered > MOST {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.closed.pop_front() else { return };
+        self.remembered -= oldest.len();
+        self.since = self.since.max(oldest.last().map_or(Micros::ZERO, |offered| offered.due));
     }
 
     /// A request is over.
@@ -104,22 +130,19 @@ impl TrafficLog {
         self.changed = at;
     }
 
+    /// So many requests per second are planned for now: one phase may follow another without anybody changing anything.
+    pub(crate) fn planned(&mut self, now: Micros, rps: f64) {
+        if (rps - self.planned_rps).abs() > ANOTHER * rps.max(self.planned_rps) {
+            (self.planned_rps, self.changed) = (rps, now);
+        }
+    }
+
     /// The window that ends now. Closes what is open, and forgets what is too old.
     pub(crate) fn window(&mut self, now: Micros) -> Observed {
-        if !self.open.is_empty() {
-            let slice = std::mem::take(&mut self.open);
-            self.remembered += slice.len();
-            self.closed.push_back(Arc::new(slice));
-        }
+        self.close();
         let start = now.since(WINDOW);
-        while let Some(oldest) = self.closed.front() {
-            let last = oldest.last().map_or(Micros::ZERO, |offered| offered.due);
-            if last >= start && self.remembered <= MOST {
-                break;
-            }
-            self.remembered -= oldest.len();
-            self.since = self.since.max(last);
-            self.closed.pop_front();
+        while self.closed.front().and_then(|oldest| oldest.last()).is_some_and(|last| last.due < start) {
+            self.forget_oldest();
         }
         let mut from = self.since.max(start);
         if self.changed > from {
@@ -188,6 +211,26 @@ mod tests {
         assert!(window.requests().count() <= MOST);
         assert!(window.from >= Micros(9_000_000), "{:?}", window.from);
         assert!((window.rate_rps() - 1000.0).abs() < 2.0, "{}", window.rate_rps());
+    }
+
+    #[test]
+    fn a_second_with_more_requests_than_are_remembered_leaves_the_newest() {
+        let mut log = log((0..50_000).map(|i| i * 10));
+        let window = log.window(Micros(500_000));
+        let count = window.requests().count();
+        assert!(count > MOST - 2 * SLICE && count <= MOST, "{count}");
+        assert!((window.rate_rps() - 100_000.0).abs() < 200.0, "{}", window.rate_rps());
+    }
+
+    #[test]
+    fn another_planned_rate_is_another_load() {
+        let mut log = log((0..300).map(|i| i * 100_000));
+        log.planned(Micros(1), 10.0);
+        for index in 300..500 {
+            log.planned(Micros(index * 100_000), if index < 400 { 10.5 } else { 20.0 });
+            log.offered(&planned(index, index * 100_000));
+        }
+        assert_eq!(log.window(Micros(50_000_000)).from, Micros(40_000_000));
     }
 
     #[test]

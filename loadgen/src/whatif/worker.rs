@@ -118,7 +118,8 @@ impl Worker {
         let asked = Asked { traffic: &traffic, basis, slo, now: snapshot.split };
         match predict(&asked, &|| self.is_over()) {
             Ok(prediction) => (self.prediction, self.missing) = (Some(Arc::new(prediction)), None),
-            Err(why) => self.missing = Some(why),
+            // What was said of other traffic says nothing of this.
+            Err(why) => (self.prediction, self.missing) = (None, Some(why)),
         }
         let used = match (cpu, self::cpu()) {
             (Some(before), Some(after)) => after.since(before),

@@ -104,6 +104,7 @@ pub fn outlook() -> Outlook {
             mixed,
             changes: changes(),
             grounds: Grounds::Profile("four-units".to_owned()),
+            draws: 9,
         })),
         missing: None,
         score: Score {

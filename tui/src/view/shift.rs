@@ -105,7 +105,7 @@ fn label(text: &'static str, theme: &Theme) -> Span<'static> {
 /// What is measured now beside what is predicted.
 fn compared_rows(now: &Snapshot, predicted: &SplitPrediction, theme: &Theme) -> Vec<Row> {
     let s = &theme.symbols;
-    let head = format!(" {:<10}{:<7}{:>8}   predicted ({}90%)", "", "", "now", s.about);
+    let head = format!(" {:<10}{:<7}{:>8}   predicted {}range", "", "", "now", s.about);
     let mut rows = vec![Row::new(5, span(theme, Paint::Dim, head))];
     let goodput = now.recent.goodput_rps.map_or_else(|| s.none.to_owned(), format::number);
     let word = match predicted.gain_rps.verdict() {

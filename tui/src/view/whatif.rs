@@ -89,7 +89,7 @@ fn predicted(
 /// Why the selected split is better or worse.
 fn reasons(of: &WhatIf, screen: WhatIfScreen, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let title = Line::from(span(theme, Paint::Title, "WHY"));
-    let right = Line::from(span(theme, Paint::Dim, grounds(&of.grounds)));
+    let right = Line::from(span(theme, Paint::Dim, grounds(of)));
     let inner = panel::panel(theme, false, title, right, area, buf);
     let selected = screen.chosen(of).unwrap_or(of.now);
     let width = usize::from(inner.width.saturating_sub(2));
@@ -99,10 +99,10 @@ fn reasons(of: &WhatIf, screen: WhatIfScreen, theme: &Theme, area: Rect, buf: &m
     }
 }
 
-/// How the times of steps are known.
-fn grounds(grounds: &Grounds) -> String {
-    match grounds {
-        Grounds::Profile(name) => format!("times by the profile {name}"),
+/// How the times of steps are known, and what ranges are of.
+fn grounds(of: &WhatIf) -> String {
+    match &of.grounds {
+        Grounds::Profile(name) => format!("times by the profile {name}, ranges of {} draws", of.draws),
     }
 }
 

@@ -117,7 +117,7 @@ impl Columns {
         let bar = usize::from(self.bar);
         let goodput = if bar >= 13 { "goodput req/s" } else { "" };
         let limit = if self.limit { format!("  {:<13}", "limit") } else { String::new() };
-        let about = format!("{}90%", theme.symbols.about);
+        let about = format!("{}range", theme.symbols.about);
         let text = format!(
             "   {:<name$} {goodput:<bar$}{:>6}{about:>7}{:>9}{:>9}{limit}{:>5}",
             "split",
