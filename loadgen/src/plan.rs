@@ -25,7 +25,7 @@ mod search;
 mod sensitivity;
 pub(crate) mod simulate;
 mod splits;
-mod steady;
+pub(crate) mod steady;
 mod trials;
 mod usage;
 mod work;

@@ -111,7 +111,8 @@ pub struct Step {
     pub judged: u64,
     /// The good ones of them; of a burst, all or none.
     pub good: u64,
-    /// Good over judged, with the 90 % score interval for as many independent requests as they are worth.
+    /// Good over judged, with the 90 % score interval for as many independent requests as they are worth; of a simulation, as if
+    /// all of them were.
     pub attainment: plan::Interval,
     /// TTFT of those judged.
     pub ttft_ms: Statistics,

@@ -171,7 +171,8 @@ pub(super) fn of(judge: Judge, rows: &Rows, rate: f64, samples: &[Sample], usage
         }
         Procedure::Burst(_) => {
             let over = samples.iter().map(|sample| sample.last).max().unwrap_or_default();
-            (steady::kept_up(rate, samples), tokens as f64 / over.as_secs_f64().max(1e-9))
+            let firsts = samples.iter().filter(|sample| sample.tokens > 0).map(|sample| sample.first.as_secs_f64());
+            (steady::kept_up(rate, firsts), tokens as f64 / over.as_secs_f64().max(1e-9))
         }
     };
     if matches!(judge.procedure, Procedure::Burst(_)) {

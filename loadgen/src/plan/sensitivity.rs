@@ -86,10 +86,15 @@ pub(super) fn variations(question: &Question) -> Vec<Variation> {
     // Of a trace, lengths and prefixes are what they are.
     if matches!(question.load.traffic, Traffic::Synthetic { .. }) {
         variations.extend([Quantity::Isl, Quantity::Osl].into_iter().flat_map(both));
-        if question.load.prefix_hit.is_none() {
+        // Where nothing is cached, prompts share nothing.
+        let share = question.load.prefix_hit.share();
+        if !question.cluster.profile.config.prefix_cache {
+        } else if question.load.prefix_hit.is_none() {
             variations.push(Variation::Becomes(PrefixHit::clamped(SOME)));
         } else {
-            variations.extend(both(Quantity::PrefixHit));
+            let fits =
+                |variation: &Variation| !matches!(variation, Variation::Times(_, factor) if share * factor > MOST);
+            variations.extend(both(Quantity::PrefixHit).into_iter().filter(fits));
         }
     }
     if question.rate.is_some() {

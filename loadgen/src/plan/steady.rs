@@ -37,11 +37,16 @@ pub(super) fn served(rows: &Rows, rate: f64, samples: &[Sample], (from, to): (us
     1.0 - (end - start) / (2.0 * half)
 }
 
-/// The share of a burst's rate at which its first tokens come: 1 where they keep up with the requests. A rate at which they fall
+/// The share of a burst's rate at which its first tokens come, at these seconds: 1 where they keep up with the requests. A rate at which they fall
 /// ever further behind is none that a system bears, however fast the tokens of an answer are.
-pub(super) fn kept_up(rate: f64, samples: &[Sample]) -> f64 {
-    let firsts = || samples.iter().filter(|sample| sample.tokens > 0).map(|sample| sample.first);
-    let Some((begin, end)) = firsts().min().zip(firsts().max()) else { return 1.0 };
-    let share = (firsts().count() - 1) as f64 / (end.since(begin).as_secs_f64() * rate).max(1e-9);
+pub(crate) fn kept_up(rate: f64, firsts: impl Iterator<Item = f64>) -> f64 {
+    let (mut count, mut begin, mut end) = (0_u64, f64::INFINITY, f64::NEG_INFINITY);
+    for at in firsts {
+        (count, begin, end) = (count + 1, begin.min(at), end.max(at));
+    }
+    if count < 2 {
+        return 1.0;
+    }
+    let share = (count - 1) as f64 / ((end - begin) * rate).max(1e-9);
     if share >= 1.0 - LATE { 1.0 } else { share }
 }

@@ -18,6 +18,9 @@ pub(super) fn wilson(good: f64, judged: f64, z: f64) -> Interval {
     Interval { lo: (centre - half).max(0.0).min(share), mid: share, hi: (centre + half).min(1.0).max(share) }
 }
 
+/// Requests apart beyond which likeness is not looked for.
+const LAGS: usize = 500;
+
 /// How many requests, in the order of being due, are worth one that is independent: requests that queue together are good or
 /// bad together. It is the sum of the autocorrelations to either side, as far as pairs of them are positive (Geyer 1992), and
 /// at most a third of the requests. Where all are alike nothing can be told: then it is 1.
@@ -32,7 +35,7 @@ pub(super) fn alike(good: &[bool]) -> f64 {
     let correlation =
         |lag: usize| off.iter().zip(off.iter().skip(lag)).map(|(a, b)| a * b).sum::<f64>() / count / variance;
     let mut sum = 1.0;
-    for lag in (1..good.len() / 2).step_by(2) {
+    for lag in (1..(good.len() / 2).min(LAGS)).step_by(2) {
         let pair = correlation(lag) + correlation(lag + 1);
         if pair <= 0.0 {
             break;

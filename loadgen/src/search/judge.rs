@@ -5,8 +5,10 @@ use super::seen::{self, Seen};
 use super::steady::unsteady;
 use super::{Goal, Limit, Step, Verdict};
 use crate::measure::Distribution;
+use crate::plan::steady::kept_up;
 use crate::plan::{Interval, Procedure, WINDOW};
 use crate::summary::Statistics;
+use crate::time::Micros;
 
 /// Judged requests at which a verdict is first looked for, and at each doubling from then on.
 const FIRST_LOOK: usize = 60;
@@ -107,6 +109,10 @@ impl Judge {
             }
             Procedure::Burst(_) => {
                 let mean = seen::mean(window, &self.goal.slo);
+                let firsts = window.iter().filter_map(|seen| seen.first).map(Micros::as_secs_f64);
+                let kept_up = kept_up(self.rate, firsts);
+                step.why =
+                    (kept_up < 1.0).then(|| format!("first tokens come at {:.0} % of the rate", kept_up * 100.0));
                 let is_met = mean.is_some_and(|mean| mean.good);
                 step.limit = mean.map_or(Limit::None, |mean| seen::limit(&[mean], &self.goal.slo));
                 let share = if is_met { 1.0 } else { 0.0 };

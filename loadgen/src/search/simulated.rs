@@ -35,7 +35,9 @@ pub fn simulated(
         } else {
             let all: Vec<f64> = std::iter::once(mid).chain(highest).collect();
             let plan::Interval { lo, mid, hi } = plan::Interval::of(&all);
-            found.rate_rps = Interval { lo: Some(lo), mid: Some(mid), hi: Some(hi) };
+            // Where the SLO is met at every rate that was tried, nobody knows the end.
+            let bounded = search.hunt.high.is_some() && hi < trials.most_rate();
+            found.rate_rps = Interval { lo: Some(lo), mid: Some(mid), hi: bounded.then_some(hi) };
             found.interval = format!(
                 "90 %, over {} draws of the profile's constants, each with another stretch of the load",
                 all.len()

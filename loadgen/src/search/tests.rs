@@ -27,12 +27,15 @@ struct Queue {
 }
 
 impl Queue {
-    /// All requests of a Poisson load, in the order of ending.
+    /// All requests of a Poisson load, or of an evenly spaced burst, in the order of ending.
     fn serve(self, goal: &Goal, rate: f64, seed: u64, requests: usize) -> Vec<Seen> {
         let (mut due, mut free) = (0.0_f64, 0.0_f64);
         let seen = (0..requests as u64).map(|index| {
             let uniform = |purpose: u64| counter::unit_interval(seed, 2 * index + purpose);
-            due += -(1.0 - uniform(0)).ln() / rate;
+            due += match goal.procedure {
+                Procedure::Sustained => -(1.0 - uniform(0)).ln() / rate,
+                Procedure::Burst(_) => 1.0 / rate,
+            };
             // Between a half and one and a half of the mean.
             free = free.max(due) + self.service_s * (0.5 + uniform(1));
             let ttft = Micros::from_secs_f64(free - due);
@@ -164,8 +167,8 @@ fn what_the_client_is_to_blame_for_is_no_limit_of_the_server() {
 }
 
 #[test]
-fn a_burst_is_judged_by_its_means_and_bounded_by_its_length() {
-    let goal = Goal { procedure: Procedure::Burst(20), ..goal("ttft=300ms") };
+fn a_burst_is_judged_by_its_means_and_bounded_by_its_length_and_its_first_tokens() {
+    let goal = Goal { procedure: Procedure::Burst(20), ..goal("ttft=120ms") };
     let queue = Queue { service_s: 0.1 };
     let search = search(goal, 20, 3, |rate, seed| queue.serve(&goal, rate, seed, 20));
     let found = search.found();
@@ -173,6 +176,11 @@ fn a_burst_is_judged_by_its_means_and_bounded_by_its_length() {
     assert!(search.steps().iter().all(|step| step.judged == 20 && [0, 20].contains(&step.good)));
     let lax = Goal { slo: "ttft=1h".parse().expect("an SLO"), ..goal };
     let found = self::search(lax, 20, 3, |rate, seed| queue.serve(&lax, rate, seed, 20)).found();
+    // Ten a second are served, whatever the SLO bears.
+    assert!(found.rate_rps.mid.is_some_and(|mid| (8.0..12.5).contains(&mid)), "{found:?}");
+    assert_eq!(found.limit, Limit::Backlog);
+    let fast = Queue { service_s: 0.01 };
+    let found = self::search(lax, 20, 3, |rate, seed| fast.serve(&lax, rate, seed, 20)).found();
     assert_eq!((found.rate_rps.mid, found.rate_rps.hi), (Some(20.0), None));
 }
 

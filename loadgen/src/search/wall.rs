@@ -25,6 +25,8 @@ const SHARES: f64 = 12.0;
 const FEWEST: f64 = 30.0;
 /// How many answers long a step is at least, so that its warm-up is as long as one.
 const ANSWERS: f64 = 5.0;
+/// How often a rate is tried again for that.
+const REPEATS: u32 = 3;
 /// By how much a step may be longer for that than it was meant to be.
 const LONGER: f64 = 10.0;
 
@@ -62,6 +64,8 @@ pub struct WallSearch {
     answer_s: f64,
     /// The last step was shorter than its answers: it is repeated.
     again: Option<f64>,
+    /// How often one rate was tried again.
+    repeats: u32,
     stopped: Option<Stopped>,
 }
 
@@ -80,7 +84,7 @@ impl WallSearch {
     /// Starts the budget.
     pub fn new(question: Question) -> Self {
         let search = Search::new(question.goal, MAX_RATE);
-        Self { question, search, clock: RunClock::start(), answer_s: 0.0, again: None, stopped: None }
+        Self { question, search, clock: RunClock::start(), answer_s: 0.0, again: None, repeats: 0, stopped: None }
     }
 
     /// What to run next; `None` when it is over.
@@ -132,12 +136,8 @@ impl WallSearch {
         let limits = Limits { context_tokens: limits.context_tokens, kv_tokens: limits.kv_tokens };
         let load = self.load(ask, seed, limits)?;
         let goal = self.question.goal;
-        let judge = Arc::new(Mutex::new(Some(Judge::new(
-            goal,
-            ask.rate_rps,
-            Self::sent(&load, limits, ask)?,
-            self.search.alike(),
-        ))));
+        let sent = Self::sent(&load, limits, ask)?;
+        let judge = Arc::new(Mutex::new(Some(Judge::new(goal, ask.rate_rps, sent, self.search.alike()))));
         let watched = Arc::clone(&judge);
         let slo = goal.slo;
         let watch = move |sample: &crate::sample::Sample| {
@@ -180,7 +180,7 @@ impl WallSearch {
         if let Some(judge) = judge {
             let mut step = judge.finish(early, self.stopped.is_some(), client);
             (step.seed, step.seconds) = (seed, result.summary.duration_s);
-            self.told(step);
+            self.told(step, sent as u64, ask);
         }
         if result.error.is_some() {
             self.stopped = Some(Stopped::Target);
@@ -188,14 +188,17 @@ impl WallSearch {
         Ok(())
     }
 
-    fn told(&mut self, mut step: Step) {
-        let warmup = step.requests as f64 * WINDOW.0 / step.rate_rps;
+    /// What came of a step that had `sent` requests to send of those asked for.
+    fn told(&mut self, mut step: Step, sent: u64, ask: Ask) {
+        let warmup = sent as f64 * WINDOW.0 / step.rate_rps;
         let longer = step.e2e_p95_s.max(self.answer_s);
         // Until answers end as fast as they begin, their number grows in the steadiest of states.
         let short = step.verdict == Verdict::Unsteady && warmup < step.e2e_p95_s;
         self.answer_s = if step.verdict == Verdict::Met || short { longer } else { self.answer_s };
+        let has_more = sent >= ask.requests && self.requests(step.rate_rps) > sent;
+        self.repeats = if self.again.is_some() { self.repeats + 1 } else { 0 };
         self.again = None;
-        if short && self.requests(step.rate_rps) > step.requests {
+        if short && has_more && self.repeats < REPEATS {
             (step.verdict, step.limit) = (Verdict::Undecided, Limit::None);
             step.why = Some(format!("its warm-up of {warmup:.1} s is shorter than answers take: tried again, longer"));
             self.again = Some(step.rate_rps);

@@ -15,7 +15,7 @@ pub(super) const REQUESTS: u64 = 2_000;
 /// Requests of a simulation at most; of a trace, those that are taken unless told otherwise.
 pub(super) const MOST_REQUESTS: u64 = 10_000_000;
 /// Share of the requests that has to be good, unless told otherwise.
-const ATTAINMENT: f64 = 0.9;
+pub(super) const ATTAINMENT: f64 = 0.9;
 /// Draws of the constants, unless told otherwise: fewer say little about 5th and 95th percentiles.
 pub(super) const DRAWS: u32 = 19;
 

@@ -10,7 +10,7 @@ use loadgen::search::Goal;
 use loadgen::time::Micros;
 
 use super::load::{LoadArgs, parse_positive_duration};
-use super::plan::{DRAWS, MOST_REQUESTS, REQUESTS, parse_share};
+use super::plan::{ATTAINMENT, DRAWS, MOST_REQUESTS, REQUESTS, parse_share};
 use super::target::{TargetArgs, TargetSpec};
 
 /// Requests judged in a step of a run, unless told otherwise: the share of good ones to about four in a hundred.
@@ -30,13 +30,13 @@ pub(super) struct SearchArgs {
     target: TargetArgs,
     #[command(flatten)]
     load: LoadArgs,
-    /// Share of the requests that has to be good
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = parse_share, help_heading = "Search")]
-    attainment: f64,
+    /// Share of the requests that has to be good [default: 0.9]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, help_heading = "Search")]
+    attainment: Option<f64>,
     /// How it is measured: `sustained` (a window in steady state, every request judged) or `burst:N` (N evenly spaced requests
-    /// into an empty system, their means judged, as published figures often are)
-    #[arg(long, value_name = "PROCEDURE", default_value = "sustained", help_heading = "Search")]
-    procedure: Procedure,
+    /// into an empty system, their means judged, as published figures often are) [default: sustained]
+    #[arg(long, value_name = "PROCEDURE", help_heading = "Search")]
+    procedure: Option<Procedure>,
     /// Time for all steps; when it is up, what is known by then is told. Not for simulated clusters [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, help_heading = "Search")]
     budget: Option<Micros>,
@@ -81,6 +81,10 @@ impl SearchArgs {
         let slo =
             load.slo.context("search needs --slo, or a --workload that has one\nhint: --slo ttft=2s,tpot=200ms")?;
         ensure!(!self.target.is_scaled(), "--time-scale is for wall time, and search simulates in virtual time");
+        let (attainment, procedure) = scenario
+            .as_ref()
+            .map_or((None, None), |scenario| (scenario.profile.attainment, scenario.profile.procedure));
+        let of_scenario = scenario.as_ref().and_then(|scenario| scenario.profile.rate);
         let target = self.target.resolve_beside(scenario, library)?;
         let simulated = matches!(target, TargetSpec::Sim(_));
         ensure!(simulated || self.draws.is_none(), "--draws is for simulated clusters\nhint: --target sim:CLUSTER");
@@ -93,13 +97,13 @@ impl SearchArgs {
             Traffic::Synthetic { rate: RatePlan::Constant(rate), .. } => Some(rate),
             _ => None,
         };
-        let start_rps = said.or(own_rate).unwrap_or(1.0);
+        let start_rps = said.or(of_scenario).or(own_rate).unwrap_or(1.0);
         ensure!(start_rps > 0.0, "--rate is where the search starts, above 0");
         let resolution = if simulated { RESOLUTION.1 } else { RESOLUTION.0 };
         let goal = Goal {
             slo,
-            attainment: self.attainment,
-            procedure: self.procedure,
+            attainment: self.attainment.or(attainment).unwrap_or(ATTAINMENT),
+            procedure: self.procedure.or(procedure).unwrap_or_default(),
             start_rps,
             resolution,
             steps: self.steps,
