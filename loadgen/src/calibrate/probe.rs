@@ -196,7 +196,8 @@ fn mixed(room: Room) -> Vec<Probe> {
             * GRAIN;
         (chunk > 0).then_some(Probe::Mixed { batch, context, answer, chunk })
     };
-    [8, 64].into_iter().filter_map(of_batch).collect()
+    // The prompt needs a place beside them.
+    [8, 64].into_iter().filter(|batch| *batch < room.sequences).filter_map(of_batch).collect()
 }
 
 #[cfg(test)]
@@ -247,6 +248,7 @@ mod tests {
                     Probe::Prompt { tokens, cached } => prop_assert!(cached < tokens && tokens + 2 <= context && tokens + 2 <= kv),
                 }
                 if let Probe::Mixed { batch, chunk, .. } = probe {
+                    prop_assert!(batch < sequences);
                     prop_assert!(chunk > 0 && mixed.is_some_and(|tokens| batch + chunk <= tokens));
                 }
             }

@@ -187,7 +187,12 @@ pub(super) fn alone(answer: &Answer, cached: u32, chunk: u32, handed_off: bool) 
             found.push(Timed { shape: Shape::HandOff { tokens, chunk }, seconds: seconds(end, start) });
         }
     } else if let Some(first) = answer.tokens.first().filter(|_| cached == 0 || !handed_off) {
-        let shape = Shape::FirstToken { tokens, cached, chunk, handed_off };
+        // A server may have no cache, or not say what it found there: then nobody knows what it computed.
+        let hit = answer.server.map_or(0, |server| server.prefix_hit);
+        if cached > 0 && hit == 0 {
+            return found;
+        }
+        let shape = Shape::FirstToken { tokens, cached: hit, chunk, handed_off };
         found.push(Timed { shape, seconds: seconds(*first, answer.sent) });
     }
     found.retain(|timed| timed.seconds > 0.0);

@@ -119,17 +119,20 @@ impl Session {
         u32::from(self.terms.split.decode + self.terms.split.aggregated).max(1)
     }
 
-    /// Why there is no time for a probe. The first one is always asked: it tells how fast the target is.
+    /// Why there is no time for a probe. Until one has told how fast the target is, any is taken to be short.
     fn too_long(&self, probe: Probe) -> Option<String> {
         if self.terms.exact {
             return None;
+        }
+        let left = self.terms.budget.since(self.runner.elapsed()).as_secs_f64();
+        if left <= 0.0 {
+            return Some("--budget is used up".to_owned());
         }
         let prefillers = u32::from(self.terms.split.prefill + self.terms.split.aggregated).max(1);
         let sharing = if matches!(probe, Probe::Prompt { .. }) { 1 } else { prefillers };
         let rate = self.rate? * f64::from(sharing);
         let times = f64::from(self.times(probe));
         let needed = probe.prompt_tokens(self.decoders()) as f64 * times / rate;
-        let left = self.terms.budget.since(self.runner.elapsed()).as_secs_f64();
         (needed > left).then(|| format!("it would take {needed:.0} s, and {left:.0} s are left of --budget"))
     }
 

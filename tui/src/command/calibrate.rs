@@ -1,14 +1,16 @@
 //! `pdtune calibrate`: probes a target, fits a cluster profile, writes it and tells what it is worth.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{IsTerminal, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use engine::units::Split;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadgen::calibrate::{Calibration, Calibrator, ConstantRow, Errors, Probe, ProbeRow};
 use loadgen::clock::unix_micros;
+use loadgen::profile::ClusterProfile;
 use loadgen::target::{Connection, sim};
 
 use super::{Ending, print, tell};
@@ -19,6 +21,34 @@ use crate::cli::{CalibrateOptions, TargetSpec};
 /// # Errors
 /// When the target cannot be opened or is lost, too little was learnt, or the file cannot be written. Then there is none.
 pub fn run(options: &CalibrateOptions) -> anyhow::Result<Ending> {
+    let (out, beside) = (&options.out, partial(&options.out));
+    // Minutes of probing are for nothing where nothing can be written.
+    File::create(&beside).with_context(|| format!("--out {}: cannot write {}", out.display(), beside.display()))?;
+    let found = calibrate(options).inspect_err(|_| {
+        // It is empty; where it cannot be removed nothing is lost either.
+        let _ = std::fs::remove_file(&beside);
+    });
+    let (found, profile) = found?;
+    let comment = format!(
+        "Made by `pdtune calibrate` from {}, starting from the profile {}.\nProbes kept from the fit were predicted with a median \
+         error of {}.",
+        found.target,
+        found.cluster,
+        share(found.held_out.median)
+    );
+    write_new(out, &profile.to_toml(&comment))?;
+    if options.json {
+        let mut object = serde_json::to_value(&found)?;
+        object["out"] = out.to_string_lossy().into();
+        print(&format!("{object}\n"))?;
+    } else {
+        print(&text(&found, out))?;
+    }
+    Ok(Ending::Fine)
+}
+
+/// Probes and fits.
+fn calibrate(options: &CalibrateOptions) -> anyhow::Result<(Calibration, ClusterProfile)> {
     let bar = progress();
     let mut told = |number: usize, all: usize, probe: Probe| {
         bar.set_length(all as u64);
@@ -40,24 +70,7 @@ pub fn run(options: &CalibrateOptions) -> anyhow::Result<Ending> {
         calibrator.probe(open(&options.target, split)?, split, exact, &mut told)?;
     }
     bar.finish_and_clear();
-    let (found, profile) = calibrator.finish()?;
-    let out = &options.out;
-    let comment = format!(
-        "Made by `pdtune calibrate` from {}, starting from the profile {}.\nProbes kept from the fit were predicted with a median \
-         error of {}.",
-        found.target,
-        found.cluster,
-        share(found.held_out.median)
-    );
-    write_new(out, &profile.to_toml(&comment)).with_context(|| format!("cannot write {}", out.display()))?;
-    if options.json {
-        let mut object = serde_json::to_value(&found)?;
-        object["out"] = out.to_string_lossy().into();
-        print(&format!("{object}\n"))?;
-    } else {
-        print(&text(&found, out))?;
-    }
-    Ok(Ending::Fine)
+    Ok(calibrator.finish()?)
 }
 
 fn open(target: &TargetSpec, split: Split) -> anyhow::Result<Connection> {
@@ -86,17 +99,23 @@ fn served_split(connection: &Connection, options: &CalibrateOptions) -> anyhow::
     }
 }
 
-/// A file of that name is whole: it is written beside it first.
-fn write_new(out: &Path, text: &str) -> std::io::Result<()> {
+/// The file that is written first, so that one with the name asked for is whole.
+fn partial(out: &Path) -> PathBuf {
     let mut beside = out.as_os_str().to_owned();
     beside.push(".partial");
-    let mut file = std::fs::File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    // Unlike a rename it does not replace what has come to be there since.
-    let linked = std::fs::hard_link(&beside, out);
-    std::fs::remove_file(&beside)?;
-    linked
+    beside.into()
+}
+
+/// Writes `text` beside `out` and then calls it so, replacing nothing. Where that fails, what is beside it stays.
+fn write_new(out: &Path, text: &str) -> anyhow::Result<()> {
+    let beside = partial(out);
+    let whole =
+        File::create(&beside).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    whole.with_context(|| format!("cannot write {}", beside.display()))?;
+    // Unlike a rename neither replaces what has come to be there since; not every file system has links.
+    let named = std::fs::hard_link(&beside, out).or_else(|_| File::create_new(out)?.write_all(text.as_bytes()));
+    named.with_context(|| format!("cannot write {}: the profile is in {}", out.display(), beside.display()))?;
+    std::fs::remove_file(&beside).with_context(|| format!("cannot remove {}", beside.display()))
 }
 
 fn progress() -> ProgressBar {
