@@ -87,20 +87,23 @@ pub(super) fn variations(question: &Question) -> Vec<Variation> {
     if matches!(question.load.traffic, Traffic::Synthetic { .. }) {
         variations.extend([Quantity::Isl, Quantity::Osl].into_iter().flat_map(both));
         // Where nothing is cached, prompts share nothing.
-        let share = question.load.prefix_hit.share();
-        if !question.cluster.profile.config.prefix_cache {
-        } else if question.load.prefix_hit.is_none() {
-            variations.push(Variation::Becomes(PrefixHit::clamped(SOME)));
-        } else {
-            let fits =
-                |variation: &Variation| !matches!(variation, Variation::Times(_, factor) if share * factor > MOST);
-            variations.extend(both(Quantity::PrefixHit).into_iter().filter(fits));
+        if question.cluster.profile.config.prefix_cache {
+            variations.extend(of_prefix_hit(question.load.prefix_hit));
         }
     }
     if question.rate.is_some() {
         variations.extend(both(Quantity::Rate));
     }
     variations
+}
+
+/// Half and twice of what is shared, as far as so much can be; some of it where nothing is.
+fn of_prefix_hit(hit: PrefixHit) -> Vec<Variation> {
+    if hit.is_none() {
+        return vec![Variation::Becomes(PrefixHit::clamped(SOME))];
+    }
+    let factors = [0.5, 2.0].into_iter().filter(|factor| hit.share() * factor <= MOST);
+    factors.map(|factor| Variation::Times(Quantity::PrefixHit, factor)).collect()
 }
 
 /// The question with the load changed, and small enough to be asked often.
@@ -110,7 +113,7 @@ fn asked(question: &Question, variation: Variation) -> Question {
         (Variation::Times(Quantity::Isl, factor), Traffic::Synthetic { isl, .. }) => *isl = scaled(*isl, factor),
         (Variation::Times(Quantity::Osl, factor), Traffic::Synthetic { osl, .. }) => *osl = scaled(*osl, factor),
         (Variation::Times(Quantity::PrefixHit, factor), _) => {
-            asked.load.prefix_hit = PrefixHit::clamped((asked.load.prefix_hit.share() * factor).min(MOST));
+            asked.load.prefix_hit = PrefixHit::clamped(asked.load.prefix_hit.share() * factor);
         }
         (Variation::Becomes(hit), _) => asked.load.prefix_hit = hit,
         (Variation::Times(Quantity::Rate, factor), _) => asked.rate = asked.rate.map(|rate| rate * factor),
@@ -180,9 +183,6 @@ pub(super) fn sensitivity(variations: &[Variation], outcomes: Vec<([f64; 4], Opt
     let changes = variations.iter().skip(1).zip(outcomes).filter_map(|(variation, (_, outcome))| {
         let (what, factor, value) = match *variation {
             Variation::AsAsked => return None,
-            Variation::Times(Quantity::PrefixHit, factor) => {
-                (Quantity::PrefixHit, Some(factor), (values[Quantity::PrefixHit as usize] * factor).min(MOST))
-            }
             Variation::Times(what, factor) => (what, Some(factor), values[what as usize] * factor),
             Variation::Becomes(hit) => (Quantity::PrefixHit, None, hit.share()),
         };

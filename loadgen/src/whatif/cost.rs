@@ -86,7 +86,7 @@ impl<'a> Moving<'a> {
         let Shifted { samples, report } = self.run(Some((to, how)))?;
         let report = report.filter(|report| report.abandoned.is_none())?;
         // Once nothing arrives any more, draining is easier than it will be.
-        if self.rows.due(self.rows.len() - 1, self.rate) < self.at + report.total {
+        if self.rows.due(self.rows.len().saturating_sub(1), self.rate) < self.at + report.total {
             return None;
         }
         // A request that is good all the same is no loss, and one that is good only thanks to the other split no gain of the move.
