@@ -169,6 +169,14 @@ def plan(path, most_rps, *splits):
         print(f"   {split['split']}: {of['mid']:.2f} ({of['lo']:.2f}..{of['hi']:.2f}) good/s, TPOT mean {split['tpot_ms']['mean']:.1f} ms")
 
 
+def lead(path, first, second, published):
+    """Of the two splits the first wins, by what was published within a quarter."""
+    goodput = {split["split"]: split["goodput_rps"]["mid"] for split in json.load(open(path))["splits"]}
+    ratio = goodput[first] / goodput[second]
+    assert ratio > 1 and abs(ratio / float(published) - 1) <= 0.25, (goodput, ratio)
+    print(f"   {first} over {second}: {ratio:.2f}, published {published}")
+
+
 def moved(path, *quantities):
     """Half and twice of every quantity were tried, with who wins then, and are told in the advice."""
     found = json.load(open(path))
@@ -262,7 +270,7 @@ def prefix(summary_path, recording_path, trace_path):
 
 if __name__ == "__main__":
     checks = [
-        as_simulated, cached, calibrated, counts, drained, ended, latencies, moved, peer_cut, peer_shifts, plan, prefix, same,
-        same_answers, search, shift, shifts, simulated, some,
+        as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_shifts, plan, prefix,
+        same, same_answers, search, shift, shifts, simulated, some,
     ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])
