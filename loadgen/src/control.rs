@@ -6,6 +6,7 @@
 pub mod at;
 mod conduct;
 pub mod conductor;
+pub mod exec;
 pub mod grpc;
 pub mod listener;
 pub mod plane;

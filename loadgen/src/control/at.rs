@@ -8,6 +8,7 @@ use engine::remote::{RemoteAddress, RemoteConfig, RemoteKey};
 use engine::units::Split;
 
 use super::conductor;
+use super::exec::{Exec, ExecCommand};
 use super::grpc::{self, GrpcControl};
 use super::listener::Listener;
 use super::plane::{Adapter, Plan};
@@ -25,6 +26,13 @@ pub enum ControlAt {
     Grpc(GrpcControlAt),
     /// That of Ray Serve.
     Ray(RayControlAt),
+    /// A command of the user's.
+    Exec {
+        /// The command.
+        command: ExecCommand,
+        /// How long a shift may take to come true.
+        patience: Duration,
+    },
 }
 
 /// The control of a pdtune.
@@ -91,13 +99,8 @@ impl ControlAt {
     pub fn preview(self, to: Split, how: How) -> Result<Preview, String> {
         match self {
             Self::Grpc(_) => Err("an engine takes a shift as one call".to_owned()),
-            Self::Ray(at) => {
-                let mut ray = Ray::new(&at.address, at.names, at.key)?;
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.map_err(|error| error.to_string())?.block_on(ray.observe())?;
-                let Plan { from, steps, remarks } = ray.propose(to, how)?;
-                Ok(Preview { from, calls: steps.into_iter().map(|step| step.forth.says).collect(), remarks })
-            }
+            Self::Ray(at) => previewed(Ray::new(&at.address, at.names, at.key)?, to, how),
+            Self::Exec { command, .. } => previewed(Exec::new(command), to, how),
         }
     }
 
@@ -116,6 +119,17 @@ impl ControlAt {
                 let (control, topology) = conductor::open(ray, at.patience, listener)?;
                 Ok((Arc::new(control), topology.serving()))
             }
+            Self::Exec { command, patience } => {
+                let (control, topology) = conductor::open(Exec::new(command), patience, listener)?;
+                Ok((Arc::new(control), topology.serving()))
+            }
         }
     }
+}
+
+fn previewed(mut adapter: impl Adapter, to: Split, how: How) -> Result<Preview, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(adapter.observe())?;
+    let Plan { from, steps, remarks } = adapter.propose(to, how)?;
+    Ok(Preview { from, calls: steps.into_iter().map(|step| step.forth.says).collect(), remarks })
 }

@@ -68,8 +68,9 @@ struct Running<C> {
     begun: Micros,
     /// From the beginning to the last time that a unit was seen to drain.
     drain: Micros,
-    /// Which step is under way.
+    /// Which step is under way, and since when.
     step: usize,
+    since: Micros,
     way: Way,
     stage: Stage,
 }
@@ -149,6 +150,7 @@ impl<C: Clone> Conduct<C> {
             begun: now,
             drain: Micros::ZERO,
             step: 0,
+            since: now,
             way: Way::Forth,
             stage: Stage::Call,
         });
@@ -217,6 +219,16 @@ impl<C: Clone> Conduct<C> {
                 running.drain = now.since(running.begun);
             }
             let Some(action) = running.action().cloned() else {
+                let waits = matches!(running.way, Way::Forth) && !self.topology.is(running.order.to);
+                if waits {
+                    // Every step has come true, or there was none to be made; units may have come and gone since.
+                    let late = now.since(running.since) >= self.patience;
+                    let late = late.then(|| format!("the units have not become {} in time", running.order.to));
+                    return match self.topology.trouble.clone().or(late) {
+                        Some(why) => self.fail(why, true, events, now),
+                        None => Turn { events, call: None },
+                    };
+                }
                 let failed = match &running.way {
                     Way::Forth => None,
                     Way::Back(why) if running.is_over() => {
@@ -248,7 +260,7 @@ impl<C: Clone> Conduct<C> {
             }
             running.stage = Stage::Await { since, taken: is_wanted };
             if is_wanted && action.goal.is_met(&self.topology) {
-                running.advance();
+                running.advance(now);
                 continue;
             }
             let trouble = self.topology.trouble.clone().filter(|_| is_wanted || waited >= TAKEN_IN);
@@ -276,8 +288,9 @@ impl<C: Clone> Conduct<C> {
         }
         running.way = Way::Back(why);
         running.stage = Stage::Call;
-        if !done && !running.back_one() {
-            // The first call was refused: nothing has been done at all.
+        let undone = !done || running.is_over();
+        if undone && !running.back_one() {
+            // Nothing has been done at all.
             let Some(Running { way: Way::Back(why), .. }) = &self.running else { return Turn { events, call: None } };
             let why = why.clone();
             self.end(Some(why), now, &mut events);
@@ -324,8 +337,9 @@ impl<C> Running<C> {
     }
 
     /// A step has come true.
-    fn advance(&mut self) {
+    fn advance(&mut self, now: Micros) {
         self.stage = Stage::Call;
+        self.since = now;
         match self.way {
             Way::Forth => self.step += 1,
             Way::Back(_) => {

@@ -87,12 +87,15 @@ pub enum Goal {
         /// How many.
         units: usize,
     },
+    /// The units of a split serve, and there are no others.
+    All(Split),
 }
 
 impl Goal {
     /// Whether it is so.
     pub fn is_met(&self, topology: &Topology) -> bool {
         match *self {
+            Self::All(split) => topology.is(split),
             Self::Count { role, units } => {
                 topology.count(role, MemberState::Serving) == units
                     && topology.members.iter().filter(|member| member.role == role).count() == units

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use engine::cluster::How;
 use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
-use loadgen::control::at::{ControlAt, RayControlAt};
+use loadgen::control::at::ControlAt;
 use loadgen::http::ApiKey;
 use loadgen::time::Micros;
 
@@ -18,7 +18,7 @@ use super::target::{ControlArg, PlaneArgs};
 #[derive(Args, Debug)]
 pub(super) struct ShiftArgs {
     /// What is shifted: grpc://HOST:PORT, an engine, as `pdtune serve` prints it; ray+http://HOST:PORT, the dashboard of a Ray
-    /// cluster with a prefill-decode application of Ray Serve
+    /// cluster with a prefill-decode application of Ray Serve; exec:COMMAND, whatever a command of yours shifts
     #[arg(long, value_name = "CONTROL")]
     target: ControlArg,
     #[command(flatten)]
@@ -113,18 +113,20 @@ impl ShiftArgs {
                 Ok(Shifted::Engine { target: target.clone(), timeout, key })
             }
             ControlArg::Ray(address) => {
-                ensure!(
-                    self.timeout.is_none(),
-                    "--timeout is for engines; a control plane has --shift-timeout for each step"
-                );
                 let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
-                let control: RayControlAt = self.plane.ray(address.clone(), key);
-                Ok(Shifted::Plane {
-                    name: address.to_string(),
-                    control: ControlAt::Ray(control),
-                    dry_run: self.dry_run,
-                })
+                self.plane(address.to_string(), ControlAt::Ray(self.plane.ray(address.clone(), key)))
+            }
+            ControlArg::Exec(command) => {
+                ensure!(self.api_key_env.is_none(), "--api-key-env: a command finds its own keys");
+                self.plane.check_no_names(command)?;
+                self.plane(command.to_string(), self.plane.exec(command.clone()))
             }
         }
+    }
+
+    fn plane(&self, name: String, control: ControlAt) -> anyhow::Result<Shifted> {
+        let hint = "a control plane has --shift-timeout for each step";
+        ensure!(self.timeout.is_none(), "--timeout is for engines; {hint}");
+        Ok(Shifted::Plane { name, control, dry_run: self.dry_run })
     }
 }

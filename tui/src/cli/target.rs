@@ -11,6 +11,7 @@ use engine::model::ModelSource;
 use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
 use loadgen::control::at::{ControlAt, GrpcControlAt, PATIENCE, RayControlAt};
+use loadgen::control::exec::{self, ExecCommand};
 use loadgen::control::ray::{RayAddress, RayNames};
 use loadgen::profile::{Cluster, Library, Loaded, Scenario};
 use loadgen::target::Connection;
@@ -74,8 +75,8 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
     model: Option<PathBuf>,
     /// What watches and shifts the units: `none`; grpc://HOST:PORT, the control of `pdtune serve`; ray+http://HOST:PORT, the
-    /// dashboard of a Ray cluster, for a prefill-decode application of Ray Serve [default: that of a grpc:// target; none for
-    /// http://]
+    /// dashboard of a Ray cluster, for a prefill-decode application of Ray Serve; exec:COMMAND, a command of yours (the README
+    /// has its contract) [default: that of a grpc:// target; none for http://]
     #[arg(long, value_name = "CONTROL")]
     control: Option<ControlArg>,
     #[command(flatten)]
@@ -120,10 +121,25 @@ impl PlaneArgs {
         }
     }
 
+    /// # Errors
+    /// When deployments were named, which `command` has none of.
+    pub(super) fn check_no_names(&self, command: &ExecCommand) -> anyhow::Result<()> {
+        let named = self.prefill_deployment.is_some() || self.decode_deployment.is_some();
+        ensure!(!named, "--prefill-deployment and --decode-deployment are for Ray Serve, and not for {command}");
+        Ok(())
+    }
+
+    pub(super) fn exec(&self, command: ExecCommand) -> ControlAt {
+        ControlAt::Exec { command, patience: self.patience() }
+    }
+
+    fn patience(&self) -> Duration {
+        self.shift_timeout.map_or(PATIENCE, |time| Duration::from_micros(time.0))
+    }
+
     pub(super) fn ray(&self, address: RayAddress, key: Option<ApiKey>) -> RayControlAt {
         let names = RayNames { prefill: self.prefill_deployment.clone(), decode: self.decode_deployment.clone() };
-        let patience = self.shift_timeout.map_or(PATIENCE, |time| Duration::from_micros(time.0));
-        RayControlAt { address, names, key, patience }
+        RayControlAt { address, names, key, patience: self.patience() }
     }
 }
 
@@ -145,6 +161,7 @@ pub(super) enum ControlArg {
     None,
     Grpc(RemoteAddress),
     Ray(RayAddress),
+    Exec(ExecCommand),
 }
 
 impl FromStr for ControlArg {
@@ -155,10 +172,11 @@ impl FromStr for ControlArg {
             "none" => Ok(Self::None),
             _ if text.starts_with("grpc://") => Ok(Self::Grpc(text.parse()?)),
             _ if text.starts_with("ray+") => Ok(Self::Ray(text.parse()?)),
+            _ if text.starts_with(exec::PREFIX) => Ok(Self::Exec(text.parse()?)),
             _ => Err(Box::new(Malformed {
                 what: "a control",
                 found: text.to_owned(),
-                allowed: "none, grpc://HOST:PORT or ray+http://HOST:PORT".to_owned(),
+                allowed: "none, grpc://HOST:PORT, ray+http://HOST:PORT or exec:COMMAND".to_owned(),
             })),
         }
     }
@@ -382,10 +400,13 @@ impl TargetArgs {
                 Some(ControlAt::Grpc(GrpcControlAt { address: address.clone(), key: self.grpc_key()? }))
             }
             Some(ControlArg::Ray(address)) => Some(ControlAt::Ray(self.plane.ray(address.clone(), key.clone()))),
+            Some(ControlArg::Exec(command)) => Some(self.plane.exec(command.clone())),
             Some(ControlArg::None) | None => None,
         };
-        if !matches!(self.control, Some(ControlArg::Ray(_))) {
-            self.plane.check_none("the control")?;
+        match &self.control {
+            Some(ControlArg::Ray(_)) => {}
+            Some(ControlArg::Exec(command)) => self.plane.check_no_names(command)?,
+            Some(ControlArg::None | ControlArg::Grpc(_)) | None => self.plane.check_none("the control")?,
         }
         let model = self.model.map(|name| name.to_string_lossy().into_owned());
         Ok(TargetSpec::Http(HttpTarget { address, model, key, timeout, control }))

@@ -3,6 +3,7 @@
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::control::plane::{Goal, Member, MemberState, Step};
@@ -300,6 +301,19 @@ fn an_answer_that_has_done_nothing_is_found_out() {
     assert_eq!(rig.ended(), [Some(why.to_owned())]);
 }
 
+/// Somebody else has wanted as much before, and there is no room for it.
+#[test]
+fn what_is_wanted_already_is_not_there_already() {
+    let mut rig = Rig::new("2P2D", PROMPT);
+    rig.wanted = split("3P2D");
+    rig.reconcile();
+    rig.second();
+    rig.shift("3P2D");
+    rig.seconds(3);
+    assert_eq!(rig.calls, [], "there is nothing to call");
+    assert_eq!(rig.ended(), [Some("no room".to_owned())]);
+}
+
 #[test]
 fn what_takes_too_long_is_rolled_back() {
     let mut rig = Rig::new("2P2D", Ways { slow: 500, ..PROMPT });
@@ -362,6 +376,8 @@ fn a_unit_that_goes_by_itself_is_lost_and_its_place_is_taken() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(5), failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever the control plane does, a shift that was accepted begins once and ends once, in its split or with a reason; and
     /// nobody is ever asked for less than one unit of a role.
     #[test]
