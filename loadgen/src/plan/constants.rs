@@ -14,6 +14,16 @@ use crate::profile::Cluster;
 /// Tells the draws of constants from all else that a seed decides.
 const STREAM: u64 = 0x636f_6e73_7461_6e74;
 
+/// Where the numbers of constants end and those of what a calibration tells begin.
+const FIRST_LIST: u64 = 27;
+/// Where the numbers of constants go on that came to the list since: the next ones were taken.
+const SECOND_LIST: u64 = 1 << 32;
+
+/// The number of the draw of a constant, from its place among all: it stays the same for a seed when others are added.
+fn place(constant: u64) -> u64 {
+    if constant < FIRST_LIST { constant } else { SECOND_LIST + constant }
+}
+
 /// Tables for the constants as they stand, then for `draws` others.
 pub(crate) fn tables(cluster: &Cluster, seed: u64, draws: u32) -> Result<Vec<Arc<Tabulated>>, Unusable> {
     (0..=draws).map(|draw| Ok(Arc::new(Tabulated::of(&deployment(cluster, seed, draw), &cluster.config)?))).collect()
@@ -30,7 +40,7 @@ pub(super) fn deployment(cluster: &Cluster, seed: u64, draw: u32) -> Deployment 
     let posterior = cluster.posterior.as_ref();
     let constants = moved(deployment.parts().constants.clone(), posterior, key);
     let Some(posterior) = posterior else { return deployment.with_constants(constants) };
-    let mut number = Constant::ALL.len() as u64;
+    let mut number = FIRST_LIST;
     let drawn = posterior.draw(constants, || {
         number += 1;
         normal(key, number)
@@ -42,7 +52,7 @@ pub(super) fn deployment(cluster: &Cluster, seed: u64, draw: u32) -> Deployment 
 fn moved(mut constants: Constants, posterior: Option<&Posterior>, key: u64) -> Constants {
     for (number, constant) in Constant::ALL.into_iter().enumerate() {
         // One number for both phases: what makes decode faster than thought makes prompts faster, too.
-        let normal = normal(key, number as u64);
+        let normal = normal(key, place(number as u64));
         for phase in [Phase::Decode, Phase::Prompt] {
             let own = phase == Phase::Decode || constants.differs(constant);
             if !own || posterior.is_some_and(|posterior| posterior.holds(constant, phase)) {

@@ -19,12 +19,13 @@ pub(super) struct ShiftArgs {
     /// The split to shift to: 3P1D is three prefill units and one decode unit, 4A is four that do both
     #[arg(long, value_name = "xPyD|nA")]
     to: Split,
-    /// How units get rid of what they hold: `drain` finishes it, `migrate` moves it to peers
+    /// How units get to their new role: `drain` finishes what they hold, `migrate` moves it to peers, `restart` finishes it,
+    /// ends their process and starts another one, which loads the weights
     #[arg(long, value_name = "HOW", value_enum, default_value_t = HowArg::Drain)]
     how: HowArg,
-    /// How long to wait for the units to arrive (10s, 2m); the shift itself has no such limit
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_positive_duration)]
-    timeout: Micros,
+    /// How long to wait for the units to arrive (10s, 2m); the shift itself has no such limit [default: 2m; to restart, 30m]
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
+    timeout: Option<Micros>,
     /// Print the outcome as one JSON object
     #[arg(long)]
     json: bool,
@@ -37,6 +38,7 @@ pub(super) struct ShiftArgs {
 enum HowArg {
     Drain,
     Migrate,
+    Restart,
 }
 
 /// One shift, where and how.
@@ -64,8 +66,17 @@ impl ShiftArgs {
         let how = match self.how {
             HowArg::Drain => How::Drain,
             HowArg::Migrate => How::Migrate,
+            HowArg::Restart => How::Restart,
         };
-        let timeout = Duration::from_micros(self.timeout.0);
+        let timeout = self.timeout.map_or_else(|| patience(how), |timeout| Duration::from_micros(timeout.0));
         Ok(ShiftOptions { target: self.target, to: self.to, how, timeout, json: self.json, key })
+    }
+}
+
+/// How long units are waited for when nobody says: a process that loads large weights from a network takes many minutes.
+fn patience(how: How) -> Duration {
+    match how {
+        How::Drain | How::Migrate => Duration::from_mins(2),
+        How::Restart => Duration::from_mins(30),
     }
 }

@@ -67,12 +67,18 @@ pub enum Constant {
     HandoffSetup,
     /// Share of the bandwidth of all network cards of a unit that a hand-off reaches.
     HandoffEfficiency,
-    /// Time in `Switching` of a unit that shifts.
+    /// Time in `Switching` of a unit that shifts in place.
     #[serde(rename = "role_switch_ms")]
     RoleSwitch,
     /// Time in `Warming` of a unit that shifts.
     #[serde(rename = "role_warm_ms")]
     RoleWarm,
+    /// Time from the end of a unit's process until the next one is up, but for the weights.
+    #[serde(rename = "restart_start_ms")]
+    RestartStart,
+    /// Rate at which weights get onto all GPUs of a unit together.
+    #[serde(rename = "weight_load_gb_per_s")]
+    WeightLoad,
 }
 
 /// What more of a constant does to the time of a step.
@@ -88,7 +94,7 @@ pub(in crate::perf) enum Effect {
 
 impl Constant {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::GemmMfu,
         Self::GemmMbu,
         Self::GemmFloor,
@@ -116,6 +122,8 @@ impl Constant {
         Self::HandoffEfficiency,
         Self::RoleSwitch,
         Self::RoleWarm,
+        Self::RestartStart,
+        Self::WeightLoad,
     ];
 
     /// The key in a profile.
@@ -148,6 +156,8 @@ impl Constant {
             Self::HandoffEfficiency => "handoff_efficiency",
             Self::RoleSwitch => "role_switch_ms",
             Self::RoleWarm => "role_warm_ms",
+            Self::RestartStart => "restart_start_ms",
+            Self::WeightLoad => "weight_load_gb_per_s",
         }
     }
 
@@ -158,6 +168,8 @@ impl Constant {
             1e-6
         } else if key.ends_with("_ms") {
             1e-3
+        } else if key.ends_with("_gb_per_s") {
+            1e9
         } else {
             1.0
         }
@@ -180,7 +192,9 @@ impl Constant {
             Self::MixedFactor => (0.5, 4.0),
             Self::StepOverhead => (0.0, 1e6),
             Self::HandoffSetup => (0.0, 1e4),
-            Self::RoleSwitch | Self::RoleWarm => (0.0, 3.6e6),
+            Self::RoleSwitch | Self::RoleWarm | Self::RestartStart => (0.0, 3.6e6),
+            // From a slow network file system to memory of the same machine.
+            Self::WeightLoad => (0.01, 1e3),
             Self::HandoffEfficiency => (1e-3, 1.0),
             _ if self.si() < 1.0 => (0.0, 1e4),
             _ => (0.01, 1.0),
