@@ -14,14 +14,15 @@ use crate::profile::Cluster;
 /// Tells the draws of constants from all else that a seed decides.
 const STREAM: u64 = 0x636f_6e73_7461_6e74;
 
-/// Where the numbers of constants end and those of what a calibration tells begin.
-const FIRST_LIST: u64 = 27;
-/// Where the numbers of constants go on that came to the list since: the next ones were taken.
-const SECOND_LIST: u64 = 1 << 32;
+/// The number before those of what is drawn together; each constant by itself has its place in the list for a number up to
+/// this one.
+const JOINT: u64 = 27;
+/// Constants that stand behind it have numbers behind all those that are drawn together.
+const BEHIND: u64 = 1 << 32;
 
-/// The number of the draw of a constant, from its place among all: it stays the same for a seed when others are added.
+/// The number of the draw of a constant, from its place in the list: the same for a seed when others are added.
 fn place(constant: u64) -> u64 {
-    if constant < FIRST_LIST { constant } else { SECOND_LIST + constant }
+    if constant <= JOINT { constant } else { BEHIND + constant }
 }
 
 /// Tables for the constants as they stand, then for `draws` others.
@@ -40,7 +41,7 @@ pub(super) fn deployment(cluster: &Cluster, seed: u64, draw: u32) -> Deployment 
     let posterior = cluster.posterior.as_ref();
     let constants = moved(deployment.parts().constants.clone(), posterior, key);
     let Some(posterior) = posterior else { return deployment.with_constants(constants) };
-    let mut number = FIRST_LIST;
+    let mut number = JOINT;
     let drawn = posterior.draw(constants, || {
         number += 1;
         normal(key, number)

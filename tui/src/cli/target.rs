@@ -148,17 +148,18 @@ pub(super) enum ControlArg {
 }
 
 impl FromStr for ControlArg {
-    type Err = Malformed;
+    type Err = Box<dyn std::error::Error + Send + Sync>;
 
-    fn from_str(text: &str) -> Result<Self, Malformed> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "none" => Ok(Self::None),
-            _ if text.starts_with("ray+") => text.parse().map(Self::Ray),
-            _ => text.parse().map(Self::Grpc).map_err(|_| Malformed {
+            _ if text.starts_with("grpc://") => Ok(Self::Grpc(text.parse()?)),
+            _ if text.starts_with("ray+") => Ok(Self::Ray(text.parse()?)),
+            _ => Err(Box::new(Malformed {
                 what: "a control",
                 found: text.to_owned(),
                 allowed: "none, grpc://HOST:PORT or ray+http://HOST:PORT".to_owned(),
-            }),
+            })),
         }
     }
 }

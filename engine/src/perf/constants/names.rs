@@ -73,6 +73,9 @@ pub enum Constant {
     /// Time in `Warming` of a unit that shifts.
     #[serde(rename = "role_warm_ms")]
     RoleWarm,
+    /// Time that a step of an aggregated unit takes besides, where many units are aggregated; none unless a profile says so.
+    #[serde(rename = "replica_overhead_us")]
+    ReplicaOverhead,
     /// Time from the end of a unit's process until the next one is up, but for the weights.
     #[serde(rename = "restart_start_ms")]
     RestartStart,
@@ -94,7 +97,7 @@ pub(in crate::perf) enum Effect {
 
 impl Constant {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::GemmMfu,
         Self::GemmMbu,
         Self::GemmFloor,
@@ -122,6 +125,7 @@ impl Constant {
         Self::HandoffEfficiency,
         Self::RoleSwitch,
         Self::RoleWarm,
+        Self::ReplicaOverhead,
         Self::RestartStart,
         Self::WeightLoad,
     ];
@@ -156,6 +160,7 @@ impl Constant {
             Self::HandoffEfficiency => "handoff_efficiency",
             Self::RoleSwitch => "role_switch_ms",
             Self::RoleWarm => "role_warm_ms",
+            Self::ReplicaOverhead => "replica_overhead_us",
             Self::RestartStart => "restart_start_ms",
             Self::WeightLoad => "weight_load_gb_per_s",
         }
@@ -173,6 +178,11 @@ impl Constant {
         } else {
             1.0
         }
+    }
+
+    /// Whether every cluster has it: what was seen of few need not be said of others.
+    pub fn is_required(self) -> bool {
+        self != Self::ReplicaOverhead
     }
 
     /// What more of it does to the time of a step.
