@@ -91,6 +91,7 @@ fn tables(config: &ClusterConfig) -> Tabulated {
             layers: 80,
         },
         switch: Nanos(1_000_000_000),
+        restart: Nanos(60_000_000_000),
         warm: Nanos(1_000_000_000),
     };
     Tabulated::new(limits, |_| Box::new(Model)).expect("tables")

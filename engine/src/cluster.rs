@@ -58,6 +58,7 @@ pub mod plan;
 mod pool;
 mod prefix;
 mod queue;
+mod rolling;
 pub mod router;
 mod sequence;
 mod shift;
@@ -68,11 +69,12 @@ pub use arrive::Refused;
 pub use config::{BatchLimits, ClusterConfig, ClusterError, FirstToken};
 pub use event::{
     Arrival, Emission, FinishReason, Finished, How, Notice, Outbox, RoleCommand, ShiftId, ShiftRefused, ShiftReport,
-    Stages, StepReport, Transfer, TransferId, UnitState,
+    Side, Stages, StepReport, Transfer, TransferId, UnitState,
 };
 pub use figures::UnitFigures;
 pub use naming::Names;
 pub use plan::{BlockHash, Detail, Extent, PlannedSequence, StepPlan, StepShape};
+pub use rolling::check_restart;
 pub use router::Router;
 
 use handoff::Flight;

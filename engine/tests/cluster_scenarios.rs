@@ -9,6 +9,8 @@ mod properties;
 mod random;
 #[path = "scenarios/requests.rs"]
 mod requests;
+#[path = "scenarios/restarts.rs"]
+mod restarts;
 #[path = "scenarios/shifts.rs"]
 mod shifts;
 #[path = "scenarios/turmoil.rs"]

@@ -7,6 +7,8 @@ mod fitting;
 mod memory;
 #[path = "perf/refusals.rs"]
 mod refusals;
+#[path = "perf/restart.rs"]
+mod restart;
 #[path = "perf/steps.rs"]
 mod steps;
 #[path = "perf/world.rs"]

@@ -22,6 +22,7 @@ const COSTS: Costs = Costs {
     transfer: Nanos(1_000_000),
     block: Nanos(50_000),
     switch: Nanos(20_000_000),
+    restart: Nanos(400_000_000),
     warm: Nanos(30_000_000),
 };
 
@@ -191,6 +192,25 @@ fn a_shift_drains_switches_and_warms_and_the_one_after_it_waits() {
         now.units.iter().any(|unit| unit.imports > 0 && unit.imported_blocks > 0 && unit.import_time > Nanos::ZERO)
     );
     assert!(now.units.iter().all(|unit| unit.busy < now.at) && now.units[3].busy > Nanos::ZERO, "{now:?}");
+}
+
+#[test]
+fn a_restart_drains_starts_anew_and_loses_nothing() {
+    let mut world = World::new("2P2D", 4096);
+    for number in 0..40 {
+        world.submit(number).expect("room");
+    }
+    world.handle.shift(split("1P3D"), How::Restart).expect("a shift");
+    world.until("the shift", |events| World::shifts_ended(events) == 1);
+    world.until("all answers", |events| finished(events) == 40);
+    let report = world.events.iter().find_map(|event| match event {
+        EngineEvent::Notice { notice: Notice::ShiftEnded(report), .. } => Some(report.clone()),
+        _ => None,
+    });
+    let report = report.expect("just seen");
+    assert_eq!((report.how, report.abandoned), (How::Restart, None));
+    assert_eq!(report.total, report.drain + COSTS.restart + COSTS.warm);
+    assert_eq!(world.handle.observe().split, split("1P3D"));
 }
 
 #[test]

@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
+use engine::cluster::{How, ShiftRefused, check_restart};
+use engine::drive::wall::ShiftError;
 use tokio::sync::{mpsc, watch};
 
 pub use memory::resident_bytes;
@@ -259,16 +261,23 @@ fn settle_warmup(load: &mut LoadSpec, schedule: &Schedule) -> Result<Option<Stri
 
 /// A shift script is wrong before the load is sent, not when its time comes.
 fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: bool) -> Result<(), RunError> {
+    let mut before = info.split;
     for shift in load.shifts.shifts() {
         if !controlled {
             return Err(RunError::NoControl(info.name.clone()));
         }
+        let restarts = shift.how == How::Restart;
+        let from = std::mem::replace(&mut before, info.split.map(|_| shift.to));
         let why = match (shift.to.check(), info.split) {
             (Err(error), _) => error.to_string(),
             (Ok(to), Some(split)) if to.units() != split.units() => {
                 format!("it has {} units, the target has {} ({split})", to.units(), split.units())
             }
-            (Ok(_), _) => continue,
+            (Ok(_), _) if restarts && info.name == crate::target::cpu::NAME => ShiftError::NoProcess.to_string(),
+            (Ok(to), _) => match from.filter(|_| restarts).map(|from| check_restart(from, to)) {
+                Some(Err(missing)) => ShiftRefused::NobodyMeanwhile { to, missing }.to_string(),
+                Some(Ok(())) | None => continue,
+            },
         };
         return Err(RunError::Shift { at_s: shift.at.as_secs_f64(), to: shift.to.to_string(), why });
     }

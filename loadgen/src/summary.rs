@@ -138,7 +138,7 @@ pub struct Shift {
     pub from: String,
     /// The split asked for.
     pub to: String,
-    /// `drain` or `migrate`.
+    /// `drain`, `migrate` or `restart`.
     pub how: String,
     /// How long the slowest unit was draining; `None` while it had not ended.
     pub drain_ms: Option<f64>,

@@ -99,6 +99,9 @@ impl Cluster {
         let in_step = unit.running.iter().filter(|&&slot| self.sequences[slot].in_step).count();
         ensure!(planned == in_step, "{in_step} sequences think to be in a step of {planned}");
         self.check_lockstep(unit)?;
+        let down = unit.restarts() && matches!(unit.phase, Phase::Switching | Phase::Warming);
+        let kept = unit.held() + unit.pool.held() + unit.pool.cached();
+        ensure!(!down || (kept == 0 && !unit.step.running), "its process has ended, and it keeps {kept} of something");
         ensure!(unit.condemned.is_empty() || unit.step.running, "blocks are condemned without a step");
         unit.pool.check(self.holdings(unit))
     }

@@ -29,7 +29,7 @@ pub struct StepReport<'a> {
     pub filled: &'a [(RequestId, u32, BlockHash)],
 }
 
-/// How a unit gets rid of what it holds before it changes role.
+/// How a unit gets from one role to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum How {
     /// Finish what it holds.
@@ -37,6 +37,13 @@ pub enum How {
     Drain,
     /// Move the KV of what it holds to peers.
     Migrate,
+    /// Finish what it holds, then end its process and start another one, which loads the weights and has nothing cached.
+    Restart,
+}
+
+impl How {
+    /// All of them, in the order in which they are offered.
+    pub const ALL: [Self; 3] = [Self::Drain, Self::Migrate, Self::Restart];
 }
 
 impl fmt::Display for How {
@@ -44,6 +51,7 @@ impl fmt::Display for How {
         f.write_str(match self {
             Self::Drain => "drain",
             Self::Migrate => "migrate",
+            Self::Restart => "restart",
         })
     }
 }
@@ -66,6 +74,14 @@ pub enum ShiftRefused {
     /// Nothing could prefill, or nothing could decode.
     #[error(transparent)]
     Unservable(#[from] crate::units::SplitError),
+    /// Every order in which the units could restart comes to a point where nobody could do this.
+    #[error("a restart to {to} would leave no unit that can {missing} while one is down")]
+    NobodyMeanwhile {
+        /// What was asked.
+        to: Split,
+        /// Whose work nobody could do.
+        missing: Side,
+    },
     /// Another shift is under way; scheduling the next one is the caller's business.
     #[error("shift {} to {to} is still under way", id.0)]
     Busy {
@@ -74,6 +90,24 @@ pub enum ShiftRefused {
         /// Where it leads.
         to: Split,
     },
+}
+
+/// The two halves of serving a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Computing prompts.
+    Prefill,
+    /// Continuing answers.
+    Decode,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+        })
+    }
 }
 
 /// A KV hand-off, numbered from 0.
@@ -111,7 +145,7 @@ pub enum UnitState {
         /// Sequences it still holds.
         left: u32,
     },
-    /// The executor is changing the role.
+    /// The executor is changing the role, or its process is being started anew.
     Switching,
     /// The executor is warming up in the new role.
     Warming,
@@ -125,6 +159,14 @@ pub enum RoleCommand {
     /// Change the role. On the way between A and P or D the unit keeps its KV and computes steps meanwhile; between P and D it
     /// holds nothing.
     Switch {
+        /// Which unit.
+        unit: UnitId,
+        /// To what.
+        to: Role,
+    },
+    /// End the process and start one in another role that has loaded the weights; acknowledged with `role_switched`. The unit
+    /// holds nothing and computes nothing.
+    Restart {
         /// Which unit.
         unit: UnitId,
         /// To what.
@@ -212,7 +254,7 @@ pub struct ShiftReport {
     pub from: Split,
     /// The split asked for.
     pub to: Split,
-    /// How units were emptied.
+    /// How units changed.
     pub how: How,
     /// When the cluster took it up, which is when it started; a driver may have had it wait before.
     pub accepted: Nanos,

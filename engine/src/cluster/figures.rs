@@ -71,7 +71,7 @@ impl Cluster {
 
     /// The role that a unit is changing to, or has.
     pub fn target(&self, unit: UnitId) -> Role {
-        self.units.get(unit.index()).map_or(UnitFigures::NOTHING.role, |unit| unit.target.unwrap_or(unit.role))
+        self.units.get(unit.index()).map_or(UnitFigures::NOTHING.role, Unit::role_to_be)
     }
 
     /// The roles of the units that have not failed.
@@ -100,11 +100,11 @@ impl Cluster {
     }
 
     /// Sequences that have to leave `unit` before it can serve its target role: all, unless the two roles have something in
-    /// common that they need.
+    /// common that they need, and it goes from one to the other in place.
     pub(super) fn left(&self, unit: &Unit) -> u32 {
         let in_batch = |place| unit.running.iter().filter(|&&slot| self.sequences[slot].place == place).count() as u32;
         match (unit.can_prefill(), unit.can_decode()) {
-            _ if unit.target == Some(Role::Aggregated) => 0,
+            _ if !unit.restarts() && unit.role_to_be() == Role::Aggregated && unit.target.is_some() => 0,
             (true, _) => in_batch(Place::Decoding) + unit.incoming,
             (_, true) => unit.waiting.len() as u32 + in_batch(Place::Prompt),
             _ => unit.held(),

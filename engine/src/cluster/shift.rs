@@ -4,11 +4,19 @@
 //! its new role share: prefill on the way between P and A, decode between D and A, nothing between P and D. So every shift
 //! between two splits that can be served has all its units under way at once and always leaves somebody who can prefill
 //! and somebody who can decode.
+//!
+//! A unit that restarts serves nothing on the way, and its process ends with everything that it has cached. So of these
+//! only as many are under way at once as leave somebody who can prefill and somebody who can decode; the others serve their
+//! old role until it is their turn.
+
+use std::collections::VecDeque;
 
 use super::Cluster;
 use super::event::{How, Notice, Outbox, RoleCommand, ShiftId, ShiftRefused, ShiftReport};
+use super::pool::Pool;
+use super::rolling::{self, Turn};
 use super::sequence::{Place, Slot};
-use super::unit::{Phase, Unit};
+use super::unit::{Phase, Target, Unit};
 use crate::units::{Nanos, Role, Split, UnitId};
 
 /// The shift under way.
@@ -17,17 +25,20 @@ pub(crate) struct ShiftRun {
     report: ShiftReport,
     /// Units still on their way.
     moving: Vec<UnitId>,
+    /// Those whose turn has not come, in its order.
+    waiting: VecDeque<Turn>,
 }
 
 impl Cluster {
     /// Asks for another split. As few units as possible move, of a role those with the least left to do.
     ///
     /// # Errors
-    /// When another shift is under way, or `to` does not fit the units that there are; nothing has changed then.
+    /// When another shift is under way, `to` does not fit the units that there are, or they cannot restart without leaving
+    /// nobody meanwhile; nothing has changed then.
     pub fn shift(&mut self, now: Nanos, to: Split, how: How, out: &mut Outbox) -> Result<ShiftId, ShiftRefused> {
-        let from = self.check_shift(to)?;
+        let turns = self.check_shift(to, how)?;
         let id = self.number_shift();
-        self.start_shift(now, id, (from, to), how, out);
+        self.start_shift(now, (id, to, how), turns, out);
         Ok(id)
     }
 
@@ -43,8 +54,8 @@ impl Cluster {
         how: How,
         out: &mut Outbox,
     ) -> Result<(), ShiftRefused> {
-        let from = self.check_shift(to)?;
-        self.start_shift(now, id, (from, to), how, out);
+        let turns = self.check_shift(to, how)?;
+        self.start_shift(now, (id, to, how), turns, out);
         Ok(())
     }
 
@@ -60,8 +71,8 @@ impl Cluster {
         self.shift.as_ref().map(|run| (run.report.id, run.report.to, run.report.how))
     }
 
-    /// Whether units could move to `to` now; returns the split as it is.
-    fn check_shift(&self, to: Split) -> Result<Split, ShiftRefused> {
+    /// Whether units could move to `to` now; returns which would, in the order of their turns.
+    fn check_shift(&self, to: Split, how: How) -> Result<Vec<Turn>, ShiftRefused> {
         if let Some(run) = &self.shift {
             return Err(ShiftRefused::Busy { id: run.report.id, to: run.report.to });
         }
@@ -70,30 +81,60 @@ impl Cluster {
             return Err(ShiftRefused::WrongUnits { asked: to, live: from.units() });
         }
         to.check()?;
-        Ok(from)
+        let moves = self.moves(from, to);
+        if how != How::Restart {
+            return Ok(moves);
+        }
+        rolling::order(from, &moves).map_err(|missing| ShiftRefused::NobodyMeanwhile { to, missing })
     }
 
-    fn start_shift(&mut self, now: Nanos, id: ShiftId, (from, to): (Split, Split), how: How, out: &mut Outbox) {
+    fn start_shift(&mut self, now: Nanos, (id, to, how): (ShiftId, Split, How), turns: Vec<Turn>, out: &mut Outbox) {
         self.tell_deferred(out);
-        let moves = self.moves(from, to);
-        let in_flight = moves.iter().map(|&(unit, _)| self.units[unit.index()].held()).sum();
         let (drain, total, abandoned) = (Nanos::ZERO, Nanos::ZERO, None);
-        let report = ShiftReport { id, from, to, how, accepted: now, drain, total, in_flight, abandoned };
-        let moving = moves.iter().map(|&(unit, _)| unit).collect();
-        self.shift = Some(ShiftRun { report, moving });
+        let from = self.split();
+        let report = ShiftReport { id, from, to, how, accepted: now, drain, total, in_flight: 0, abandoned };
+        self.shift = Some(ShiftRun { report, moving: Vec::new(), waiting: turns.into() });
         out.notices.push(Notice::ShiftStarted { id, to, how });
-        // All moves are known before the first queue is emptied, so that nothing is routed to a unit about to move.
-        for &(unit, target) in &moves {
-            self.units[unit.index()].target = Some(target);
-        }
-        for &(unit, _) in &moves {
-            self.enter(now, unit, Phase::Draining, out);
-        }
-        for &(unit, _) in &moves {
-            self.empty_queue(unit, out);
-        }
+        self.begin_turns(now, out);
         self.settle(now, out);
         self.end_shift_if_over(now, out);
+    }
+
+    /// Units whose turn it is start to drain: all that are left, or, of those that restart, as many as leave somebody who can
+    /// prefill and somebody who can decode.
+    fn begin_turns(&mut self, now: Nanos, out: &mut Outbox) {
+        let Some(mut run) = self.shift.take() else { return };
+        let restarts = run.report.how == How::Restart;
+        let mut begun = Vec::new();
+        // All targets are known before the first queue is emptied, so that nothing is routed to a unit about to move.
+        while let Some(turn) = run.waiting.pop_front_if(|turn| !restarts || self.can_spare(turn.unit)) {
+            let here = &mut self.units[turn.unit.index()];
+            here.target = Some(Target { role: turn.to, restarts });
+            run.report.in_flight += here.held();
+            run.moving.push(turn.unit);
+            begun.push(turn.unit);
+        }
+        // The order keeps everybody served unless somebody is lost: then it may be that no turn ever comes.
+        if run.moving.is_empty()
+            && let Some(next) = run.waiting.front()
+        {
+            let why = format!("restarting {} would leave nobody who can do its work", next.unit);
+            run.report.abandoned.get_or_insert(why);
+            run.waiting.clear();
+        }
+        self.shift = Some(run);
+        for &unit in &begun {
+            self.enter(now, unit, Phase::Draining, out);
+        }
+        for &unit in &begun {
+            self.empty_queue(unit, out);
+        }
+    }
+
+    /// Whether the others can prefill and decode.
+    fn can_spare(&self, unit: UnitId) -> bool {
+        let others = || self.units.iter().filter(|other| other.id != unit);
+        others().any(Unit::can_prefill) && others().any(Unit::can_decode)
     }
 
     /// The executor of `unit` has changed its role.
@@ -114,14 +155,15 @@ impl Cluster {
         }
         self.tell_deferred(out);
         let here = &mut self.units[unit.index()];
-        here.role = here.target.take().unwrap_or(here.role);
+        here.role = here.role_to_be();
+        here.target = None;
         self.arrived_in_role(now, unit, out);
     }
 
     /// When `deadline` has to be called at the latest, if nothing else happens.
     pub fn next_deadline(&self) -> Option<Nanos> {
         let timeout = self.config.drain_timeout?;
-        let run = self.shift.as_ref().filter(|run| run.report.how == How::Drain)?;
+        let run = self.shift.as_ref().filter(|run| run.report.how != How::Migrate)?;
         let units = run.moving.iter().map(|unit| &self.units[unit.index()]);
         units.filter(|unit| unit.phase == Phase::Draining).map(|unit| unit.since + timeout).min()
     }
@@ -137,9 +179,10 @@ impl Cluster {
         self.settle(now, out);
     }
 
-    /// Lets every unit that still drains serve its old role again.
+    /// Lets every unit that still drains serve its old role again, and those whose turn has not come stay in it.
     pub(super) fn abandon_drains(&mut self, now: Nanos, why: impl Fn(UnitId, u32) -> String, out: &mut Outbox) {
-        let Some(run) = &self.shift else { return };
+        let Some(run) = &mut self.shift else { return };
+        run.waiting.clear();
         for unit in run.moving.clone() {
             let here = &mut self.units[unit.index()];
             if here.phase != Phase::Draining {
@@ -157,9 +200,14 @@ impl Cluster {
 
     /// Gives up on the part of a shift that a lost unit had.
     pub(super) fn drop_from_shift(&mut self, now: Nanos, unit: UnitId, out: &mut Outbox) {
-        let Some(run) = self.shift.as_mut().filter(|run| run.moving.contains(&unit)) else { return };
+        let Some(run) = &mut self.shift else { return };
+        let units = run.moving.len() + run.waiting.len();
         run.moving.retain(|&moving| moving != unit);
-        run.report.abandoned.get_or_insert_with(|| format!("{unit} failed"));
+        run.waiting.retain(|turn| turn.unit != unit);
+        if run.moving.len() + run.waiting.len() < units {
+            run.report.abandoned.get_or_insert_with(|| format!("{unit} failed"));
+        }
+        self.begin_turns(now, out);
         self.end_shift_if_over(now, out);
     }
 
@@ -171,7 +219,7 @@ impl Cluster {
             && self.shift.as_ref().is_some_and(|run| run.report.how == How::Migrate)
     }
 
-    /// Units that are empty enough start to switch.
+    /// Units that are empty enough start to switch, or end their process.
     pub(super) fn proceed_with_drains(&mut self, now: Nanos, out: &mut Outbox) {
         let Some(run) = &self.shift else { return };
         for at in (0..run.moving.len()).rev() {
@@ -180,13 +228,24 @@ impl Cluster {
             if here.phase != Phase::Draining || !self.is_drained(here) {
                 continue;
             }
-            let (drain, to) = (now.since(here.since), here.target.unwrap_or(here.role));
+            let (drain, to, restarts) = (now.since(here.since), here.role_to_be(), here.restarts());
             if let Some(run) = &mut self.shift {
                 run.report.drain = run.report.drain.max(drain);
             }
             self.enter(now, unit, Phase::Switching, out);
-            out.roles.push(RoleCommand::Switch { unit, to });
+            if restarts {
+                self.forget_cached(unit);
+                out.roles.push(RoleCommand::Restart { unit, to });
+            } else {
+                out.roles.push(RoleCommand::Switch { unit, to });
+            }
         }
+    }
+
+    /// The process of `unit`, which holds nothing, ends, and with it what its prefix cache kept.
+    fn forget_cached(&mut self, unit: UnitId) {
+        self.dissolve(unit);
+        self.units[unit.index()].pool = Pool::new(self.config.blocks_per_unit, self.config.prefix_cache, self.detail);
     }
 
     /// Where nobody decodes, a sequence that waits for a hand-off at a unit that is to become the one who does would wait for
@@ -226,12 +285,13 @@ impl Cluster {
             self.adopt_handoffs(unit, out);
         }
         self.stir(unit, out);
+        self.begin_turns(now, out);
         self.settle(now, out);
         self.end_shift_if_over(now, out);
     }
 
     fn end_shift_if_over(&mut self, now: Nanos, out: &mut Outbox) {
-        if let Some(mut run) = self.shift.take_if(|run| run.moving.is_empty()) {
+        if let Some(mut run) = self.shift.take_if(|run| run.moving.is_empty() && run.waiting.is_empty()) {
             run.report.total = now.since(run.report.accepted);
             out.notices.push(Notice::ShiftEnded(run.report));
         }
@@ -262,7 +322,7 @@ impl Cluster {
     }
 
     /// Which units move, and to which role: surplus roles give, in the order of the role, those with the least left to do.
-    fn moves(&self, from: Split, to: Split) -> Vec<(UnitId, Role)> {
+    fn moves(&self, from: Split, to: Split) -> Vec<Turn> {
         let roles = [Role::Prefill, Role::Decode, Role::Aggregated];
         let mut wanted = roles
             .into_iter()
@@ -273,7 +333,8 @@ impl Cluster {
                 self.units.iter().filter(|unit| unit.phase == Phase::Serving && unit.role == role).collect();
             givers.sort_by_key(|unit| (unit.outstanding, unit.held(), unit.id));
             let surplus = usize::from(from.count(role).saturating_sub(to.count(role)));
-            moves.extend(givers.iter().take(surplus).map(|unit| unit.id).zip(&mut wanted));
+            let leaving = givers.iter().take(surplus).map(|unit| unit.id).zip(&mut wanted);
+            moves.extend(leaving.map(|(unit, to)| Turn { unit, from: role, to }));
         }
         moves
     }

@@ -17,6 +17,21 @@ pub(crate) enum Phase {
     Failed,
 }
 
+/// What a unit is changing to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) role: Role,
+    /// Its process ends on the way: meanwhile it serves nothing, not even what both roles share.
+    pub(crate) restarts: bool,
+}
+
+impl Target {
+    /// Whether a unit on its way here goes on with something that both its roles can.
+    fn leaves(self, can: fn(Role) -> bool) -> bool {
+        !self.restarts && can(self.role)
+    }
+}
+
 /// A sequence in the step that a unit computes now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
@@ -41,8 +56,8 @@ pub(crate) struct Step {
 pub(crate) struct Unit {
     pub(crate) id: UnitId,
     pub(crate) role: Role,
-    /// The role it is changing to.
-    pub(crate) target: Option<Role>,
+    /// What it is changing to.
+    pub(crate) target: Option<Target>,
     pub(crate) phase: Phase,
     /// When `phase` began.
     pub(crate) since: Nanos,
@@ -85,24 +100,36 @@ impl Unit {
         }
     }
 
-    /// Whether new requests may come. A unit that changes its role goes on serving what the old and the new role share.
+    /// Whether new requests may come. A unit that changes its role in place goes on serving what the old and the new role share.
     pub(crate) fn can_prefill(&self) -> bool {
-        self.phase != Phase::Failed && self.role.can_prefill() && self.target.is_none_or(Role::can_prefill)
+        let goes_on = self.target.is_none_or(|target| target.leaves(Role::can_prefill));
+        self.phase != Phase::Failed && self.role.can_prefill() && goes_on
     }
 
     /// Whether sequences may come, or stay, to be continued.
     pub(crate) fn can_decode(&self) -> bool {
-        self.phase != Phase::Failed && self.role.can_decode() && self.target.is_none_or(Role::can_decode)
+        let goes_on = self.target.is_none_or(|target| target.leaves(Role::can_decode));
+        self.phase != Phase::Failed && self.role.can_decode() && goes_on
     }
 
     /// Whether it can prefill, or will once it has changed its role.
     pub(crate) fn will_prefill(&self) -> bool {
-        self.phase != Phase::Failed && self.target.unwrap_or(self.role).can_prefill()
+        self.phase != Phase::Failed && self.role_to_be().can_prefill()
     }
 
     /// Whether it can decode, or will once it has changed its role.
     pub(crate) fn will_decode(&self) -> bool {
-        self.phase != Phase::Failed && self.target.unwrap_or(self.role).can_decode()
+        self.phase != Phase::Failed && self.role_to_be().can_decode()
+    }
+
+    /// The role it is changing to, or has.
+    pub(crate) fn role_to_be(&self) -> Role {
+        self.target.map_or(self.role, |target| target.role)
+    }
+
+    /// Whether its process ends, or has ended, to be started anew.
+    pub(crate) fn restarts(&self) -> bool {
+        self.target.is_some_and(|target| target.restarts)
     }
 
     /// Sequences and requests here, those on their way to here included.

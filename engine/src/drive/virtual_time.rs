@@ -384,6 +384,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             RoleCommand::Switch { unit, to } => {
                 (self.timing.switch(self.cluster.role(unit), to), Event::Switched(unit))
             }
+            RoleCommand::Restart { unit, to } => (self.timing.restart(to), Event::Switched(unit)),
             RoleCommand::Warm { unit } => (self.timing.warm(self.cluster.target(unit)), Event::Warmed(unit)),
         };
         self.events.push(now + takes, event);

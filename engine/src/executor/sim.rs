@@ -50,6 +50,9 @@ pub trait Timing: Debug {
     /// How long a unit that holds nothing any more takes to change its role.
     fn switch(&self, from: Role, to: Role) -> Nanos;
 
+    /// How long it takes from the end of a unit's process until another one, which serves `to`, has loaded the weights.
+    fn restart(&self, to: Role) -> Nanos;
+
     /// How long a unit takes to warm up in its new role.
     fn warm(&self, to: Role) -> Nanos;
 }
@@ -74,6 +77,10 @@ impl<T: Timing + ?Sized> Timing for std::sync::Arc<T> {
 
     fn switch(&self, from: Role, to: Role) -> Nanos {
         T::switch(self, from, to)
+    }
+
+    fn restart(&self, to: Role) -> Nanos {
+        T::restart(self, to)
     }
 
     fn warm(&self, role: Role) -> Nanos {

@@ -129,6 +129,17 @@ impl Deployment {
         self.parts.model.weight_bytes_per_gpu(self.parts.precision, self.parts.parallel)
     }
 
+    /// Bytes of weights on all GPUs of a unit together.
+    pub fn weight_bytes_per_unit(&self) -> f64 {
+        self.weight_bytes_per_gpu() * f64::from(self.parts.parallel.gpus())
+    }
+
+    /// Seconds from the end of a unit's process until another one has started and loaded the weights.
+    pub fn restart_seconds(&self) -> f64 {
+        let loading = self.weight_bytes_per_unit() / self.decode.get(Constant::WeightLoad);
+        self.decode.get(Constant::RestartStart) + loading
+    }
+
     /// Bytes of each GPU that are left for KV.
     pub fn kv_bytes_per_gpu(&self) -> f64 {
         let memory = self.parts.memory;

@@ -388,6 +388,9 @@ pub enum How {
     Drain = 1,
     /// What units hold moves to peers.
     Migrate = 2,
+    /// Units finish what they hold, then their processes end and others start, which load the weights and have nothing cached.
+    /// Not every engine has a process for each unit.
+    Restart = 3,
 }
 impl How {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -399,6 +402,7 @@ impl How {
             Self::Unspecified => "HOW_UNSPECIFIED",
             Self::Drain => "HOW_DRAIN",
             Self::Migrate => "HOW_MIGRATE",
+            Self::Restart => "HOW_RESTART",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -407,6 +411,7 @@ impl How {
             "HOW_UNSPECIFIED" => Some(Self::Unspecified),
             "HOW_DRAIN" => Some(Self::Drain),
             "HOW_MIGRATE" => Some(Self::Migrate),
+            "HOW_RESTART" => Some(Self::Restart),
             _ => None,
         }
     }

@@ -24,6 +24,7 @@ pub(crate) fn how(how: How) -> i32 {
     match how {
         How::Drain => v1::How::Drain,
         How::Migrate => v1::How::Migrate,
+        How::Restart => v1::How::Restart,
     }
     .into()
 }
@@ -32,7 +33,10 @@ pub(crate) fn read_how(how: i32) -> Result<How, Malformed> {
     match v1::How::try_from(how) {
         Ok(v1::How::Unspecified | v1::How::Drain) => Ok(How::Drain),
         Ok(v1::How::Migrate) => Ok(How::Migrate),
-        Err(_) => Err(Malformed(format!("`how` is {how}: HOW_DRAIN (1) and HOW_MIGRATE (2) are possible"))),
+        Ok(v1::How::Restart) => Ok(How::Restart),
+        Err(_) => {
+            Err(Malformed(format!("`how` is {how}: HOW_DRAIN (1), HOW_MIGRATE (2) and HOW_RESTART (3) are possible")))
+        }
     }
 }
 
@@ -42,4 +46,19 @@ pub(super) fn pending(shift: &PendingShift) -> v1::PendingShift {
 
 pub(super) fn read_pending(shift: &v1::PendingShift) -> Result<PendingShift, Malformed> {
     Ok(PendingShift { id: ShiftId(shift.ticket), to: read_split(shift.to, "to")?, how: read_how(shift.how)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_shifting_comes_back_and_an_unknown_one_is_refused_by_number() {
+        for of in How::ALL {
+            assert_eq!(read_how(how(of)).expect("a way"), of);
+        }
+        assert_eq!(read_how(0).expect("the default"), How::Drain);
+        let Malformed(refused) = read_how(9).expect_err("none");
+        assert_eq!(refused, "`how` is 9: HOW_DRAIN (1), HOW_MIGRATE (2) and HOW_RESTART (3) are possible");
+    }
 }

@@ -29,6 +29,10 @@ impl Timing for PerToken {
         Nanos::ZERO
     }
 
+    fn restart(&self, _: Role) -> Nanos {
+        Nanos::ZERO
+    }
+
     fn warm(&self, _: Role) -> Nanos {
         Nanos::ZERO
     }
@@ -192,6 +196,10 @@ impl Timing for Slower {
 
     fn switch(&self, _: Role, _: Role) -> Nanos {
         Nanos(50 * self.0)
+    }
+
+    fn restart(&self, _: Role) -> Nanos {
+        Nanos(900 * self.0)
     }
 
     fn warm(&self, _: Role) -> Nanos {

@@ -48,7 +48,7 @@ fn any_input() -> impl Strategy<Value = (u64, Input)> {
         (0_u64..40, 0_u64..3, 0_u32..6, 1_u32..40, 1_u32..60).prop_map(|(request, family, shared, prompt, output)| {
             Input::Arrive(family_request(request, family, shared.min(prompt / 4), prompt, output))
         });
-    let how = prop_oneof![Just(How::Drain), Just(How::Migrate)];
+    let how = prop::sample::select(&How::ALL[..]);
     let input = prop_oneof![
         12 => arrival,
         2 => (0_u64..40).prop_map(|request| Input::Cancel(RequestId(request))),

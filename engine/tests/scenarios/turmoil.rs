@@ -27,7 +27,7 @@ enum Move {
 }
 
 fn any_move() -> impl Strategy<Value = Move> {
-    let how = prop_oneof![Just(How::Drain), Just(How::Migrate)];
+    let how = prop::sample::select(&How::ALL[..]);
     prop_oneof![
         6 => (0_u64..3, 0_u32..6, 1_u32..40, 1_u32..50).prop_map(|(family, shared, prompt, output)| Move::Arrive {
             family,
@@ -111,7 +111,9 @@ impl World {
             Move::Role(which) => {
                 if which < self.roles.len() {
                     match self.roles.remove(which) {
-                        RoleCommand::Switch { unit, .. } => self.cluster.role_switched(now, unit, out),
+                        RoleCommand::Switch { unit, .. } | RoleCommand::Restart { unit, .. } => {
+                            self.cluster.role_switched(now, unit, out);
+                        }
                         RoleCommand::Warm { unit } => self.cluster.role_warmed(now, unit, out),
                     }
                 }

@@ -27,13 +27,15 @@ pub(crate) fn config() -> ClusterConfig {
     }
 }
 
-/// A step of n tokens takes 100 + n, a transfer of n blocks 30 + 2n, a role change 50 + 70.
+/// A step of n tokens takes 100 + n, a transfer of n blocks 30 + 2n, a role change 50 + 70, a restart
+/// 900 + 70.
 pub(crate) const COSTS: Costs = Costs {
     step: Nanos(100),
     token: Nanos(1),
     transfer: Nanos(30),
     block: Nanos(2),
     switch: Nanos(50),
+    restart: Nanos(900),
     warm: Nanos(70),
 };
 
@@ -74,6 +76,10 @@ impl Timing for Affine {
 
     fn switch(&self, from: Role, _: Role) -> Nanos {
         if from == Role::Prefill { Nanos(50) } else { Nanos(60) }
+    }
+
+    fn restart(&self, to: Role) -> Nanos {
+        if to == Role::Prefill { Nanos(800) } else { Nanos(950) }
     }
 
     fn warm(&self, to: Role) -> Nanos {

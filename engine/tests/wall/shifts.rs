@@ -53,6 +53,17 @@ fn a_waiting_shift_that_became_impossible_is_reported_and_the_next_one_tried() {
 }
 
 #[test]
+fn units_that_are_threads_of_one_process_do_not_restart() {
+    let mut world = World::new("2P2D");
+    let refused = world.handle.shift(split("3P1D"), How::Restart);
+    assert_eq!(refused, Err(ShiftError::NoProcess));
+    assert_eq!((world.handle.observe().shift, world.handle.observe().split), (None, split("2P2D")));
+    world.handle.shift(split("3P1D"), How::Drain).expect("they drain");
+    world.until_shifted(1);
+    world.assert_at_rest();
+}
+
+#[test]
 fn the_drain_timeout_of_a_shift_counts_from_its_start_also_when_it_had_to_wait() {
     let timeout = Nanos(30_000_000);
     let patient = ClusterConfig { drain_timeout: Some(timeout), ..cluster() };

@@ -14,8 +14,16 @@ use crate::profile::Cluster;
 /// Tells the draws of constants from all else that a seed decides.
 const STREAM: u64 = 0x636f_6e73_7461_6e74;
 
-/// The number before those of what is drawn together; each constant by itself has its place in the list for a number.
+/// The number before those of what is drawn together; each constant by itself has its place in the list for a number up to
+/// this one.
 const JOINT: u64 = 27;
+/// Constants that stand behind it have numbers behind all those that are drawn together.
+const BEHIND: u64 = 1 << 32;
+
+/// The number of the draw of a constant, from its place in the list: the same for a seed when others are added.
+fn place(constant: u64) -> u64 {
+    if constant <= JOINT { constant } else { BEHIND + constant }
+}
 
 /// Tables for the constants as they stand, then for `draws` others.
 pub(crate) fn tables(cluster: &Cluster, seed: u64, draws: u32) -> Result<Vec<Arc<Tabulated>>, Unusable> {
@@ -45,7 +53,7 @@ pub(super) fn deployment(cluster: &Cluster, seed: u64, draw: u32) -> Deployment 
 fn moved(mut constants: Constants, posterior: Option<&Posterior>, key: u64) -> Constants {
     for (number, constant) in Constant::ALL.into_iter().enumerate() {
         // One number for both phases: what makes decode faster than thought makes prompts faster, too.
-        let normal = normal(key, number as u64);
+        let normal = normal(key, place(number as u64));
         for phase in [Phase::Decode, Phase::Prompt] {
             let own = phase == Phase::Decode || constants.differs(constant);
             if !own || posterior.is_some_and(|posterior| posterior.holds(constant, phase)) {

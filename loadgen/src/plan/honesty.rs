@@ -112,6 +112,7 @@ impl Truth {
                 layers: if self.is_other { self.deployment.parts().model.layers } else { 1 },
             },
             switch: Nanos::ZERO,
+            restart: Nanos::ZERO,
             warm: Nanos::ZERO,
         };
         let model = || -> Box<dyn StepModel> {
@@ -203,7 +204,9 @@ fn believed(chance: &mut Chance) -> Loaded<Cluster> {
 /// Every constant moved within its spread.
 fn truth(believed: &Deployment, is_other: bool, chance: &mut Chance) -> Truth {
     let mut constants = believed.parts().constants.clone();
-    for constant in Constant::ALL {
+    // Nothing restarts in a plan.
+    let told = |constant: &Constant| !matches!(constant, Constant::RestartStart | Constant::WeightLoad);
+    for constant in Constant::ALL.into_iter().filter(told) {
         for phase in [Phase::Decode, Phase::Prompt] {
             if phase == Phase::Prompt && !constants.differs(constant) {
                 continue;

@@ -138,8 +138,10 @@ pub(super) mod how {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<How, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let how = [How::Drain, How::Migrate].into_iter().find(|how| how.to_string() == name);
-        how.ok_or_else(|| serde::de::Error::custom(format_args!("`{name}` is not a way to shift: drain or migrate")))
+        let how = How::ALL.into_iter().find(|how| how.to_string() == name);
+        how.ok_or_else(|| {
+            serde::de::Error::custom(format_args!("`{name}` is not a way to shift: drain, migrate or restart"))
+        })
     }
 }
 

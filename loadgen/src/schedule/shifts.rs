@@ -55,11 +55,8 @@ impl FromStr for ScriptedShift {
             .split_once('=')
             .ok_or_else(|| malformed("write TIME=SPLIT or TIME=SPLIT:HOW, such as 30s=1P3D:migrate".to_owned()))?;
         let (to, how) = rest.split_once(':').unwrap_or((rest, "drain"));
-        let how = match how {
-            "drain" => How::Drain,
-            "migrate" => How::Migrate,
-            _ => return Err(malformed("a shift is drain or migrate".to_owned())),
-        };
+        let named = How::ALL.into_iter().find(|known| known.to_string() == how);
+        let how = named.ok_or_else(|| malformed("a shift is drain, migrate or restart".to_owned()))?;
         let to = to.parse().map_err(|error: engine::units::SplitError| malformed(error.to_string()))?;
         Ok(Self { at: parse_duration(at)?, to, how })
     }
@@ -99,10 +96,10 @@ mod tests {
 
     #[test]
     fn a_script_reads_back_what_it_prints() {
-        let script: ShiftScript = "30s=1P3D, 60s=2P2D:migrate,60s=4A:drain".parse().expect("a script");
-        assert_eq!(script.to_string(), "30s=1P3D,1m=2P2D:migrate,1m=4A");
+        let script: ShiftScript = "30s=1P3D, 60s=2P2D:migrate,60s=4A:drain,90s=2P2D:restart".parse().expect("a script");
+        assert_eq!(script.to_string(), "30s=1P3D,1m=2P2D:migrate,1m=4A,90s=2P2D:restart");
         assert_eq!(script.to_string().parse(), Ok(script.clone()));
-        assert_eq!(script.shifts().len(), 3);
+        assert_eq!(script.shifts().len(), 4);
         assert_eq!(script.shifts()[1].how, How::Migrate);
         assert_eq!("".parse(), Ok(ShiftScript::default()));
     }
@@ -112,7 +109,7 @@ mod tests {
         for (text, why) in [
             ("30s", "write TIME=SPLIT"),
             ("30s=3P0D", "no unit that can decode"),
-            ("30s=1P3D:restart", "drain or migrate"),
+            ("30s=1P3D:reboot", "drain, migrate or restart"),
             ("30=1P3D", "`30` is not a duration"),
             ("60s=1P3D,30s=2P2D", "in the order of their times"),
             ("30s=1P3D,", "write TIME=SPLIT"),

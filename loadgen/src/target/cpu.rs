@@ -18,6 +18,8 @@ const BLOCK_TOKENS: u32 = 16;
 const KV_BYTES: u64 = 512 << 20;
 /// Bounds on the tokens that the KV of one unit holds, whatever the memory.
 const KV_TOKENS: (u64, u64) = (8_192, 32_768);
+/// What the embedded engine is called as a target, on screens and in recordings.
+pub const NAME: &str = "cpu";
 /// Prompt tokens of one prefill step, and so how long a cancel may have to wait: about 0.1 s of a core for the built-in
 /// model (2,700 tokens per CPU-second on an AVX-512 core, `cargo bench -p pdtune-engine --bench model`).
 const PREFILL: BatchLimits = BatchLimits { tokens: 256, sequences: 16 };
@@ -97,7 +99,7 @@ pub fn start(target: &CpuTarget) -> Result<Started, OpenError> {
     let kv_tokens = blocks * BLOCK_TOKENS;
     let context_tokens = (config.context as u64).min(u64::from(kv_tokens)) as u32;
     let info = TargetInfo {
-        name: "cpu".to_owned(),
+        name: NAME.to_owned(),
         model: describe(&target.model, config.parameters()),
         split: Some(target.split),
         limits: TargetLimits { context_tokens, kv_tokens, vocabulary: config.vocab as u32 },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use engine::cluster::ClusterConfig;
 use engine::executor::sim::{Timing, Unusable};
+use engine::units::Role;
 
 use crate::plan::constants;
 use crate::profile::{Cluster, Loaded};
@@ -41,6 +42,14 @@ pub struct Basis {
 }
 
 impl Basis {
+    /// Seconds that a unit is away when it restarts, draining not counted. `None` where units have no process of their own.
+    pub(super) fn restart_seconds(&self) -> Option<f64> {
+        let Grounds::Profile(_) = self.grounds;
+        let timing = self.timings.first()?;
+        let away = |role| timing.restart(role) + timing.warm(role);
+        [Role::Prefill, Role::Decode, Role::Aggregated].map(away).into_iter().max().map(|most| most.0 as f64 / 1e9)
+    }
+
     /// Of a simulated cluster: the constants of its profile, and draws of them within their spreads.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::time::Micros;
 /// What a shift is predicted to take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MoveCost {
-    /// How the units get rid of what they hold.
+    /// How the units get to their new role.
     pub how: How,
     /// Until the slowest of them is empty.
     pub drain: Micros,
@@ -73,9 +73,15 @@ pub(super) struct Moving<'a> {
 }
 
 impl<'a> Moving<'a> {
-    /// From a split that has served the first half of `rows`. `None` where it cannot serve.
-    pub(super) fn new(basis: &'a Basis, rows: Arc<Rows>, rate: f64, slo: Slo, from: Split) -> Option<Self> {
-        let at = rows.due(rows.len() / 2, rate);
+    /// From a split that has served so many of `rows` before. `None` where it cannot serve.
+    pub(super) fn new(
+        basis: &'a Basis,
+        (rows, before): (Arc<Rows>, usize),
+        rate: f64,
+        slo: Slo,
+        from: Split,
+    ) -> Option<Self> {
+        let at = rows.due(before, rate);
         let mut moving = Self { basis, rows, rate, slo, from, at, still: Vec::new() };
         moving.still = moving.run(None)?.samples.rows().to_vec();
         Some(moving)

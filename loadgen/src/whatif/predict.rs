@@ -32,6 +32,8 @@ const MET: f64 = 0.9;
 pub(super) const AS_GOOD: f64 = 0.98;
 /// Seconds of traffic before a shift is simulated, and again behind it.
 const SHIFT_SPAN: f64 = 40.0;
+/// Requests of the simulation of a restart, which takes minutes.
+const RESTART_ROWS: usize = 20_000;
 /// Units from which on moves are simulated only where one unit moves, and to the best.
 const MANY: usize = 12;
 
@@ -67,7 +69,8 @@ pub struct SplitPrediction {
     pub limit: Limit,
     /// Units that would change their role.
     pub moves: u16,
-    /// What getting there takes, by draining and by migrating; empty for the split that serves and where it was not asked.
+    /// What getting there takes, by draining, by migrating and, where units can and that is not too much to simulate, by
+    /// restarting; empty for the split that serves and where it was not asked.
     pub costs: Vec<MoveCost>,
 }
 
@@ -248,21 +251,36 @@ fn prediction(split: Split, now: Split, all: &[Figures], base: &[Figures]) -> Sp
 
 /// Adds what the moves take.
 fn costs(answer: &mut WhatIf, basis: &Basis, pattern: &Pattern, stop: &dyn Fn() -> bool) -> Result<(), String> {
-    let rate = answer.rate_rps;
-    let rows = ((rate * SHIFT_SPAN * 2.0) as usize).clamp(40, MOST_ROWS);
-    let rows = pattern.rows(&basis.config, rows, 0, Stretch::NONE);
-    let Some(moving) = Moving::new(basis, rows, rate, answer.slo, answer.now) else { return Ok(()) };
+    let (rate, now, slo) = (answer.rate_rps, answer.now, answer.slo);
+    // Behind a restart traffic goes on for as long again, so that what piled up meanwhile counts.
+    let moving = |how: How| {
+        let (span, most) = match how {
+            How::Drain | How::Migrate => (SHIFT_SPAN * 2.0, MOST_ROWS),
+            How::Restart => (SHIFT_SPAN * 2.0 + 2.0 * basis.restart_seconds()?, RESTART_ROWS),
+        };
+        let rows = ((rate * span) as usize).clamp(40, most);
+        let before = match how {
+            How::Drain | How::Migrate => rows / 2,
+            How::Restart => ((rate * SHIFT_SPAN) as usize).min(rows / 2),
+        };
+        let rows = pattern.rows(&basis.config, rows, 0, Stretch::NONE);
+        Moving::new(basis, (rows, before), rate, slo, now)
+    };
+    let Some(in_place) = moving(How::Drain) else { return Ok(()) };
+    let anew = moving(How::Restart);
     let best = answer.best().map(|best| best.split);
     let many = answer.splits.len() > MANY;
     for prediction in answer.splits.iter_mut().chain(&mut answer.mixed) {
         if prediction.moves == 0 || (many && prediction.moves > 1 && Some(prediction.split) != best) {
             continue;
         }
-        for how in [How::Drain, How::Migrate] {
+        // Minutes of traffic are simulated only where one unit moves, and to the best.
+        let anew = anew.as_ref().filter(|_| prediction.moves == 1 || Some(prediction.split) == best);
+        for (how, moving) in [(How::Drain, Some(&in_place)), (How::Migrate, Some(&in_place)), (How::Restart, anew)] {
             if stop() {
                 return Err("stopped".to_owned());
             }
-            prediction.costs.extend(moving.cost(prediction.split, how));
+            prediction.costs.extend(moving.and_then(|moving| moving.cost(prediction.split, how)));
         }
     }
     Ok(())

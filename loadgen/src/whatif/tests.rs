@@ -118,10 +118,15 @@ fn moving_takes_time_and_migrating_drains_faster() {
     let answer = predict(&asked(&traffic, &basis, "2P2D"), &|| false).expect("a prediction");
     assert!(answer.of(split("2P2D")).is_some_and(|now| now.costs.is_empty() && now.moves == 0));
     let costs = &answer.of(split("3P1D")).expect("a split").costs;
-    let [drain, migrate] = costs[..] else { panic!("{costs:?}") };
-    assert_eq!((drain.how, migrate.how), (How::Drain, How::Migrate));
+    let [drain, migrate, restart] = costs[..] else { panic!("{costs:?}") };
+    assert_eq!([drain, migrate, restart].map(|cost| cost.how), How::ALL);
     assert!(drain.drain > Micros::from_secs_f64(1.0), "{drain:?}");
     assert!(migrate.drain < drain.drain && drain.total >= drain.drain, "{costs:?}");
+    // A process is away for as long as it takes to start and to load the weights, whatever it held.
+    let away = basis.restart_seconds().expect("a simulated cluster");
+    assert!(away > 60.0 && restart.total.as_secs_f64() >= away, "{away} {restart:?}");
+    assert!((restart.total.since(restart.drain).as_secs_f64() - away).abs() < 0.01, "{away} {restart:?}");
+    assert!(restart.late >= drain.late, "{costs:?}");
     let mixed: Vec<String> = answer.mixed.iter().map(|of| of.split.to_string()).collect();
     assert_eq!(mixed, ["1P2D1A", "2P1D1A"]);
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use engine::cluster::How;
 use engine::units::Split;
 
 use super::{Interval, Limit, MoveCost, SplitPrediction, WhatIf, moves};
@@ -181,7 +182,8 @@ impl fmt::Display for Finding {
             }
             Self::Cost { to, cost, pays_back_s } => {
                 let (drain, rest) = (cost.drain.as_secs_f64(), cost.total.since(cost.drain).as_secs_f64());
-                write!(f, "to {to} by {}: {drain:.1} s until empty, {rest:.1} s to switch and warm up", cost.how)?;
+                let change = if cost.how == How::Restart { "start anew" } else { "switch" };
+                write!(f, "to {to} by {}: {drain:.1} s until empty, {rest:.1} s to {change} and warm up", cost.how)?;
                 match cost.late {
                     0 => f.write_str("; no request is late by it")?,
                     1 => f.write_str("; about 1 request is late by it")?,

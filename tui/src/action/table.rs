@@ -159,8 +159,8 @@ pub const TABLE: &[Binding] = &[
         .hint("pick")
         .help("in the shift dialog: another move"),
     Binding::new(Place::Shift, Action::ToggleHow, &[Chord::char('k')], "k")
-        .hint("drain/migrate")
-        .help("in the shift dialog: drain the unit, or move its KV to peers"),
+        .hint("how")
+        .help("in the shift dialog: drain the unit, move its KV to peers, or restart it"),
     Binding::new(Place::Shift, Action::ConfirmShift, &[Chord::char('y')], "y")
         .named("shift")
         .hint("shift")

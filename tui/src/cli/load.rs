@@ -85,7 +85,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     seed: u64,
     /// Shift to other splits during the run: "30s=1P3D,60s=2P2D:migrate". `drain` (the default) lets a unit finish what it
-    /// holds, `migrate` moves it to peers
+    /// holds, `migrate` moves it to peers, `restart` starts the unit anew once it has finished (not with the embedded engine)
     #[arg(long, value_name = "SCRIPT")]
     shift: Option<ShiftScript>,
 }

@@ -29,11 +29,12 @@ pub(super) struct ShiftArgs {
     /// The split to shift to: 3P1D is three prefill units and one decode unit, 4A is four that do both
     #[arg(long, value_name = "xPyD|nA")]
     to: Split,
-    /// How units get rid of what they hold: `drain` finishes it, `migrate` moves it to peers
+    /// How units get to their new role: `drain` finishes what they hold, `migrate` moves it to peers, `restart` finishes it,
+    /// ends their process and starts another one, which loads the weights
     #[arg(long, value_name = "HOW", value_enum, default_value_t = HowArg::Drain)]
     how: HowArg,
-    /// How long to wait for the units of an engine to arrive (10s, 2m); the shift itself has no such limit [default: 120s]. Of a
-    /// control plane see --shift-timeout
+    /// How long to wait for the units of an engine to arrive (10s, 2m); the shift itself has no such limit [default: 2m; to
+    /// restart, 30m]. Of a control plane see --shift-timeout
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     timeout: Option<Micros>,
     /// Print the outcome as one JSON object
@@ -48,10 +49,8 @@ pub(super) struct ShiftArgs {
 enum HowArg {
     Drain,
     Migrate,
+    Restart,
 }
-
-/// How long units are waited for when nobody says.
-const TIMEOUT: Micros = Micros(120_000_000);
 
 /// What is shifted.
 #[derive(Debug)]
@@ -96,12 +95,13 @@ impl ShiftArgs {
         let how = match self.how {
             HowArg::Drain => How::Drain,
             HowArg::Migrate => How::Migrate,
+            HowArg::Restart => How::Restart,
         };
-        let shifted = self.shifted()?;
+        let shifted = self.shifted(how)?;
         Ok(ShiftOptions { shifted, to: self.to, how, json: self.json })
     }
 
-    fn shifted(&self) -> anyhow::Result<Shifted> {
+    fn shifted(&self, how: How) -> anyhow::Result<Shifted> {
         match &self.target {
             ControlArg::None => bail!("--target none: there is nothing to shift"),
             ControlArg::Grpc(target) => {
@@ -109,7 +109,7 @@ impl ShiftArgs {
                 self.plane.check_none(&format!("--target {target}"))?;
                 let key = self.api_key_env.as_ref();
                 let key = key.map(|name| key::read(name, |key| RemoteKey::new(&key))).transpose()?;
-                let timeout = Duration::from_micros(self.timeout.unwrap_or(TIMEOUT).0);
+                let timeout = self.timeout.map_or_else(|| patience(how), |timeout| Duration::from_micros(timeout.0));
                 Ok(Shifted::Engine { target: target.clone(), timeout, key })
             }
             ControlArg::Ray(address) => {
@@ -128,5 +128,13 @@ impl ShiftArgs {
         let hint = "a control plane has --shift-timeout for each step";
         ensure!(self.timeout.is_none(), "--timeout is for engines; {hint}");
         Ok(Shifted::Plane { name, control, dry_run: self.dry_run })
+    }
+}
+
+/// How long units are waited for when nobody says: a process that loads large weights from a network takes many minutes.
+fn patience(how: How) -> Duration {
+    match how {
+        How::Drain | How::Migrate => Duration::from_mins(2),
+        How::Restart => Duration::from_mins(30),
     }
 }

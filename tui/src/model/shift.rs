@@ -1,9 +1,10 @@
 //! The moves that the shift dialog offers: one unit from one role to another.
 
-use engine::cluster::{How, UnitState};
+use engine::cluster::{How, UnitState, check_restart};
 use engine::units::{Role, Split};
 use loadgen::diagnose::Side;
 use loadgen::live::{Snapshot, UnitView};
+use loadgen::target::cpu;
 
 const ROLES: [Role; 3] = [Role::Prefill, Role::Decode, Role::Aggregated];
 
@@ -56,7 +57,7 @@ pub struct ShiftDialog {
     pub selected: Choice,
     /// A split that takes more than one unit, if the dialog was opened for one.
     pub toward: Option<Split>,
-    /// How the unit gets rid of what it holds.
+    /// How the unit gets to its new role.
     pub how: How,
 }
 
@@ -87,7 +88,15 @@ impl ShiftDialog {
     /// The moves that it offers: the one that it was opened for, then every step.
     pub fn moves(self, snapshot: &Snapshot) -> Vec<Move> {
         let there = self.toward.and_then(|to| whole(base(snapshot), to));
-        there.into_iter().chain(steps(snapshot)).collect()
+        let moves = there.into_iter().chain(steps(snapshot));
+        moves.map(|of| if self.how == How::Restart { restarted(base(snapshot), of) } else { of }).collect()
+    }
+
+    /// The way that comes after this one. The units of the embedded engine have no process of their own to restart.
+    pub fn next_how(self, snapshot: &Snapshot) -> How {
+        let offered = |how: &How| *how != How::Restart || *snapshot.target != *cpu::NAME;
+        let behind = How::ALL.into_iter().cycle().skip_while(|how| *how != self.how).skip(1);
+        behind.take(How::ALL.len()).find(offered).unwrap_or(self.how)
     }
 
     /// The place of the selected move among `moves`; the first when it is gone.
@@ -123,6 +132,13 @@ fn steps(snapshot: &Snapshot) -> Vec<Move> {
         .collect();
     moves.sort_by_key(|m| m.from == Role::Aggregated || m.to == Role::Aggregated);
     moves
+}
+
+/// The same move by units that restart: while one is down, others have to prefill and decode.
+fn restarted(now: Split, of: Move) -> Move {
+    let missing = check_restart(now, of.result).err();
+    let gap = missing.map(|missing| format!("would leave no unit that can {missing} while one is down"));
+    Move { refused: of.refused.or(gap), ..of }
 }
 
 /// The move to `to`, where it takes more than one unit.

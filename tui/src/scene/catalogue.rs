@@ -6,8 +6,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use loadgen::live::{Phase, Snapshot};
 
 use super::{
-    aggregated, ailing, crowded, down, in_phase, model, normal, predicted, recorded, recorded_with_many_events,
-    seconds, shifting, waiting, without_slo,
+    aggregated, ailing, crowded, down, in_phase, model, normal, predicted, predicted_of_processes, recorded,
+    recorded_with_many_events, seconds, shifting, waiting, without_slo,
 };
 use crate::model::{Model, Offers};
 use crate::update::{Msg, update};
@@ -61,6 +61,7 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "view-help", about: "all keys over a recording", model: || viewing("?") },
     Screen { name: "view-refused", about: "an action that needs a run that goes on", model: || viewing("s") },
     Screen { name: "shift", about: "the shift dialog", model: || type_into(predicted(), "s") },
+    Screen { name: "shift-restart", about: "a shift by units that start anew", model: restarting },
     Screen { name: "whatif", about: "what every split would give", model: || type_into(predicted(), "w") },
     Screen { name: "whatif-shift", about: "a shift of several units", model: several },
     Screen { name: "whatif-none", about: "no prediction yet", model: || after("w") },
@@ -120,6 +121,10 @@ fn several() -> Model {
         update(&mut model, Msg::Key(KeyEvent::from(KeyCode::Down)));
     }
     type_into(model, "\n")
+}
+
+fn restarting() -> Model {
+    type_into(predicted_of_processes(), "skk")
 }
 
 fn no_control() -> Model {

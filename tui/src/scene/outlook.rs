@@ -24,6 +24,23 @@ const fn split(prefill: u16, decode: u16, aggregated: u16) -> Split {
     Split { prefill, decode, aggregated }
 }
 
+/// A simulated cluster, whose units can start anew.
+pub fn predicted_of_processes() -> Model {
+    let mut snapshot = normal();
+    snapshot.target = "sim:mi325x-qwen3-235b".into();
+    let mut model = model(snapshot);
+    let mut outlook = outlook();
+    if let Some(of) = outlook.prediction.as_mut().map(Arc::make_mut) {
+        for predicted in of.splits.iter_mut().chain(&mut of.mixed) {
+            let late = u64::from(predicted.moves) * 1_140;
+            let cost = MoveCost { how: How::Restart, drain: seconds(2.1), total: seconds(279.4), late };
+            predicted.costs.extend((predicted.moves > 0).then_some(cost));
+        }
+    }
+    model.outlook = Arc::new(outlook);
+    model
+}
+
 const NOW: Split = split(2, 2, 0);
 
 fn prediction(of: Split, goodput: [f64; 3], latencies: [f64; 2], limit: Limit) -> SplitPrediction {

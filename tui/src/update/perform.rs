@@ -1,6 +1,5 @@
 //! What each action does.
 
-use engine::cluster::How;
 use loadgen::live::{Command, Phase};
 use loadgen::time::Micros;
 
@@ -291,10 +290,7 @@ fn with_requests(model: &mut Model, change: impl FnOnce(&mut Requests)) {
 
 fn toggle_how(model: &mut Model) {
     if let Overlay::Shift(dialog) = &mut model.overlay {
-        dialog.how = match dialog.how {
-            How::Drain => How::Migrate,
-            How::Migrate => How::Drain,
-        };
+        dialog.how = dialog.next_how(&model.latest);
     }
 }
 

@@ -4,7 +4,6 @@ use engine::cluster::{How, UnitState};
 use engine::units::Role;
 use loadgen::diagnose::Side;
 use loadgen::live::{Snapshot, UnitView};
-use loadgen::time::Micros;
 use loadgen::whatif::{Interval, MoveCost, SplitPrediction, Verdict, WhatIf};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -42,7 +41,10 @@ pub(super) fn shift(model: &Model, dialog: ShiftDialog, theme: &Theme, area: Rec
         if chosen.refused.is_none() {
             rows.push(Row::new(6, Line::default()));
             let cost = predicted.and_then(|of| of.costs.iter().find(|cost| cost.how == dialog.how));
-            rows.extend(step_rows(chosen, dialog.how, cost, theme));
+            rows.extend(step_rows(chosen, dialog, cost, theme, now));
+        } else if dialog.how == How::Restart {
+            // The way back to a way that may be possible.
+            rows.push(how_row(chosen, dialog, None, theme, now));
         }
         rows.push(Row::new(6, Line::default()));
         rows.push(Row::new(1, advice(now, predicted, chosen, theme)));
@@ -208,17 +210,8 @@ fn in_flight(units: &[UnitView], role: Role) -> String {
     }
 }
 
-fn step_rows(chosen: &Move, how: How, cost: Option<&MoveCost>, theme: &Theme) -> Vec<Row> {
+fn step_rows(chosen: &Move, dialog: ShiftDialog, cost: Option<&MoveCost>, theme: &Theme, now: &Snapshot) -> Vec<Row> {
     let one = chosen.units <= 1;
-    let (empty, other) = match how {
-        How::Drain if one => ("drain: it finishes what it holds", How::Migrate),
-        How::Drain => ("drain: they finish what they hold", How::Migrate),
-        How::Migrate if one => ("migrate: its KV moves to its peers", How::Drain),
-        How::Migrate => ("migrate: their KV moves to their peers", How::Drain),
-    };
-    let about = |of: Micros| format!(", ~{}", format::duration(of));
-    let empty =
-        cost.map_or_else(|| format!("{empty}; nothing is lost"), |cost| format!("{empty}{}", about(cost.drain)));
     let late = cost.map_or_else(
         || ", then takes requests; the charts mark start and end".to_owned(),
         |cost| format!("; ~{} in all, {} late", format::duration(cost.total), plural(cost.late)),
@@ -226,32 +219,50 @@ fn step_rows(chosen: &Move, how: How, cost: Option<&MoveCost>, theme: &Theme) ->
     let step = |number: &'static str, text: String| {
         Row::new(5, Line::from_iter([span(theme, Paint::Key, format!(" {number} ")), span(theme, Paint::Text, text)]))
     };
-    let how_parts = Parts::default()
-        .text(span(theme, Paint::Key, " 2 "))
-        .text(span(theme, Paint::Text, empty))
-        .text(Span::raw("  "))
-        .button([span(theme, Paint::Dim, format!("(k: {other})"))], Action::ToggleHow);
-    let how_row = Row::clickable(2, how_parts);
+    let change = match dialog.how {
+        How::Drain | How::Migrate if one => format!("it becomes a {} unit", chosen.to),
+        How::Drain | How::Migrate => format!("the units become {}", chosen.result),
+        How::Restart if one => format!("it loads the weights as a {} unit, with nothing cached", chosen.to),
+        How::Restart => format!("they load the weights and become {}, with nothing cached", chosen.result),
+    };
     vec![
         step(
             "1",
             if one {
                 format!("one {} unit takes no new requests", chosen.from)
+            } else if dialog.how == How::Restart {
+                format!("{} units take no new requests, while others can serve", chosen.units)
             } else {
                 format!("{} units take no new requests", chosen.units)
             },
         ),
-        how_row,
-        step(
-            "3",
-            if one {
-                format!("it becomes a {} unit", chosen.to)
-            } else {
-                format!("the units become {}", chosen.result)
-            },
-        ),
+        how_row(chosen, dialog, cost, theme, now),
+        step("3", change),
         step("4", format!("{} up{late}", if one { "it warms" } else { "they warm" })),
     ]
+}
+
+/// How the units are emptied, and what is offered instead.
+fn how_row(chosen: &Move, dialog: ShiftDialog, cost: Option<&MoveCost>, theme: &Theme, now: &Snapshot) -> Row {
+    let one = chosen.units <= 1;
+    let empty = match dialog.how {
+        How::Drain if one => "drain: it finishes what it holds",
+        How::Drain => "drain: they finish what they hold",
+        How::Migrate if one => "migrate: its KV moves to its peers",
+        How::Migrate => "migrate: their KV moves to their peers",
+        How::Restart if one => "restart: it drains, then starts anew",
+        How::Restart => "restart: they drain, then start anew",
+    };
+    let empty = cost.map_or_else(
+        || format!("{empty}; nothing is lost"),
+        |cost| format!("{empty}, ~{}", format::duration(cost.drain)),
+    );
+    let parts = Parts::default()
+        .text(span(theme, Paint::Key, " 2 "))
+        .text(span(theme, Paint::Text, empty))
+        .text(Span::raw("  "))
+        .button([span(theme, Paint::Dim, format!("(k: {})", dialog.next_how(now)))], Action::ToggleHow);
+    Row::clickable(2, parts)
 }
 
 fn plural(requests: u64) -> String {

@@ -119,6 +119,44 @@ fn the_chosen_move_and_way_are_what_is_sent() {
 }
 
 #[test]
+fn restarting_is_a_way_where_units_are_processes() {
+    let ways = |target: &str| {
+        let mut snapshot = scene::normal();
+        snapshot.target = target.into();
+        let mut model = model(snapshot);
+        press(&mut model, 's');
+        [(); 4].map(|()| {
+            press(&mut model, 'k');
+            let Overlay::Shift(dialog) = model.overlay else { panic!("the dialog is open") };
+            dialog.how
+        })
+    };
+    let (drain, migrate, restart) = (How::Drain, How::Migrate, How::Restart);
+    assert_eq!(ways("sim:mi325x-qwen3-235b"), [migrate, restart, drain, migrate]);
+    assert_eq!(ways("cpu"), [migrate, drain, migrate, drain]);
+}
+
+#[test]
+fn a_restart_that_would_leave_nobody_meanwhile_is_refused_before_it_is_asked_for() {
+    let mut snapshot = scene::normal();
+    (snapshot.target, snapshot.split) = ("sim:mi325x-qwen3-235b".into(), split("1P1D"));
+    snapshot.units = Arc::new(snapshot.units[1..3].to_vec());
+    let mut model = model(snapshot);
+    press(&mut model, 's');
+    // The last move: the decode unit is to do both.
+    for _ in 0..5 {
+        press_code(&mut model, KeyCode::Down);
+    }
+    press(&mut model, 'k');
+    press(&mut model, 'k');
+    assert_eq!(press(&mut model, 'y'), []);
+    let notice = model.notice.take().expect("a reason").text;
+    assert!(notice.contains("no unit that can decode while one is down"), "{notice}");
+    press(&mut model, 'k');
+    assert_eq!(press(&mut model, 'y'), [Effect::Send(Command::Shift(split("1P1A"), How::Drain))]);
+}
+
+#[test]
 fn an_impossible_move_is_refused_with_its_reason_and_the_dialog_stays() {
     let mut snapshot = scene::normal();
     snapshot.split = split("1P1D");

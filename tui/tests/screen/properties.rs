@@ -221,7 +221,7 @@ fn split() -> BoxedStrategy<Split> {
 }
 
 fn shift() -> BoxedStrategy<ShiftView> {
-    let how = prop_oneof![Just(How::Drain), Just(How::Migrate)];
+    let how = proptest::sample::select(How::ALL.to_vec());
     (split(), how, option::of(micros())).prop_map(|(to, how, since)| ShiftView { to, how, since }).boxed()
 }
 

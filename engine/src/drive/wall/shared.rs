@@ -208,7 +208,8 @@ impl Shared {
             state.abort(*id, now);
         }
         for command in out.roles.drain(..) {
-            let (RoleCommand::Switch { unit, .. } | RoleCommand::Warm { unit }) = command;
+            let (RoleCommand::Switch { unit, .. } | RoleCommand::Restart { unit, .. } | RoleCommand::Warm { unit }) =
+                command;
             if let Some(work) = state.units.get_mut(unit.index()) {
                 work.roles.push_back(command);
             }

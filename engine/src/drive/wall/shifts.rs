@@ -16,6 +16,9 @@ pub enum ShiftError {
     /// The cluster refuses it.
     #[error(transparent)]
     Refused(#[from] ShiftRefused),
+    /// The units of this engine are threads of one process.
+    #[error("the units of this engine are threads of one process: they drain or migrate, and cannot restart")]
+    NoProcess,
     /// As many shifts as allowed wait for the one under way.
     #[error("{WAITING_LIMIT} shifts wait already")]
     QueueFull,
@@ -125,6 +128,9 @@ impl State {
     ) -> Result<ShiftId, ShiftError> {
         if self.closing {
             return Err(ShiftError::Closed);
+        }
+        if how == How::Restart {
+            return Err(ShiftError::NoProcess);
         }
         check_generation(self.generation, expected)?;
         let id = self.shifts.ask(&mut self.cluster, now, (to, how), &mut self.outbox)?;

@@ -168,7 +168,10 @@ impl Seat {
     fn acknowledge_role(&self, state: &mut State, now: Nanos) -> bool {
         let Some(unit) = state.units.get_mut(self.unit.index()) else { return false };
         match unit.roles.pop_front() {
-            Some(RoleCommand::Switch { unit, .. }) => state.cluster.role_switched(now, unit, &mut state.outbox),
+            // No shift that restarts units is accepted; one would be in its new role without having restarted.
+            Some(RoleCommand::Switch { unit, .. } | RoleCommand::Restart { unit, .. }) => {
+                state.cluster.role_switched(now, unit, &mut state.outbox);
+            }
             Some(RoleCommand::Warm { unit }) => state.cluster.role_warmed(now, unit, &mut state.outbox),
             None => return false,
         }

@@ -15,6 +15,8 @@ pub struct Costs {
     pub block: Nanos,
     /// Changing a role.
     pub switch: Nanos,
+    /// Starting the process of a unit anew, weights included.
+    pub restart: Nanos,
     /// Warming up in a new role.
     pub warm: Nanos,
 }
@@ -37,6 +39,10 @@ impl Timing for Costs {
 
     fn switch(&self, _: Role, _: Role) -> Nanos {
         self.switch
+    }
+
+    fn restart(&self, _: Role) -> Nanos {
+        self.restart
     }
 
     fn warm(&self, _: Role) -> Nanos {

@@ -37,7 +37,8 @@ impl Tabulated {
     /// When the constants lead to times that are none.
     pub fn of(deployment: &Deployment, config: &ClusterConfig) -> Result<Self, Unusable> {
         let values = deployment.values(Phase::Decode);
-        let nanos = |constant| Nanos(Ticks::from_seconds(values.get(constant)).0 / Ticks::PER_NANO);
+        let seconds = |seconds| Nanos(Ticks::from_seconds(seconds).0 / Ticks::PER_NANO);
+        let nanos = |constant| seconds(values.get(constant));
         let hand_off = deployment.handoff();
         let longest = config.prefill.tokens.max(config.aggregated.tokens);
         let limits = TabulatedLimits {
@@ -52,6 +53,7 @@ impl Tabulated {
                 layers: deployment.handoff_layers(),
             },
             switch: nanos(Constant::RoleSwitch),
+            restart: seconds(deployment.restart_seconds()),
             warm: nanos(Constant::RoleWarm),
         };
         let overhead = Ticks::from_seconds(values.get(Constant::ReplicaOverhead));

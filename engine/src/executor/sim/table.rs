@@ -29,6 +29,8 @@ pub struct TabulatedLimits {
     pub hand_off: HandOff,
     /// Changing a role.
     pub switch: Nanos,
+    /// Starting the process of a unit anew, weights included.
+    pub restart: Nanos,
     /// Warming up in a new role.
     pub warm: Nanos,
 }
@@ -248,6 +250,10 @@ impl Timing for Tabulated {
 
     fn switch(&self, _: Role, _: Role) -> Nanos {
         self.limits.switch
+    }
+
+    fn restart(&self, _: Role) -> Nanos {
+        self.limits.restart
     }
 
     fn warm(&self, _: Role) -> Nanos {

@@ -37,6 +37,7 @@ fn tables() -> Tabulated {
         granularity: 16,
         hand_off,
         switch: Nanos(2),
+        restart: Nanos(5),
         warm: Nanos(3),
     };
     Tabulated::new(limits, |_| Box::new(Roofline)).expect("tables")

@@ -67,7 +67,7 @@ pub enum Constant {
     HandoffSetup,
     /// Share of the bandwidth of all network cards of a unit that a hand-off reaches.
     HandoffEfficiency,
-    /// Time in `Switching` of a unit that shifts.
+    /// Time in `Switching` of a unit that shifts in place.
     #[serde(rename = "role_switch_ms")]
     RoleSwitch,
     /// Time in `Warming` of a unit that shifts.
@@ -76,6 +76,12 @@ pub enum Constant {
     /// Time that a step of an aggregated unit takes besides, where many units are aggregated; none unless a profile says so.
     #[serde(rename = "replica_overhead_us")]
     ReplicaOverhead,
+    /// Time from the end of a unit's process until the next one is up, but for the weights.
+    #[serde(rename = "restart_start_ms")]
+    RestartStart,
+    /// Rate at which weights get onto all GPUs of a unit together.
+    #[serde(rename = "weight_load_gb_per_s")]
+    WeightLoad,
 }
 
 /// What more of a constant does to the time of a step.
@@ -91,7 +97,7 @@ pub(in crate::perf) enum Effect {
 
 impl Constant {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::GemmMfu,
         Self::GemmMbu,
         Self::GemmFloor,
@@ -120,6 +126,8 @@ impl Constant {
         Self::RoleSwitch,
         Self::RoleWarm,
         Self::ReplicaOverhead,
+        Self::RestartStart,
+        Self::WeightLoad,
     ];
 
     /// The key in a profile.
@@ -153,6 +161,8 @@ impl Constant {
             Self::RoleSwitch => "role_switch_ms",
             Self::RoleWarm => "role_warm_ms",
             Self::ReplicaOverhead => "replica_overhead_us",
+            Self::RestartStart => "restart_start_ms",
+            Self::WeightLoad => "weight_load_gb_per_s",
         }
     }
 
@@ -163,6 +173,8 @@ impl Constant {
             1e-6
         } else if key.ends_with("_ms") {
             1e-3
+        } else if key.ends_with("_gb_per_s") {
+            1e9
         } else {
             1.0
         }
@@ -190,7 +202,9 @@ impl Constant {
             Self::MixedFactor => (0.5, 4.0),
             Self::StepOverhead => (0.0, 1e6),
             Self::HandoffSetup => (0.0, 1e4),
-            Self::RoleSwitch | Self::RoleWarm => (0.0, 3.6e6),
+            Self::RoleSwitch | Self::RoleWarm | Self::RestartStart => (0.0, 3.6e6),
+            // From a slow network file system to memory of the same machine.
+            Self::WeightLoad => (0.01, 1e3),
             Self::HandoffEfficiency => (1e-3, 1.0),
             _ if self.si() < 1.0 => (0.0, 1e4),
             _ => (0.01, 1.0),

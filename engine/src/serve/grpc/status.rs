@@ -42,7 +42,7 @@ pub(super) fn failed(failure: &Failure) -> Status {
 pub(super) fn not_shifted(error: &ShiftError) -> Status {
     let message = error.to_string();
     match error {
-        ShiftError::Refused(_) => Status::invalid_argument(message),
+        ShiftError::Refused(_) | ShiftError::NoProcess => Status::invalid_argument(message),
         ShiftError::QueueFull => Status::resource_exhausted(message),
         ShiftError::Moved { .. } => Status::failed_precondition(message),
         ShiftError::Closed => Status::unavailable(message),

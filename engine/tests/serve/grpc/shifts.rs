@@ -50,6 +50,16 @@ fn a_shift_on_an_old_view_is_refused_and_nothing_has_moved() {
 }
 
 #[test]
+fn a_restart_arrives_as_one_and_the_embedded_engine_says_why_it_refuses() {
+    let world = World::new();
+    let engine = world.connect();
+    let asked = world.run(engine.shift(split("1P3D"), How::Restart, None));
+    let message = refused(asked, StatusCode::InvalidArgument);
+    assert!(message.contains("threads of one process: they drain or migrate, and cannot restart"), "{message}");
+    assert_eq!(world.run(engine.topology()).expect("a topology").observed.split, split("2P2D"));
+}
+
+#[test]
 fn of_two_who_saw_the_same_only_one_shifts() {
     let world = World::new();
     let engines = [world.connect(), world.connect()];

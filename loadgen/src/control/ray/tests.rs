@@ -86,6 +86,8 @@ fn a_shift_lowers_first_and_raises_then() {
             "a replica of Decode:tiny that stops has 20 s to end its streams (graceful_shutdown_timeout_s); what takes longer is cut"
         ]
     );
+    // A replica that ends and another that starts: that is what draining is there, too.
+    assert_eq!(propose(&pair(&instance()), split("3P1D"), How::Restart).expect("a plan").steps, plan.steps);
     let wider = propose(&pair(&instance()), split("3P2D"), How::Drain).expect("a plan");
     assert_eq!(wider.remarks, ["3P2D takes 0.1 CPU more and 1 GPU more than 2P2D"]);
 }
