@@ -3,7 +3,7 @@
 //! ```text
 //!   observing thread ─► TrafficLog ─► Observed (the last minute of offered requests)
 //!                                          ▼
-//!   basis (limits, times of steps) ──► predict: the scheduler in virtual time, a split at a time ─► WhatIf
+//!   basis (limits, times of steps: of a profile, or fitted to what was seen) ──► predict: the scheduler in virtual time, a split at a time ─► WhatIf
 //!                                          ▼                                                          ▼
 //!   snapshots ─────────────────────────► Scorer: predictions against what was then measured ─► Outlook ─► screen
 //! ```
@@ -14,6 +14,7 @@
 mod basis;
 mod change;
 mod cost;
+mod fitted;
 mod outlook;
 mod predict;
 mod rows;
@@ -26,6 +27,7 @@ pub use crate::plan::{Interval, Limit};
 pub use basis::{Basis, Ground, Grounds};
 pub use change::{Aspect, CHANGES, Change};
 pub use cost::MoveCost;
+pub use fitted::{Fit, Sights, UnitTerms};
 pub use outlook::Outlook;
 pub use predict::{Asked, SplitPrediction, WhatIf, predict};
 pub use score::{Measured, Outcome, Score};
