@@ -13,6 +13,8 @@ use engine::units::Split;
 use super::{Connection, TargetInfo, TargetLimits, embedded};
 use crate::whatif::UnitTerms;
 
+/// What this target is called.
+pub(crate) const NAME: &str = "cpu";
 /// Positions in a KV block: a multiple of what the kernels work on, and vLLM's default.
 const BLOCK_TOKENS: u32 = 16;
 /// Most memory that the KV of one unit may come to take.
@@ -83,8 +85,7 @@ pub struct Started {
 /// When the model cannot be loaded, or its shape or the split cannot be served.
 pub fn open(target: &CpuTarget) -> Result<Connection, OpenError> {
     let Started { engine, events, info, .. } = start(target)?;
-    let terms = UnitTerms { config: cluster(BLOCK_TOKENS, info.limits), assumed: None };
-    Ok(Connection { terms: Some(terms), ..embedded::connect(engine, events, info) })
+    Ok(Connection { terms: Some(terms(info.limits)), ..embedded::connect(engine, events, info) })
 }
 
 /// Loads the model and starts the engine.
@@ -99,7 +100,7 @@ pub fn start(target: &CpuTarget) -> Result<Started, OpenError> {
     let kv_tokens = blocks * BLOCK_TOKENS;
     let context_tokens = (config.context as u64).min(u64::from(kv_tokens)) as u32;
     let info = TargetInfo {
-        name: "cpu".to_owned(),
+        name: NAME.to_owned(),
         model: describe(&target.model, config.parameters()),
         split: Some(target.split),
         limits: TargetLimits { context_tokens, kv_tokens, vocabulary: config.vocab as u32 },
@@ -135,6 +136,11 @@ fn cluster(block_tokens: u32, limits: TargetLimits) -> ClusterConfig {
         first_token: FirstToken::AfterHandOff,
         drain_timeout: None,
     }
+}
+
+/// What is known of the units of this engine.
+pub(crate) fn terms(limits: TargetLimits) -> UnitTerms {
+    UnitTerms { config: cluster(BLOCK_TOKENS, limits), assumed: None }
 }
 
 /// What is known of the units of another engine: where it does not tell, they are taken for such as this one has.

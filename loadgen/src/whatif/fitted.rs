@@ -29,4 +29,4 @@ pub(super) use seen::SightLog;
 pub use seen::Sights;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -9,7 +9,7 @@ use crate::schedule::{Planned, Segment};
 use crate::time::Micros;
 
 /// How far back traffic is remembered.
-const WINDOW: Micros = Micros(60_000_000);
+pub(super) const WINDOW: Micros = Micros(60_000_000);
 /// Most requests that are remembered; of more the oldest are forgotten, and the window is shorter.
 const MOST: usize = 20_000;
 /// Most requests of a slice.

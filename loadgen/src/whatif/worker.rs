@@ -102,16 +102,13 @@ impl Worker {
     }
 
     fn refresh(&mut self, snapshot: &Snapshot, standing: Option<&Basis>) {
-        let Some(slo) = snapshot.slo else {
-            (self.prediction, self.missing) = (None, Some("without an SLO nothing is good or bad".to_owned()));
-            return;
-        };
-        for (bound, name) in [(slo.itl_p99, "itl.p99"), (slo.itl_mean, "itl.mean")] {
-            if bound.is_some() {
-                (self.prediction, self.missing) = (None, Some(format!("{name} of the SLO is not predicted")));
+        let slo = match foreseen(snapshot.slo) {
+            Ok(slo) => slo,
+            Err(why) => {
+                (self.prediction, self.missing) = (None, Some(why));
                 return;
             }
-        }
+        };
         // What is known of the load and of the split stands until they are what they will be.
         if snapshot.phase != Phase::Loading || !snapshot.shifts.is_empty() || snapshot.split.units() == 0 {
             return;
@@ -152,6 +149,17 @@ impl Worker {
             changed
         });
     }
+}
+
+/// An SLO by which simulated requests can be judged, or why there is none.
+pub(super) fn foreseen(slo: Option<Slo>) -> Result<Slo, String> {
+    let slo = slo.ok_or("without an SLO nothing is good or bad")?;
+    for (bound, name) in [(slo.itl_p99, "itl.p99"), (slo.itl_mean, "itl.mean")] {
+        if bound.is_some() {
+            return Err(format!("{name} of the SLO is not predicted"));
+        }
+    }
+    Ok(slo)
 }
 
 fn cpu() -> Option<Micros> {

@@ -120,9 +120,11 @@ fn grounds(of: &WhatIf) -> String {
 /// Why there is no prediction.
 fn nothing(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let why = match &model.outlook.missing {
-        _ if model.latest.slo.is_none() => NO_SLO.to_owned(),
+        _ if model.standing().slo.is_none() => NO_SLO.to_owned(),
         Some(why) => format!("no prediction: {why}"),
-        None if !model.latest.shifts.is_empty() => "units are moving: predictions come when they serve".to_owned(),
+        None if model.recording().is_none() && !model.latest.shifts.is_empty() => {
+            "units are moving: predictions come when they serve".to_owned()
+        }
         None => "predicting".to_owned(),
     };
     let lines = wrap(&why, usize::from(area.width.saturating_sub(2)), usize::from(area.height));

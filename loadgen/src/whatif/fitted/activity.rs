@@ -96,6 +96,11 @@ impl Activity {
         }
     }
 
+    /// Whether prompts were computed here.
+    pub(super) fn has_prompts(&self) -> bool {
+        !self.prompts.is_empty()
+    }
+
     fn until(&self, at: Micros) -> Contents {
         let answers = self.answers.partition_point(|(then, ..)| *then <= at).checked_sub(1);
         let (tokens, positions) = answers

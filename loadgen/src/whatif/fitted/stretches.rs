@@ -58,22 +58,28 @@ impl Stretches {
     /// Of requests that are over, on units with such limits.
     pub(super) fn of(sights: &Sights, terms: &UnitTerms) -> Self {
         let units = activities(sights);
-        // What is under way and has had no token yet may have been in a step that looks complete.
-        let slack = sights.requests().filter_map(|seen| Some(seen.first?.since(seen.prompt?.start))).max();
-        let to = sights.until.since(slack.unwrap_or_default());
-        let from = sights.since;
+        // Of what is under way and has had no token yet, the prompt may have been in a step that looks complete: for as long as
+        // it takes from a prompt's first step to the first token, which with a hand-off may wait for room for long.
+        let until_token = |seen: &Seen| Some((on_two(seen)?, seen.first?.since(seen.prompt?.start)));
+        let slack = |handed_off: bool| {
+            let all = sights.requests().filter_map(until_token);
+            all.filter(|(two, _)| *two == handed_off).map(|(_, slack)| slack).max().unwrap_or_default()
+        };
+        let (from, to) = (sights.since, sights.until);
+        let to_of_prompts = to.since(slack(false).max(slack(true)));
+        let to_beside_prompts = to.since(slack(false));
         let mut all = Self { from, to, ..Self::default() };
         let known = |seen: &&Seen| !seen.preempted && seen.ended >= from;
         for seen in sights.requests().filter(known) {
-            let on_two = seen.prompt.zip(seen.decode_unit).map(|(prompt, decode)| prompt.unit != decode);
-            all.alone |= on_two == Some(false);
-            all.handed_off |= on_two == Some(true);
+            all.alone |= on_two(seen) == Some(false);
+            all.handed_off |= on_two(seen) == Some(true);
             if let Some((start, end)) = seen.hand_off.filter(|(start, end)| *start >= from && *end <= to) {
                 let parts = [1.0, f64::from(seen.input_tokens)];
                 all.hand_offs.push(Stretch { parts, seconds: end.since(start).as_secs_f64(), weight: 1.0, end });
             }
             if let Some(activity) = seen.decode_unit.and_then(|unit| units.get(&unit)) {
                 let pieces = all.answers.len();
+                let to = if activity.has_prompts() { to_beside_prompts } else { to };
                 for (start, end, steps) in pieces_of(seen).filter(|(start, end, _)| *start >= from && *end <= to) {
                     let inside = activity.between(start, end);
                     let parts = [0.0, inside.prompt_tokens, inside.pairs, steps, inside.tokens, inside.positions];
@@ -86,7 +92,7 @@ impl Stretches {
         for (unit, activity) in &units {
             for busy in busy_with_prompts(sights, *unit) {
                 let inside = activity.between(busy.start, busy.end);
-                if busy.is_known && inside.tokens == 0.0 && busy.start >= from && busy.end <= to {
+                if busy.is_known && inside.tokens == 0.0 && busy.start >= from && busy.end <= to_of_prompts {
                     let chunk = if busy.on_two { terms.config.prefill } else { terms.config.aggregated };
                     let [tokens, pairs] = busy.work;
                     let steps = (tokens / f64::from(chunk.tokens.max(1))).ceil().max(1.0);
@@ -97,13 +103,19 @@ impl Stretches {
                 }
             }
         }
-        all.from = [recent(&mut all.prompts, to), recent(&mut all.answers, to), recent(&mut all.hand_offs, to)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(to);
+        all.from =
+            [recent(&mut all.prompts, to_of_prompts), recent(&mut all.answers, to), recent(&mut all.hand_offs, to)]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(to);
         all
     }
+}
+
+/// Whether one unit computed its prompt and another its answer.
+fn on_two(seen: &Seen) -> Option<bool> {
+    Some(seen.prompt?.unit != seen.decode_unit?)
 }
 
 /// Leaves the recent ones, and of older ones as many as are needed for enough. The end of the earliest.
@@ -151,7 +163,7 @@ fn busy_with_prompts(sights: &Sights, unit: u16) -> Vec<Busy> {
     let mut all: Vec<Busy> = Vec::new();
     for (prompt, seen) in prompts {
         let [tokens, pairs] = work(seen);
-        let on_two = seen.decode_unit.is_some_and(|decode| decode != unit);
+        let on_two = on_two(seen) == Some(true);
         match all.last_mut().filter(|busy| prompt.start < busy.end) {
             Some(busy) => {
                 busy.end = busy.end.max(prompt.end);

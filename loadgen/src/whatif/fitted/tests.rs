@@ -15,7 +15,7 @@ use crate::time::Micros;
 use crate::whatif::{Asked, Basis, Grounds, Observed, Offered, predict};
 
 /// What steps take in truth.
-const TRUTH: AffineSeconds = AffineSeconds {
+pub(in crate::whatif) const TRUTH: AffineSeconds = AffineSeconds {
     prompt_step: 4e-3,
     prompt_token: 1.5e-4,
     beside_token: 1.5e-4,
@@ -46,14 +46,14 @@ fn terms() -> UnitTerms {
 }
 
 /// Seconds between two arrivals, and tokens of a prompt and its answer.
-type Load = fn(u64) -> (f64, u32, u32);
+pub(in crate::whatif) type Load = fn(u64) -> (f64, u32, u32);
 
 fn random(index: u64, number: u64) -> f64 {
     counter::unit_interval(counter::stream(11, index), number)
 }
 
 /// Poisson arrivals, eight a second, of prompts and answers of all lengths.
-fn varied(index: u64) -> (f64, u32, u32) {
+pub(in crate::whatif) fn varied(index: u64) -> (f64, u32, u32) {
     let gap = -(1.0 - random(index, 0)).ln() / 8.0;
     (gap, 40 + (random(index, 1) * 900.0) as u32, 8 + (random(index, 2) * 120.0) as u32)
 }
@@ -84,7 +84,13 @@ impl Sink for Collect {
 }
 
 /// What a cluster of these units does with `count` requests; each step takes up to `noise` more or less than it should.
-fn observed(split: &str, timing: AffineSeconds, noise: f64, count: u64, load: Load) -> (Vec<Sample>, Vec<Offered>) {
+pub(in crate::whatif) fn observed(
+    split: &str,
+    timing: AffineSeconds,
+    noise: f64,
+    count: u64,
+    load: Load,
+) -> (Vec<Sample>, Vec<Offered>) {
     let scheduler = Scheduler::new(terms().config, split.parse().expect("a split")).expect("a cluster");
     let timing = Noisy { timing: Affine::from(timing), noise };
     let mut driver = VirtualDriver::with_sink(scheduler, timing, Pace::SingleSteps, Collect::default());
