@@ -18,6 +18,7 @@
 //! are wide, and it is said which costs they are.
 
 mod activity;
+mod busy;
 mod law;
 mod seen;
 mod solve;

@@ -1,6 +1,7 @@
 //! Stretches of time in which a unit was busy without a break, and what its steps contained.
 
-use super::activity::{activities, work};
+use super::activity::activities;
+use super::busy::busy_with_prompts;
 use super::law::UnitTerms;
 use super::seen::{Seen, Sights};
 use crate::time::Micros;
@@ -58,16 +59,13 @@ impl Stretches {
     /// Of requests that are over, on units with such limits.
     pub(super) fn of(sights: &Sights, terms: &UnitTerms) -> Self {
         let units = activities(sights);
-        // Of what is under way and has had no token yet, the prompt may have been in a step that looks complete: for as long as
-        // it takes from a prompt's first step to the first token, which with a hand-off may wait for room for long.
-        let until_token = |seen: &Seen| Some((on_two(seen)?, seen.first?.since(seen.prompt?.start)));
-        let slack = |handed_off: bool| {
-            let all = sights.requests().filter_map(until_token);
-            all.filter(|(two, _)| *two == handed_off).map(|(_, slack)| slack).max().unwrap_or_default()
-        };
+        // Of what is under way and has had no token yet, the prompt may be in a step that looks complete: for as long as it takes
+        // from a prompt's first step to the first token.
+        let alone = |seen: &&Seen| on_two(seen) == Some(false);
+        let until_token = |seen: &Seen| Some(seen.first?.since(seen.prompt?.start));
+        let slack = sights.requests().filter(alone).filter_map(until_token).max();
         let (from, to) = (sights.since, sights.until);
-        let to_of_prompts = to.since(slack(false).max(slack(true)));
-        let to_beside_prompts = to.since(slack(false));
+        let to_beside_prompts = to.since(slack.unwrap_or_default());
         let mut all = Self { from, to, ..Self::default() };
         let known = |seen: &&Seen| !seen.preempted && seen.ended >= from;
         for seen in sights.requests().filter(known) {
@@ -90,31 +88,31 @@ impl Stretches {
             }
         }
         for (unit, activity) in &units {
-            for busy in busy_with_prompts(sights, *unit) {
-                let inside = activity.between(busy.start, busy.end);
-                if busy.is_known && inside.tokens == 0.0 && busy.start >= from && busy.end <= to_of_prompts {
-                    let chunk = if busy.on_two { terms.config.prefill } else { terms.config.aggregated };
-                    let [tokens, pairs] = busy.work;
-                    let steps = (tokens / f64::from(chunk.tokens.max(1))).ceil().max(1.0);
-                    let parts = [steps, tokens, pairs, 0.0, 0.0, 0.0];
-                    let seconds = busy.end.since(busy.start).as_secs_f64();
-                    all.prompts.push(Stretch { parts, seconds, weight: 1.0, end: busy.end });
-                    all.prompted += busy.requests;
+            let known = prompts_known_until(sights, *unit);
+            for busy in busy_with_prompts(sights, *unit).into_iter().filter(|busy| busy.is_known) {
+                let chunk = if busy.on_two { terms.config.prefill } else { terms.config.aggregated };
+                for cut in busy.cuts(chunk.tokens) {
+                    let alone = activity.between(cut.start, cut.end).tokens == 0.0;
+                    if alone && cut.start >= from && cut.end <= known {
+                        let parts = [cut.steps, cut.tokens, cut.pairs, 0.0, 0.0, 0.0];
+                        let seconds = cut.end.since(cut.start).as_secs_f64();
+                        all.prompts.push(Stretch { parts, seconds, weight: 1.0, end: cut.end });
+                        all.prompted += cut.requests;
+                    }
                 }
             }
         }
-        all.from =
-            [recent(&mut all.prompts, to_of_prompts), recent(&mut all.answers, to), recent(&mut all.hand_offs, to)]
-                .into_iter()
-                .flatten()
-                .min()
-                .unwrap_or(to);
+        all.from = [recent(&mut all.prompts, to), recent(&mut all.answers, to), recent(&mut all.hand_offs, to)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(to);
         all
     }
 }
 
 /// Whether one unit computed its prompt and another its answer.
-fn on_two(seen: &Seen) -> Option<bool> {
+pub(super) fn on_two(seen: &Seen) -> Option<bool> {
     Some(seen.prompt?.unit != seen.decode_unit?)
 }
 
@@ -142,44 +140,10 @@ fn pieces_of(seen: &Seen) -> impl Iterator<Item = (Micros, Micros, f64)> {
     })
 }
 
-/// A stretch in which a unit computes prompts that share steps.
-#[derive(Debug)]
-struct Busy {
-    start: Micros,
-    end: Micros,
-    work: [f64; 2],
-    requests: usize,
-    /// Whether all is known of what was computed.
-    is_known: bool,
-    /// Whether these prompts are handed off.
-    on_two: bool,
-}
-
-/// Prompts share a step when one starts before the other ends: the next one fills up the last step of the one before.
-fn busy_with_prompts(sights: &Sights, unit: u16) -> Vec<Busy> {
-    let here = |seen: &&Seen| seen.prompt.is_some_and(|prompt| prompt.unit == unit);
-    let mut prompts: Vec<_> = sights.requests().filter(here).filter_map(|seen| Some((seen.prompt?, seen))).collect();
-    prompts.sort_by_key(|(prompt, _)| prompt.start);
-    let mut all: Vec<Busy> = Vec::new();
-    for (prompt, seen) in prompts {
-        let [tokens, pairs] = work(seen);
-        let on_two = on_two(seen) == Some(true);
-        match all.last_mut().filter(|busy| prompt.start < busy.end) {
-            Some(busy) => {
-                busy.end = busy.end.max(prompt.end);
-                busy.work = [busy.work[0] + tokens, busy.work[1] + pairs];
-                busy.requests += 1;
-                busy.is_known &= !seen.preempted && busy.on_two == on_two;
-            }
-            None => all.push(Busy {
-                start: prompt.start,
-                end: prompt.end,
-                work: [tokens, pairs],
-                requests: 1,
-                is_known: !seen.preempted,
-                on_two,
-            }),
-        }
-    }
-    all
+/// Prompts of a unit are computed and handed off in the order in which they came: whatever began before the last one of which
+/// all is known is over, however long it waited for room where it is decoded.
+fn prompts_known_until(sights: &Sights, unit: u16) -> Micros {
+    let known = sights.requests().filter(|seen| seen.first.is_some_and(|first| first <= sights.until));
+    let starts = known.filter_map(|seen| seen.prompt.filter(|prompt| prompt.unit == unit).map(|prompt| prompt.start));
+    starts.max().unwrap_or_default()
 }

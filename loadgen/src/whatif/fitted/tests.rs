@@ -227,6 +227,23 @@ fn costs_of_a_cluster_are_found_again() {
 }
 
 #[test]
+fn a_unit_that_never_rests_is_fitted_too() {
+    let all = |index| {
+        let (gap, input, output) = varied(index);
+        (gap / 2.0, input, output)
+    };
+    let (samples, _) = observed("1P3D", TRUTH, 0.0, 600, all);
+    // What is over half-way: the queue grows until the last request.
+    let half = Micros(40_000_000);
+    let over: Vec<Sample> = samples.into_iter().filter(|sample| sample.ended <= half).collect();
+    let law = Law::of(&Sights::of_samples(&over), &terms()).expect("a fit");
+    let step = |seconds: &AffineSeconds| seconds.prompt_step + 256.0 * seconds.prompt_token + 60_000.0 * seconds.pair;
+    let (found, really) = (step(&law.seconds(0)), step(&TRUTH));
+    assert!((found / really - 1.0).abs() < 0.02, "{found} for {really}: {:?}", law.fit);
+    assert!(law.fit.requests > 150, "{:?}", law.fit);
+}
+
+#[test]
 fn units_that_do_both_are_fitted_too() {
     let law = fitted("4A", 0.0, 500, varied).expect("a fit");
     assert!(worst(&law, "both") < 0.02, "{} {:?}", worst(&law, "both"), law.seconds(0));
