@@ -101,6 +101,33 @@ def shifts(summary_path, shifted_path, *splits):
     assert prefill == int(splits[-1].split("P")[0]), role
 
 
+def peer_shifts(summary_path, recording_path, *splits):
+    """A real control plane took every shift, under load, with nothing failed and nothing cut."""
+    found = summary(summary_path)
+    requests = found["requests"]
+    assert requests["offered"] == requests["sent"] == requests["completed"] > 0, requests
+    assert requests["failed"] == requests["cut"] == requests["shed"] == requests["cancelled"] == 0, requests
+    assert [shift["from"] for shift in found["shifts"]] == list(splits[:-1]), found["shifts"]
+    assert [shift["to"] for shift in found["shifts"]] == list(splits[1:]), found["shifts"]
+    for shift in found["shifts"]:
+        assert shift["abandoned"] is None and shift["lost"] == 0, shift
+        # A process that ends and another that starts take their time, on any machine.
+        assert shift["total_ms"] > shift["drain_ms"] >= 0 and shift["total_ms"] > 500, shift
+        print(f"   {shift['from']} to {shift['to']}: {shift['total_ms']:.0f} ms, {shift['drain_ms']:.0f} ms of it draining")
+    states = {(record["role"], record["state"]) for record in records(recording_path) if record["k"] == "unit"}
+    wanted = {("P", "warming"), ("D", "warming"), ("P", "serving"), ("D", "serving")}
+    assert wanted <= states, states
+
+
+def peer_cut(summary_path, recording_path, remark):
+    """A server cut streams without a word: that is neither completed nor failed, and it was said before."""
+    requests = summary(summary_path)["requests"]
+    assert requests["cut"] > 0 and requests["completed"] > 0 and requests["failed"] == 0, requests
+    assert requests["sent"] == requests["completed"] + requests["cut"], requests
+    notes = [record["text"] for record in records(recording_path) if record["k"] == "note"]
+    assert any(remark in note for note in notes), notes
+
+
 def drained(recording_path):
     """A unit that moved held sequences when it began to drain."""
     held = [r["left"] for r in records(recording_path) if r["k"] == "unit" and r["state"] == "draining"]
@@ -140,6 +167,14 @@ def plan(path, most_rps, *splits):
     for split in found["splits"]:
         of = split["goodput_rps"]
         print(f"   {split['split']}: {of['mid']:.2f} ({of['lo']:.2f}..{of['hi']:.2f}) good/s, TPOT mean {split['tpot_ms']['mean']:.1f} ms")
+
+
+def lead(path, first, second, published):
+    """Of the two splits the first wins, by what was published within a quarter."""
+    goodput = {split["split"]: split["goodput_rps"]["mid"] for split in json.load(open(path))["splits"]}
+    ratio = goodput[first] / goodput[second]
+    assert ratio > 1 and abs(ratio / float(published) - 1) <= 0.25, (goodput, ratio)
+    print(f"   {first} over {second}: {ratio:.2f}, published {published}")
 
 
 def moved(path, *quantities):
@@ -235,7 +270,7 @@ def prefix(summary_path, recording_path, trace_path):
 
 if __name__ == "__main__":
     checks = [
-        as_simulated, cached, calibrated, counts, drained, ended, latencies, moved, plan, prefix, same, same_answers, search, shift, shifts,
-        simulated, some,
+        as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_shifts, plan, prefix,
+        same, same_answers, search, shift, shifts, simulated, some,
     ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

@@ -3,5 +3,11 @@
 //! A control is opened beside a target, whatever that speaks, and tells its events to the same reader. All instants that it tells
 //! are on the run's clock.
 
+pub mod at;
+mod conduct;
+pub mod conductor;
 pub mod grpc;
+pub mod listener;
+pub mod plane;
+pub mod ray;
 pub mod server_clock;

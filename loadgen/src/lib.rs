@@ -12,6 +12,7 @@ pub mod clock;
 pub mod control;
 pub mod diagnose;
 pub mod fold;
+pub mod http;
 pub mod live;
 pub mod measure;
 pub mod plan;

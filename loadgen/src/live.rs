@@ -181,6 +181,8 @@ pub struct UnitView {
     pub state: UnitState,
     /// How long it has been in that state.
     pub in_state: Micros,
+    /// Whether the figures below are told. A control plane tells of roles and states alone; they are 0 then.
+    pub measured: bool,
     /// Share of the last second spent in steps, 0..=1.
     pub busy: f64,
     /// Requests waiting for their first prompt chunk.

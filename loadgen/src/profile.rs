@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use engine::perf::PerfError;
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{Cluster, ClusterProfile, TooManyUnits};
+pub use cluster::{Cluster, ClusterProfile, PriorText, ReplicaTable, TooManyUnits};
 pub use gpu::GpuProfile;
 pub use library::{Entry, Library, Loaded};
 pub use model::ModelProfile;

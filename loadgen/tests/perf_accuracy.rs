@@ -7,6 +7,8 @@
 
 #[path = "perf_accuracy/handoffs.rs"]
 mod handoffs;
+#[path = "perf_accuracy/june.rs"]
+mod june;
 #[path = "perf_accuracy/mi325x.rs"]
 mod mi325x;
 #[path = "perf_accuracy/report.rs"]

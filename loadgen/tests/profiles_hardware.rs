@@ -59,7 +59,10 @@ fn every_shipped_cluster_fits_and_says_which_constants_are_guesses() {
         let mut guesses = 0;
         for constant in Constant::ALL {
             for phase in [Phase::Decode, Phase::Prompt] {
-                let prior = parts.constants.prior(constant, phase).expect("a constant");
+                let Some(prior) = parts.constants.prior(constant, phase) else {
+                    assert!(!constant.is_required(), "{} {}", entry.name, constant.key());
+                    continue;
+                };
                 assert!(prior.spread > 0.0 && !prior.source.is_empty(), "{} {}", entry.name, constant.key());
                 guesses += u32::from(prior.kind == PriorKind::Prior);
             }
@@ -229,6 +232,25 @@ fn a_constant_that_is_missing_unknown_or_in_another_unit_is_refused_by_name() {
     assert_eq!(
         refusal("weights = \"fp8\"", "weights = \"int8\""),
         "line 8: unknown variant `int8`, expected one of `bf16`, `fp8`, `fp4`"
+    );
+}
+
+#[test]
+fn what_many_units_cost_is_said_with_how_many_are_many_or_not_at_all() {
+    let gemm = "gemm_mfu = { value = 0.35";
+    let overhead = "replica_overhead_us = { value = 2000, spread = 500, kind = \"prior\", source = \"a test\" }\n";
+    let table = |from: u32| format!("[replicas]\nfrom = {from}\n\n[constants.all]");
+    assert!(
+        refusal(gemm, &format!("{overhead}{gemm}"))
+            .ends_with("`constants.all` has `replica_overhead_us`, but no `replicas.from` says with how many units")
+    );
+    assert!(
+        refusal("[constants.all]", &table(3))
+            .ends_with("`constants.all` lacks `replica_overhead_us`, which `replicas.from` is about")
+    );
+    assert!(
+        refusal("[constants.all]\n", &format!("{}\n{overhead}", table(1)))
+            .ends_with("`replicas.from` = 1 is not between 2 and 4096")
     );
 }
 

@@ -86,6 +86,7 @@ fn unit(second: u64, unit: u16) -> Record {
         unit,
         role: if unit < 4 { Role::Prefill } else { Role::Decode },
         state: UnitPhase::Serving,
+        measured: true,
         left: None,
         busy: 500 + shaken(1),
         queue: u32::from(shaken(2) / 100),

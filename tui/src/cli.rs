@@ -41,7 +41,7 @@ pub use search::SearchOptions;
 use serve::ServeArgs;
 pub use serve::ServeOptions;
 use shift::ShiftArgs;
-pub use shift::ShiftOptions;
+pub use shift::{ShiftOptions, Shifted};
 use target::TargetArgs;
 pub use target::{EngineSpec, Served, TargetSpec};
 

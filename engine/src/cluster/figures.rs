@@ -79,6 +79,11 @@ impl Cluster {
         Split::of(self.units.iter().filter(|unit| unit.phase != Phase::Failed).map(|unit| unit.role))
     }
 
+    /// How many units that have not failed have a role.
+    pub fn units_with(&self, role: Role) -> u16 {
+        self.units.iter().filter(|unit| unit.phase != Phase::Failed && unit.role == role).count() as u16
+    }
+
     /// How many units there are, failed ones included.
     pub fn units(&self) -> u16 {
         self.units.len() as u16

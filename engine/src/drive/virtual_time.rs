@@ -30,8 +30,8 @@ pub use samples::{Sample, Samples};
 pub use sink::{Emitted, Sink};
 
 use crate::cluster::{BlockHash, Cluster, Detail, Notice, Numbered, Outbox, RoleCommand, StepPlan, StepReport};
-use crate::executor::sim::{Moment, Timing};
-use crate::units::{Nanos, RequestId, UnitId};
+use crate::executor::sim::{Moment, Ticks, Timing};
+use crate::units::{Nanos, RequestId, Role, UnitId};
 use ends::Ends;
 use event::{Event, Events};
 use input::Inputs;
@@ -316,7 +316,12 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         // Right behind the step before, or at the instant that woke it.
         let started = if here.free.nanos == now { here.free } else { Moment::at(now) };
         let role = self.cluster.role(unit);
-        let line = self.timing.step(role, &here.plan.shape);
+        let mut line = self.timing.step(role, &here.plan.shape);
+        // Whenever a role changes all runs are cut, so that the number of units is right for all of a run.
+        let replicas = self.timing.replicas().filter(|_| role == Role::Aggregated);
+        if let Some(replicas) = replicas.filter(|replicas| self.cluster.units_with(role) >= replicas.from) {
+            line.base = Ticks(line.base.0.saturating_add(replicas.overhead.0));
+        }
         let run = StepRun::new((unit, role), started, here.plan.repeat, here.plan.shape, line);
         self.set_run(unit, run);
     }

@@ -23,11 +23,25 @@ pub use transfer::{HandOff, TransferShape, TransferWork};
 use crate::cluster::StepShape;
 use crate::units::{Nanos, Role};
 
+/// What every step of an aggregated unit takes besides, in a cluster with many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    /// How many aggregated units are many.
+    pub from: u16,
+    /// What a step takes besides.
+    pub overhead: Ticks,
+}
+
 /// How long things take on units that are not there.
 pub trait Timing: Debug {
     /// What a step of this shape takes on a unit that serves `role`, as a line over the sum of the contexts that its decoding
     /// sequences attend to: the shape's `context` is left to the caller.
     fn step(&self, role: Role, shape: &StepShape) -> StepLine;
+
+    /// What steps of aggregated units take besides where there are many such units; nothing unless a model says so.
+    fn replicas(&self) -> Option<Replicas> {
+        None
+    }
 
     /// What has to be done to carry out a transfer.
     fn transfer(&self, transfer: &TransferShape) -> TransferWork;
@@ -46,6 +60,10 @@ pub trait Timing: Debug {
 impl<T: Timing + ?Sized> Timing for std::sync::Arc<T> {
     fn step(&self, role: Role, shape: &StepShape) -> StepLine {
         T::step(self, role, shape)
+    }
+
+    fn replicas(&self) -> Option<Replicas> {
+        T::replicas(self)
     }
 
     fn transfer(&self, transfer: &TransferShape) -> TransferWork {

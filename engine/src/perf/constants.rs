@@ -80,7 +80,7 @@ impl Constants {
     /// When one is missing, or a value or a spread makes no sense.
     pub fn new(base: BTreeMap<Constant, Prior>, prompt: BTreeMap<Constant, Prior>) -> Result<Self, PerfError> {
         for constant in Constant::ALL {
-            if !base.contains_key(&constant) {
+            if constant.is_required() && !base.contains_key(&constant) {
                 let why = format!("lacks `{}`", constant.key());
                 return Err(PerfError::Unsupported { key: "constants.all", why });
             }

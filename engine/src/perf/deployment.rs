@@ -52,6 +52,8 @@ pub struct Deployment {
     prompt: Values,
     /// By how much steps without prompts, and those with, take longer than the formula says.
     step_factors: [f64; 2],
+    /// With so many aggregated units, steps of theirs have the overhead of replicas.
+    replicas_from: Option<u16>,
 }
 
 impl Deployment {
@@ -73,7 +75,7 @@ impl Deployment {
             return Err(PerfError::Unsupported { key: "unit.tp", why });
         }
         let (decode, prompt) = (parts.constants.values(Phase::Decode), parts.constants.values(Phase::Prompt));
-        let deployment = Self { parts, decode, prompt, step_factors: [1.0; 2] };
+        let deployment = Self { parts, decode, prompt, step_factors: [1.0; 2], replicas_from: None };
         deployment.check_memory()?;
         Ok(deployment)
     }
@@ -91,6 +93,17 @@ impl Deployment {
     #[must_use]
     pub fn drawn(self, drawn: Drawn) -> Self {
         Self { step_factors: drawn.step_factors, ..self.with_constants(drawn.constants) }
+    }
+
+    /// The same where steps of aggregated units take [`Constant::ReplicaOverhead`] longer as soon as there are `from` such units.
+    #[must_use]
+    pub fn with_replicas_from(self, from: Option<u16>) -> Self {
+        Self { replicas_from: from, ..self }
+    }
+
+    /// From how many aggregated units on their steps have the overhead of replicas, if they ever do.
+    pub fn replicas_from(&self) -> Option<u16> {
+        self.replicas_from
     }
 
     /// By how much steps of a phase take longer than the formula says: 1 but for a draw.

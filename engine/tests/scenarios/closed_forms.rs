@@ -2,11 +2,11 @@
 
 use engine::cluster::{Arrival, BatchLimits, ClusterConfig, Stages, StepShape};
 use engine::drive::virtual_time::{Charged, Input, Log, Pace, VirtualDriver};
-use engine::executor::sim::{HandOff, StepLine, Ticks, Timing, TransferShape, TransferWork};
+use engine::executor::sim::{HandOff, Replicas, StepLine, Ticks, Timing, TransferShape, TransferWork};
 use engine::units::{Nanos, RequestId, Role, UnitId};
 
 use crate::random::CounterRandom;
-use crate::world::{AFFINE, config, request, timed_driver};
+use crate::world::{AFFINE, Affine, config, request, timed_driver};
 
 /// A prompt token takes a microsecond, nothing else takes anything to speak of.
 #[derive(Clone, Copy, Debug)]
@@ -256,3 +256,21 @@ fn a_run_is_the_same_for_ever_and_on_every_thread() {
 }
 
 const GOLDEN: u64 = 16_546_648_787_179_102_371;
+
+#[test]
+fn steps_of_many_aggregated_units_take_longer_by_what_is_said_and_no_others_do() {
+    let ends = |split: &str, replicas: Option<Replicas>| {
+        let mut driver = timed_driver(config(), split, Pace::Bulk, Affine { replicas, ..AFFINE });
+        driver.schedule(Nanos(0), Input::Arrive(request(1, 20, 11)));
+        driver.run();
+        driver.now().0
+    };
+    let replicas = Some(Replicas { from: 3, overhead: Ticks::from(Nanos(1000)) });
+    for split in ["1P1D", "2A", "1P1D2A", "3P1D"] {
+        assert_eq!(ends(split, replicas), ends(split, None), "{split}");
+    }
+    // One step for the prompt and its first token, and one for each other.
+    for split in ["3A", "4A"] {
+        assert_eq!(ends(split, replicas), ends(split, None) + 11_000, "{split}");
+    }
+}

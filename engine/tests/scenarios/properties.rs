@@ -6,7 +6,7 @@ use engine::cluster::{
     Arrival, Cluster, ClusterConfig, FinishReason, Finished, FirstToken, How, Notice, Refused, ShiftRefused,
 };
 use engine::drive::virtual_time::{Emitted, Input, Log, Pace, Sink, VirtualDriver, generated_hash};
-use engine::executor::sim::{HandOff, Ticks, Timing};
+use engine::executor::sim::{HandOff, Replicas, Ticks, Timing};
 use engine::units::{Nanos, RequestId, Split, UnitId};
 use proptest::prelude::*;
 
@@ -270,8 +270,22 @@ proptest! {
         link in prop_oneof![Just(1_000_000_000_u64), Just(40_000_000_000)],
     ) {
         let hand_off = HandOff { link_bytes_per_second: link, ..AFFINE.hand_off };
-        let timing = Affine { per_position: Ticks(per_position), hand_off };
+        let timing = Affine { per_position: Ticks(per_position), hand_off, ..AFFINE };
         bulk_equals_single(&config, from, timing, &schedule)?;
+    }
+
+    #[test]
+    fn bulk_steps_equal_single_steps_where_many_aggregated_units_cost_something(
+        config in any_config(),
+        from in any_split(),
+        schedule in any_schedule(),
+        many in 1_u16..4,
+        overhead in 0_u64..5_000_000,
+    ) {
+        let replicas = Some(Replicas { from: many, overhead: Ticks(overhead) });
+        let timing = Affine { replicas, ..AFFINE };
+        bulk_equals_single(&config, from, timing, &schedule)?;
+        counted_equals_single(&config, from, Pace::Bulk, timing, &schedule)?;
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use engine::cluster::{Arrival, BatchLimits, BlockHash, Cluster, ClusterConfig, FirstToken, StepShape};
 use engine::drive::virtual_time::{Costs, Input, Log, Pace, VirtualDriver};
-use engine::executor::sim::{HandOff, StepLine, Ticks, Timing, TransferShape, TransferWork};
+use engine::executor::sim::{HandOff, Replicas, StepLine, Ticks, Timing, TransferShape, TransferWork};
 use engine::units::{Nanos, RequestId, Role, Split};
 use proptest::test_runner::{Config, RngSeed};
 
@@ -42,12 +42,14 @@ pub(crate) const COSTS: Costs = Costs {
 pub(crate) struct Affine {
     pub(crate) per_position: Ticks,
     pub(crate) hand_off: HandOff,
+    pub(crate) replicas: Option<Replicas>,
 }
 
 /// Seven tenths of a nanosecond for each position; links that a dozen blocks keep busy for as long as a step.
 pub(crate) const AFFINE: Affine = Affine {
     per_position: Ticks(45_875),
     hand_off: HandOff { bytes_per_token: 100, setup: Nanos(30), link_bytes_per_second: 40_000_000_000, layers: 3 },
+    replicas: None,
 };
 
 impl Timing for Affine {
@@ -56,6 +58,10 @@ impl Timing for Affine {
         let tokens = u64::from(shape.decodes + shape.prompt_tokens);
         let base = 100 * Ticks::PER_NANO + parts * tokens + 300 * shape.doubled_pairs + 777 * u64::from(shape.sampled);
         StepLine { base: Ticks(base), per_position: self.per_position }
+    }
+
+    fn replicas(&self) -> Option<Replicas> {
+        self.replicas
     }
 
     fn transfer(&self, transfer: &TransferShape) -> TransferWork {

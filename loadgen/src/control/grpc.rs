@@ -25,25 +25,15 @@ use engine::units::{Nanos, Split};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::listener::Listener;
 use super::server_clock::ServerClock;
-use crate::target::{ClusterView, Control, TargetEvent, embedded};
-use crate::time::Micros;
+use crate::target::{ClusterView, Control, embedded};
 use follow::Follower;
 
 /// Shifts that may wait to be sent; one more is not taken.
 const ORDERS: usize = 16;
 /// How long a call may take; what is wanted meanwhile waits.
 const CALL: Duration = Duration::from_secs(2);
-
-/// Where events about units and shifts go.
-pub trait Listener: Send + Sync + 'static {
-    /// Takes all of `events`, in their order. Where there is no room it waits, and the watch waits with it; a server that has
-    /// more to tell by then than it keeps ends the watch, which is begun anew.
-    fn tell(&self, events: &mut Vec<TargetEvent>) -> impl Future<Output = ()> + Send;
-
-    /// The run's clock now.
-    fn now(&self) -> Micros;
-}
 
 /// Why an engine cannot be controlled.
 #[derive(Debug, thiserror::Error)]

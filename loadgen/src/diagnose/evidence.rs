@@ -47,7 +47,8 @@ pub struct Load {
 
 impl Load {
     fn of(units: &[UnitView], serves: impl Fn(Role) -> bool) -> Self {
-        let serving = units.iter().filter(|unit| unit.state == UnitState::Serving && serves(unit.role));
+        let serving =
+            units.iter().filter(|unit| unit.measured && unit.state == UnitState::Serving && serves(unit.role));
         let mut load = serving.fold(Self::default(), |load, unit| Self {
             units: load.units + 1,
             own: load.own + u32::from(unit.role != Role::Aggregated),

@@ -21,6 +21,7 @@ fn unit(role: Role) -> UnitView {
         role,
         state: UnitState::Serving,
         in_state: Micros::ZERO,
+        measured: true,
         busy: 0.5,
         queue: 0,
         running: 4,

@@ -79,10 +79,11 @@ fn is_same(a: UnitState, b: UnitState) -> bool {
 }
 
 fn sentence(unit: &UnitView) -> Option<String> {
-    let UnitView { unit, role, state, .. } = unit;
+    let UnitView { unit: id, role, state, .. } = unit;
     match state {
-        UnitState::Draining { left } => Some(format!("{unit} ({role}) drains, {left} in flight")),
-        UnitState::Serving => Some(format!("{unit} serves as {role}")),
+        UnitState::Draining { .. } if !unit.measured => Some(format!("{id} ({role}) drains")),
+        UnitState::Draining { left } => Some(format!("{id} ({role}) drains, {left} in flight")),
+        UnitState::Serving => Some(format!("{id} serves as {role}")),
         UnitState::Switching | UnitState::Warming | UnitState::Failed => None,
     }
 }
@@ -99,6 +100,7 @@ mod tests {
             role,
             state,
             in_state: Micros::ZERO,
+            measured: true,
             busy: 0.5,
             queue: 1,
             running: 2,

@@ -14,6 +14,9 @@ use crate::profile::Cluster;
 /// Tells the draws of constants from all else that a seed decides.
 const STREAM: u64 = 0x636f_6e73_7461_6e74;
 
+/// The number before those of what is drawn together; each constant by itself has its place in the list for a number.
+const JOINT: u64 = 27;
+
 /// Tables for the constants as they stand, then for `draws` others.
 pub(crate) fn tables(cluster: &Cluster, seed: u64, draws: u32) -> Result<Vec<Arc<Tabulated>>, Unusable> {
     (0..=draws).map(|draw| Ok(Arc::new(Tabulated::of(&deployment(cluster, seed, draw), &cluster.config)?))).collect()
@@ -30,7 +33,7 @@ pub(super) fn deployment(cluster: &Cluster, seed: u64, draw: u32) -> Deployment 
     let posterior = cluster.posterior.as_ref();
     let constants = moved(deployment.parts().constants.clone(), posterior, key);
     let Some(posterior) = posterior else { return deployment.with_constants(constants) };
-    let mut number = Constant::ALL.len() as u64;
+    let mut number = JOINT;
     let drawn = posterior.draw(constants, || {
         number += 1;
         normal(key, number)

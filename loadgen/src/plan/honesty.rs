@@ -208,7 +208,7 @@ fn truth(believed: &Deployment, is_other: bool, chance: &mut Chance) -> Truth {
             if phase == Phase::Prompt && !constants.differs(constant) {
                 continue;
             }
-            let prior = constants.prior(constant, phase).expect("a constant");
+            let Some(prior) = constants.prior(constant, phase) else { continue };
             let (low, high) = constant.range();
             let value = (prior.value * (prior.log_belief().1 * chance.normal()).exp()).clamp(low, high);
             constants = constants.with(constant, phase, value);

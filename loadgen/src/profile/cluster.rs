@@ -9,8 +9,8 @@ mod posterior;
 
 use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
 use engine::perf::{
-    Constants, Deployment, Dtype, Gpu, HandoffStart, Memory, Model, Parallel, Parts, PerfError, Posterior, Precision,
-    Price,
+    Constant, Constants, Deployment, Dtype, Gpu, HandoffStart, Memory, Model, Parallel, Parts, PerfError, Phase,
+    Posterior, Precision, Price,
 };
 use engine::units::Split;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct ClusterProfile {
     pub nodes: NodeTable,
     /// What the engine may do.
     pub limits: LimitTable,
+    /// What changes where many units do the same, if anything was seen to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<ReplicaTable>,
     /// What no data sheet tells.
     pub constants: ConstantTables,
     /// What a calibration says of several of these together.
@@ -115,6 +118,14 @@ pub struct LimitTable {
     pub decode: BatchTable,
     /// One step of a unit that does both.
     pub aggregated: BatchTable,
+}
+
+/// What changes where many units do the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaTable {
+    /// With so many aggregated units, each step of theirs takes `replica_overhead_us` longer.
+    pub from: u16,
 }
 
 /// The limits of one step.
@@ -221,7 +232,8 @@ impl ClusterProfile {
             },
             gpus_per_node: self.nodes.gpus_per_node,
             handoff: self.limits.handoff,
-        })?;
+        })?
+        .with_replicas_from(self.replicas.as_ref().map(|table| table.from));
         let config = self.config(&deployment)?;
         let units = self.units(parallel.gpus())?;
         Ok(Cluster { description: self.description.clone(), units, deployment, config, posterior })
@@ -237,6 +249,19 @@ impl ClusterProfile {
 
     fn checked_constants(&self) -> Result<(Constants, Option<Posterior>), PerfError> {
         let constants = self.constants.constants()?;
+        let overhead = Constant::ReplicaOverhead.key();
+        match (&self.replicas, constants.prior(Constant::ReplicaOverhead, Phase::Decode)) {
+            (Some(_), None) => {
+                let why = format!("lacks `{overhead}`, which `replicas.from` is about");
+                return Err(PerfError::Unsupported { key: "constants.all", why });
+            }
+            (None, Some(_)) => {
+                let why = format!("has `{overhead}`, but no `replicas.from` says with how many units");
+                return Err(PerfError::Unsupported { key: "constants.all", why });
+            }
+            (Some(table), Some(_)) => range("replicas.from", f64::from(table.from), 2.0, 4_096.0)?,
+            (None, None) => {}
+        }
         let posterior = self.posterior.as_ref().map(|table| table.posterior(&constants)).transpose()?;
         Ok((constants, posterior))
     }

@@ -42,6 +42,7 @@ pub(super) fn of(kind: Kind) -> &'static [(&'static str, &'static str)] {
             ("h200-llama70b", include_str!("../../../profiles/cluster/h200-llama70b.toml")),
             ("mi325x-deepseek-v3", include_str!("../../../profiles/cluster/mi325x-deepseek-v3.toml")),
             ("mi325x-qwen3-235b", include_str!("../../../profiles/cluster/mi325x-qwen3-235b.toml")),
+            ("mi325x-qwen3-235b-june2026", include_str!("../../../profiles/cluster/mi325x-qwen3-235b-june2026.toml")),
         ],
         Kind::Scenario => &[
             ("h200-llama70b-chat", include_str!("../../../profiles/scenario/h200-llama70b-chat.toml")),

@@ -25,6 +25,9 @@ pub struct UnitRecord {
     /// Sequences it still had to get rid of while draining.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub left: Option<u32>,
+    /// Whether the figures below were told.
+    #[serde(skip_serializing_if = "is_true", default = "yes")]
+    pub measured: bool,
     /// Share of the last second spent in steps.
     pub busy: u16,
     /// Requests waiting for their first prompt chunk.
@@ -41,6 +44,15 @@ pub struct UnitRecord {
     pub input_tps: u64,
     /// Tokens sampled per second over the last second.
     pub output_tps: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "how serde asks")]
+fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// The state of a unit as it is written.
@@ -76,6 +88,7 @@ impl UnitRecord {
             role: view.role,
             state,
             left,
+            measured: view.measured,
             busy: thousandths(view.busy),
             queue: view.queue,
             running: view.running,
@@ -101,6 +114,7 @@ impl UnitRecord {
                 UnitPhase::Failed => UnitState::Failed,
             },
             in_state: Micros::ZERO,
+            measured: self.measured,
             busy: share(self.busy),
             queue: self.queue,
             running: self.running,

@@ -226,6 +226,7 @@ fn unit_view(now: &UnitObservation, before: &UnitObservation, at: Nanos, last: N
         role: figures.role,
         state: figures.state,
         in_state: Micros(at.since(figures.since).0 / 1000),
+        measured: true,
         busy: (now.busy.since(before.busy).as_secs_f64() / seconds).clamp(0.0, 1.0),
         queue: figures.queue,
         running: figures.running,

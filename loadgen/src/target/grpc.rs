@@ -16,7 +16,8 @@ use engine::remote::{RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, Rem
 
 use super::remote::{Ground, Limits};
 use super::{Connection, Control, TargetInfo, TargetLimits};
-use crate::control::grpc::{self as control, GrpcControl};
+use crate::control::at::GrpcControlAt;
+use crate::control::grpc as control;
 use crate::control::server_clock::ServerClock;
 use serve::Generations;
 
@@ -37,15 +38,6 @@ pub struct GrpcTarget {
     pub timeout: Duration,
     /// Whether its units are watched and can be shifted.
     pub controlled: bool,
-}
-
-/// The control of an engine that requests reach by another way.
-#[derive(Clone, Debug)]
-pub struct GrpcControlAt {
-    /// Where it is.
-    pub address: RemoteAddress,
-    /// The key that it wants.
-    pub key: Option<RemoteKey>,
 }
 
 /// Why an engine cannot be a target.
@@ -92,9 +84,10 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     let engine = ground.block_on(RemoteEngine::connect(address.clone(), config))?;
     // The control reads the clock for as long as the run takes; without one it is read before.
     let (control, clock) = if controlled {
-        let (control, _) = open_control(&ground, GrpcControlAt { address: address.clone(), key })?;
+        let (control, _) = GrpcControlAt { address: address.clone(), key }.open(ground.link())?;
         let clock = control.clock();
-        (Some(Arc::new(control) as Arc<dyn Control>), clock)
+        let control: Arc<dyn Control> = Arc::new(control);
+        (Some(control), clock)
     } else {
         (None, Arc::new(ServerClock::default()))
     };
@@ -122,12 +115,6 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
 /// As many requests as the connections carry, however few sockets there may be: they are open already.
 fn limits_of(timeout: Duration) -> Limits {
     Limits { in_flight: CONNECTIONS * ON_EACH, timeout }
-}
-
-/// Opens the control at `at`, to tell its events beside those of a target on `ground`.
-pub(super) fn open_control(ground: &Ground, at: GrpcControlAt) -> Result<(GrpcControl, Topology), OpenError> {
-    let config = RemoteConfig { key: at.key, ..RemoteConfig::default() };
-    Ok(GrpcControl::open(at.address, config, ground.link())?)
 }
 
 /// Asks the engine what it is a few times, and what its clock reads.

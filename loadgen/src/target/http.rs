@@ -23,34 +23,26 @@
 //! Behind a `finish_reason`, the usage and `[DONE]` are waited for a moment: a server that sends neither and keeps the
 //! connection open has answered all the same.
 
-mod address;
 mod answer;
 mod failure;
-mod key;
 mod models;
 mod request;
 mod serve;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use engine::remote::one_line;
-use reqwest::Client;
-use reqwest::redirect::Policy;
 
-pub use address::HttpAddress;
-pub use key::ApiKey;
+pub use crate::http::{ApiKey, HttpAddress};
 
-use super::grpc::GrpcControlAt;
 use super::remote::{Ground, Limits};
-use super::{Connection, Control, TargetInfo, TargetLimits};
+use super::{Connection, TargetInfo, TargetLimits};
 use crate::clock::unix_micros;
+use crate::control::at::{self, ControlAt};
 use request::Requests;
 use serve::Completions;
 
-/// How long a connection may take to be made. Longer than two lost packets, shorter than an operator's patience.
-const CONNECT: Duration = Duration::from_secs(10);
 /// How long an unused connection is kept: less than the 5 s after which vLLM, as many servers, closes one. A request sent on
 /// a connection that is just being closed would be lost.
 const IDLE: Duration = Duration::from_secs(4);
@@ -71,7 +63,7 @@ pub struct HttpTarget {
     /// How long a request may take from being handed over to its end.
     pub timeout: Duration,
     /// Where its units are watched and shifted, if anywhere.
-    pub control: Option<GrpcControlAt>,
+    pub control: Option<ControlAt>,
 }
 
 /// Why a server cannot be a target.
@@ -125,7 +117,7 @@ pub enum OpenError {
     },
     /// Its control cannot be had.
     #[error(transparent)]
-    Control(#[from] super::grpc::OpenError),
+    Control(#[from] at::OpenError),
     /// The client could not be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(String),
@@ -147,10 +139,10 @@ fn unauthorized_hint(status: u16) -> &'static str {
 /// When it cannot be reached, is no such server, or does not serve the model.
 pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let HttpTarget { address, model, key, timeout, control } = target;
-    let client = client()?;
+    let client = crate::http::client(IDLE).map_err(OpenError::Client)?;
     let ground = Ground::new()?;
     let served = ground.block_on(models::ask(&client, &address, key.as_ref(), model.as_deref()))?;
-    let control = control.map(|control| super::grpc::open_control(&ground, control)).transpose()?;
+    let control = control.map(|control| control.open(ground.link())).transpose()?;
     let limits = TargetLimits {
         context_tokens: served.context_tokens.unwrap_or(CONTEXT),
         // A server that says what a request may have has counted its KV in.
@@ -160,8 +152,8 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     // Tells the requests of this run from all others in the server's log.
     let run = format!("pdtune-{:x}", unix_micros());
     let facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
-    let split = control.as_ref().map(|(_, topology)| topology.observed.split).or(served.split);
-    let control = control.map(|(control, _)| Arc::new(control) as Arc<dyn Control>);
+    let split = control.as_ref().map(|(_, split)| *split).or(served.split);
+    let control = control.map(|(control, _)| control);
     // The server's own name for it goes back to the server alone.
     let info = TargetInfo { name: address.to_string(), model: one_line(&served.name), split, limits, facts };
     let requests = Requests::new(client, &address, key, served.name, run);
@@ -176,20 +168,4 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
         client: Some(parts.client),
         time_scale: 1.0,
     })
-}
-
-fn client() -> Result<Client, OpenError> {
-    let client = Client::builder()
-        .user_agent(concat!("pdtune/", env!("CARGO_PKG_VERSION")))
-        // What a proxy, a redirect or a second attempt adds is not the server's.
-        .no_proxy()
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(usize::MAX)
-        .http1_only()
-        .build();
-    client.map_err(|error| OpenError::Client(failure::root(&error)))
 }

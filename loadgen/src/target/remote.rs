@@ -36,7 +36,7 @@ pub(super) use report::{End, Protocol, Report, failed};
 
 use super::{Dispatch, Shed, Target, TargetEvent, TargetEvents};
 use crate::clock::RunClock;
-use crate::control::grpc::Listener;
+use crate::control::listener::Listener;
 use crate::time::Micros;
 use thread::{Cancels, Thread};
 

@@ -16,7 +16,8 @@ use engine::cluster::{How, ShiftId, UnitState};
 use engine::remote::RemoteConfig;
 use engine::serve::hub::{End, Part};
 use engine::units::{Role, Split};
-use loadgen::control::grpc::{GrpcControl, Listener};
+use loadgen::control::grpc::GrpcControl;
+use loadgen::control::listener::Listener;
 use loadgen::target::{ClusterView, Control, TargetEvent};
 use loadgen::time::Micros;
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 
 use loadgen::clock::RunClock;
-use loadgen::control::grpc::Listener;
+use loadgen::control::listener::Listener;
 use loadgen::target::TargetEvent;
 use loadgen::time::Micros;
 use tokio::sync::Semaphore;

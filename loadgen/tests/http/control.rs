@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use engine::cluster::How;
 use engine::units::{Nanos, Split};
+use loadgen::control::at::{self, ControlAt, GrpcControlAt};
+use loadgen::control::grpc;
 use loadgen::live::{Command, Snapshot};
 use loadgen::run::{self, RunConfig, RunHandle};
 use loadgen::schedule::LoadSpec;
-use loadgen::target::grpc::GrpcControlAt;
+use loadgen::target::Connection;
 use loadgen::target::http::{self, HttpTarget};
-use loadgen::target::{Connection, grpc};
 
 use crate::client::target;
 use crate::idle::{PATIENCE, World};
@@ -20,7 +21,7 @@ use crate::runs::{load, recorded};
 
 fn over_http(own: &Own) -> Connection {
     let control = GrpcControlAt { address: own.grpc().parse().expect("an address"), key: None };
-    http::open(HttpTarget { control: Some(control), ..target(&own.http()) }).expect("a target")
+    http::open(HttpTarget { control: Some(ControlAt::Grpc(control)), ..target(&own.http()) }).expect("a target")
 }
 
 fn shifting(script: &str) -> LoadSpec {
@@ -121,6 +122,7 @@ fn a_control_that_is_not_there_is_refused_before_any_load() {
     let own = Own::new("1P1D");
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
     let at = GrpcControlAt { address: format!("grpc://{nobody}").parse().expect("an address"), key: None };
-    let error = http::open(HttpTarget { control: Some(at), ..target(&own.http()) }).expect_err("no control");
-    assert!(matches!(error, http::OpenError::Control(grpc::OpenError::Remote(_))), "{error}");
+    let error =
+        http::open(HttpTarget { control: Some(ControlAt::Grpc(at)), ..target(&own.http()) }).expect_err("no control");
+    assert!(matches!(error, http::OpenError::Control(at::OpenError::Grpc(grpc::OpenError::Remote(_)))), "{error}");
 }

@@ -14,7 +14,7 @@ const RUNS: &str = include_str!("../data/perf/mi325x_qwen3_235b.csv");
 const PRIORS: &str = include_str!("../data/perf/mi325x-qwen3-235b-priors.toml");
 
 /// What is fitted: the fixed time and the bandwidths of decode steps, the compute of prompts, and the hand-off.
-const FREE: [&str; 8] = [
+pub(crate) const FREE: [&str; 8] = [
     "all.layer_floor_us",
     "all.expert_mbu",
     "all.decode_attention_mbu",
@@ -84,17 +84,28 @@ pub(crate) fn measured() -> Vec<Measured> {
     rows.collect()
 }
 
+/// TTFT of a split with as little load as it was measured with.
+pub(crate) fn least_ttft_ms(all: &[Measured], split: &str) -> f64 {
+    let of_split = all.iter().filter(|row| row.split == split).filter_map(|row| row.ttft_ms);
+    of_split.fold(f64::INFINITY, f64::min)
+}
+
 pub(crate) fn runs<'a>(cluster: &'a Loaded<Cluster>, measured: &[Measured]) -> Runs<'a> {
     Runs::new(cluster, measured.iter().map(Measured::run).collect()).expect("runs")
 }
 
-pub(crate) fn priors() -> (ClusterProfile, Loaded<Cluster>) {
-    let profile: ClusterProfile = toml::from_str(PRIORS).expect("a profile");
+/// What is believed of such a cluster before anything was measured on it.
+pub(crate) fn priors() -> ClusterProfile {
+    toml::from_str(PRIORS).expect("a profile")
+}
+
+/// The cluster of a profile.
+pub(crate) fn loaded(profile: &ClusterProfile) -> Loaded<Cluster> {
     let library = Library::new(Vec::new());
     let gpu = library.gpu(&profile.gpu).expect("a gpu").profile.1;
     let model = library.model(&profile.model).expect("a model").profile.1;
     let cluster = profile.cluster(gpu, model).expect("a cluster");
-    (profile, Loaded { name: "priors".to_owned(), origin: Origin::Shipped, profile: cluster })
+    Loaded { name: "priors".to_owned(), origin: Origin::Shipped, profile: cluster }
 }
 
 /// TPOT of every run, TTFT of those that are not saturated, and what the others serve.
@@ -106,23 +117,29 @@ pub(crate) fn predicted(figures: &Figures) -> (f64, f64, f64) {
     (figures.ttft.mean.unwrap_or(0.0), figures.tpot.mean.unwrap_or(0.0), figures.served_rps)
 }
 
-/// The fit to the runs of 1P1D, and those runs.
-pub(crate) fn calibration() -> (ClusterProfile, Fitted) {
-    let (profile, cluster) = priors();
+/// The fit to the runs of 1P1D.
+fn calibration() -> (ClusterProfile, Fitted) {
+    let profile = priors();
     let known: Vec<Measured> = measured().into_iter().filter(|row| row.split == "1P1D").collect();
     assert_eq!(known.len(), 5);
+    let fitted = fitted(&loaded(&profile), &known, &FREE);
+    (profile, fitted)
+}
+
+/// `cluster` with the constants called `free` moved to where they explain `known` best.
+pub(crate) fn fitted(cluster: &Loaded<Cluster>, known: &[Measured], free: &[&str]) -> Fitted {
     let of = |row: &Measured| {
+        // What was not measured is left out of a fit as 0.
         let figures = (row.ttft_ms.unwrap_or(0.0), row.tpot_ms, row.achieved.unwrap_or(0.0));
         figures_of(row, figures)
     };
     let values: Vec<f64> = known.iter().flat_map(of).collect();
-    let runs = runs(&cluster, &known);
-    let free: Vec<Free> = FREE.into_iter().map(|name| Free::named(name).expect(name)).collect();
-    let fitted = fit_to(&cluster.profile.deployment, &free, &values, |deployment| {
+    let runs = runs(cluster, known);
+    let free: Vec<Free> = free.iter().map(|name| Free::named(name).expect(name)).collect();
+    fit_to(&cluster.profile.deployment, &free, &values, |deployment| {
         let figures = runs.figures(deployment).expect("figures");
-        figures.iter().zip(&known).flat_map(|(figures, row)| figures_of(row, predicted(figures))).collect()
-    });
-    (profile, fitted)
+        figures.iter().zip(known).flat_map(|(figures, row)| figures_of(row, predicted(figures))).collect()
+    })
 }
 
 const SOURCE: &str =
@@ -138,18 +155,22 @@ Written by a test, `cargo test --workspace --test perf_accuracy`, from what is b
 What no data sheet tells: `kind` is `measured`, `fitted` (the best fit of this model to measurements of something larger), or
 `prior`: a guess. `spread` is the standard deviation of a constant by itself.";
 
-/// With `PDTUNE_WRITE_PROFILES` set, the shipped profile is written anew.
 #[test]
 fn the_shipped_profile_is_the_fit_to_the_runs_of_one_pair() {
     let (profile, fitted) = calibration();
-    let ours = profile.calibrated(&fitted, SOURCE);
-    let text = ours.to_toml(COMMENT);
+    as_shipped("mi325x-qwen3-235b", &profile.calibrated(&fitted, SOURCE), COMMENT);
+}
+
+/// Fails where the shipped profile called `name` is not `ours` with `comment` above it; with `PDTUNE_WRITE_PROFILES` set, it is
+/// written anew.
+pub(crate) fn as_shipped(name: &str, ours: &ClusterProfile, comment: &str) {
+    let text = ours.to_toml(comment);
     if std::env::var_os("PDTUNE_WRITE_PROFILES").is_some() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles/cluster/mi325x-qwen3-235b.toml");
+        let path = format!("{}/../profiles/cluster/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         std::fs::write(path, &text).expect("written");
         return;
     }
-    let shipped = Library::new(Vec::new()).text(loadgen::profile::Kind::Cluster, "mi325x-qwen3-235b").expect("a text");
+    let shipped = Library::new(Vec::new()).text(loadgen::profile::Kind::Cluster, name).expect("a text");
     assert!(shipped.profile.starts_with(text.split_once("[constants.all]").expect("constants").0), "{text}");
     let shipped: ClusterProfile = toml::from_str(&shipped.profile).expect("a profile");
     for (one, other) in
@@ -162,7 +183,7 @@ fn the_shipped_profile_is_the_fit_to_the_runs_of_one_pair() {
             assert!(close && (one.kind, &one.source) == (other.kind, &other.source), "{constant:?}: {one:?} {other:?}");
         }
     }
-    let (one, other) = (ours.posterior.expect("a belief"), shipped.posterior.expect("a belief"));
+    let (one, other) = (ours.posterior.as_ref().expect("a belief"), shipped.posterior.expect("a belief"));
     assert_eq!(one.constants, other.constants);
     for (row, (one, other)) in one.covariance.iter().zip(&other.covariance).enumerate() {
         for (one, other) in one.iter().zip(other) {

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use engine::units::Split;
 use loadgen::arrival::{Arrival, RatePlan};
 use loadgen::plan::{Figures, Plan, Procedure, Question, plan};
-use loadgen::profile::Library;
+use loadgen::profile::{Cluster, Library, Loaded};
 use loadgen::schedule::{LoadSpec, Traffic};
 
-use super::mi325x::{Measured, measured, predicted, runs};
-use super::{handoffs, steps};
+use super::mi325x::{Measured, least_ttft_ms, measured, predicted, runs};
+use super::{handoffs, june, steps};
 
 /// Draws behind an interval.
 const DRAWS: u32 = 40;
@@ -63,7 +63,7 @@ impl Report {
 }
 
 /// The rate up to which mean TPOT is at most 25 ms, of two units for prompts and one for decode, and of three that do both.
-fn rates(procedure: Procedure) -> Vec<(String, f64)> {
+fn rates(cluster: &Loaded<Cluster>, procedure: Procedure) -> Vec<(String, f64)> {
     let traffic = Traffic::Synthetic {
         arrival: Arrival::Constant,
         rate: RatePlan::Constant(1.0),
@@ -72,7 +72,7 @@ fn rates(procedure: Procedure) -> Vec<(String, f64)> {
     };
     let split = |text: &str| text.parse::<Split>().expect("a split");
     let question = Question {
-        cluster: Library::new(Vec::new()).cluster("mi325x-qwen3-235b").expect("a cluster"),
+        cluster: cluster.clone(),
         load: LoadSpec::new("custom", traffic),
         slo: "tpot=25ms".parse().expect("an SLO"),
         attainment: 0.9,
@@ -86,8 +86,12 @@ fn rates(procedure: Procedure) -> Vec<(String, f64)> {
     splits.into_iter().map(|split| (split.split, split.goodput_rps.mid)).collect()
 }
 
-fn ratio(report: &mut Report, procedure: Procedure, published: [f64; 3]) {
-    let rates = rates(procedure);
+/// What was published of both procedures, with its bounds.
+const PUBLISHED: [(Procedure, [f64; 3]); 2] =
+    [(Procedure::Sustained, [1.0, 1.33, 1.66]), (Procedure::Burst(50), [1.65, 2.2, 2.75])];
+
+fn ratio(report: &mut Report, cluster: &Loaded<Cluster>, procedure: Procedure, published: [f64; 3]) {
+    let rates = rates(cluster, procedure);
     let of = |split: &str| rates.iter().find(|(name, _)| name == split).map_or(f64::NAN, |(_, rate)| *rate);
     let (apart, together) = (of("2P1D"), of("3A"));
     let (found, [low, middle, high]) = (apart / together, published);
@@ -104,13 +108,12 @@ fn ratio(report: &mut Report, procedure: Procedure, published: [f64; 3]) {
 /// A run, whether it is beyond the knee, and the figures of every draw.
 type Predicted = (Measured, bool, Vec<Figures>);
 
-/// The runs of one kind.
-fn of_runs<'a>(report: &mut Report, rows: impl Iterator<Item = &'a Predicted>) {
+/// The runs of one kind: those that constants were fitted to, or others.
+fn of_runs<'a>(report: &mut Report, is_fitted: bool, rows: impl Iterator<Item = &'a Predicted>) {
     report.line("run                         measured predicted error bound  90 % interval");
     for (row, is_beyond, figures) in rows {
         let name = |what: &str| format!("{what} {} {}/s {}", row.split, row.offered, row.procedure);
         let values = |of: fn((f64, f64, f64)) -> f64| figures.iter().map(|one| of(predicted(one))).collect::<Vec<_>>();
-        let is_fitted = row.split == "1P1D";
         let is_apart = row.split.contains('P');
         let bound = |bound: f64| (!is_fitted && !is_beyond).then_some(bound);
         let tpot = match row.procedure {
@@ -122,7 +125,7 @@ fn of_runs<'a>(report: &mut Report, rows: impl Iterator<Item = &'a Predicted>) {
         if let Some(ttft) = row.ttft_ms.filter(|_| !is_beyond) {
             report.prediction(&name("TTFT"), ttft, &values(|(ttft, _, _)| ttft), bound(15.0));
         }
-        if let Some(achieved) = row.achieved.filter(|_| *is_beyond && is_fitted) {
+        if let Some(achieved) = row.achieved.filter(|_| *is_beyond && row.split == "1P1D") {
             report.prediction(&name("served"), achieved, &values(|(.., served)| served), Some(10.0));
         }
     }
@@ -138,37 +141,78 @@ fn the_report_is_what_it_was_and_lists_what_misses() {
         report.median(&format!("hand-offs on {system}, setup and bandwidth fitted"), spread.median, 10.0);
     }
 
-    let cluster = Library::new(Vec::new()).cluster("mi325x-qwen3-235b").expect("a cluster");
-    let rows = measured();
-    let runs = runs(&cluster, &rows);
-    let mut draws = vec![runs.figures(&cluster.profile.deployment).expect("figures")];
-    draws.extend((1..=DRAWS).map(|draw| runs.figures_of_draw(7, draw).expect("figures")));
-    let rows = rows.iter().enumerate().map(|(index, row)| {
-        let of_split = rows.iter().filter(|other| other.split == row.split).filter_map(|other| other.ttft_ms);
-        let least = of_split.fold(f64::INFINITY, f64::min);
-        (row.clone(), row.is_beyond_knee(least), draws.iter().map(|draw| draw[index]).collect::<Vec<_>>())
-    });
-    let rows: Vec<Predicted> = rows.collect();
-    report.line("\nmi325x-qwen3-235b, fitted to its 1P1D runs: those runs");
-    of_runs(&mut report, rows.iter().filter(|(row, ..)| row.split == "1P1D"));
-    let fitted = std::mem::take(&mut report.covered);
-    report.line("\nruns that nothing was fitted to, up to the knee");
-    of_runs(&mut report, rows.iter().filter(|(row, is_beyond, _)| row.split != "1P1D" && !is_beyond));
-    report.line("\nbeyond the knee, where what is measured depends on for how long");
-    of_runs(&mut report, rows.iter().filter(|(row, is_beyond, _)| row.split != "1P1D" && *is_beyond));
-    assert!(fitted.1 == 1);
-    let (covered, of) = report.covered;
-    report.line(&format!(
-        "\n{covered} of {of} figures with a bound that nothing was fitted to are inside their 90 % interval"
-    ));
-
-    report.line("\nhighest rate with TPOT up to 25 ms, the chunk of 3A tuned");
-    ratio(&mut report, Procedure::Sustained, [1.0, 1.33, 1.66]);
-    ratio(&mut report, Procedure::Burst(50), [1.65, 2.2, 2.75]);
+    of_one_pair(&mut report);
+    of_june(&mut report);
     report.line("\nwhat misses its bound");
     for miss in std::mem::take(&mut report.misses) {
         report.line(&miss);
     }
     println!("{}", report.text);
     insta::assert_snapshot!(report.text);
+}
+
+/// All runs as a shipped cluster has them.
+fn all_predicted(cluster: &Loaded<Cluster>) -> Vec<Predicted> {
+    let rows = measured();
+    let runs = runs(cluster, &rows);
+    let mut draws = vec![runs.figures(&cluster.profile.deployment).expect("figures")];
+    draws.extend((1..=DRAWS).map(|draw| runs.figures_of_draw(7, draw).expect("figures")));
+    let rows = rows.iter().enumerate().map(|(index, row)| {
+        (
+            row.clone(),
+            row.is_beyond_knee(least_ttft_ms(&rows, &row.split)),
+            draws.iter().map(|draw| draw[index]).collect::<Vec<_>>(),
+        )
+    });
+    rows.collect()
+}
+
+/// What is fitted to the runs of one pair alone.
+fn of_one_pair(report: &mut Report) {
+    let cluster = Library::new(Vec::new()).cluster("mi325x-qwen3-235b").expect("a cluster");
+    let rows = all_predicted(&cluster);
+    report.line("\nmi325x-qwen3-235b, fitted to its 1P1D runs: those runs");
+    of_runs(report, true, rows.iter().filter(|(row, ..)| row.split == "1P1D"));
+    let fitted = std::mem::take(&mut report.covered);
+    report.line("\nruns that nothing was fitted to, up to the knee");
+    of_runs(report, false, rows.iter().filter(|(row, is_beyond, _)| row.split != "1P1D" && !is_beyond));
+    report.line("\nbeyond the knee, where what is measured depends on for how long");
+    of_runs(report, false, rows.iter().filter(|(row, is_beyond, _)| row.split != "1P1D" && *is_beyond));
+    assert!(fitted.1 == 1);
+    covered(report);
+    report.line("\nhighest rate with TPOT up to 25 ms, the chunk of 3A tuned");
+    for (procedure, published) in PUBLISHED {
+        ratio(report, &cluster, procedure, published);
+    }
+}
+
+/// What is fitted to all windows up to the knee; only bursts are predictions.
+fn of_june(report: &mut Report) {
+    let cluster = Library::new(Vec::new()).cluster(june::NAME).expect("a cluster");
+    let (rows, all) = (all_predicted(&cluster), measured());
+    let misses = report.misses.len();
+    report.line(&format!("\n{}, fitted to all windows up to the knee: those runs", june::NAME));
+    of_runs(report, true, rows.iter().filter(|(row, ..)| june::is_known(row, &all)));
+    report.covered = (0, 0);
+    let is_burst = |row: &Measured| matches!(row.procedure, Procedure::Burst(_));
+    report.line("\nbursts, which nothing was fitted to");
+    of_runs(report, false, rows.iter().filter(|(row, ..)| is_burst(row)));
+    report.line("\nbeyond the knee, where what is measured depends on for how long");
+    of_runs(report, false, rows.iter().filter(|(row, ..)| !is_burst(row) && !june::is_known(row, &all)));
+    covered(report);
+    report.line("\nhighest rate with TPOT up to 25 ms, the chunk of 3A tuned: sustained in-sample, burst not");
+    for (procedure, published) in PUBLISHED {
+        ratio(report, &cluster, procedure, published);
+    }
+    for miss in report.misses.iter_mut().skip(misses) {
+        *miss = format!("{}: {miss}", june::NAME);
+    }
+}
+
+/// How many predictions were inside their interval.
+fn covered(report: &mut Report) {
+    let (covered, of) = std::mem::take(&mut report.covered);
+    report.line(&format!(
+        "\n{covered} of {of} figures with a bound that nothing was fitted to are inside their 90 % interval"
+    ));
 }

@@ -82,6 +82,7 @@ fn observed() -> Vec<Record> {
         role: Role::Prefill,
         state: UnitPhase::Serving,
         left: None,
+        measured: true,
         busy: 933,
         queue: 4,
         running: 2,

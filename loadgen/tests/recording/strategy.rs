@@ -182,6 +182,7 @@ fn unit() -> impl Strategy<Value = UnitRecord> {
             role,
             state,
             left,
+            measured: shares[0] % 7 > 0,
             busy: shares[0],
             queue: counts[0],
             running: counts[1],

@@ -1,30 +1,41 @@
-//! `pdtune shift`: one shift of a remote engine.
+//! `pdtune shift`: one shift of a remote engine, or of a cluster by its control plane.
 
 use std::time::Duration;
 
+use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 use engine::cluster::How;
 use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
+use loadgen::control::at::{ControlAt, RayControlAt};
+use loadgen::http::ApiKey;
 use loadgen::time::Micros;
 
 use super::key;
 use super::load::parse_positive_duration;
+use super::target::{ControlArg, PlaneArgs};
 
 #[derive(Args, Debug)]
 pub(super) struct ShiftArgs {
-    /// The engine's gRPC address: grpc://HOST:PORT, as `pdtune serve` prints it
-    #[arg(long, value_name = "grpc://HOST:PORT")]
-    target: RemoteAddress,
+    /// What is shifted: grpc://HOST:PORT, an engine, as `pdtune serve` prints it; ray+http://HOST:PORT, the dashboard of a Ray
+    /// cluster with a prefill-decode application of Ray Serve
+    #[arg(long, value_name = "CONTROL")]
+    target: ControlArg,
+    #[command(flatten)]
+    plane: PlaneArgs,
+    /// Show every call that a control plane would get, and make none
+    #[arg(long)]
+    dry_run: bool,
     /// The split to shift to: 3P1D is three prefill units and one decode unit, 4A is four that do both
     #[arg(long, value_name = "xPyD|nA")]
     to: Split,
     /// How units get rid of what they hold: `drain` finishes it, `migrate` moves it to peers
     #[arg(long, value_name = "HOW", value_enum, default_value_t = HowArg::Drain)]
     how: HowArg,
-    /// How long to wait for the units to arrive (10s, 2m); the shift itself has no such limit
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = parse_positive_duration)]
-    timeout: Micros,
+    /// How long to wait for the units of an engine to arrive (10s, 2m); the shift itself has no such limit [default: 120s]. Of a
+    /// control plane see --shift-timeout
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
+    timeout: Option<Micros>,
     /// Print the outcome as one JSON object
     #[arg(long)]
     json: bool,
@@ -39,33 +50,81 @@ enum HowArg {
     Migrate,
 }
 
+/// How long units are waited for when nobody says.
+const TIMEOUT: Micros = Micros(120_000_000);
+
+/// What is shifted.
+#[derive(Debug)]
+pub enum Shifted {
+    /// An engine.
+    Engine {
+        /// Where it is.
+        target: RemoteAddress,
+        /// How long its units are waited for.
+        timeout: Duration,
+        /// The key, where the server wants one.
+        key: Option<RemoteKey>,
+    },
+    /// A cluster, by its control plane.
+    Plane {
+        /// Where that is.
+        control: ControlAt,
+        /// As it was named.
+        name: String,
+        /// Whether nothing is done.
+        dry_run: bool,
+    },
+}
+
 /// One shift, where and how.
 #[derive(Debug)]
 pub struct ShiftOptions {
-    /// The engine.
-    pub target: RemoteAddress,
+    /// What is shifted.
+    pub shifted: Shifted,
     /// Where it leads.
     pub to: Split,
     /// How.
     pub how: How,
-    /// How long it is waited for.
-    pub timeout: Duration,
     /// Whether the outcome is printed as JSON.
     pub json: bool,
-    /// The key, where the server wants one.
-    pub key: Option<RemoteKey>,
 }
 
 impl ShiftArgs {
     /// # Errors
-    /// When the key is not there.
+    /// When the key is not there, or an option has no meaning for what is shifted.
     pub(super) fn resolve(self) -> anyhow::Result<ShiftOptions> {
-        let key = self.api_key_env.map(|name| key::read(&name, |key| RemoteKey::new(&key))).transpose()?;
         let how = match self.how {
             HowArg::Drain => How::Drain,
             HowArg::Migrate => How::Migrate,
         };
-        let timeout = Duration::from_micros(self.timeout.0);
-        Ok(ShiftOptions { target: self.target, to: self.to, how, timeout, json: self.json, key })
+        let shifted = self.shifted()?;
+        Ok(ShiftOptions { shifted, to: self.to, how, json: self.json })
+    }
+
+    fn shifted(&self) -> anyhow::Result<Shifted> {
+        match &self.target {
+            ControlArg::None => bail!("--target none: there is nothing to shift"),
+            ControlArg::Grpc(target) => {
+                ensure!(!self.dry_run, "--dry-run is for control planes: an engine takes one call");
+                self.plane.check_none(&format!("--target {target}"))?;
+                let key = self.api_key_env.as_ref();
+                let key = key.map(|name| key::read(name, |key| RemoteKey::new(&key))).transpose()?;
+                let timeout = Duration::from_micros(self.timeout.unwrap_or(TIMEOUT).0);
+                Ok(Shifted::Engine { target: target.clone(), timeout, key })
+            }
+            ControlArg::Ray(address) => {
+                ensure!(
+                    self.timeout.is_none(),
+                    "--timeout is for engines; a control plane has --shift-timeout for each step"
+                );
+                let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
+                let control: RayControlAt = self.plane.ray(address.clone(), key);
+                Ok(Shifted::Plane {
+                    name: address.to_string(),
+                    control: ControlAt::Ray(control),
+                    dry_run: self.dry_run,
+                })
+            }
+        }
     }
 }

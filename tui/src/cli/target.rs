@@ -8,12 +8,14 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use clap::Args;
 use engine::model::ModelSource;
-use engine::remote::{RemoteAddress, RemoteAddressError, RemoteKey};
+use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
+use loadgen::control::at::{ControlAt, GrpcControlAt, PATIENCE, RayControlAt};
+use loadgen::control::ray::{RayAddress, RayNames};
 use loadgen::profile::{Cluster, Library, Loaded, Scenario};
 use loadgen::target::Connection;
 use loadgen::target::cpu::{self, CpuTarget, Started};
-use loadgen::target::grpc::{self, GrpcControlAt, GrpcTarget};
+use loadgen::target::grpc::{self, GrpcTarget};
 use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
 use loadgen::target::sim::{self, SimTarget};
 use loadgen::text::Malformed;
@@ -71,16 +73,58 @@ pub(super) struct TargetArgs {
     /// has several
     #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
     model: Option<PathBuf>,
-    /// What watches and shifts the units: `none`, or grpc://HOST:PORT, the control of `pdtune serve` [default: that of a
-    /// grpc:// target; none for http://]
-    #[arg(long, value_name = "none|grpc://HOST:PORT")]
+    /// What watches and shifts the units: `none`; grpc://HOST:PORT, the control of `pdtune serve`; ray+http://HOST:PORT, the
+    /// dashboard of a Ray cluster, for a prefill-decode application of Ray Serve [default: that of a grpc:// target; none for
+    /// http://]
+    #[arg(long, value_name = "CONTROL")]
     control: Option<ControlArg>,
+    #[command(flatten)]
+    plane: PlaneArgs,
     /// Environment variable with the key that the server wants as `Authorization: Bearer KEY`; never shown or recorded
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
     /// How long a request to a server may take before it is given up and counts as failed [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     request_timeout: Option<Micros>,
+}
+
+/// What a control plane is told beside its address.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct PlaneArgs {
+    /// The deployment on Ray Serve that computes prompts [default: the one called Prefill:MODEL]
+    #[arg(long, value_name = "NAME")]
+    prefill_deployment: Option<String>,
+    /// The deployment on Ray Serve that continues them [default: the one called Decode:MODEL]
+    #[arg(long, value_name = "NAME")]
+    decode_deployment: Option<String>,
+    /// How long a control plane may take for each step of a shift, such as a new replica, before it is rolled back [default:
+    /// 15m]
+    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
+    shift_timeout: Option<Micros>,
+}
+
+impl PlaneArgs {
+    /// # Errors
+    /// When an option was given that only control planes know; `named` is what there is instead.
+    pub(super) fn check_none(&self, named: &str) -> anyhow::Result<()> {
+        let given = [
+            ("--prefill-deployment", self.prefill_deployment.is_some()),
+            ("--decode-deployment", self.decode_deployment.is_some()),
+            ("--shift-timeout", self.shift_timeout.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((option, _)) => {
+                bail!("{option} is for control planes, such as ray+http://HOST:PORT, and {named} is none")
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn ray(&self, address: RayAddress, key: Option<ApiKey>) -> RayControlAt {
+        let names = RayNames { prefill: self.prefill_deployment.clone(), decode: self.decode_deployment.clone() };
+        let patience = self.shift_timeout.map_or(PATIENCE, |time| Duration::from_micros(time.0));
+        RayControlAt { address, names, key, patience }
+    }
 }
 
 /// How long a request to a server may take when nobody says: an overloaded server keeps some waiting for minutes.
@@ -97,16 +141,26 @@ enum Place {
 
 /// A control as it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum ControlArg {
+pub(super) enum ControlArg {
     None,
     Grpc(RemoteAddress),
+    Ray(RayAddress),
 }
 
 impl FromStr for ControlArg {
-    type Err = RemoteAddressError;
+    type Err = Box<dyn std::error::Error + Send + Sync>;
 
-    fn from_str(text: &str) -> Result<Self, RemoteAddressError> {
-        if text == "none" { Ok(Self::None) } else { text.parse().map(Self::Grpc) }
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self::None),
+            _ if text.starts_with("grpc://") => Ok(Self::Grpc(text.parse()?)),
+            _ if text.starts_with("ray+") => Ok(Self::Ray(text.parse()?)),
+            _ => Err(Box::new(Malformed {
+                what: "a control",
+                found: text.to_owned(),
+                allowed: "none, grpc://HOST:PORT or ray+http://HOST:PORT".to_owned(),
+            })),
+        }
     }
 }
 
@@ -301,7 +355,7 @@ impl TargetArgs {
         if let Some((option, _)) = of_servers.iter().find(|(_, given)| *given) {
             bail!("{option} is for servers, and --target {name} is none");
         }
-        Ok(())
+        self.plane.check_none(&format!("--target {name}"))
     }
 
     fn sim(self, cluster: Loaded<Cluster>) -> anyhow::Result<TargetSpec> {
@@ -322,11 +376,17 @@ impl TargetArgs {
     fn http(self, address: HttpAddress) -> anyhow::Result<TargetSpec> {
         self.check_no_split(&address)?;
         let timeout = self.timeout();
+        let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
         let control = match &self.control {
-            Some(ControlArg::Grpc(address)) => Some(GrpcControlAt { address: address.clone(), key: self.grpc_key()? }),
+            Some(ControlArg::Grpc(address)) => {
+                Some(ControlAt::Grpc(GrpcControlAt { address: address.clone(), key: self.grpc_key()? }))
+            }
+            Some(ControlArg::Ray(address)) => Some(ControlAt::Ray(self.plane.ray(address.clone(), key.clone()))),
             Some(ControlArg::None) | None => None,
         };
-        let key = self.api_key_env.map(|name| key::read(&name, ApiKey::new)).transpose()?;
+        if !matches!(self.control, Some(ControlArg::Ray(_))) {
+            self.plane.check_none("the control")?;
+        }
         let model = self.model.map(|name| name.to_string_lossy().into_owned());
         Ok(TargetSpec::Http(HttpTarget { address, model, key, timeout, control }))
     }
@@ -334,13 +394,12 @@ impl TargetArgs {
     fn grpc(self, address: RemoteAddress) -> anyhow::Result<TargetSpec> {
         self.check_no_split(&address)?;
         ensure!(self.model.is_none(), "--model is for the embedded engine and HTTP servers, {address} has one model");
+        self.plane.check_none(&format!("--target {address}"))?;
         let controlled = match &self.control {
             None => true,
             Some(ControlArg::None) => false,
-            Some(ControlArg::Grpc(other)) => {
-                ensure!(*other == address, "--control: a grpc:// target is its own control");
-                true
-            }
+            Some(ControlArg::Grpc(other)) if *other == address => true,
+            Some(_) => bail!("--control: a grpc:// target is its own control"),
         };
         Ok(TargetSpec::Grpc(GrpcTarget { key: self.grpc_key()?, timeout: self.timeout(), address, controlled }))
     }

@@ -120,7 +120,7 @@ mod tests {
     fn shipped_profiles_are_listed_and_fine() {
         insta::assert_snapshot!(text(&ProfilesOptions::List, &shipped()).expect("a list"));
         let checked = text(&ProfilesOptions::Check { kind: None, name: None }, &shipped()).expect("all fine");
-        assert_eq!(checked.lines().count(), 31);
+        assert_eq!(checked.lines().count(), 32);
         assert!(checked.lines().all(|line| line.ends_with("(shipped): fine")), "{checked}");
     }
 

@@ -1,21 +1,26 @@
-//! `pdtune shift`: asks for one shift of a remote engine and waits until it is so.
+//! `pdtune shift`: asks for one shift of a remote engine, or makes one by a control plane, and waits until it is so.
 //!
-//! A ticket only says that the shift was taken. What ends the waiting is what the watch tells of that ticket, and what makes it
+//! Of an engine: a ticket only says that the shift was taken. What ends the waiting is what the watch tells of that ticket, and what makes it
 //! a success is a topology that was asked for afterwards.
 
 mod follow;
 mod outcome;
+mod plane;
 mod progress;
 
 use std::time::Duration;
 
 use anyhow::Context;
-use engine::remote::{RemoteConfig, RemoteEngine, RemoteError, StatusCode, Topology, is_serving};
+use engine::cluster::How;
+use engine::remote::{
+    RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, RemoteKey, StatusCode, Topology, is_serving,
+};
+use engine::units::Split;
 use tokio::time::timeout;
 
 use super::signals::Signals;
 use super::{Ending, print, tell};
-use crate::cli::ShiftOptions;
+use crate::cli::{ShiftOptions, Shifted};
 use follow::{Asked, follow};
 use outcome::{Outcome, Report};
 
@@ -27,16 +32,31 @@ const CALL: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the engine cannot be reached, or refuses the shift.
 pub fn run(options: ShiftOptions) -> anyhow::Result<Ending> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let json = options.json;
-    let report = runtime.block_on(shift(options))?;
+    let ShiftOptions { shifted, to, how, json } = options;
+    let report = match shifted {
+        Shifted::Engine { target, timeout, key } => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(shift(Engine { target, patience: timeout, key }, to, how))?
+        }
+        Shifted::Plane { control, dry_run: true, .. } => {
+            print(&plane::preview(control, to, how)?)?;
+            return Ok(Ending::Fine);
+        }
+        Shifted::Plane { control, name, dry_run: false } => plane::shift(control, &name, to, how)?,
+    };
     let text = if json { format!("{}\n", report.json()) } else { report.text() };
     print(&text)?;
     Ok(report.ending())
 }
 
-async fn shift(options: ShiftOptions) -> anyhow::Result<Report> {
-    let ShiftOptions { target, to, how, timeout: patience, key, .. } = options;
+/// An engine, and how long its units are waited for.
+struct Engine {
+    target: RemoteAddress,
+    patience: Duration,
+    key: Option<RemoteKey>,
+}
+
+async fn shift(Engine { target, patience, key }: Engine, to: Split, how: How) -> anyhow::Result<Report> {
     let config = RemoteConfig { connect_timeout: CALL, call_timeout: CALL, key, ..RemoteConfig::default() };
     let engine = RemoteEngine::connect(target, config).await.map_err(explained)?;
     // Before the shift, so that nothing of it goes unseen.
@@ -52,7 +72,7 @@ async fn shift(options: ShiftOptions) -> anyhow::Result<Report> {
         followed = timeout(patience, follow(&engine, watch, Asked { ticket, to })) => {
             followed.unwrap_or(Outcome::TimedOut { after: patience })
         }
-        () = signals.next() => Outcome::LeftAlone,
+        () = signals.next() => Outcome::LeftAlone { why: "not waited for; the shift goes on".to_owned() },
     };
     Ok(report(Some(ticket), outcome))
 }

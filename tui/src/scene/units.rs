@@ -14,6 +14,7 @@ pub fn unit(id: u16, role: Role, busy: f64) -> UnitView {
         role,
         state: UnitState::Serving,
         in_state: seconds(90.0),
+        measured: true,
         busy,
         queue: if role.can_prefill() { u32::from(id) + 2 } else { 0 },
         running: if decode { 12 + u32::from(id) } else { 1 },

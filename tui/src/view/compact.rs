@@ -94,7 +94,8 @@ pub(super) fn busy(shown: &Snapshot, theme: &Theme) -> Vec<Segment> {
         let mut spans = vec![span(theme, role_paint(role), role.letter().to_string())];
         for unit in shown.units.iter().filter(|unit| unit.role == role) {
             spans.push(Span::raw(" "));
-            spans.push(span(theme, Paint::Text, format::percent(unit.busy).to_string()));
+            let busy = if unit.measured { format::percent(unit.busy).to_string() } else { unit.unit.0.to_string() };
+            spans.push(span(theme, Paint::Text, busy));
             spans.push(lanes::badge(unit, theme));
         }
         Segment::new(0, spans)

@@ -99,6 +99,8 @@ pub(super) fn percentiles(
 pub(super) struct Side {
     /// Units.
     pub(super) units: usize,
+    /// Whether the figures of any are told.
+    pub(super) measured: bool,
     /// Requests waiting for their first chunk.
     pub(super) queue: u64,
     /// Sequences in batches.
@@ -120,6 +122,7 @@ pub(super) fn side(units: &[UnitView], role: Role) -> Side {
     let mut side = Side::default();
     for unit in units.iter().filter(|unit| unit.role == role && unit.state != UnitState::Failed) {
         side.units += 1;
+        side.measured |= unit.measured;
         side.queue += u64::from(unit.queue);
         side.running += u64::from(unit.running);
         side.handing_off += u64::from(unit.handing_off);
@@ -147,6 +150,7 @@ pub(super) fn state(theme: &Theme, unit: &UnitView) -> Option<Span<'static>> {
     let moving = |text: String| Some(span(theme, Paint::Warn, format!("{} {text}", theme.symbols.moving)));
     match unit.state {
         UnitState::Serving => None,
+        UnitState::Draining { .. } if !unit.measured => moving("draining".to_owned()),
         UnitState::Draining { left } => moving(format!("draining {left} left")),
         UnitState::Switching => moving(format!("switching {}", format::duration(unit.in_state))),
         UnitState::Warming => moving(format!("warming {}", format::duration(unit.in_state))),

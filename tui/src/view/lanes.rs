@@ -43,6 +43,7 @@ fn role_panel(units: &[UnitView], role: Role, focus: bool, theme: &Theme, area: 
     let title = format!("{} ×{}", role.to_string().to_uppercase(), lanes.len());
     let dot = theme.symbols.dot;
     let figures = match role {
+        _ if !sums.measured => String::new(),
         Role::Prefill => format!("queue {} {dot} {} tok/s", sums.queue, format::number(sums.input_tps)),
         Role::Decode => format!("batch {} {dot} {} tok/s", sums.running, format::number(sums.output_tps)),
         Role::Aggregated => format!(
@@ -89,11 +90,23 @@ fn summary(folded: &[&UnitView], role: Role) -> String {
         Role::Decode => format!("b{running}"),
         Role::Aggregated => format!("q{queue} b{running}"),
     };
+    if !folded.iter().any(|unit| unit.measured) {
+        return format!("+{} more units", folded.len());
+    }
     format!("+{} more units  {}% busy  {held}", folded.len(), format::percent(busy))
+}
+
+/// ` 3 serving`, of a unit whose figures nobody tells.
+fn plain_lane(unit: &UnitView, theme: &Theme) -> Line<'static> {
+    let does = state(theme, unit).unwrap_or_else(|| span(theme, Paint::Dim, "serving"));
+    Line::from_iter([span(theme, Paint::Text, format!("{:>2} ", unit.unit.0)), does])
 }
 
 /// ` 3 ██████░░░░  71%  b16  kv █████░ 62%  1.2k t/s`. A unit on its way shows its state in place of its rate.
 fn lane(unit: &UnitView, theme: &Theme, width: u16) -> Line<'static> {
+    if !unit.measured {
+        return plain_lane(unit, theme);
+    }
     let wide = width >= 44;
     let gap = if wide { "  " } else { " " };
     let moving = state(theme, unit);
@@ -134,6 +147,7 @@ fn lane(unit: &UnitView, theme: &Theme, width: u16) -> Line<'static> {
 pub(super) fn role_line(units: &[UnitView], role: Role, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let sums = side(units, role);
     let figures = match role {
+        _ if !sums.measured => String::new(),
         Role::Prefill => format!("q{}  {} tok/s", sums.queue, format::number(sums.input_tps)),
         Role::Decode => {
             format!("b{}  kv {}%  {} tok/s", sums.running, format::percent(sums.kv), format::number(sums.output_tps))
@@ -157,7 +171,9 @@ pub(super) fn role_line(units: &[UnitView], role: Role, theme: &Theme, area: Rec
     let mut spans = vec![Span::raw(" "), span(theme, role_paint(role), format!("{} ", role.letter()))];
     for unit in seen {
         spans.push(span(theme, Paint::Dim, format!("{:>digits$}", unit.unit.0)));
-        spans.extend(bar(theme, unit.busy, bar_width as u16, role_paint(role)));
+        if unit.measured {
+            spans.extend(bar(theme, unit.busy, bar_width as u16, role_paint(role)));
+        }
         spans.push(badge(unit, theme));
         spans.push(Span::raw(" "));
     }

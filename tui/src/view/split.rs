@@ -144,6 +144,7 @@ fn sides(shown: &Snapshot, theme: &Theme) -> Vec<Line<'static>> {
         let busy = format::percent(sums.busy);
         let kv = format::percent(sums.kv);
         let text = match role {
+            _ if !sums.measured => format!(" {} serving", sums.units),
             Role::Prefill if sums.handing_off > 0 => {
                 format!(" queue {}  busy {busy}%  hand-off {}", sums.queue, sums.handing_off)
             }

@@ -184,13 +184,13 @@ fn unit() -> BoxedStrategy<UnitView> {
         Just(UnitState::Failed),
     ];
     let counts = (any::<u32>(), any::<u32>(), any::<u32>());
-    (any::<u16>(), role(), state, micros(), counts, [float(), float(), float(), float(), float()])
+    (any::<u16>(), role(), state, (micros(), any::<bool>()), counts, [float(), float(), float(), float(), float()])
         .prop_map(
             |(
                 id,
                 role,
                 state,
-                in_state,
+                (in_state, measured),
                 (queue, running, handing_off),
                 [busy, kv_used, kv_cached, input_tps, output_tps],
             )| {
@@ -199,6 +199,7 @@ fn unit() -> BoxedStrategy<UnitView> {
                     role,
                     state,
                     in_state,
+                    measured,
                     busy,
                     queue,
                     running,

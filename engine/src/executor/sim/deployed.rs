@@ -1,6 +1,6 @@
 //! A deployment as tables: what [`crate::perf`] says of it, for the units of a cluster.
 
-use super::{HandOff, StepModel, Tabulated, TabulatedLimits, Ticks, Unusable};
+use super::{HandOff, Replicas, StepModel, Tabulated, TabulatedLimits, Ticks, Unusable};
 use crate::cluster::{ClusterConfig, StepShape};
 use crate::perf::{self, Constant, Deployment, Phase};
 use crate::units::Nanos;
@@ -54,6 +54,8 @@ impl Tabulated {
             switch: nanos(Constant::RoleSwitch),
             warm: nanos(Constant::RoleWarm),
         };
-        Self::new(limits, |_| Box::new(deployment.clone()))
+        let overhead = Ticks::from_seconds(values.get(Constant::ReplicaOverhead));
+        let replicas = deployment.replicas_from().map(|from| Replicas { from, overhead });
+        Ok(Self::new(limits, |_| Box::new(deployment.clone()))?.with_replicas(replicas))
     }
 }

@@ -1,6 +1,6 @@
 //! A performance model as tables, so that nothing but integers is computed while time passes.
 
-use super::{HandOff, StepLine, Ticks, Timing, TransferShape, TransferWork};
+use super::{HandOff, Replicas, StepLine, Ticks, Timing, TransferShape, TransferWork};
 use crate::cluster::{BatchLimits, StepShape};
 use crate::units::{Nanos, Role};
 
@@ -81,6 +81,7 @@ pub struct Tabulated {
     prefill: RoleTable,
     decode: RoleTable,
     aggregated: RoleTable,
+    replicas: Option<Replicas>,
 }
 
 impl Tabulated {
@@ -95,7 +96,14 @@ impl Tabulated {
             prefill: table(Role::Prefill, limits.prefill)?,
             decode: table(Role::Decode, limits.decode)?,
             aggregated: table(Role::Aggregated, limits.aggregated)?,
+            replicas: None,
         })
+    }
+
+    /// The same where many aggregated units cost each of them something.
+    #[must_use]
+    pub fn with_replicas(self, replicas: Option<Replicas>) -> Self {
+        Self { replicas, ..self }
     }
 
     /// By how much, relative to the model's own answer, the tables are off for a step.
@@ -224,6 +232,10 @@ impl PassTable {
 impl Timing for Tabulated {
     fn step(&self, role: Role, shape: &StepShape) -> StepLine {
         self.role(role).step(shape, self.limits.granularity.max(1))
+    }
+
+    fn replicas(&self) -> Option<Replicas> {
+        self.replicas
     }
 
     fn transfer(&self, transfer: &TransferShape) -> TransferWork {

@@ -73,6 +73,9 @@ pub enum Constant {
     /// Time in `Warming` of a unit that shifts.
     #[serde(rename = "role_warm_ms")]
     RoleWarm,
+    /// Time that a step of an aggregated unit takes besides, where many units are aggregated; none unless a profile says so.
+    #[serde(rename = "replica_overhead_us")]
+    ReplicaOverhead,
 }
 
 /// What more of a constant does to the time of a step.
@@ -88,7 +91,7 @@ pub(in crate::perf) enum Effect {
 
 impl Constant {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::GemmMfu,
         Self::GemmMbu,
         Self::GemmFloor,
@@ -116,6 +119,7 @@ impl Constant {
         Self::HandoffEfficiency,
         Self::RoleSwitch,
         Self::RoleWarm,
+        Self::ReplicaOverhead,
     ];
 
     /// The key in a profile.
@@ -148,6 +152,7 @@ impl Constant {
             Self::HandoffEfficiency => "handoff_efficiency",
             Self::RoleSwitch => "role_switch_ms",
             Self::RoleWarm => "role_warm_ms",
+            Self::ReplicaOverhead => "replica_overhead_us",
         }
     }
 
@@ -161,6 +166,11 @@ impl Constant {
         } else {
             1.0
         }
+    }
+
+    /// Whether every cluster has it: what was seen of few need not be said of others.
+    pub fn is_required(self) -> bool {
+        self != Self::ReplicaOverhead
     }
 
     /// What more of it does to the time of a step.

@@ -10,7 +10,8 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::missed::Known;
-use super::{Listener, Order, Seen};
+use super::{Order, Seen};
+use crate::control::listener::Listener;
 use crate::control::server_clock::ServerClock;
 use crate::target::{TargetEvent, embedded};
 use crate::time::Micros;

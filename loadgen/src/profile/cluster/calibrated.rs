@@ -85,6 +85,10 @@ impl ClusterProfile {
         {
             writeln!(out, "{key} = {{ tokens = {tokens}, sequences = {sequences} }}")?;
         }
+        if let Some(replicas) = &self.replicas {
+            writeln!(out, "\n# With so many aggregated units, steps of theirs take `replica_overhead_us` longer.")?;
+            writeln!(out, "[replicas]\nfrom = {}", replicas.from)?;
+        }
         writeln!(out, "\n[constants.all]")?;
         constants(out, &self.constants.all)?;
         if !self.constants.prompt.is_empty() {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::ApiKey;
-use super::failure;
+use crate::http::message;
 use crate::sample::{FailureKind, Outcome, ServerSide};
 use crate::sse::{Event, Framer};
 use crate::target::remote::{End, failed};
@@ -165,7 +165,7 @@ impl State<'_> {
         }
         match serde_json::from_slice::<Piece<'_>>(event.data) {
             Ok(piece) if !piece.is_error() && event.kind != b"error" => self.piece(piece, tokens),
-            Ok(_) => self.fail(FailureKind::Engine, failure::message(event.data, self.key)),
+            Ok(_) => self.fail(FailureKind::Engine, message(event.data, self.key)),
             Err(error) => self.fail(FailureKind::Malformed, format!("an event that is no piece of an answer: {error}")),
         }
     }

@@ -3,11 +3,7 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
-use engine::remote::one_line;
-use serde::Deserialize;
-use serde_json::Value;
-
-use super::ApiKey;
+use crate::http::{ApiKey, Said, message, root};
 use crate::sample::{FailureKind, Outcome};
 use crate::target::remote::failed;
 
@@ -49,67 +45,6 @@ fn is_garbage(error: &reqwest::Error) -> bool {
         source = error.source();
     }
     false
-}
-
-/// The innermost reason, in one line; those around it repeat the address.
-pub(super) fn root(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    one_line(&innermost.to_string())
-}
-
-/// What a server says of an error, in one line: the message of OpenAI's shape, else the beginning of the text. It may repeat
-/// the key, which is taken out.
-pub(super) fn message(body: &[u8], key: Option<&ApiKey>) -> String {
-    let said = Said::read(body).and_then(Said::message);
-    let text = said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    key.map_or_else(|| one_line(&text), |key| one_line(&key.hide_in(&text)))
-}
-
-/// An error as servers write it: `{"error": {"message": …, "code": …}}`, or the inner object alone.
-#[derive(Debug, Default, Deserialize)]
-struct Said {
-    #[serde(default)]
-    error: Option<Inner>,
-    #[serde(default)]
-    message: Option<String>,
-    /// What FastAPI calls the message.
-    #[serde(default)]
-    detail: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Inner {
-    Text(String),
-    Object {
-        #[serde(default)]
-        message: Option<String>,
-        #[serde(default)]
-        code: Option<Value>,
-    },
-}
-
-impl Said {
-    fn read(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
-    }
-
-    fn message(self) -> Option<String> {
-        let inner = match self.error {
-            Some(Inner::Text(text)) => Some(text),
-            Some(Inner::Object { message, .. }) => message,
-            None => None,
-        };
-        let detail = || self.detail.map(|detail| detail.as_str().map_or_else(|| detail.to_string(), str::to_owned));
-        inner.or(self.message).or_else(detail)
-    }
-
-    fn is_code(&self, asked: &str) -> bool {
-        matches!(&self.error, Some(Inner::Object { code: Some(code), .. }) if code == asked)
-    }
 }
 
 #[cfg(test)]

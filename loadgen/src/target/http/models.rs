@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use engine::remote::one_line;
 use engine::units::Split;
-use reqwest::{Client, RequestBuilder, Response, header};
+use reqwest::Client;
 use serde::Deserialize;
 
-use super::{ApiKey, HttpAddress, OpenError, failure};
+use super::OpenError;
+use crate::http::{ApiKey, HttpAddress, message, read_to, root, with_key};
 
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,14 +62,14 @@ pub(super) async fn ask(
     let answered = tokio::time::timeout(TIMEOUT, async {
         let response = request.send().await?;
         let status = response.status();
-        Ok::<_, reqwest::Error>((status, read(response).await?))
+        Ok::<_, reqwest::Error>((status, read_to(response, LONGEST).await?))
     });
     let (status, body) = answered
         .await
         .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))?
-        .map_err(|error| unreachable(failure::root(&error)))?;
+        .map_err(|error| unreachable(root(&error)))?;
     if !status.is_success() {
-        let message = failure::message(&body, key);
+        let message = message(&body, key);
         let message = if message.is_empty() { message } else { format!(": {message}") };
         return Err(OpenError::Status { address: address.clone(), status: status.as_u16(), message });
     }
@@ -103,25 +104,6 @@ fn names(models: &[Model]) -> String {
         names.push(format!("{} more", models.len() - NAMED));
     }
     names.join(", ")
-}
-
-/// Presents the key, if there is one.
-pub(super) fn with_key(request: RequestBuilder, key: Option<&ApiKey>) -> RequestBuilder {
-    match key.and_then(ApiKey::header) {
-        Some(value) => request.header(header::AUTHORIZATION, value),
-        None => request,
-    }
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(bytes) = response.chunk().await? {
-        body.extend_from_slice(&bytes);
-        if body.len() > LONGEST {
-            break;
-        }
-    }
-    Ok(body)
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use reqwest::{Client, RequestBuilder, header};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::models::with_key;
-use super::{ApiKey, HttpAddress};
+use crate::http::{ApiKey, HttpAddress, with_key};
 use crate::target::Dispatch;
 use crate::target::remote::SharedClock;
 use crate::time::Micros;

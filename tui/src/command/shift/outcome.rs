@@ -48,7 +48,10 @@ pub(super) enum Outcome {
         after: Duration,
     },
     /// The user has stopped waiting.
-    LeftAlone,
+    LeftAlone {
+        /// What becomes of it.
+        why: String,
+    },
 }
 
 /// A shift and its outcome.
@@ -75,18 +78,19 @@ impl Outcome {
             Self::Superseded { .. } => "superseded",
             Self::Lost { .. } => "lost",
             Self::TimedOut { .. } => "timeout",
-            Self::LeftAlone => "interrupted",
+            Self::LeftAlone { .. } => "interrupted",
         }
     }
 
     fn why(&self) -> Option<String> {
         match self {
             Self::Already | Self::Converged { .. } => None,
-            Self::Abandoned { why, .. } | Self::Dropped { why } | Self::Superseded { why, .. } | Self::Lost { why } => {
-                Some(why.clone())
-            }
+            Self::Abandoned { why, .. }
+            | Self::Dropped { why }
+            | Self::Superseded { why, .. }
+            | Self::Lost { why }
+            | Self::LeftAlone { why } => Some(why.clone()),
             Self::TimedOut { after } => Some(format!("not there after {} s; the shift goes on", after.as_secs_f64())),
-            Self::LeftAlone => Some("not waited for; the shift goes on".to_owned()),
         }
     }
 
@@ -94,7 +98,11 @@ impl Outcome {
         match self {
             Self::Converged { report } | Self::Superseded { report, .. } => report.as_ref(),
             Self::Abandoned { report, .. } => Some(report),
-            Self::Already | Self::Dropped { .. } | Self::Lost { .. } | Self::TimedOut { .. } | Self::LeftAlone => None,
+            Self::Already
+            | Self::Dropped { .. }
+            | Self::Lost { .. }
+            | Self::TimedOut { .. }
+            | Self::LeftAlone { .. } => None,
         }
     }
 }
@@ -167,7 +175,10 @@ mod tests {
             (Outcome::Superseded { why: why.clone(), report: Some(took) }, "superseded in 1500 ms"),
             (Outcome::Lost { why }, "lost: unit 1 failed"),
             (Outcome::TimedOut { after: Duration::from_millis(2500) }, "not there after 2.5 s; the shift goes on"),
-            (Outcome::LeftAlone, "interrupted: not waited for; the shift goes on"),
+            (
+                Outcome::LeftAlone { why: "not waited for; the shift goes on".to_owned() },
+                "interrupted: not waited for; the shift goes on",
+            ),
         ];
         for (index, (outcome, told)) in lines.into_iter().enumerate() {
             let (from, to, how) = (split("2P2D"), split("3P1D"), How::Migrate);

@@ -16,7 +16,7 @@ pub struct HttpAddress {
 
 impl HttpAddress {
     /// The address of one of the server's paths, which begins with a slash.
-    pub(super) fn at(&self, path: &str) -> String {
+    pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use reqwest::header::HeaderValue;
+use reqwest::RequestBuilder;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 
 /// A secret, sent as `Authorization: Bearer KEY`. It is never printed or recorded.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,15 +16,23 @@ impl ApiKey {
     }
 
     /// The header that presents it; `None` for a key that no header can carry, which [`new`](Self::new) has refused.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
         let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0)).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
 
     /// Takes the key out of a text of the server's, which may repeat it.
-    pub(super) fn hide_in(&self, text: &str) -> String {
+    pub(crate) fn hide_in(&self, text: &str) -> String {
         text.replace(&self.0, "…")
+    }
+}
+
+/// Presents the key, if there is one.
+pub(crate) fn with_key(request: RequestBuilder, key: Option<&ApiKey>) -> RequestBuilder {
+    match key.and_then(ApiKey::header) {
+        Some(value) => request.header(AUTHORIZATION, value),
+        None => request,
     }
 }
 

@@ -1,0 +1,121 @@
+//! A control as it is named, and its opening.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::cluster::How;
+use engine::remote::{RemoteAddress, RemoteConfig, RemoteKey};
+use engine::units::Split;
+
+use super::conductor;
+use super::grpc::{self, GrpcControl};
+use super::listener::Listener;
+use super::plane::{Adapter, Plan};
+use super::ray::{Ray, RayAddress, RayNames};
+use crate::http::ApiKey;
+use crate::target::Control;
+
+/// How long a step of a shift may take to come true when nobody says: a real engine takes minutes to load its weights.
+pub const PATIENCE: Duration = Duration::from_mins(15);
+
+/// The control of an engine that requests reach by another way.
+#[derive(Clone, Debug)]
+pub enum ControlAt {
+    /// Another pdtune's.
+    Grpc(GrpcControlAt),
+    /// That of Ray Serve.
+    Ray(RayControlAt),
+}
+
+/// The control of a pdtune.
+#[derive(Clone, Debug)]
+pub struct GrpcControlAt {
+    /// Where it is.
+    pub address: RemoteAddress,
+    /// The key that it wants.
+    pub key: Option<RemoteKey>,
+}
+
+/// The dashboard of a Ray cluster.
+#[derive(Clone, Debug)]
+pub struct RayControlAt {
+    /// Where it is.
+    pub address: RayAddress,
+    /// Which deployments are meant.
+    pub names: RayNames,
+    /// The key that it wants.
+    pub key: Option<ApiKey>,
+    /// How long a step of a shift may take to come true.
+    pub patience: Duration,
+}
+
+/// Why there is no control.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no pdtune.
+    #[error(transparent)]
+    Grpc(#[from] grpc::OpenError),
+    /// There is no control plane.
+    #[error(transparent)]
+    Plane(#[from] conductor::OpenError),
+}
+
+impl GrpcControlAt {
+    /// # Errors
+    /// When the engine cannot be reached or does not let us in.
+    pub(crate) fn open(
+        self,
+        listener: impl Listener,
+    ) -> Result<(GrpcControl, engine::remote::Topology), grpc::OpenError> {
+        let config = RemoteConfig { key: self.key, ..RemoteConfig::default() };
+        GrpcControl::open(self.address, config, listener)
+    }
+}
+
+/// What a shift would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// The split now.
+    pub from: Split,
+    /// Every call, as people read it.
+    pub calls: Vec<String>,
+    /// What an operator should know before.
+    pub remarks: Vec<String>,
+}
+
+impl ControlAt {
+    /// What a shift would do; only looks. Blocks, so it is not for async code.
+    ///
+    /// # Errors
+    /// One line: why nothing can be seen, or why it would be refused.
+    pub fn preview(self, to: Split, how: How) -> Result<Preview, String> {
+        match self {
+            Self::Grpc(_) => Err("an engine takes a shift as one call".to_owned()),
+            Self::Ray(at) => {
+                let mut ray = Ray::new(&at.address, at.names, at.key)?;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.map_err(|error| error.to_string())?.block_on(ray.observe())?;
+                let Plan { from, steps, remarks } = ray.propose(to, how)?;
+                Ok(Preview { from, calls: steps.into_iter().map(|step| step.forth.says).collect(), remarks })
+            }
+        }
+    }
+
+    /// Opens it: what it sees is told to `listener`. With it comes the split that serves.
+    ///
+    /// # Errors
+    /// When it cannot be reached, does not let us in, or has no units.
+    pub fn open(self, listener: impl Listener) -> Result<(Arc<dyn Control>, Split), OpenError> {
+        match self {
+            Self::Grpc(at) => {
+                let (control, topology) = at.open(listener)?;
+                Ok((Arc::new(control), topology.observed.split))
+            }
+            Self::Ray(at) => {
+                let ray = Ray::new(&at.address, at.names, at.key).map_err(conductor::OpenError::Unseen)?;
+                let (control, topology) = conductor::open(ray, at.patience, listener)?;
+                Ok((Arc::new(control), topology.serving()))
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The members of a control plane as units that stay: a place for each, which whoever comes after it takes.
+//!
+//! Where a role is changed by ending one process and starting another, the GPU stays and so does the unit: the new process takes
+//! the place of the one that has gone, and the unit is seen to drain, to switch, to warm up and to serve.
+
+use engine::cluster::{How, UnitState};
+use engine::units::{Role, Split, UnitId};
+
+use crate::control::plane::{MemberState, Topology};
+use crate::live::UnitView;
+use crate::target::{ClusterView, TargetEvent};
+use crate::time::Micros;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    /// Who is there now.
+    name: Option<String>,
+    role: Role,
+    state: UnitState,
+    since: Micros,
+}
+
+/// Every place there has been.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Roster {
+    places: Vec<Place>,
+}
+
+impl Roster {
+    /// Takes in who is there, and tells what has changed. While a shift is `moving`, a place that was left waits for whoever
+    /// comes; else the unit is lost.
+    pub(super) fn see(&mut self, topology: &Topology, moving: bool, now: Micros) -> Vec<TargetEvent> {
+        let mut events = Vec::new();
+        for at in 0..self.places.len() {
+            let gone = |name: &String| !topology.members.iter().any(|member| member.name == *name);
+            if !self.places[at].name.as_ref().is_some_and(gone) {
+                continue;
+            }
+            let name = self.places[at].name.take().unwrap_or_default();
+            let leaving = matches!(self.places[at].state, UnitState::Draining { .. });
+            if moving {
+                self.set(at, self.places[at].role, UnitState::Switching, now, &mut events);
+            } else {
+                self.set(at, self.places[at].role, UnitState::Failed, now, &mut events);
+                let how = if leaving { "was stopped" } else { "is gone" };
+                events.push(TargetEvent::UnitLost { at: now, unit: unit(at), why: format!("{name} {how}") });
+            }
+        }
+        for member in &topology.members {
+            let state = match member.state {
+                MemberState::Starting => UnitState::Warming,
+                MemberState::Serving => UnitState::Serving,
+                // How much it holds is nobody's to see.
+                MemberState::Stopping => UnitState::Draining { left: 0 },
+            };
+            let place = self.places.iter().position(|place| place.name.as_ref() == Some(&member.name));
+            let at = place.unwrap_or_else(|| self.settle(&member.name, member.role, now));
+            self.set(at, member.role, state, now, &mut events);
+        }
+        events
+    }
+
+    /// A shift is over: a place that nobody has taken is none any more.
+    pub(super) fn close(&mut self, now: Micros) -> Vec<TargetEvent> {
+        let mut events = Vec::new();
+        for at in 0..self.places.len() {
+            if self.places[at].name.is_none() && self.places[at].state == UnitState::Switching {
+                self.set(at, self.places[at].role, UnitState::Failed, now, &mut events);
+            }
+        }
+        events
+    }
+
+    /// The first place that is free, else a new one.
+    fn settle(&mut self, name: &str, role: Role, now: Micros) -> usize {
+        let free = self.places.iter().position(|place| place.name.is_none());
+        let at = free.unwrap_or_else(|| {
+            self.places.push(Place { name: None, role, state: UnitState::Switching, since: now });
+            self.places.len() - 1
+        });
+        self.places[at].name = Some(name.to_owned());
+        at
+    }
+
+    fn set(&mut self, at: usize, role: Role, state: UnitState, now: Micros, events: &mut Vec<TargetEvent>) {
+        let place = &mut self.places[at];
+        if place.role == role && place.state == state {
+            return;
+        }
+        (place.role, place.state, place.since) = (role, state, now);
+        events.push(TargetEvent::Unit { at: now, unit: unit(at), role, state, held: 0 });
+    }
+
+    /// As the run sees it. What its units compute is not told by a control plane.
+    pub(super) fn view(&self, waiting: Vec<(Split, How)>, now: Micros) -> ClusterView {
+        let here = self.places.iter().filter(|place| place.state != UnitState::Failed);
+        let units = self.places.iter().enumerate().map(|(at, place)| UnitView {
+            unit: unit(at),
+            role: place.role,
+            state: place.state,
+            in_state: now.since(place.since),
+            measured: false,
+            busy: 0.0,
+            queue: 0,
+            running: 0,
+            handing_off: 0,
+            kv_used: 0.0,
+            kv_cached: 0.0,
+            input_tps: 0.0,
+            output_tps: 0.0,
+        });
+        ClusterView { split: Split::of(here.map(|place| place.role)), units: units.collect(), waiting_shifts: waiting }
+    }
+}
+
+fn unit(at: usize) -> UnitId {
+    UnitId(u16::try_from(at).unwrap_or(u16::MAX))
+}

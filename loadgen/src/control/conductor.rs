@@ -1,0 +1,182 @@
+//! The control of units by way of a control plane: a thread that looks, and takes shifts through their steps.
+//!
+//! ```text
+//!   observing thread ── observe ──► last view ◄── looks ──┐
+//!                    ── shift ────► orders (bounded) ──► control thread ◄──► adapter ◄──► control plane
+//!   reader of events ◄───────────── units, shifts ◄───────┘     └ decides by `conduct`, which is pure
+//! ```
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine::cluster::How;
+use engine::units::Split;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::timeout;
+
+use super::conduct::{Conduct, Turn};
+use super::listener::Listener;
+use super::plane::{Adapter, Topology};
+use crate::target::{ClusterView, Control, TargetEvent};
+
+/// Shifts that may wait to be taken up; one more is not taken.
+const ORDERS: usize = 16;
+/// Between two looks while nothing is under way, and while a shift is.
+const IDLE_LOOK: Duration = Duration::from_secs(2);
+const SHIFT_LOOK: Duration = Duration::from_millis(500);
+
+/// Why a control plane cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It does not tell of units.
+    #[error("{0}")]
+    Unseen(String),
+    /// The system has no room for a thread.
+    #[error("cannot start the control thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// A control plane under control. Dropped, it is left as it is.
+pub struct PlaneControl {
+    view: Arc<Mutex<ClusterView>>,
+    orders: mpsc::Sender<(Split, How)>,
+}
+
+impl fmt::Debug for PlaneControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlaneControl").finish_non_exhaustive()
+    }
+}
+
+/// Starts to look and to listen. Each step of a shift may take up to `patience` to come true. Blocks until the control plane has
+/// answered once, so it is not for async code.
+///
+/// # Errors
+/// When it cannot be reached, or has no units.
+pub fn open<A: Adapter>(
+    mut adapter: A,
+    patience: Duration,
+    listener: impl Listener,
+) -> Result<(PlaneControl, Topology), OpenError> {
+    // The thread beside it resolves names.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(1).thread_name("resolve").build()?;
+    let first = runtime.block_on(adapter.observe()).map_err(OpenError::Unseen)?;
+    let now = listener.now();
+    let conduct = Conduct::new(first.clone(), patience, now);
+    let view = Arc::new(Mutex::new(conduct.view(now)));
+    let (orders, asked) = mpsc::channel(ORDERS);
+    let conductor = Conductor { adapter, conduct, listener, view: Arc::clone(&view) };
+    let thread = std::thread::Builder::new().name("control".to_owned());
+    thread.spawn(move || runtime.block_on(conductor.run(asked)))?;
+    Ok((PlaneControl { view, orders }, first))
+}
+
+fn lock(view: &Mutex<ClusterView>) -> MutexGuard<'_, ClusterView> {
+    view.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Control for PlaneControl {
+    fn observe(&self) -> ClusterView {
+        lock(&self.view).clone()
+    }
+
+    fn shift(&self, to: Split, how: How) -> Result<(), String> {
+        self.orders.try_send((to, how)).map_err(|error| match error {
+            TrySendError::Full(_) => format!("{ORDERS} shifts wait to be taken up already"),
+            TrySendError::Closed(_) => "the control of the target has stopped".to_owned(),
+        })
+    }
+}
+
+struct Conductor<A: Adapter, L> {
+    adapter: A,
+    conduct: Conduct<A::Call>,
+    listener: L,
+    view: Arc<Mutex<ClusterView>>,
+}
+
+impl<A: Adapter, L: Listener> Conductor<A, L> {
+    /// Goes on until nobody can give an order any more.
+    async fn run(mut self, mut orders: mpsc::Receiver<(Split, How)>) {
+        loop {
+            let pause = if self.conduct.is_shifting() { SHIFT_LOOK } else { IDLE_LOOK };
+            match timeout(pause, orders.recv()).await {
+                Ok(Some((to, how))) => {
+                    let accepted = self.conduct.accept(to, how, self.listener.now());
+                    self.tell(vec![accepted]).await;
+                    if self.conduct.is_shifting() {
+                        self.publish();
+                        continue;
+                    }
+                }
+                // Orders outlive whoever gave them; nobody wants to know any more.
+                Ok(None) => return,
+                Err(_) => {}
+            }
+            self.look().await;
+            self.publish();
+        }
+    }
+
+    /// Looks, does what comes next, and takes up the next shift where none is under way.
+    async fn look(&mut self) {
+        let seen = self.adapter.observe().await;
+        let now = self.listener.now();
+        match seen {
+            Ok(topology) => {
+                let turn = self.conduct.saw(topology, now);
+                self.follow(turn).await;
+                self.take_up().await;
+            }
+            Err(why) => {
+                let turn = self.conduct.unseen(&why, now);
+                self.follow(turn).await;
+                // Whoever waits is not kept waiting for somebody who has gone.
+                while let Some(order) = self.conduct.take_next() {
+                    let dropped = order.dropped(why.clone(), self.listener.now());
+                    self.tell(vec![dropped]).await;
+                }
+            }
+        }
+    }
+
+    async fn take_up(&mut self) {
+        while let Some(order) = self.conduct.take_next() {
+            match self.adapter.propose(order.to, order.how) {
+                Ok(plan) => {
+                    let turn = self.conduct.begin(order, plan, self.listener.now());
+                    self.follow(turn).await;
+                }
+                Err(why) => {
+                    let dropped = order.dropped(why, self.listener.now());
+                    self.tell(vec![dropped]).await;
+                }
+            }
+        }
+    }
+
+    /// Tells what there is to tell and makes the calls that follow.
+    async fn follow(&mut self, mut turn: Turn<A::Call>) {
+        loop {
+            self.tell(turn.events).await;
+            let Some(action) = turn.call else { return };
+            self.publish();
+            let answer = self.adapter.apply(&action.call).await;
+            turn = self.conduct.answered(answer, self.listener.now());
+        }
+    }
+
+    async fn tell(&self, mut events: Vec<TargetEvent>) {
+        if !events.is_empty() {
+            self.listener.tell(&mut events).await;
+        }
+    }
+
+    fn publish(&self) {
+        *lock(&self.view) = self.conduct.view(self.listener.now());
+    }
+}

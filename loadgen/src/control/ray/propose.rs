@@ -1,0 +1,166 @@
+//! Which calls lead from one split to another.
+
+use std::collections::BTreeMap;
+
+use engine::cluster::How;
+use engine::units::{Role, Split};
+
+use super::deployments::{Lever, Pair, Side};
+use super::instance::Bounds;
+use crate::control::plane::{Action, Goal, Plan, Step};
+
+/// What Ray can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RayCall {
+    /// State everything anew, with one change.
+    Put {
+        /// The application with the deployment.
+        application: String,
+        /// What is changed.
+        change: Change,
+    },
+    /// Want a number of replicas.
+    Scale {
+        /// The application.
+        application: String,
+        /// The deployment.
+        deployment: String,
+        /// How many.
+        target: u32,
+    },
+}
+
+/// The only things that are ever changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The number of replicas.
+    Replicas {
+        /// The deployment.
+        deployment: String,
+        /// How many.
+        replicas: u32,
+    },
+    /// Between how many an autoscaler may choose; `None` leaves a bound out, as it was.
+    Bounds {
+        /// The deployment.
+        deployment: String,
+        /// At least so many.
+        min: Option<u32>,
+        /// At most so many.
+        max: Option<u32>,
+    },
+}
+
+/// How to get to `to`.
+///
+/// # Errors
+/// One line: why it cannot be done, or shall not.
+pub(super) fn propose(pair: &Pair, to: Split, how: How) -> Result<Plan<RayCall>, String> {
+    if to.aggregated > 0 {
+        return Err("a prefill-decode application on Ray Serve has no aggregated units".to_owned());
+    }
+    if to.prefill == 0 || to.decode == 0 {
+        return Err(format!("{to} would leave nobody to {}", if to.prefill == 0 { "prefill" } else { "decode" }));
+    }
+    if how == How::Migrate {
+        return Err("Ray Serve ends one replica and starts another, which cannot migrate what is in flight: use drain"
+            .to_owned());
+    }
+    let from = pair.wanted();
+    // Those that become fewer go first: what they free may be all there is.
+    let mut moved: Vec<_> =
+        [Role::Prefill, Role::Decode].into_iter().filter(|role| to.count(*role) != from.count(*role)).collect();
+    moved.sort_by_key(|role| to.count(*role) > from.count(*role));
+    let mut plan = Plan { from, steps: Vec::new(), remarks: Vec::new() };
+    let mut at = from;
+    for role in moved {
+        let (side, before) = (pair.side(role), at);
+        match role {
+            Role::Prefill => at.prefill = to.prefill,
+            _ => at.decode = to.decode,
+        }
+        plan.steps.push(step(&pair.application, side, (before, at))?);
+        if at.count(role) < before.count(role) {
+            plan.remarks.extend(grace(side));
+        }
+    }
+    plan.remarks.extend(trade(pair, from, to));
+    Ok(plan)
+}
+
+fn step(application: &str, side: &Side, (before, after): (Split, Split)) -> Result<Step<RayCall>, String> {
+    let Side { name: deployment, role, .. } = side;
+    let [from, to] = [before, after].map(|split| u32::from(split.count(*role)));
+    let action = |target: u32, other: u32, wants: Split, (call, says): (RayCall, String)| {
+        debug_assert_ne!(target, other);
+        Action { call, says, goal: Goal::Count { role: *role, units: target as usize }, wants: Some(wants) }
+    };
+    let put = |change, says: String| {
+        let call = RayCall::Put { application: application.to_owned(), change };
+        (call, format!("PUT /api/serve/applications/ with {application}/{deployment} {says}"))
+    };
+    let (forth, back) = match side.lever {
+        Lever::Replicas => {
+            let set = |target: u32, was: u32| {
+                let change = Change::Replicas { deployment: deployment.clone(), replicas: target };
+                put(change, format!("num_replicas {was} -> {target}"))
+            };
+            (set(to, from), set(from, to))
+        }
+        Lever::Bounds(bounds) => {
+            let Bounds { min_replicas, max_replicas } = bounds;
+            let set = |min: Option<u32>, max: Option<u32>| {
+                let change = Change::Bounds { deployment: deployment.clone(), min, max };
+                let told =
+                    |bound: Option<u32>| bound.map_or_else(|| "its default".to_owned(), |bound| bound.to_string());
+                put(change, format!("autoscaling_config between {} and {} replicas", told(min), told(max)))
+            };
+            (set(Some(to), Some(to)), set(min_replicas, max_replicas))
+        }
+        Lever::Scale => {
+            let set = |target: u32| {
+                let (application, deployment) = (application.to_owned(), deployment.clone());
+                let says = format!(
+                    "POST /api/v1/applications/{application}/deployments/{deployment}/scale to {target} replicas"
+                );
+                (RayCall::Scale { application, deployment, target }, says)
+            };
+            (set(to), set(from))
+        }
+        Lever::None => {
+            return Err(format!(
+                "{deployment} cannot be shifted: a program has deployed an application on this Ray, which a PUT of all applications would end; deploy it with `serve deploy`, or with external_scaler_enabled"
+            ));
+        }
+    };
+    Ok(Step { forth: action(to, from, after, forth), back: Some(action(from, to, before, back)) })
+}
+
+/// How long what is in flight has.
+fn grace(side: &Side) -> Option<String> {
+    let seconds = side.grace_s?;
+    Some(format!(
+        "a replica of {} that stops has {seconds} s to end its streams (graceful_shutdown_timeout_s); what takes longer is cut",
+        side.name
+    ))
+}
+
+/// What is traded for what, where that is not one for one.
+fn trade(pair: &Pair, from: Split, to: Split) -> Option<String> {
+    let units = |role| (i64::from(to.count(role)) - i64::from(from.count(role))) as f64;
+    let mut sum: BTreeMap<&str, f64> = BTreeMap::new();
+    for role in [Role::Prefill, Role::Decode] {
+        for (what, amount) in &pair.side(role).resources {
+            *sum.entry(what).or_default() += units(role) * amount;
+        }
+    }
+    let more: Vec<_> = sum.iter().filter(|(_, amount)| amount.abs() > 1e-9).collect();
+    if more.is_empty() {
+        return None;
+    }
+    let told: Vec<_> = more
+        .into_iter()
+        .map(|(what, amount)| format!("{} {what} {}", amount.abs(), if *amount > 0.0 { "more" } else { "less" }))
+        .collect();
+    Some(format!("{to} takes {} than {from}", told.join(" and ")))
+}
