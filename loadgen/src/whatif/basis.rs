@@ -36,7 +36,8 @@ impl Ground {
             }
             Some(terms) => Self::Fitted(Box::new(terms.clone())),
             None => Self::Nothing(
-                "HTTP does not tell which unit served a request, and when: `--target grpc://HOST:PORT` does".to_owned(),
+                "HTTP does not tell which unit served a request, and when; the grpc:// of a pdtune server does"
+                    .to_owned(),
             ),
         }
     }
