@@ -156,7 +156,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
 /// As those of [`start`].
 pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandle, RunError> {
     let RunConfig { mut load, connection, record_to } = config;
-    let Connection { info, target, mut events, control, client, time_scale } = connection;
+    let Connection { info, target, mut events, terms: _, control, client, time_scale } = connection;
     check_shifts(&load, &info, control.is_some())?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;

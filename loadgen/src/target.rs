@@ -24,6 +24,7 @@ use crate::clock::RunClock;
 use crate::live::UnitView;
 use crate::sample::{Outcome, ServerSide};
 use crate::time::Micros;
+use crate::whatif::UnitTerms;
 
 pub use remote::ClientSide;
 
@@ -258,6 +259,8 @@ pub struct Connection {
     pub target: Arc<dyn Target>,
     /// What comes back.
     pub events: Box<dyn TargetEvents>,
+    /// What is known of its units beforehand; `None` where nothing tells of single units.
+    pub terms: Option<UnitTerms>,
     /// How roles are changed; `None` when the target has no control.
     pub control: Option<Arc<dyn Control>>,
     /// What the way to a remote target costs the client; `None` for a target inside the process. With it, `sent` is told by

@@ -3,7 +3,7 @@
 //! ```text
 //!   observing thread ─► TrafficLog ─► Observed (the last minute of offered requests)
 //!                                          ▼
-//!   basis (limits, times of steps) ──► predict: the scheduler in virtual time, a split at a time ─► WhatIf
+//!   basis (limits, times of steps: of a profile, or fitted to what was seen) ──► predict: the scheduler in virtual time, a split at a time ─► WhatIf
 //!                                          ▼                                                          ▼
 //!   snapshots ─────────────────────────► Scorer: predictions against what was then measured ─► Outlook ─► screen
 //! ```
@@ -14,7 +14,10 @@
 mod basis;
 mod change;
 mod cost;
+mod export;
+mod fitted;
 mod outlook;
+mod past;
 mod predict;
 mod rows;
 mod score;
@@ -26,7 +29,10 @@ pub use crate::plan::{Interval, Limit};
 pub use basis::{Basis, Ground, Grounds};
 pub use change::{Aspect, CHANGES, Change};
 pub use cost::MoveCost;
+pub use export::export;
+pub use fitted::{Fit, Sights, UnitTerms};
 pub use outlook::Outlook;
+pub use past::{Hindsight, PastAsk};
 pub use predict::{Asked, SplitPrediction, WhatIf, predict};
 pub use score::{Measured, Outcome, Score};
 pub use traffic::{Observed, Offered};

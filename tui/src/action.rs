@@ -13,6 +13,8 @@ pub use table::TABLE;
 pub enum Action {
     /// Open the shift dialog.
     Shift,
+    /// Write the prediction into a file.
+    Export,
     /// Open the what-if screen.
     WhatIf,
     /// Open the shift dialog on the selected split.
@@ -311,13 +313,14 @@ const HINTS_OF_THE_PAST: [Action; 9] = [
 ];
 
 /// The same over a recording.
-const HINTS_OF_A_RECORDING: [Action; 9] = [
+const HINTS_OF_A_RECORDING: [Action; 10] = [
     Action::Play,
     Action::Seek(-1),
     Action::PreviousEvent,
     Action::Tenth(0),
     Action::Slower,
     Action::Goto,
+    Action::WhatIf,
     Action::Requests,
     Action::Help,
     Action::Quit,
@@ -327,20 +330,24 @@ const HINTS_OF_A_RECORDING: [Action; 9] = [
 pub fn footer(model: &Model) -> Vec<&'static Binding> {
     let place = Place::of(model);
     let rows = || TABLE.iter().filter(move |row| row.place.covers(place) && !row.hint.is_empty());
-    let hints = match place {
-        Place::View => HINTS_OF_A_RECORDING,
-        Place::Live if model.timeline.cursor().is_some() => HINTS_OF_THE_PAST,
-        Place::Live => HINTS,
+    let hints: &[Action] = match place {
+        Place::View => &HINTS_OF_A_RECORDING,
+        Place::Live if model.timeline.cursor().is_some() => &HINTS_OF_THE_PAST,
+        Place::Live => &HINTS,
         _ => return rows().collect(),
     };
     let at_stages = model.focus == Panel::Stages;
     let hint = |action| if action == Action::Heatmap && at_stages { Action::Requests } else { action };
-    hints.into_iter().map(hint).filter_map(|action| rows().find(|row| row.action == action)).collect()
+    hints.iter().copied().map(hint).filter_map(|action| rows().find(|row| row.action == action)).collect()
 }
 
 /// The rows that the help of a screen shows: its own, and those of what can be opened on it.
 pub fn help(screen: Place) -> impl Iterator<Item = &'static Binding> {
-    let of_a_run = |row: &Binding| matches!(row.place, Place::Shift | Place::WhatIf | Place::Quit | Place::Anywhere);
+    let of_a_run = |row: &Binding| match row.place {
+        Place::Shift | Place::Quit | Place::Anywhere => true,
+        Place::WhatIf => row.action.changes_the_run(),
+        _ => false,
+    };
     let is_elsewhere = move |row: &Binding| match row.place {
         Place::Live | Place::View => row.place != screen,
         _ => screen == Place::View && of_a_run(row),

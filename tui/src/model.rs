@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use loadgen::live::{Phase, Snapshot};
 use loadgen::time::Micros;
-use loadgen::whatif::{Outlook, WhatIf};
+use loadgen::whatif::{Outlook, PastAsk, WhatIf};
 use ratatui::layout::Size;
 
 use crate::chart::TimeAxis;
@@ -126,6 +126,8 @@ pub struct Model {
     pub leaving: bool,
     /// No further snapshot will come.
     pub ended: bool,
+    /// Of which instant of a recording `outlook` is to tell.
+    pub hindsight: Option<PastAsk>,
     /// The run at the cursor, while there is one.
     at_cursor: Option<Arc<Snapshot>>,
 }
@@ -148,6 +150,7 @@ impl Model {
             offers,
             leaving: false,
             ended: false,
+            hindsight: None,
             at_cursor: None,
         }
     }
@@ -196,9 +199,11 @@ impl Model {
         if self.recording().is_some() { self.here() } else { &self.latest }
     }
 
-    /// The newest prediction for the split that serves and the SLO that stands, whatever is shown: what a decision needs.
+    /// The newest prediction for the split that serves and the SLO that stands, whatever is shown: what a decision needs. Of
+    /// a recording, that for the cursor.
     pub fn forecast(&self) -> Option<&WhatIf> {
-        let fits = |of: &&WhatIf| of.now == self.latest.split && Some(of.slo) == self.latest.slo;
+        let standing = self.standing();
+        let fits = |of: &&WhatIf| of.now == standing.split && Some(of.slo) == standing.slo;
         self.outlook.prediction.as_deref().filter(fits)
     }
 
@@ -206,6 +211,13 @@ impl Model {
     pub fn prediction(&self) -> Option<&WhatIf> {
         let is_now = self.recording().is_none() && self.frozen.is_none() && self.timeline.cursor().is_none();
         self.forecast().filter(|_| is_now)
+    }
+
+    /// What predictions of a recording would have to be of: the cursor, or the end of the run.
+    pub fn asked_of_the_past(&self) -> Option<PastAsk> {
+        let (recording, here) = (self.recording()?, self.here());
+        let at = self.timeline.cursor().unwrap_or(recording.end());
+        matches!(self.overlay, Overlay::WhatIf(_)).then_some(PastAsk { at, split: here.split, slo: here.slo })
     }
 
     /// Whether the cursor was put at a second that was not over then: what it was like is not known before it is.

@@ -12,7 +12,7 @@ mod units;
 
 pub use catalogue::{SCREENS, Screen, screen};
 pub use load::{Script, history};
-pub use outlook::{outlook, predicted, predicted_of_processes};
+pub use outlook::{fitted, outlook, predicted, predicted_of_processes};
 pub use recorded::{recorded, recorded_with_many_events};
 pub use states::{
     aggregated, ailing, crowded, down, event, in_phase, normal, shifting, waiting, with_units, without_slo,

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use loadgen::clock::{RunClock, unix_micros};
 use loadgen::live::{Command, Snapshot};
 use loadgen::run::CpuMeters;
-use loadgen::whatif::Outlook;
+use loadgen::whatif::{Hindsight, Outlook};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -37,7 +37,7 @@ pub use crate::update::Exit;
 
 /// The shortest time between two frames: 15 a second.
 const FRAME: Duration = Duration::from_millis(67);
-/// Pictures that may wait for their message; whoever writes one more waits, off the screen's thread.
+/// Pictures and predictions that may wait for their message; whoever writes one more waits, off the screen's thread.
 const PICTURES: usize = 4;
 /// Set (and not empty) to let the key `!` panic, so that a test can see the terminal restored.
 const PANIC_KEY: &str = "PDTUNE_TEST_PANIC";
@@ -75,21 +75,29 @@ struct Feed {
 pub async fn run(source: LiveSource, theme: &Theme, cast: Option<Cast>) -> anyhow::Result<Exit> {
     let LiveSource { mut snapshots, outlook, commands, offers, meters } = source;
     let model = Model::new(snapshots.borrow_and_update().clone(), offers);
-    show(model, Some(Feed { snapshots, outlook, commands, meters }), theme, cast).await
+    let feed = Feed { snapshots, outlook, commands, meters };
+    show(model, Some(feed), None, theme, cast).await
 }
 
-/// Shows a recording until the operator leaves, the process is told to go, or the terminal is lost.
+/// Shows a recording until the operator leaves, the process is told to go, or the terminal is lost. `hindsight` tells what
+/// other splits would have given.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn view_recording(model: Model, theme: &Theme) -> anyhow::Result<Exit> {
-    show(model, None, theme, None).await
+pub async fn view_recording(model: Model, hindsight: Hindsight, theme: &Theme) -> anyhow::Result<Exit> {
+    show(model, None, Some(hindsight), theme, None).await
 }
 
-async fn show(model: Model, feed: Option<Feed>, theme: &Theme, cast: Option<Cast>) -> anyhow::Result<Exit> {
+async fn show(
+    model: Model,
+    feed: Option<Feed>,
+    hindsight: Option<Hindsight>,
+    theme: &Theme,
+    cast: Option<Cast>,
+) -> anyhow::Result<Exit> {
     let mut signals = Signals::install().context("cannot listen for signals")?;
     let mut screen = Screen::enter(cast).context("cannot set up the terminal")?;
-    let result = drive(model, feed, theme, &mut signals, &mut screen).await;
+    let result = drive(model, feed, hindsight, theme, &mut signals, &mut screen).await;
     if let Err(why) = screen.leave() {
         tell(&format!("warning: {why}"));
     }
@@ -110,9 +118,23 @@ async fn news(feed: Option<&mut Feed>) -> Msg {
     }
 }
 
+/// The next answer about a recording. Never comes where nobody gives one.
+async fn answer(hindsight: Option<&mut Hindsight>) -> Msg {
+    let Some(Hindsight { answers, .. }) = hindsight else { return std::future::pending().await };
+    loop {
+        if answers.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        if let Some((ask, outlook)) = answers.borrow_and_update().clone() {
+            return Msg::Hindsight(ask, outlook);
+        }
+    }
+}
+
 async fn drive(
     mut model: Model,
     mut feed: Option<Feed>,
+    mut hindsight: Option<Hindsight>,
     theme: &Theme,
     signals: &mut Signals,
     screen: &mut Screen,
@@ -122,7 +144,7 @@ async fn drive(
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let panic_key = std::env::var_os(PANIC_KEY).is_some_and(|value| !value.is_empty());
-    // A picture being written and what became of it; a disk that is slow holds up neither.
+    // What is being written and what became of it; a disk that is slow does not hold up the screen.
     let (pictured, mut pictures) = mpsc::channel(PICTURES);
     update(&mut model, Msg::Resized(screen.area().as_size()));
     let mut targets = Targets::default();
@@ -143,8 +165,9 @@ async fn drive(
                 }
                 None => Some(Msg::Terminate),
             },
-            Some(written) = pictures.recv() => Some(Msg::Pictured(written)),
+            Some(written) = pictures.recv() => Some(written),
             msg = news(feed.as_mut()), if !model.ended => Some(msg),
+            msg = answer(hindsight.as_mut()) => Some(msg),
             _ = frames.tick(), if dirty || model.is_moving() => {
                 if model.is_moving() {
                     update(&mut model, Msg::Tick(clock.now()));
@@ -174,8 +197,21 @@ async fn drive(
                         tokio::task::spawn_blocking(move || {
                             let written = photo::write(&picture, &current_folder(), unix_micros() / 1_000_000);
                             // Nobody is there to be told once the screen was left.
-                            let _ = told.blocking_send(written);
+                            let _ = told.blocking_send(Msg::Pictured(written));
                         });
+                    }
+                    Effect::Export(prediction) => {
+                        let told = pictured.clone();
+                        tokio::task::spawn_blocking(move || {
+                            let now = unix_micros() / 1_000_000;
+                            let written = photo::write_prediction(&prediction, &current_folder(), now);
+                            let _ = told.blocking_send(Msg::Exported(written));
+                        });
+                    }
+                    Effect::Ask(ask) => {
+                        if let Some(Hindsight { asks, .. }) = &hindsight {
+                            asks.send_replace(Some(ask));
+                        }
                     }
                     Effect::Send(command) => {
                         let Some(feed) = &feed else { continue };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::time::Micros;
-use loadgen::whatif::Outlook;
+use loadgen::whatif::{Outlook, PastAsk};
 use ratatui::layout::{Rect, Size};
 
 use crate::action::{self, Action, Place};
@@ -22,6 +22,8 @@ pub enum Msg {
     Snapshot(Arc<Snapshot>),
     /// Other splits would give this.
     Outlook(Arc<Outlook>),
+    /// At this instant of the recording, other splits would have given this.
+    Hindsight(PastAsk, Arc<Outlook>),
     /// A key was pressed.
     Key(KeyEvent),
     /// The mouse did something on a screen of this size.
@@ -32,6 +34,8 @@ pub enum Msg {
     Resized(Size),
     /// A picture was written to this file, or it could not be.
     Pictured(Result<String, String>),
+    /// A prediction was written to this file, or it could not be.
+    Exported(Result<String, String>),
     /// The asciicast of this session ended early, and why.
     CastEnded(String),
     /// The process got SIGINT: the same as ctrl-c.
@@ -55,6 +59,10 @@ pub enum Effect {
     Mouse(bool),
     /// Write a picture of the screen as it is now.
     Picture,
+    /// Write this prediction into a file.
+    Export(String),
+    /// Find out what other splits would have given at this instant of the recording.
+    Ask(PastAsk),
     /// Leave the screen.
     Leave(Exit),
 }
@@ -72,10 +80,27 @@ pub enum Exit {
 
 /// Takes a message into the model and says what the shell has to do.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let mut effects = take(model, msg);
+    let asked = model.asked_of_the_past().filter(|ask| model.hindsight != Some(*ask));
+    if let Some(ask) = asked {
+        (model.hindsight, model.outlook) = (Some(ask), Arc::default());
+        effects.push(Effect::Ask(ask));
+    }
+    effects
+}
+
+fn take(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Snapshot(snapshot) => take_snapshot(model, snapshot),
         Msg::Outlook(outlook) => {
             model.outlook = outlook;
+            Vec::new()
+        }
+        Msg::Hindsight(ask, outlook) => {
+            // An answer to what is not asked any more says nothing of what is shown.
+            if model.hindsight == Some(ask) {
+                model.outlook = outlook;
+            }
             Vec::new()
         }
         Msg::Key(key) => {
@@ -101,8 +126,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.screen = size;
             Vec::new()
         }
-        Msg::Pictured(Ok(file)) => {
+        Msg::Pictured(Ok(file)) | Msg::Exported(Ok(file)) => {
             model.notify(format!("wrote {file}"));
+            Vec::new()
+        }
+        Msg::Exported(Err(why)) => {
+            model.notify(format!("no export: {why}"));
             Vec::new()
         }
         Msg::Pictured(Err(why)) => {

@@ -1,9 +1,10 @@
 //! The executor that computes nothing: a step takes what a model of its time says.
 //!
-//! [`Timing`] answers how long things take; [`Costs`] answers with constants, [`Tabulated`] with the tables of a performance
-//! model. Whoever asks counts in [`Ticks`], parts of a nanosecond, and in integers alone, so that a result is the same on
+//! [`Timing`] answers how long things take; [`Costs`] answers with constants, [`Affine`] with what was seen of real units, [`Tabulated`]
+//! with the tables of a performance model. Whoever asks counts in [`Ticks`], parts of a nanosecond, and in integers alone, so that a result is the same on
 //! every machine and the same whether steps are taken one by one or all at once.
 
+mod affine;
 mod costs;
 mod deployed;
 mod table;
@@ -12,6 +13,7 @@ mod transfer;
 
 use std::fmt::Debug;
 
+pub use affine::{Affine, AffineSeconds};
 pub use costs::Costs;
 pub use table::{StepModel, Tabulated, TabulatedLimits, Unusable};
 pub(crate) use tick::Lengths;

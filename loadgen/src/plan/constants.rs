@@ -69,7 +69,7 @@ fn moved(mut constants: Constants, posterior: Option<&Posterior>, key: u64) -> C
 }
 
 /// A standard normal number: the same for the same stream and number, whatever else was drawn.
-pub(super) fn normal(key: u64, number: u64) -> f64 {
+pub(crate) fn normal(key: u64, number: u64) -> f64 {
     StandardNormal.sample(&mut Counted { key: counter::stream(key, number), next: 0 })
 }
 

@@ -47,6 +47,11 @@ impl InFlight {
         self.planned.request.index
     }
 
+    /// When its first token came.
+    pub(super) fn first(&self) -> Option<Micros> {
+        self.first
+    }
+
     pub(super) fn is_clamped(&self) -> bool {
         self.planned.request.clamped
     }

@@ -151,7 +151,8 @@ impl Observer {
                 self.observe(now);
                 self.record_health(now);
                 self.traffic.planned(now, self.fold.planned_rps(now));
-                self.traffic_told.send_replace(self.traffic.window(now));
+                let oldest = self.requests.values().filter_map(InFlight::first).min();
+                self.traffic_told.send_replace(self.traffic.window(now, oldest));
             }
             if self.pacing_over && self.requests.is_empty() && self.shifting.settled() {
                 return self.finish(now, None);

@@ -11,6 +11,7 @@ use engine::model::{ModelSource, ModelText};
 use engine::units::Split;
 
 use super::{Connection, TargetInfo, TargetLimits, embedded};
+use crate::whatif::UnitTerms;
 
 /// Positions in a KV block: a multiple of what the kernels work on, and vLLM's default.
 const BLOCK_TOKENS: u32 = 16;
@@ -84,7 +85,7 @@ pub struct Started {
 /// When the model cannot be loaded, or its shape or the split cannot be served.
 pub fn open(target: &CpuTarget) -> Result<Connection, OpenError> {
     let Started { engine, events, info, .. } = start(target)?;
-    Ok(embedded::connect(engine, events, info))
+    Ok(Connection { terms: Some(terms(info.limits)), ..embedded::connect(engine, events, info) })
 }
 
 /// Loads the model and starts the engine.
@@ -109,18 +110,7 @@ pub fn start(target: &CpuTarget) -> Result<Started, OpenError> {
     let executors = cpu::executors(&model, units, blocks, BLOCK_TOKENS, KvDtype::F16)?;
     let executors = executors.into_iter().map(|executor| Box::new(executor) as Box<dyn Executor>);
     let config = WallConfig {
-        cluster: ClusterConfig {
-            block_tokens: BLOCK_TOKENS,
-            blocks_per_unit: blocks,
-            max_context: context_tokens,
-            prefill: PREFILL,
-            decode: DECODE,
-            aggregated: AGGREGATED,
-            watermark_permille: 20,
-            prefix_cache: true,
-            first_token: FirstToken::AfterHandOff,
-            drain_timeout: None,
-        },
+        cluster: cluster(BLOCK_TOKENS, info.limits),
         split: target.split,
         pace: Pace::Shared { cores: kernels::thread::usable_cores().len() as u16 },
         request_limit: REQUESTS as usize,
@@ -130,6 +120,36 @@ pub fn start(target: &CpuTarget) -> Result<Started, OpenError> {
     let (engine, events) = WallEngine::start(config, executors.collect())?;
     let kv_block_bytes = token_bytes * u64::from(BLOCK_TOKENS);
     Ok(Started { engine, events, text: Arc::clone(model.text()), info, kv_block_bytes })
+}
+
+/// A cluster of units with these limits and blocks of so many tokens, as this engine has it.
+fn cluster(block_tokens: u32, limits: TargetLimits) -> ClusterConfig {
+    ClusterConfig {
+        block_tokens,
+        blocks_per_unit: limits.kv_tokens / block_tokens.max(1),
+        max_context: limits.context_tokens,
+        prefill: PREFILL,
+        decode: DECODE,
+        aggregated: AGGREGATED,
+        watermark_permille: 20,
+        prefix_cache: true,
+        first_token: FirstToken::AfterHandOff,
+        drain_timeout: None,
+    }
+}
+
+/// What is known of the units of this engine.
+pub(crate) fn terms(limits: TargetLimits) -> UnitTerms {
+    UnitTerms { config: cluster(BLOCK_TOKENS, limits), assumed: None }
+}
+
+/// What is known of the units of another engine: where it does not tell, they are taken for such as this one has.
+pub(crate) fn terms_like(block_tokens: Option<u32>, limits: TargetLimits) -> UnitTerms {
+    let steps = format!("{} prompt tokens or {} sequences", PREFILL.tokens, DECODE.sequences);
+    let blocks = if block_tokens.is_none() { format!(", blocks of {BLOCK_TOKENS} tokens") } else { String::new() };
+    let assumed = format!("steps of at most {steps}{blocks}, as in pdtune's own engine: the target does not tell");
+    let config = cluster(block_tokens.filter(|tokens| *tokens > 0).unwrap_or(BLOCK_TOKENS), limits);
+    UnitTerms { config, assumed: Some(assumed) }
 }
 
 /// Blocks of one unit's KV, where a token takes `token_bytes`.

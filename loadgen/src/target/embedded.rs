@@ -28,6 +28,7 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
         info,
         target: Arc::new(Embedded { handle, _engine: engine }),
         events: Box::new(events),
+        terms: None,
         control: Some(Arc::new(control)),
         client: None,
         time_scale: 1.0,

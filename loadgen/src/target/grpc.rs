@@ -99,11 +99,13 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     };
     let split = Some(observed.split);
     let info = TargetInfo { name: address.to_string(), model, split, limits, facts: BTreeMap::new() };
+    let terms = Some(super::cpu::terms_like(Some(observed.block_tokens), limits));
     let parts = ground.connect(Generations { engine, clock }, limits_of(timeout))?;
     Ok(Connection {
         info,
         target: parts.target,
         events: parts.events,
+        terms,
         control,
         client: Some(parts.client),
         time_scale: 1.0,

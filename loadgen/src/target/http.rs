@@ -162,6 +162,8 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
         info,
         target: parts.target,
         events: parts.events,
+        // Neither the unit of a request nor its stages are told over HTTP.
+        terms: None,
         control,
         client: Some(parts.client),
         time_scale: 1.0,

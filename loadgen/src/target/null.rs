@@ -29,6 +29,7 @@ pub fn connect() -> Connection {
         },
         target: Arc::new(Null { sender }),
         events: Box::new(NullEvents { receiver, clock: RunClock::start() }),
+        terms: None,
         control: None,
         client: None,
         time_scale: 1.0,

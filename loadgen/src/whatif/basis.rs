@@ -6,8 +6,11 @@ use engine::cluster::ClusterConfig;
 use engine::executor::sim::{Timing, Unusable};
 use engine::units::Role;
 
+use super::fitted::{Fit, Law, Sights, UnitTerms};
 use crate::plan::constants;
 use crate::profile::{Cluster, Loaded};
+use crate::target::Connection;
+use crate::time::Micros;
 
 /// Draws of the constants beside the profile's own.
 const DRAWS: u32 = 8;
@@ -19,15 +22,35 @@ const SEED: u64 = 1;
 pub enum Ground {
     /// A simulated cluster: its own profile.
     Profile(Box<Loaded<Cluster>>),
+    /// Units that are seen at work: what is fitted to their requests.
+    Fitted(Box<UnitTerms>),
     /// Nothing is known that a prediction could rest on, and why.
     Nothing(String),
 }
 
+impl Ground {
+    /// Of a target of which there is no profile.
+    pub fn of(connection: &Connection) -> Self {
+        match &connection.terms {
+            _ if connection.control.is_none() => {
+                Self::Nothing("the target does not tell its units: --control names what does".to_owned())
+            }
+            Some(terms) => Self::Fitted(Box::new(terms.clone())),
+            None => Self::Nothing(
+                "HTTP does not tell which unit served a request, and when; the grpc:// of a pdtune server does"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
 /// The same in words for a screen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Grounds {
     /// The profile of this name.
     Profile(String),
+    /// What was fitted to requests.
+    Fitted(Fit),
 }
 
 /// What the simulations of all splits have in common.
@@ -37,14 +60,16 @@ pub struct Basis {
     pub config: ClusterConfig,
     /// What its steps take: as is believed, then as it might be.
     pub timings: Vec<Arc<dyn Timing + Send + Sync>>,
+    /// What a request takes beside the cluster until its first token is there.
+    pub outside: Micros,
     /// How that is known.
     pub grounds: Grounds,
 }
 
 impl Basis {
-    /// Seconds that a unit is away when it restarts, draining not counted. `None` where units have no process of their own.
+    /// Seconds that a unit is away when it restarts, draining not counted. `None` where nobody knows.
     pub(super) fn restart_seconds(&self) -> Option<f64> {
-        let Grounds::Profile(_) = self.grounds;
+        let Grounds::Profile(_) = self.grounds else { return None };
         let timing = self.timings.first()?;
         let away = |role| timing.restart(role) + timing.warm(role);
         [Role::Prefill, Role::Decode, Role::Aggregated].map(away).into_iter().max().map(|most| most.0 as f64 / 1e9)
@@ -59,7 +84,18 @@ impl Basis {
         Ok(Self {
             config: cluster.profile.config.clone(),
             timings: tables.into_iter().map(|table| table as Arc<dyn Timing + Send + Sync>).collect(),
+            outside: Micros::ZERO,
             grounds: Grounds::Profile(cluster.name.clone()),
         })
+    }
+
+    /// Of units that are seen at work: what their requests took.
+    ///
+    /// # Errors
+    /// One line: what is missing.
+    pub fn fitted(sights: &Sights, terms: &UnitTerms) -> Result<Self, String> {
+        let law = Law::of(sights, terms)?;
+        let timings = law.timings();
+        Ok(Self { config: law.config, timings, outside: law.outside, grounds: Grounds::Fitted(law.fit) })
     }
 }

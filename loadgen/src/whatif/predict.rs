@@ -136,7 +136,9 @@ pub fn predict(asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<WhatIf, Str
     let Shape { rows, draws } = Shape::of(splits.len() + mixed.len(), basis.timings.len(), rate);
     let loads: Vec<Arc<Rows>> =
         (0..draws).map(|draw| pattern.rows(&basis.config, rows, draw as u64, Stretch::NONE)).collect();
-    let judge = Judge { slo: *slo, procedure: Procedure::Sustained };
+    // What passes beside the cluster is taken from what it has.
+    let inside = within(*slo, basis.outside);
+    let judge = Judge { slo: inside, procedure: Procedure::Sustained };
     let stopped = || "stopped".to_owned();
     let figures = |splits: &[Split]| -> Result<Vec<Vec<Figures>>, String> {
         splits
@@ -162,7 +164,16 @@ pub fn predict(asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<WhatIf, Str
     let base = splits.iter().position(|split| split == now).and_then(|place| of_splits.get(place));
     let base = base.cloned().unwrap_or_default();
     let predictions = |splits: &[Split], all: &[Vec<Figures>]| {
-        splits.iter().zip(all).map(|(split, all)| prediction(*split, *now, all, &base)).collect()
+        let of = |(split, all): (&Split, &Vec<Figures>)| prediction(*split, *now, all, &base);
+        splits
+            .iter()
+            .zip(all)
+            .map(of)
+            .map(|of| SplitPrediction {
+                ttft_p95_ms: of.ttft_p95_ms.map(|ttft| ttft + basis.outside.as_millis_f64()),
+                ..of
+            })
+            .collect()
     };
     let mut answer = WhatIf {
         at: traffic.to,
@@ -179,7 +190,7 @@ pub fn predict(asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<WhatIf, Str
         draws,
     };
     answer.changes = changes(basis, &pattern, &answer.splits, judge, stop).ok_or_else(stopped)?;
-    costs(&mut answer, basis, &pattern, stop)?;
+    costs(&mut answer, basis, &pattern, inside, stop)?;
     Ok(answer)
 }
 
@@ -201,6 +212,12 @@ impl Shape {
         let draws = (BUDGET / (splits * rows).max(1)).clamp(timings.min(3), timings);
         Self { rows, draws }
     }
+}
+
+/// The bounds that are left inside of a cluster.
+fn within(slo: Slo, outside: Micros) -> Slo {
+    let less = |bound: Option<Micros>| bound.map(|bound| bound.since(outside));
+    Slo { ttft: less(slo.ttft), e2e: less(slo.e2e), ..slo }
 }
 
 fn mixed(now: Split, listed: &[Split]) -> Vec<Split> {
@@ -250,8 +267,14 @@ fn prediction(split: Split, now: Split, all: &[Figures], base: &[Figures]) -> Sp
 }
 
 /// Adds what the moves take.
-fn costs(answer: &mut WhatIf, basis: &Basis, pattern: &Pattern, stop: &dyn Fn() -> bool) -> Result<(), String> {
-    let (rate, now, slo) = (answer.rate_rps, answer.now, answer.slo);
+fn costs(
+    answer: &mut WhatIf,
+    basis: &Basis,
+    pattern: &Pattern,
+    slo: Slo,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), String> {
+    let (rate, now) = (answer.rate_rps, answer.now);
     // Behind a restart traffic goes on for as long again, so that what piled up meanwhile counts.
     let moving = |how: How| {
         let (span, most) = match how {

@@ -209,3 +209,23 @@ fn a_gain_is_one_only_if_no_draw_loses() {
     assert_eq!(verdict(-3.0, 0.01, 3.0), Verdict::Even);
     assert_eq!(verdict(f64::NAN, f64::NAN, f64::NAN), Verdict::Even);
 }
+
+#[test]
+fn other_programs_get_what_the_screen_shows() {
+    let basis = basis();
+    let traffic = minute(3.0, 0);
+    let answer = predict(&asked(&traffic, &basis, "1P3D"), &|| false).expect("a prediction");
+    let told = export(&answer, &Outlook::default(), split("2P2D"));
+    assert_eq!(
+        (&told["schema"], &told["split"], &told["slo"]),
+        (&1.into(), &"1P3D".into(), &"ttft=2s,tpot=30ms".into())
+    );
+    assert_eq!(told["times"]["profile"], "mi325x-qwen3-235b");
+    let splits = told["splits"].as_array().expect("splits");
+    assert_eq!(splits.len(), answer.splits.len());
+    let best = splits.iter().find(|of| of["split"] == told["best"]).expect("the best of them");
+    let mid = answer.best().map(|best| best.goodput_rps.mid);
+    assert_eq!(best["goodput_rps"]["mid"].as_f64(), mid);
+    let lines = told["why"].as_array().map(Vec::len);
+    assert_eq!(lines, Some(findings(&answer, split("2P2D")).len()));
+}

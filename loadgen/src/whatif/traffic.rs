@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::fitted::{SightLog, Sights};
 use crate::sample::Sample;
 use crate::schedule::{Planned, Segment};
 use crate::time::Micros;
 
 /// How far back traffic is remembered.
-const WINDOW: Micros = Micros(60_000_000);
+pub(super) const WINDOW: Micros = Micros(60_000_000);
 /// Most requests that are remembered; of more the oldest are forgotten, and the window is shorter.
 const MOST: usize = 20_000;
 /// Most requests of a slice.
@@ -42,12 +43,14 @@ pub struct Observed {
     slices: Vec<Arc<Vec<Offered>>>,
     /// Tokens that came of those asked, in answers that completed.
     pub answered: f64,
+    /// What requests that are over tell of the units.
+    pub sights: Sights,
 }
 
 impl Observed {
     /// Of these requests, in the order of being due.
     pub fn new(from: Micros, to: Micros, requests: Vec<Offered>) -> Self {
-        Self { from, to, slices: vec![Arc::new(requests)], answered: 1.0 }
+        Self { from, to, slices: vec![Arc::new(requests)], answered: 1.0, sights: Sights::default() }
     }
 
     /// The requests, in the order of being due.
@@ -82,6 +85,7 @@ pub(crate) struct TrafficLog {
     /// Tokens asked and received, of answers that completed; the past counts for less and less.
     asked: f64,
     received: f64,
+    sights: SightLog,
 }
 
 impl TrafficLog {
@@ -118,6 +122,7 @@ impl TrafficLog {
 
     /// A request is over.
     pub(crate) fn ended(&mut self, sample: &Sample) {
+        self.sights.ended(sample);
         if sample.outcome.is_completed() {
             // Half of the weight lies on the last fifty or so.
             self.asked = self.asked * 0.987 + f64::from(sample.output_asked);
@@ -137,8 +142,9 @@ impl TrafficLog {
         }
     }
 
-    /// The window that ends now. Closes what is open, and forgets what is too old.
-    pub(crate) fn window(&mut self, now: Micros) -> Observed {
+    /// The window that ends now. Closes what is open, and forgets what is too old. Of what is under way, the first to get a
+    /// token got it at `oldest`.
+    pub(crate) fn window(&mut self, now: Micros, oldest: Option<Micros>) -> Observed {
         self.close();
         let start = now.since(WINDOW);
         while self.closed.front().and_then(|oldest| oldest.last()).is_some_and(|last| last.due < start) {
@@ -152,7 +158,8 @@ impl TrafficLog {
             }
         }
         let answered = if self.asked > 0.0 { (self.received / self.asked).clamp(0.0, 1.0) } else { 1.0 };
-        Observed { from, to: now, slices: self.closed.iter().cloned().collect(), answered }
+        let sights = self.sights.sights(now, oldest);
+        Observed { from, to: now, slices: self.closed.iter().cloned().collect(), answered, sights }
     }
 }
 
@@ -172,7 +179,7 @@ mod tests {
         let mut next = 1_000_000;
         for (index, due) in requests.enumerate() {
             if due >= next {
-                log.window(Micros(next));
+                log.window(Micros(next), None);
                 next += 1_000_000;
             }
             log.offered(&planned(index as u64, due));
@@ -183,9 +190,9 @@ mod tests {
     #[test]
     fn the_window_is_the_last_minute_and_shorter_at_the_start() {
         let mut log = log((0..1000).map(|i| i * 100_000));
-        let early = TrafficLog::default().window(Micros(3));
+        let early = TrafficLog::default().window(Micros(3), None);
         assert_eq!((early.from, early.requests().count()), (Micros::ZERO, 0));
-        let window = log.window(Micros(100_000_000));
+        let window = log.window(Micros(100_000_000), None);
         assert_eq!((window.from, window.length()), (Micros(40_000_000), WINDOW));
         assert_eq!(window.requests().count(), 600);
         assert!((window.rate_rps() - 10.0).abs() < 0.1);
@@ -196,18 +203,18 @@ mod tests {
     fn after_a_change_the_past_is_forgotten_once_enough_is_new() {
         let mut log = log((0..300).map(|i| i * 100_000));
         log.changed(Micros(29_000_000));
-        assert_eq!(log.window(Micros(30_000_000)).from, Micros::ZERO, "too little is new");
+        assert_eq!(log.window(Micros(30_000_000), None).from, Micros::ZERO, "too little is new");
         for index in 300..500 {
             log.offered(&planned(index, index * 100_000));
         }
-        let window = log.window(Micros(50_000_000));
+        let window = log.window(Micros(50_000_000), None);
         assert_eq!((window.from, window.requests().count()), (Micros(29_000_000), 210));
     }
 
     #[test]
     fn too_many_requests_shorten_the_window_and_not_the_rate() {
         let mut log = log((0..30_000).map(|i| i * 1_000));
-        let window = log.window(Micros(30_000_000));
+        let window = log.window(Micros(30_000_000), None);
         assert!(window.requests().count() <= MOST);
         assert!(window.from >= Micros(9_000_000), "{:?}", window.from);
         assert!((window.rate_rps() - 1000.0).abs() < 2.0, "{}", window.rate_rps());
@@ -216,7 +223,7 @@ mod tests {
     #[test]
     fn a_second_with_more_requests_than_are_remembered_leaves_the_newest() {
         let mut log = log((0..50_000).map(|i| i * 10));
-        let window = log.window(Micros(500_000));
+        let window = log.window(Micros(500_000), None);
         let count = window.requests().count();
         assert!(count > MOST - 2 * SLICE && count <= MOST, "{count}");
         assert!((window.rate_rps() - 100_000.0).abs() < 200.0, "{}", window.rate_rps());
@@ -230,16 +237,16 @@ mod tests {
             log.planned(Micros(index * 100_000), if index < 400 { 10.5 } else { 20.0 });
             log.offered(&planned(index, index * 100_000));
         }
-        assert_eq!(log.window(Micros(50_000_000)).from, Micros(40_000_000));
+        assert_eq!(log.window(Micros(50_000_000), None).from, Micros(40_000_000));
     }
 
     #[test]
     fn answers_that_stop_early_are_taken_into_account() {
         let mut log = TrafficLog::default();
-        assert_eq!(log.window(Micros(1)).answered.to_bits(), 1.0_f64.to_bits());
+        assert_eq!(log.window(Micros(1), None).answered.to_bits(), 1.0_f64.to_bits());
         let mut sample = crate::sample::testing::completed(0, 100, 1000, &[10; 9]);
         sample.output_asked = 20;
         log.ended(&sample);
-        assert!((log.window(Micros(2)).answered - 0.5).abs() < 1e-9);
+        assert!((log.window(Micros(2), None).answered - 0.5).abs() < 1e-9);
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::units::Split;
 use tokio::sync::watch;
 
 use super::score::Scorer;
@@ -13,6 +14,7 @@ use super::{Asked, Basis, Ground, Observed, Outlook, WhatIf, predict};
 use crate::clock::RunClock;
 use crate::live::{Phase, Snapshot};
 use crate::run::CpuMeters;
+use crate::slo::Slo;
 use crate::time::Micros;
 
 /// Between two looks at the run.
@@ -71,12 +73,13 @@ impl Worker {
     fn run(mut self) {
         // Where the system refuses, the share of a core bounds it all the same.
         let _ = kernels::thread::run_in_background();
-        let basis = match &self.source.ground {
-            Ground::Profile(cluster) => Basis::of_profile(cluster).map_err(|why| why.to_string()),
+        let standing = match &self.source.ground {
+            Ground::Profile(cluster) => Basis::of_profile(cluster).map(Some).map_err(|why| why.to_string()),
+            Ground::Fitted(_) => Ok(None),
             Ground::Nothing(why) => Err(why.clone()),
         };
-        let basis = match basis {
-            Ok(basis) => basis,
+        let standing = match standing {
+            Ok(standing) => standing,
             Err(why) => {
                 self.outlook.send_replace(Arc::new(Outlook { missing: Some(why), ..Outlook::default() }));
                 return;
@@ -86,7 +89,7 @@ impl Worker {
             let snapshot = Arc::clone(&self.source.snapshots.borrow_and_update());
             self.scorer.observe(&snapshot, self.prediction.as_ref());
             if self.clock.now() >= self.next {
-                self.refresh(&snapshot, &basis);
+                self.refresh(&snapshot, standing.as_ref());
             }
             self.publish();
             self.source.meters.predicting();
@@ -98,25 +101,21 @@ impl Worker {
         self.outlook.is_closed() || self.source.snapshots.has_changed().is_err()
     }
 
-    fn refresh(&mut self, snapshot: &Snapshot, basis: &Basis) {
-        let Some(slo) = snapshot.slo else {
-            (self.prediction, self.missing) = (None, Some("without an SLO nothing is good or bad".to_owned()));
-            return;
-        };
-        for (bound, name) in [(slo.itl_p99, "itl.p99"), (slo.itl_mean, "itl.mean")] {
-            if bound.is_some() {
-                (self.prediction, self.missing) = (None, Some(format!("{name} of the SLO is not predicted")));
+    fn refresh(&mut self, snapshot: &Snapshot, standing: Option<&Basis>) {
+        let slo = match foreseen(snapshot.slo) {
+            Ok(slo) => slo,
+            Err(why) => {
+                (self.prediction, self.missing) = (None, Some(why));
                 return;
             }
-        }
+        };
         // What is known of the load and of the split stands until they are what they will be.
         if snapshot.phase != Phase::Loading || !snapshot.shifts.is_empty() || snapshot.split.units() == 0 {
             return;
         }
         let traffic = self.source.traffic.borrow().clone();
         let (wall, cpu) = (self.clock.now(), cpu());
-        let asked = Asked { traffic: &traffic, basis, slo, now: snapshot.split };
-        match predict(&asked, &|| self.is_over()) {
+        match self.predicted(&traffic, standing, slo, snapshot.split) {
             Ok(prediction) => (self.prediction, self.missing) = (Some(Arc::new(prediction)), None),
             // What was said of other traffic says nothing of this.
             Err(why) => (self.prediction, self.missing) = (None, Some(why)),
@@ -126,6 +125,16 @@ impl Worker {
             _ => self.clock.now().since(wall),
         };
         self.next = self.clock.now() + Micros(used.0 * REST).max(EVERY);
+    }
+
+    /// By the basis that stands, or by one that is fitted to what has been seen until now.
+    fn predicted(&self, traffic: &Observed, standing: Option<&Basis>, slo: Slo, now: Split) -> Result<WhatIf, String> {
+        let fitted = match &self.source.ground {
+            Ground::Fitted(terms) => Some(Basis::fitted(&traffic.sights, terms)?),
+            _ => None,
+        };
+        let basis = standing.or(fitted.as_ref()).ok_or("nothing is known of the units")?;
+        predict(&Asked { traffic, basis, slo, now }, &|| self.is_over())
     }
 
     fn publish(&self) {
@@ -140,6 +149,17 @@ impl Worker {
             changed
         });
     }
+}
+
+/// An SLO by which simulated requests can be judged, or why there is none.
+pub(super) fn foreseen(slo: Option<Slo>) -> Result<Slo, String> {
+    let slo = slo.ok_or("without an SLO nothing is good or bad")?;
+    for (bound, name) in [(slo.itl_p99, "itl.p99"), (slo.itl_mean, "itl.mean")] {
+        if bound.is_some() {
+            return Err(format!("{name} of the SLO is not predicted"));
+        }
+    }
+    Ok(slo)
 }
 
 fn cpu() -> Option<Micros> {

@@ -66,6 +66,10 @@ pub const TABLE: &[Binding] = &[
     Binding::new(Place::View, Action::Seek(1), &[Chord::key(KeyCode::Right)], "→").named("a second on"),
     Binding::new(Place::View, Action::Seek(-10), &[Chord::shift(KeyCode::Left)], "shift ←").named("ten seconds back"),
     Binding::new(Place::View, Action::Seek(10), &[Chord::shift(KeyCode::Right)], "shift →").named("ten seconds on"),
+    Binding::new(Place::View, Action::WhatIf, &[Chord::char('w')], "w")
+        .named("what if")
+        .hint("what-if")
+        .help("show what every split would have given, by the minute before the cursor"),
     Binding::new(Place::Screen, Action::PreviousEvent, &[Chord::char('[')], "[ ]")
         .named("event before")
         .pair(Action::PreviousEvent, Action::NextEvent)
@@ -173,6 +177,10 @@ pub const TABLE: &[Binding] = &[
         .named("shift to the selected split")
         .hint("shift to it")
         .help("on the what-if screen: shift to the selected split (asks before it does)"),
+    Binding::new(Place::WhatIf, Action::Export, &[Chord::char('e')], "e")
+        .named("export the prediction")
+        .hint("export")
+        .help("on the what-if screen: write it to pdtune-whatif-UTC.json in the current folder"),
     Binding::new(Place::WhatIf, Action::Picture, &[Chord::char('S')], "S").hint("picture"),
     Binding::new(Place::WhatIf, Action::Back, &[ESC, Chord::char('q'), Chord::char('w'), Chord::char('1')], "esc")
         .hint("back"),

@@ -441,11 +441,11 @@ impl TargetArgs {
 }
 
 impl TargetSpec {
-    /// What predictions of other splits can rest on.
-    pub fn ground(&self) -> Ground {
+    /// What predictions of other splits rest on before anything was seen of the target.
+    pub fn ground(&self) -> Option<Ground> {
         match self {
-            Self::Sim(target) => Ground::Profile(Box::new(target.cluster.clone())),
-            _ => Ground::Nothing("only simulated clusters are predicted".to_owned()),
+            Self::Sim(target) => Some(Ground::Profile(Box::new(target.cluster.clone()))),
+            Self::Embedded(_) | Self::Http(_) | Self::Grpc(_) => None,
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::io::IsTerminal;
 
+use anyhow::Context;
 use loadgen::playback::{self, Playback};
+use loadgen::whatif::{Ground, Hindsight};
 
 use super::Ending;
-use crate::cli::ViewOptions;
+use crate::cli::{self, ViewOptions};
 use crate::model::{Model, Recording};
 use crate::shell;
 
@@ -23,8 +25,10 @@ pub fn run(options: &ViewOptions) -> anyhow::Result<Ending> {
         options.file.display()
     );
     let theme = shell::theme(options.appearance.theme.into(), options.appearance.symbols.set());
+    let ground = Ground::of_recording(&playback.run, &cli::library());
+    let hindsight = Hindsight::start(options.file.clone(), ground).context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(shell::view_recording(model(&playback, options), &theme))?;
+    runtime.block_on(shell::view_recording(model(&playback, options), hindsight, &theme))?;
     Ok(Ending::Fine)
 }
 

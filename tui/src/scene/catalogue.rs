@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use loadgen::live::{Phase, Snapshot};
 
 use super::{
-    aggregated, ailing, crowded, down, in_phase, model, normal, predicted, predicted_of_processes, recorded,
+    aggregated, ailing, crowded, down, fitted, in_phase, model, normal, predicted, predicted_of_processes, recorded,
     recorded_with_many_events, seconds, shifting, waiting, without_slo,
 };
 use crate::model::{Model, Offers};
@@ -63,6 +63,7 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "shift", about: "the shift dialog", model: || type_into(predicted(), "s") },
     Screen { name: "shift-restart", about: "a shift by units that start anew", model: restarting },
     Screen { name: "whatif", about: "what every split would give", model: || type_into(predicted(), "w") },
+    Screen { name: "whatif-fitted", about: "the same, by what was fitted", model: || type_into(fitted(), "w") },
     Screen { name: "whatif-shift", about: "a shift of several units", model: several },
     Screen { name: "whatif-none", about: "no prediction yet", model: || after("w") },
     Screen { name: "slo", about: "the form of the SLO", model: || after("o5") },

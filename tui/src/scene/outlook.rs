@@ -6,8 +6,8 @@ use engine::cluster::How;
 use engine::units::Split;
 use loadgen::slo::Slo;
 use loadgen::whatif::{
-    CHANGES, Change, Grounds, Interval, Limit, Measured, MoveCost, Outcome, Outlook, Score, SplitPrediction, WhatIf,
-    moves,
+    CHANGES, Change, Fit, Grounds, Interval, Limit, Measured, MoveCost, Outcome, Outlook, Score, SplitPrediction,
+    WhatIf, moves,
 };
 
 use super::{model, normal, seconds};
@@ -17,6 +17,25 @@ use crate::model::Model;
 pub fn predicted() -> Model {
     let mut model = model(normal());
     model.outlook = Arc::new(outlook());
+    model
+}
+
+/// The same by what was fitted to requests that are too much alike.
+pub fn fitted() -> Model {
+    let mut model = predicted();
+    let mut told = outlook();
+    told.prediction = told.prediction.map(|prediction| {
+        let fit = Fit {
+            requests: 871,
+            window: seconds(60.0),
+            residual: 0.07,
+            unsure: vec!["a step of answers", "a sequence in a step"],
+            batches: (6.9, 7.4),
+            assumed: vec!["a step that mixes prompts and answers was not seen: it takes what both do".to_owned()],
+        };
+        Arc::new(WhatIf { grounds: Grounds::Fitted(fit), ..(*prediction).clone() })
+    });
+    model.outlook = Arc::new(told);
     model
 }
 

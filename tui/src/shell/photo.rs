@@ -1,4 +1,4 @@
-//! A picture of the screen as it is, as a file of its own.
+//! What is written while the screen stands: a picture of it, or a prediction, each as a file of its own.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -26,10 +26,21 @@ pub(super) fn draw(model: &Model, theme: &Theme, area: Rect) -> String {
 /// # Errors
 /// One line: what could not be written, and why.
 pub(super) fn write(picture: &str, folder: &Path, unix: u64) -> Result<String, String> {
-    let name = format!("pdtune-shot-{}.svg", file_stamp(unix));
-    let path = folder.join(&name);
+    create(&format!("pdtune-shot-{}.svg", file_stamp(unix)), picture, folder)
+}
+
+/// The same with a prediction.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn write_prediction(prediction: &str, folder: &Path, unix: u64) -> Result<String, String> {
+    create(&format!("pdtune-whatif-{}.json", file_stamp(unix)), prediction, folder)
+}
+
+fn create(name: &str, text: &str, folder: &Path) -> Result<String, String> {
+    let path = folder.join(name);
     let file = OpenOptions::new().write(true).create_new(true).open(&path);
-    let written = file.and_then(|mut file| file.write_all(picture.as_bytes()));
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Ok(()) => Ok(format!("{name} into {}", folder.display())),
         Err(error) => Err(format!("{name} cannot be written into {}: {error}", folder.display())),
@@ -55,5 +66,9 @@ mod tests {
         assert!(again.starts_with("pdtune-shot-2026-11-23T090112Z.svg cannot be written"), "{again}");
         assert_eq!(std::fs::read_to_string(&file).expect("a file"), drawn);
         assert!(write(&drawn, &folder.path().join("none"), 0).is_err());
+        let said = write_prediction("{}\n", folder.path(), 1_795_424_472).expect("written");
+        assert!(said.starts_with("pdtune-whatif-2026-11-23T090112Z.json into "), "{said}");
+        let refused = write_prediction("{}\n", folder.path(), 1_795_424_472).expect_err("it is there");
+        assert!(refused.starts_with("pdtune-whatif-2026-11-23T090112Z.json cannot be written"), "{refused}");
     }
 }

@@ -67,12 +67,19 @@ pub(super) fn perform(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Help => model.overlay = Overlay::Help(0),
         Action::Back => back(model),
         Action::Shift => model.overlay = Overlay::Shift(ShiftDialog::open(&model.latest)),
-        Action::WhatIf => model.overlay = Overlay::WhatIf(WhatIfScreen::default()),
+        Action::WhatIf => {
+            // Predictions are of one instant.
+            if let Some(recording) = model.recording_mut() {
+                recording.player.pause();
+            }
+            model.overlay = Overlay::WhatIf(WhatIfScreen::default());
+        }
         Action::ShiftThere => shift_there(model),
         Action::Previous => select(model, |position, _| position.saturating_sub(1)),
         Action::Next => select(model, |position, last| (position + 1).min(last)),
         Action::Choose(index) => return choose(model, usize::from(index)),
         Action::Picture => return vec![Effect::Picture],
+        Action::Export => return export(model),
         Action::ToggleHow => toggle_how(model),
         Action::ConfirmShift => return confirm_shift(model),
         Action::Quit => {
@@ -304,6 +311,17 @@ fn shift_there(model: &mut Model) {
         return model.notify(format!("{to} serves already"));
     }
     model.overlay = Overlay::Shift(ShiftDialog::there(&model.latest, to));
+}
+
+/// What is predicted now, for a file.
+fn export(model: &mut Model) -> Vec<Effect> {
+    let Overlay::WhatIf(screen) = model.overlay else { return Vec::new() };
+    let Some(of) = model.forecast() else {
+        model.notify("nothing is predicted that could be written");
+        return Vec::new();
+    };
+    let told = loadgen::whatif::export(of, &model.outlook, screen.chosen(of).unwrap_or(of.now));
+    vec![Effect::Export(format!("{told:#}\n"))]
 }
 
 fn confirm_shift(model: &mut Model) -> Vec<Effect> {

@@ -4,7 +4,7 @@ mod changes;
 mod curve;
 mod table;
 
-use loadgen::whatif::{Grounds, WhatIf, findings};
+use loadgen::whatif::{Fit, Grounds, WhatIf, findings};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
@@ -93,7 +93,13 @@ fn reasons(of: &WhatIf, screen: WhatIfScreen, theme: &Theme, area: Rect, buf: &m
     let inner = panel::panel(theme, false, title, right, area, buf);
     let selected = screen.chosen(of).unwrap_or(of.now);
     let width = usize::from(inner.width.saturating_sub(2));
-    let lines = findings(of, selected).into_iter().flat_map(|finding| wrap(&finding.to_string(), width, 2));
+    let (doubt, assumed) = match &of.grounds {
+        Grounds::Profile(_) => (None, &[][..]),
+        Grounds::Fitted(fit) => (fit.doubt(), &fit.assumed[..]),
+    };
+    let findings = findings(of, selected).into_iter().map(|finding| finding.to_string());
+    let assumed = assumed.iter().map(|line| format!("assumed: {line}"));
+    let lines = doubt.into_iter().chain(findings).chain(assumed).flat_map(|line| wrap(&line, width, 2));
     for (row, line) in inner.rows().zip(lines) {
         buf.set_span(row.x + 1, row.y, &span(theme, Paint::Text, line), row.width.saturating_sub(1));
     }
@@ -103,15 +109,22 @@ fn reasons(of: &WhatIf, screen: WhatIfScreen, theme: &Theme, area: Rect, buf: &m
 fn grounds(of: &WhatIf) -> String {
     match &of.grounds {
         Grounds::Profile(name) => format!("times by the profile {name}, ranges of {} draws", of.draws),
+        Grounds::Fitted(Fit { requests, window, residual, .. }) => {
+            let (seconds, off) = (window.as_secs_f64(), residual * 100.0);
+            let past = if (50.0..65.0).contains(&seconds) { "minute".to_owned() } else { format!("{seconds:.0} s") };
+            format!("fitted to {requests} requests of the last {past}, each ±{off:.0}%; ranges of {} draws", of.draws)
+        }
     }
 }
 
 /// Why there is no prediction.
 fn nothing(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let why = match &model.outlook.missing {
-        _ if model.latest.slo.is_none() => NO_SLO.to_owned(),
+        _ if model.standing().slo.is_none() => NO_SLO.to_owned(),
         Some(why) => format!("no prediction: {why}"),
-        None if !model.latest.shifts.is_empty() => "units are moving: predictions come when they serve".to_owned(),
+        None if model.recording().is_none() && !model.latest.shifts.is_empty() => {
+            "units are moving: predictions come when they serve".to_owned()
+        }
         None => "predicting".to_owned(),
     };
     let lines = wrap(&why, usize::from(area.width.saturating_sub(2)), usize::from(area.height));

@@ -1,10 +1,13 @@
 //! A recording on the screen: keys, mouse, and the time that passes while it is played.
 
+use std::sync::Arc;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use loadgen::time::Micros;
+use loadgen::whatif::{Outlook, PastAsk, WhatIf};
 use ratatui::layout::Rect;
 use tui::model::{Model, Overlay};
-use tui::scene::{recorded, recorded_with_many_events, seconds};
+use tui::scene::{outlook, recorded, recorded_with_many_events, seconds};
 use tui::update::{Effect, Exit, Msg, update};
 use tui::view::layout::layout;
 
@@ -153,4 +156,45 @@ fn the_span_of_the_charts_follows_the_cursor_and_ends_with_the_whole_run() {
     assert!(axis(&model).0 < 540 && axis(&model).1 > 540);
     press(&mut model, "-------");
     assert_eq!(axis(&model), (0, 600));
+}
+
+/// What would be told of the instant that is asked about.
+fn told_of(ask: PastAsk) -> Arc<Outlook> {
+    let told = outlook();
+    let prediction = told.prediction.as_deref().expect("a prediction").clone();
+    let of_then = WhatIf { at: ask.at, now: ask.split, slo: ask.slo.expect("an SLO"), ..prediction };
+    Arc::new(Outlook { prediction: Some(Arc::new(of_then)), ..told })
+}
+
+#[test]
+fn other_splits_are_asked_about_for_the_cursor_and_told_when_the_answer_comes() {
+    let mut model = viewing();
+    assert_eq!(press(&mut model, "5"), [], "nothing is asked before it is shown");
+    let [Effect::Ask(ask)] = press(&mut model, "w")[..] else { panic!("it asks") };
+    assert_eq!((ask.at, ask.split, ask.slo), (Micros(75_500_000), model.here().split, model.here().slo));
+    assert!(text(&render(&model, 100, 30)).contains("predicting"));
+    assert_eq!(press(&mut model, "e"), [], "nothing to write yet");
+    assert_eq!(update(&mut model, Msg::Hindsight(ask, told_of(ask))), []);
+    assert!(model.forecast().is_some() && text(&render(&model, 100, 30)).contains("GOODPUT BY SPLIT"));
+    let [Effect::Export(file)] = &press(&mut model, "e")[..] else { panic!("it writes") };
+    assert!(file.contains("\"kind\": \"what-if\"") && file.contains("\"at_s\": 75.5"), "{file}");
+    update(&mut model, Msg::Exported(Err("whatif.json cannot be written into /: no room".to_owned())));
+    assert!(text(&render(&model, 100, 30)).contains("no export: whatif.json cannot be written"));
+    press_code(&mut model, KeyCode::Enter, KeyModifiers::NONE);
+    assert!(matches!(model.overlay, Overlay::WhatIf(_)), "a recording cannot be shifted");
+    press(&mut model, "w");
+    press_code(&mut model, KeyCode::Left, KeyModifiers::NONE);
+    let [Effect::Ask(earlier)] = press(&mut model, "w")[..] else { panic!("it asks again") };
+    assert_eq!(earlier.at, Micros(74_500_000));
+    update(&mut model, Msg::Hindsight(ask, told_of(ask)));
+    assert!(model.forecast().is_none(), "an answer to another question");
+}
+
+#[test]
+fn a_recording_that_is_played_stands_still_while_other_splits_are_shown() {
+    let mut model = viewing();
+    press(&mut model, "5 ");
+    assert!(model.is_moving());
+    press(&mut model, "w");
+    assert!(!model.is_moving());
 }

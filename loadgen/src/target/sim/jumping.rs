@@ -34,6 +34,7 @@ pub fn open_jumping(target: &SimTarget) -> Result<Connection, SimError> {
         info: target.info(split),
         target: Arc::clone(&jumping) as Arc<dyn Target>,
         events: Box::new(JumpingEvents { jumping }),
+        terms: None,
         control: None,
         client: None,
         time_scale: 1.0,
