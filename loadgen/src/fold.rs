@@ -31,6 +31,7 @@ use crate::measure::{Aggregator, LagSummary};
 use crate::recording::{EndRecord, LoadState, RateRecord, Record, RunRecord};
 use crate::schedule::{LoadSpec, OfferedRate, Shape};
 use crate::slo::Slo;
+use crate::target::Abilities;
 use crate::time::Micros;
 
 use client::ClientState;
@@ -68,6 +69,7 @@ struct About {
     seed: u64,
     duration: Option<Micros>,
     requests: Option<u64>,
+    abilities: Abilities,
 }
 
 impl Fold {
@@ -82,6 +84,7 @@ impl Fold {
                 seed: run.seed,
                 duration: run.schedule_end.or(load.and_then(|load| load.duration)),
                 requests: run.schedule_requests.or(load.and_then(|load| load.requests)),
+                abilities: Abilities::ALL,
             },
             aggregator: Aggregator::new(run.slo),
             cluster: Cluster::new(run.split),
@@ -94,6 +97,11 @@ impl Fold {
             slo: run.slo,
             next_memory: Micros::ZERO,
         }
+    }
+
+    /// The target lets so much be done with its units; everything unless said.
+    pub(crate) fn can(&mut self, abilities: Abilities) {
+        self.about.abilities = abilities;
     }
 
     /// Takes the next record.

@@ -14,6 +14,7 @@ use crate::request::Slowest;
 use crate::sample::Outcome;
 use crate::schedule::Shape;
 use crate::slo::Slo;
+use crate::target::Abilities;
 use crate::time::Micros;
 
 /// What a run is doing.
@@ -307,6 +308,8 @@ pub struct Snapshot {
     pub events: Arc<Vec<Event>>,
     /// Shifts under way and waiting.
     pub shifts: Vec<ShiftView>,
+    /// What the target lets be done with its units.
+    pub abilities: Abilities,
     /// Errors since the last request that completed, while there are any.
     pub outage: Option<Outage>,
     /// What limits, and the figures that say so.
@@ -336,6 +339,7 @@ impl Snapshot {
             units: Arc::default(),
             events: Arc::default(),
             shifts: Vec::new(),
+            abilities: Abilities::ALL,
             outage: None,
             diagnosis: Diagnosis::default(),
             health: Health::default(),

@@ -237,6 +237,22 @@ pub struct ClusterView {
     pub waiting_shifts: Vec<(Split, How)>,
 }
 
+/// What a control lets be done with units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// The ways of shifting.
+    pub ways: &'static [How],
+    /// Whether units can do both.
+    pub aggregated: bool,
+    /// Whether a unit changes its role itself; else its process ends, and another one starts in its place.
+    pub in_place: bool,
+}
+
+impl Abilities {
+    /// Everything there is.
+    pub const ALL: Self = Self { ways: &How::ALL, aggregated: true, in_place: true };
+}
+
 /// How roles are changed and observed. Used by the observing thread: nothing here may wait.
 pub trait Control: Send + Sync + fmt::Debug {
     /// The cluster now; rates are over the time since the last call.
@@ -248,6 +264,11 @@ pub trait Control: Send + Sync + fmt::Debug {
     /// # Errors
     /// One line: why it cannot even be asked for. No event will tell of it.
     fn shift(&self, to: Split, how: How) -> Result<(), String>;
+
+    /// What can be asked for.
+    fn abilities(&self) -> Abilities {
+        Abilities::ALL
+    }
 }
 
 /// An open target.

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::conduct::{Conduct, Turn};
 use super::listener::Listener;
 use super::plane::{Adapter, Topology};
-use crate::target::{ClusterView, Control, TargetEvent};
+use crate::target::{Abilities, ClusterView, Control, TargetEvent};
 
 /// Shifts that may wait to be taken up; one more is not taken.
 const ORDERS: usize = 16;
@@ -43,6 +43,7 @@ pub enum OpenError {
 pub struct PlaneControl {
     view: Arc<Mutex<ClusterView>>,
     orders: mpsc::Sender<(Split, How)>,
+    abilities: Abilities,
 }
 
 impl fmt::Debug for PlaneControl {
@@ -69,10 +70,11 @@ pub fn open<A: Adapter>(
     let conduct = Conduct::new(first.clone(), patience, now);
     let view = Arc::new(Mutex::new(conduct.view(now)));
     let (orders, asked) = mpsc::channel(ORDERS);
+    let abilities = adapter.abilities();
     let conductor = Conductor { adapter, conduct, listener, view: Arc::clone(&view) };
     let thread = std::thread::Builder::new().name("control".to_owned());
     thread.spawn(move || runtime.block_on(conductor.run(asked)))?;
-    Ok((PlaneControl { view, orders }, first))
+    Ok((PlaneControl { view, orders, abilities }, first))
 }
 
 fn lock(view: &Mutex<ClusterView>) -> MutexGuard<'_, ClusterView> {
@@ -89,6 +91,10 @@ impl Control for PlaneControl {
             TrySendError::Full(_) => format!("{ORDERS} shifts wait to be taken up already"),
             TrySendError::Closed(_) => "the control of the target has stopped".to_owned(),
         })
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.abilities
     }
 }
 

@@ -17,7 +17,8 @@ use std::str::FromStr;
 use engine::cluster::How;
 use engine::units::Split;
 
-use super::plane::{Action, Adapter, CallError, Capabilities, Goal, Plan, Step, Topology};
+use super::plane::{Action, Adapter, CallError, Goal, Plan, Step, Topology};
+use crate::target::Abilities;
 use crate::text::Malformed;
 use process::{Failed, run};
 
@@ -82,8 +83,8 @@ pub struct Shift {
 impl Adapter for Exec {
     type Call = Shift;
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+    fn abilities(&self) -> Abilities {
+        Abilities::ALL
     }
 
     async fn observe(&mut self) -> Result<Topology, String> {

@@ -8,6 +8,8 @@ use std::fmt::Debug;
 use engine::cluster::How;
 use engine::units::{Role, Split};
 
+use crate::target::Abilities;
+
 /// What a unit's replica or worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberState {
@@ -137,17 +139,6 @@ pub struct Plan<C> {
     pub remarks: Vec<String>,
 }
 
-/// What a control plane lets be done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities {
-    /// A unit changes its role without a new process.
-    pub flips_in_place: bool,
-    /// Units are numbers of replicas, and which of them goes is not for us to say.
-    pub counts: bool,
-    /// It is seen when a unit has ended what it holds.
-    pub drain_visible: bool,
-}
-
 /// Why a call has failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -165,7 +156,7 @@ pub trait Adapter: Send + 'static {
     type Call: Clone + Debug + Send + Sync + 'static;
 
     /// What it lets be done.
-    fn capabilities(&self) -> Capabilities;
+    fn abilities(&self) -> Abilities;
 
     /// Looks. What is seen is what [`Adapter::propose`] starts from.
     ///

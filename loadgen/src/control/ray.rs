@@ -25,8 +25,9 @@ use std::str::FromStr;
 use engine::cluster::How;
 use engine::units::Split;
 
-use super::plane::{Adapter, CallError, Capabilities, Plan, Topology};
+use super::plane::{Adapter, CallError, Plan, Topology};
 use crate::http::{ApiKey, HttpAddress};
+use crate::target::Abilities;
 use crate::text::Malformed;
 use call::Api;
 use deployments::Pair;
@@ -92,8 +93,9 @@ impl Ray {
 impl Adapter for Ray {
     type Call = RayCall;
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { flips_in_place: false, counts: true, drain_visible: true }
+    fn abilities(&self) -> Abilities {
+        // To restart is what draining comes to here: one way is enough to choose from.
+        Abilities { ways: &[How::Drain], aggregated: false, in_place: false }
     }
 
     async fn observe(&mut self) -> Result<Topology, String> {

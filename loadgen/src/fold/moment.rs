@@ -16,12 +16,12 @@ impl Fold {
         Snapshot { history: self.aggregator.history(), events: self.log.shared(), ..self.moment(now) }
     }
 
-    /// The run as it is, without what led to it: what the history remembers of it.
     /// Requests per second that the load plans for an instant.
     pub(crate) fn planned_rps(&self, now: Micros) -> f64 {
         self.rate.as_ref().map_or(0.0, |rate| rate.planned_at(now))
     }
 
+    /// The run as it is, without what led to it: what the history remembers of it.
     pub(super) fn moment(&self, now: Micros) -> Snapshot {
         let about = &self.about;
         let recent = self.aggregator.recent(WINDOW);
@@ -44,6 +44,7 @@ impl Fold {
             units: self.cluster.shared(),
             events: Arc::default(),
             shifts: self.shifts.views(),
+            abilities: about.abilities,
             outage: self.aggregator.outage().cloned(),
             diagnosis: diagnose(self.cluster.units(), &recent, self.slo, counts.in_flight),
             health: self.client.health(now, self.aggregator.lag_p99()),

@@ -11,7 +11,9 @@ use engine::drive::wall::{
 use engine::executor::Sampling;
 use engine::units::{Nanos, RequestId, Split, UnitId};
 
-use super::{ClusterView, Connection, Control, Dispatch, Shed, Target, TargetEvent, TargetEvents, TargetInfo};
+use super::{
+    Abilities, ClusterView, Connection, Control, Dispatch, Shed, Target, TargetEvent, TargetEvents, TargetInfo, cpu,
+};
 use crate::clock::RunClock;
 use crate::live::UnitView;
 use crate::sample::{Failure, FailureKind, Outcome, ServerSide};
@@ -22,7 +24,8 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
     let handle = engine.handle();
     let answers = Answers::default();
     let last = Mutex::new(handle.observe());
-    let control = EmbeddedControl { handle: handle.clone(), last, answers: answers.clone() };
+    let abilities = if info.name == cpu::NAME { cpu::ABILITIES } else { Abilities::ALL };
+    let control = EmbeddedControl { handle: handle.clone(), last, answers: answers.clone(), abilities };
     let events = EmbeddedEvents { reader, handle: handle.clone(), origin: Nanos::ZERO, fresh: Vec::new(), answers };
     Connection {
         info,
@@ -184,6 +187,7 @@ struct EmbeddedControl {
     handle: EngineHandle,
     last: Mutex<Observation>,
     answers: Answers,
+    abilities: Abilities,
 }
 
 impl Control for EmbeddedControl {
@@ -203,6 +207,10 @@ impl Control for EmbeddedControl {
         let at = self.handle.clock().now();
         answers.push(Answer { at, to, how, said: self.handle.shift(to, how) });
         Ok(())
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.abilities
     }
 }
 

@@ -4,7 +4,6 @@ use engine::cluster::{How, UnitState, check_restart};
 use engine::units::{Role, Split};
 use loadgen::diagnose::Side;
 use loadgen::live::{Snapshot, UnitView};
-use loadgen::target::cpu;
 
 const ROLES: [Role; 3] = [Role::Prefill, Role::Decode, Role::Aggregated];
 
@@ -92,9 +91,9 @@ impl ShiftDialog {
         moves.map(|of| if self.how == How::Restart { restarted(base(snapshot), of) } else { of }).collect()
     }
 
-    /// The way that comes after this one. The units of the embedded engine have no process of their own to restart.
+    /// The way that comes after this one.
     pub fn next_how(self, snapshot: &Snapshot) -> How {
-        let offered = |how: &How| *how != How::Restart || *snapshot.target != *cpu::NAME;
+        let offered = |how: &How| snapshot.abilities.ways.contains(how);
         let behind = How::ALL.into_iter().cycle().skip_while(|how| *how != self.how).skip(1);
         behind.take(How::ALL.len()).find(offered).unwrap_or(self.how)
     }
@@ -119,8 +118,9 @@ pub fn base(snapshot: &Snapshot) -> Split {
 fn steps(snapshot: &Snapshot) -> Vec<Move> {
     let now = base(snapshot);
     let pairs = ROLES.into_iter().flat_map(|from| ROLES.into_iter().map(move |to| (from, to)));
+    let offered = |role: Role| role != Role::Aggregated || snapshot.abilities.aggregated;
     let mut moves: Vec<Move> = pairs
-        .filter(|(from, to)| from != to && now.count(*from) > 0)
+        .filter(|(from, to)| from != to && now.count(*from) > 0 && offered(*to))
         .map(|(from, to)| {
             let result = moved(now, from, to);
             let refused = result.check().err().map(|_| {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use loadgen::live::{Phase, Snapshot};
+use engine::cluster::How;
+use loadgen::live::{Phase, Snapshot, UnitView};
+use loadgen::target::Abilities;
 
 use super::{
     aggregated, ailing, crowded, down, fitted, in_phase, model, normal, predicted, predicted_of_processes, recorded,
@@ -62,6 +64,11 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "view-refused", about: "an action that needs a run that goes on", model: || viewing("s") },
     Screen { name: "shift", about: "the shift dialog", model: || type_into(predicted(), "s") },
     Screen { name: "shift-restart", about: "a shift by units that start anew", model: restarting },
+    Screen {
+        name: "shift-replicas",
+        about: "a shift by a control plane that tells no figures of units",
+        model: replicas,
+    },
     Screen { name: "whatif", about: "what every split would give", model: || type_into(predicted(), "w") },
     Screen { name: "whatif-fitted", about: "the same, by what was fitted", model: || type_into(fitted(), "w") },
     Screen { name: "whatif-shift", about: "a shift of several units", model: several },
@@ -126,6 +133,15 @@ fn several() -> Model {
 
 fn restarting() -> Model {
     type_into(predicted_of_processes(), "skk")
+}
+
+fn replicas() -> Model {
+    let mut snapshot = normal();
+    snapshot.target = "http://gateway:8000".into();
+    snapshot.abilities = Abilities { ways: &[How::Drain], aggregated: false, in_place: false };
+    let units = snapshot.units.iter().map(|unit| UnitView { measured: false, ..*unit });
+    snapshot.units = Arc::new(units.collect());
+    type_into(model(snapshot), "s")
 }
 
 fn no_control() -> Model {

@@ -10,6 +10,7 @@ use loadgen::measure::Aggregator;
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::{Segment, Shape};
 use loadgen::slo::Slo;
+use loadgen::target::cpu;
 use loadgen::time::Micros;
 use loadgen::workload::Lengths;
 
@@ -184,6 +185,7 @@ impl Script {
             units,
             events: Arc::new(Vec::<Event>::new()),
             shifts: Vec::new(),
+            abilities: cpu::ABILITIES,
             outage: None,
             diagnosis,
             health: Health {

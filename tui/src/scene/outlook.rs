@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::cluster::How;
 use engine::units::Split;
 use loadgen::slo::Slo;
+use loadgen::target::Abilities;
 use loadgen::whatif::{
     CHANGES, Change, Fit, Grounds, Interval, Limit, Measured, MoveCost, Outcome, Outlook, Score, SplitPrediction,
     WhatIf, moves,
@@ -46,7 +47,7 @@ const fn split(prefill: u16, decode: u16, aggregated: u16) -> Split {
 /// A simulated cluster, whose units can start anew.
 pub fn predicted_of_processes() -> Model {
     let mut snapshot = normal();
-    snapshot.target = "sim:mi325x-qwen3-235b".into();
+    (snapshot.target, snapshot.abilities) = ("sim:mi325x-qwen3-235b".into(), Abilities::ALL);
     let mut model = model(snapshot);
     let mut outlook = outlook();
     if let Some(of) = outlook.prediction.as_mut().map(Arc::make_mut) {

@@ -200,8 +200,15 @@ fn in_flight(units: &[UnitView], role: Role) -> String {
     let held: Vec<String> = units
         .iter()
         .filter(|unit| unit.role == role && unit.state == UnitState::Serving)
-        .map(|unit| format!("{} on {}", shift::held(unit), unit.unit))
+        .map(
+            |unit| {
+                if unit.measured { format!("{} on {}", shift::held(unit), unit.unit) } else { unit.unit.to_string() }
+            },
+        )
         .collect();
+    if !held.is_empty() && units.iter().all(|unit| !unit.measured) {
+        return "not told by this control plane".to_owned();
+    }
     match held.len() {
         0 => format!("no {role} unit is serving now"),
         1 => held.concat(),
@@ -220,6 +227,12 @@ fn step_rows(chosen: &Move, dialog: ShiftDialog, cost: Option<&MoveCost>, theme:
         Row::new(5, Line::from_iter([span(theme, Paint::Key, format!(" {number} ")), span(theme, Paint::Text, text)]))
     };
     let change = match dialog.how {
+        How::Drain if !now.abilities.in_place && one => {
+            format!("its process ends; another starts as a {} unit", chosen.to)
+        }
+        How::Drain if !now.abilities.in_place => {
+            format!("their processes end; others start and make {}", chosen.result)
+        }
         How::Drain | How::Migrate if one => format!("it becomes a {} unit", chosen.to),
         How::Drain | How::Migrate => format!("the units become {}", chosen.result),
         How::Restart if one => format!("it loads the weights as a {} unit, with nothing cached", chosen.to),
@@ -246,6 +259,7 @@ fn step_rows(chosen: &Move, dialog: ShiftDialog, cost: Option<&MoveCost>, theme:
 fn how_row(chosen: &Move, dialog: ShiftDialog, cost: Option<&MoveCost>, theme: &Theme, now: &Snapshot) -> Row {
     let one = chosen.units <= 1;
     let empty = match dialog.how {
+        How::Drain if !now.abilities.in_place => "drain: it may end what it holds, in a given time",
         How::Drain if one => "drain: it finishes what it holds",
         How::Drain => "drain: they finish what they hold",
         How::Migrate if one => "migrate: its KV moves to its peers",
@@ -253,16 +267,18 @@ fn how_row(chosen: &Move, dialog: ShiftDialog, cost: Option<&MoveCost>, theme: &
         How::Restart if one => "restart: it drains, then starts anew",
         How::Restart => "restart: they drain, then start anew",
     };
-    let empty = cost.map_or_else(
-        || format!("{empty}; nothing is lost"),
-        |cost| format!("{empty}, ~{}", format::duration(cost.drain)),
-    );
-    let parts = Parts::default()
-        .text(span(theme, Paint::Key, " 2 "))
-        .text(span(theme, Paint::Text, empty))
-        .text(Span::raw("  "))
-        .button([span(theme, Paint::Dim, format!("(k: {})", dialog.next_how(now)))], Action::ToggleHow);
-    Row::clickable(2, parts)
+    let empty = match cost {
+        Some(cost) => format!("{empty}, ~{}", format::duration(cost.drain)),
+        None if now.abilities.in_place => format!("{empty}; nothing is lost"),
+        None => empty.to_owned(),
+    };
+    let next = dialog.next_how(now);
+    let parts = Parts::default().text(span(theme, Paint::Key, " 2 ")).text(span(theme, Paint::Text, empty));
+    if next == dialog.how {
+        return Row::clickable(2, parts);
+    }
+    let other = [span(theme, Paint::Dim, format!("(k: {next})"))];
+    Row::clickable(2, parts.text(Span::raw("  ")).button(other, Action::ToggleHow))
 }
 
 fn plural(requests: u64) -> String {

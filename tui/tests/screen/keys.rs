@@ -8,6 +8,7 @@ use engine::units::{Role, Split};
 use loadgen::diagnose::Limit;
 use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::schedule::Shape;
+use loadgen::target::{Abilities, cpu};
 use loadgen::workload::Lengths;
 use tui::model::shift::Choice;
 use tui::model::{Model, Offers, Overlay};
@@ -120,9 +121,9 @@ fn the_chosen_move_and_way_are_what_is_sent() {
 
 #[test]
 fn restarting_is_a_way_where_units_are_processes() {
-    let ways = |target: &str| {
+    let ways = |abilities: Abilities| {
         let mut snapshot = scene::normal();
-        snapshot.target = target.into();
+        snapshot.abilities = abilities;
         let mut model = model(snapshot);
         press(&mut model, 's');
         [(); 4].map(|()| {
@@ -132,14 +133,15 @@ fn restarting_is_a_way_where_units_are_processes() {
         })
     };
     let (drain, migrate, restart) = (How::Drain, How::Migrate, How::Restart);
-    assert_eq!(ways("sim:mi325x-qwen3-235b"), [migrate, restart, drain, migrate]);
-    assert_eq!(ways("cpu"), [migrate, drain, migrate, drain]);
+    assert_eq!(ways(Abilities::ALL), [migrate, restart, drain, migrate]);
+    assert_eq!(ways(cpu::ABILITIES), [migrate, drain, migrate, drain]);
+    assert_eq!(ways(Abilities { ways: &[How::Drain], ..Abilities::ALL }), [drain; 4]);
 }
 
 #[test]
 fn a_restart_that_would_leave_nobody_meanwhile_is_refused_before_it_is_asked_for() {
     let mut snapshot = scene::normal();
-    (snapshot.target, snapshot.split) = ("sim:mi325x-qwen3-235b".into(), split("1P1D"));
+    (snapshot.abilities, snapshot.split) = (Abilities::ALL, split("1P1D"));
     snapshot.units = Arc::new(snapshot.units[1..3].to_vec());
     let mut model = model(snapshot);
     press(&mut model, 's');

@@ -15,6 +15,7 @@ use loadgen::request::Slowest;
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::Segment;
 use loadgen::slo::Slo;
+use loadgen::target::Abilities;
 use loadgen::time::Micros;
 use proptest::collection::vec;
 use proptest::option;
@@ -298,6 +299,9 @@ fn counts() -> BoxedStrategy<Counts> {
         .boxed()
 }
 
+/// A control plane that ends one process and starts another.
+const REPLICAS: Abilities = Abilities { ways: &[How::Drain], aggregated: false, in_place: false };
+
 fn snapshot() -> BoxedStrategy<Snapshot> {
     let phase = prop_oneof![Just(Phase::Loading), Just(Phase::Paused), Just(Phase::Finishing), Just(Phase::Done)];
     let run =
@@ -331,6 +335,7 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                     units: Arc::new(units),
                     events: Arc::new(events),
                     shifts,
+                    abilities: if seed % 3 == 0 { REPLICAS } else { Abilities::ALL },
                     outage: error.starts_with('a').then(|| Outage {
                         since: now,
                         failed: seed,
