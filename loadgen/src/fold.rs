@@ -84,7 +84,7 @@ impl Fold {
                 seed: run.seed,
                 duration: run.schedule_end.or(load.and_then(|load| load.duration)),
                 requests: run.schedule_requests.or(load.and_then(|load| load.requests)),
-                abilities: Abilities::ALL,
+                abilities: run.abilities.unwrap_or(Abilities::ALL),
             },
             aggregator: Aggregator::new(run.slo),
             cluster: Cluster::new(run.split),
@@ -97,11 +97,6 @@ impl Fold {
             slo: run.slo,
             next_memory: Micros::ZERO,
         }
-    }
-
-    /// The target lets so much be done with its units; everything unless said.
-    pub(crate) fn can(&mut self, abilities: Abilities) {
-        self.about.abilities = abilities;
     }
 
     /// Takes the next record.

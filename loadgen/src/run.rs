@@ -38,7 +38,7 @@ use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
 use crate::sample::Sample;
 use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic};
 use crate::summary::Summary;
-use crate::target::Connection;
+use crate::target::{Abilities, Connection};
 use crate::text::DurationText;
 use crate::time::Micros;
 use crate::whatif::Observed;
@@ -167,7 +167,7 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
 
     let clock = RunClock::scaled(time_scale);
     let meters = Arc::new(CpuMeters::new(client.clone()));
-    let run = run_record(&load, &schedule, &info)?;
+    let run = run_record(&load, &schedule, &info, control.as_deref().map(|control| control.abilities()))?;
     let recorder = match record_to {
         Some(path) => {
             let meters = Arc::clone(&meters);
@@ -284,7 +284,12 @@ fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: b
     Ok(())
 }
 
-fn run_record(load: &LoadSpec, schedule: &Schedule, info: &crate::target::TargetInfo) -> Result<RunRecord, RunError> {
+fn run_record(
+    load: &LoadSpec,
+    schedule: &Schedule,
+    info: &crate::target::TargetInfo,
+    abilities: Option<Abilities>,
+) -> Result<RunRecord, RunError> {
     let started = unix_micros();
     let mut engine = serde_json::json!({
         "model": info.model,
@@ -302,6 +307,7 @@ fn run_record(load: &LoadSpec, schedule: &Schedule, info: &crate::target::Target
         seed: load.seed,
         target: info.name.clone(),
         split: info.split,
+        abilities,
         slo: load.slo,
         warmup: load.warmup,
         schedule_end: schedule.end(),

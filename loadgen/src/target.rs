@@ -4,6 +4,7 @@
 //! events, looks at the cluster and asks for shifts. Neither may be kept waiting, so what becomes of a request or of a shift
 //! is told by events. All instants are on the run's clock; the conversion happens here, once.
 
+mod abilities;
 pub mod cpu;
 pub mod embedded;
 pub mod grpc;
@@ -26,6 +27,7 @@ use crate::sample::{Outcome, ServerSide};
 use crate::time::Micros;
 use crate::whatif::UnitTerms;
 
+pub use abilities::{Abilities, Ways};
 pub use remote::ClientSide;
 
 /// What a target can take. Requests beyond it are refused or clamped before anything is sent.
@@ -235,22 +237,6 @@ pub struct ClusterView {
     pub units: Vec<UnitView>,
     /// Shifts that wait for the one under way.
     pub waiting_shifts: Vec<(Split, How)>,
-}
-
-/// What a control lets be done with units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Abilities {
-    /// The ways of shifting.
-    pub ways: &'static [How],
-    /// Whether units can do both.
-    pub aggregated: bool,
-    /// Whether a unit changes its role itself; else its process ends, and another one starts in its place.
-    pub in_place: bool,
-}
-
-impl Abilities {
-    /// Everything there is.
-    pub const ALL: Self = Self { ways: &How::ALL, aggregated: true, in_place: true };
 }
 
 /// How roles are changed and observed. Used by the observing thread: nothing here may wait.

@@ -27,7 +27,7 @@ use engine::units::Split;
 
 use super::plane::{Adapter, CallError, Plan, Topology};
 use crate::http::{ApiKey, HttpAddress};
-use crate::target::Abilities;
+use crate::target::{Abilities, Ways};
 use crate::text::Malformed;
 use call::Api;
 use deployments::Pair;
@@ -95,7 +95,7 @@ impl Adapter for Ray {
 
     fn abilities(&self) -> Abilities {
         // To restart is what draining comes to here: one way is enough to choose from.
-        Abilities { ways: &[How::Drain], aggregated: false, in_place: false }
+        Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, in_place: false }
     }
 
     async fn observe(&mut self) -> Result<Topology, String> {

@@ -11,6 +11,7 @@ use super::text;
 use crate::live::Counts;
 use crate::schedule::spec::DEFAULT_SEED;
 use crate::slo::Slo;
+use crate::target::Abilities;
 use crate::time::Micros;
 
 /// The version of the format that is written. A new kind of record or a new optional key does not change it; a new meaning
@@ -35,6 +36,9 @@ pub struct RunRecord {
     /// The split at the start, where the target has one.
     #[serde(with = "text::display_option", skip_serializing_if = "Option::is_none", default)]
     pub split: Option<Split>,
+    /// What its control lets be done with units, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub abilities: Option<Abilities>,
     /// The SLO at the start.
     #[serde(with = "text::slo", default)]
     pub slo: Option<Slo>,
@@ -65,6 +69,7 @@ impl RunRecord {
             seed: DEFAULT_SEED,
             target: target.into(),
             split: None,
+            abilities: None,
             slo: None,
             warmup: Micros::ZERO,
             schedule_end: None,

@@ -113,9 +113,6 @@ impl Observer {
             traffic_told,
             parts,
         };
-        if let Some(control) = &observer.parts.control {
-            observer.fold.can(control.abilities());
-        }
         observer.load_changed(Micros::ZERO, LoadState::Loading, observer.parts.rate_rps);
         for remark in std::mem::take(&mut observer.parts.remarks) {
             observer.say(Micros::ZERO, None, "", remark);

@@ -93,7 +93,7 @@ impl ShiftDialog {
 
     /// The way that comes after this one.
     pub fn next_how(self, snapshot: &Snapshot) -> How {
-        let offered = |how: &How| snapshot.abilities.ways.contains(how);
+        let offered = |how: &How| snapshot.abilities.ways.contains(*how);
         let behind = How::ALL.into_iter().cycle().skip_while(|how| *how != self.how).skip(1);
         behind.take(How::ALL.len()).find(offered).unwrap_or(self.how)
     }

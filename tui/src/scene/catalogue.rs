@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use engine::cluster::How;
 use loadgen::live::{Phase, Snapshot, UnitView};
-use loadgen::target::Abilities;
+use loadgen::target::{Abilities, Ways};
 
 use super::{
     aggregated, ailing, crowded, down, fitted, in_phase, model, normal, predicted, predicted_of_processes, recorded,
@@ -138,7 +138,7 @@ fn restarting() -> Model {
 fn replicas() -> Model {
     let mut snapshot = normal();
     snapshot.target = "http://gateway:8000".into();
-    snapshot.abilities = Abilities { ways: &[How::Drain], aggregated: false, in_place: false };
+    snapshot.abilities = Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, in_place: false };
     let units = snapshot.units.iter().map(|unit| UnitView { measured: false, ..*unit });
     snapshot.units = Arc::new(units.collect());
     type_into(model(snapshot), "s")

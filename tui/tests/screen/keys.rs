@@ -8,7 +8,7 @@ use engine::units::{Role, Split};
 use loadgen::diagnose::Limit;
 use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::schedule::Shape;
-use loadgen::target::{Abilities, cpu};
+use loadgen::target::{Abilities, Ways, cpu};
 use loadgen::workload::Lengths;
 use tui::model::shift::Choice;
 use tui::model::{Model, Offers, Overlay};
@@ -135,7 +135,7 @@ fn restarting_is_a_way_where_units_are_processes() {
     let (drain, migrate, restart) = (How::Drain, How::Migrate, How::Restart);
     assert_eq!(ways(Abilities::ALL), [migrate, restart, drain, migrate]);
     assert_eq!(ways(cpu::ABILITIES), [migrate, drain, migrate, drain]);
-    assert_eq!(ways(Abilities { ways: &[How::Drain], ..Abilities::ALL }), [drain; 4]);
+    assert_eq!(ways(Abilities { ways: Ways::of(&[How::Drain]), ..Abilities::ALL }), [drain; 4]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use loadgen::request::Slowest;
 use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::Segment;
 use loadgen::slo::Slo;
-use loadgen::target::Abilities;
+use loadgen::target::{Abilities, Ways};
 use loadgen::time::Micros;
 use proptest::collection::vec;
 use proptest::option;
@@ -300,7 +300,7 @@ fn counts() -> BoxedStrategy<Counts> {
 }
 
 /// A control plane that ends one process and starts another.
-const REPLICAS: Abilities = Abilities { ways: &[How::Drain], aggregated: false, in_place: false };
+const REPLICAS: Abilities = Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, in_place: false };
 
 fn snapshot() -> BoxedStrategy<Snapshot> {
     let phase = prop_oneof![Just(Phase::Loading), Just(Phase::Paused), Just(Phase::Finishing), Just(Phase::Done)];
