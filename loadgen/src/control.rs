@@ -10,5 +10,8 @@ pub mod exec;
 pub mod grpc;
 pub mod listener;
 pub mod plane;
+mod prepare;
 pub mod ray;
+pub(crate) mod read_only;
 pub mod server_clock;
+mod trade;

@@ -38,7 +38,7 @@ use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
 use crate::sample::Sample;
 use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic};
 use crate::summary::Summary;
-use crate::target::{Abilities, Connection};
+use crate::target::{Abilities, Connection, Control};
 use crate::text::DurationText;
 use crate::time::Micros;
 use crate::whatif::Observed;
@@ -167,7 +167,7 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
 
     let clock = RunClock::scaled(time_scale);
     let meters = Arc::new(CpuMeters::new(client.clone()));
-    let run = run_record(&load, &schedule, &info, control.as_deref().map(|control| control.abilities()))?;
+    let run = run_record(&load, &schedule, &info, control.as_deref().map(Control::abilities))?;
     let recorder = match record_to {
         Some(path) => {
             let meters = Arc::clone(&meters);

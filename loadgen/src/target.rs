@@ -22,6 +22,7 @@ use engine::cluster::{How, ShiftId, ShiftReport, UnitState};
 use engine::units::{Role, Split, UnitId};
 
 use crate::clock::RunClock;
+use crate::control::read_only::ReadOnly;
 use crate::live::UnitView;
 use crate::sample::{Outcome, ServerSide};
 use crate::time::Micros;
@@ -253,7 +254,7 @@ pub trait Control: Send + Sync + fmt::Debug {
 
     /// What can be asked for.
     fn abilities(&self) -> Abilities {
-        Abilities::ALL
+        Abilities::ENGINE
     }
 }
 
@@ -275,4 +276,13 @@ pub struct Connection {
     pub client: Option<Arc<ClientSide>>,
     /// How many times as fast as wall time its time goes, and that of the run with it: 1 for everything that is real.
     pub time_scale: f64,
+}
+
+impl Connection {
+    /// The same, with a control that only looks: nothing is ever shifted by it.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        let control = self.control.map(|control| Arc::new(ReadOnly(control)) as Arc<dyn Control>);
+        Self { control, ..self }
+    }
 }

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use loadgen::profile::{Kind, Library};
-use loadgen::schedule::LoadSpec;
+use loadgen::schedule::{LoadSpec, ShiftScript};
 use loadgen::text::Malformed;
 
 use calibrate::CalibrateArgs;
@@ -210,6 +210,9 @@ struct RecordArgs {
     /// Exit with 1 unless every request meets the SLO
     #[arg(long, help_heading = "Recording")]
     fail_on_slo: bool,
+    /// Look at the units of the target, and shift none: no call that would change anything is made
+    #[arg(long, help_heading = "Target")]
+    read_only: bool,
 }
 
 /// What `pdtune view` is asked.
@@ -325,6 +328,8 @@ pub struct RecordOptions {
     pub json: bool,
     /// Whether a missed SLO is an exit code.
     pub fail_on_slo: bool,
+    /// Whether nothing is ever shifted.
+    pub read_only: bool,
 }
 
 impl Cli {
@@ -345,15 +350,17 @@ impl Cli {
             Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
                 let target = target.resolve_beside(load.scenario(library)?, library)?;
                 let load = load.resolve(library, true)?;
+                check_shifts_none(screen.read_only, &load.shifts)?;
                 Command::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: None })
             }
-            Sub::Record(RecordArgs { target, load, out, json, fail_on_slo }) => {
+            Sub::Record(RecordArgs { target, load, out, json, fail_on_slo, read_only }) => {
                 let scenario = load.scenario(library)?;
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
+                check_shifts_none(read_only, &load.shifts)?;
                 let target = target.resolve_beside(scenario, library)?;
-                Command::Record(RecordOptions { target, load, out, json, fail_on_slo })
+                Command::Record(RecordOptions { target, load, out, json, fail_on_slo, read_only })
             }
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),
@@ -367,6 +374,13 @@ impl Cli {
             Sub::Shot(options) => Command::Shot(options),
         })
     }
+}
+
+/// # Errors
+/// When shifts are planned of what shall only be looked at.
+fn check_shifts_none(read_only: bool, shifts: &ShiftScript) -> anyhow::Result<()> {
+    anyhow::ensure!(!read_only || shifts.is_empty(), "--shift shifts units, and --read-only forbids it");
+    Ok(())
 }
 
 /// Where a user's own profiles are looked for.

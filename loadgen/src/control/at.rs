@@ -12,6 +12,7 @@ use super::exec::{Exec, ExecCommand};
 use super::grpc::{self, GrpcControl};
 use super::listener::Listener;
 use super::plane::{Adapter, Plan};
+use super::prepare::prepared;
 use super::ray::{Ray, RayAddress, RayNames};
 use crate::http::ApiKey;
 use crate::target::Control;
@@ -87,6 +88,8 @@ pub struct Preview {
     pub from: Split,
     /// Every call, as people read it.
     pub calls: Vec<String>,
+    /// Whether the first of them would be taken, where that could be asked.
+    pub rehearsed: Option<Result<(), String>>,
     /// What an operator should know before.
     pub remarks: Vec<String>,
 }
@@ -129,7 +132,14 @@ impl ControlAt {
 
 fn previewed(mut adapter: impl Adapter, to: Split, how: How) -> Result<Preview, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(adapter.observe())?;
-    let Plan { from, steps, remarks } = adapter.propose(to, how)?;
-    Ok(Preview { from, calls: steps.into_iter().map(|step| step.forth.says).collect(), remarks })
+    runtime.map_err(|error| error.to_string())?.block_on(async {
+        let seen = adapter.observe().await?;
+        let Plan { from, steps, remarks, .. } = prepared(&adapter, &seen, to, how)?;
+        let rehearsed = match steps.first() {
+            Some(first) if adapter.abilities().dry_run => adapter.rehearse(&first.forth.call).await,
+            _ => None,
+        };
+        let calls = steps.into_iter().map(|step| step.forth.says).collect();
+        Ok(Preview { from, calls, rehearsed, remarks })
+    })
 }

@@ -11,6 +11,7 @@
 //! since to undo it would be to fight.
 
 mod roster;
+mod running;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::plane::{Action, CallError, MemberState, Plan, Topology};
 use crate::target::{ClusterView, TargetEvent};
 use crate::time::Micros;
 use roster::Roster;
+use running::{Running, Stage, Way};
 
 /// How long it may take until a call that was answered is seen to be taken in.
 const TAKEN_IN: Micros = Micros(30_000_000);
@@ -36,6 +38,10 @@ pub(super) struct Conduct<C> {
     topology: Topology,
     /// What was last known to be wanted: as we asked for, or as somebody else did and was told of.
     wanted: Option<Split>,
+    /// What had been told to the control plane when nothing of ours was under way any more.
+    generation: Option<u64>,
+    /// From where to where the last shift led, if it came true.
+    shifted: Option<(Split, Split)>,
     running: Option<Running<C>>,
     waiting: VecDeque<Waiting>,
     next: u64,
@@ -61,35 +67,6 @@ impl Waiting {
     }
 }
 
-#[derive(Debug)]
-struct Running<C> {
-    order: Waiting,
-    plan: Plan<C>,
-    begun: Micros,
-    /// From the beginning to the last time that a unit was seen to drain.
-    drain: Micros,
-    /// Which step is under way, and since when.
-    step: usize,
-    since: Micros,
-    way: Way,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Way {
-    Forth,
-    /// What was done is undone, for this reason.
-    Back(String),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// The call is to be made.
-    Call,
-    /// The call was made at `since`; `taken` once it was seen to be.
-    Await { since: Micros, taken: bool },
-}
-
 /// What comes of something that was seen.
 #[derive(Debug)]
 pub(super) struct Turn<C> {
@@ -103,10 +80,12 @@ impl<C: Clone> Conduct<C> {
     /// Begins with what was seen first.
     pub(super) fn new(first: Topology, patience: Duration, now: Micros) -> Self {
         let mut roster = Roster::default();
-        roster.see(&first, false, now);
+        roster.see(&first, |_| false, now);
         Self {
             roster,
             wanted: first.wanted,
+            generation: first.generation,
+            shifted: None,
             topology: first,
             running: None,
             waiting: VecDeque::new(),
@@ -119,6 +98,11 @@ impl<C: Clone> Conduct<C> {
     /// The cluster as the run sees it.
     pub(super) fn view(&self, now: Micros) -> ClusterView {
         self.roster.view(self.waiting.iter().map(|waiting| (waiting.to, waiting.how)).collect(), now)
+    }
+
+    /// As last seen.
+    pub(super) fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     /// Whether a shift is under way.
@@ -144,16 +128,7 @@ impl<C: Clone> Conduct<C> {
         let Waiting { id, to, how } = order;
         let mut events = vec![TargetEvent::ShiftStarted { at: now, id, to, how }];
         events.extend(plan.remarks.iter().map(|text| TargetEvent::Remark { at: now, text: text.clone() }));
-        self.running = Some(Running {
-            order,
-            plan,
-            begun: now,
-            drain: Micros::ZERO,
-            step: 0,
-            since: now,
-            way: Way::Forth,
-            stage: Stage::Call,
-        });
+        self.running = Some(Running::new(order, plan, now));
         self.go_on(events, now)
     }
 
@@ -161,7 +136,9 @@ impl<C: Clone> Conduct<C> {
     pub(super) fn saw(&mut self, topology: Topology, now: Micros) -> Turn<C> {
         self.topology = topology;
         self.unseen = None;
-        let mut events = self.roster.see(&self.topology, self.running.is_some(), now);
+        let running = self.running.as_ref();
+        let moves = |name: &str| running.is_some_and(|running| running.moves(name));
+        let mut events = self.roster.see(&self.topology, moves, now);
         if self.running.is_none() {
             events.extend(self.others(now));
         }
@@ -170,12 +147,25 @@ impl<C: Clone> Conduct<C> {
 
     /// What others have done while nothing of ours was under way.
     fn others(&mut self, now: Micros) -> Option<TargetEvent> {
-        let (before, wanted) = (self.wanted?, self.topology.wanted?);
-        self.wanted = Some(wanted);
-        (before != wanted).then(|| TargetEvent::Remark {
-            at: now,
-            text: format!("somebody else changed the split that is wanted from {before} to {wanted}: an autoscaler, or another operator"),
-        })
+        let (before, wanted) = (self.wanted, self.topology.wanted);
+        let (old, new) = (self.generation, self.topology.generation);
+        (self.wanted, self.generation) = (wanted.or(before), new.or(old));
+        let text = if let (Some(before), Some(wanted)) = (before, wanted)
+            && before != wanted
+        {
+            let undone = if self.shifted == Some((wanted, before)) { ", which undoes the shift" } else { "" };
+            let who = self.topology.others();
+            format!("somebody else changed the split that is wanted from {before} to {wanted}{undone}: {who}")
+        } else if let (Some(old), Some(new)) = (old, new)
+            && old != new
+        {
+            format!(
+                "somebody else told the control plane something (generation {old}, now {new}); the split is wanted as before"
+            )
+        } else {
+            return None;
+        };
+        Some(TargetEvent::Remark { at: now, text })
     }
 
     /// Nobody answered.
@@ -204,8 +194,19 @@ impl<C: Clone> Conduct<C> {
                     running.stage = Stage::Await { since: now, taken: false };
                     events.push(TargetEvent::Remark { at: now, text: error.to_string() });
                 }
+                Err(CallError::NotYet(why)) => {
+                    if running.not_yet.as_ref() != Some(&why) {
+                        events.push(TargetEvent::Remark { at: now, text: format!("waiting: {why}") });
+                    }
+                    running.not_yet = Some(why);
+                }
                 // Nothing of this step is there to be undone.
                 Err(CallError::Refused(why)) => return self.fail(why, false, events, now),
+                Err(CallError::Broken(why)) => {
+                    let account = self.topology.account();
+                    let why = format!("{why}; it cannot be undone, and is left as it is: {account}");
+                    self.end(Some(why), now, &mut events);
+                }
             }
         }
         Turn { events, call: None }
@@ -220,6 +221,11 @@ impl<C: Clone> Conduct<C> {
             }
             let Some(action) = running.action().cloned() else {
                 let waits = matches!(running.way, Way::Forth) && !self.topology.is(running.order.to);
+                if waits && self.topology.wanted.is_some_and(|wanted| wanted != running.order.to) {
+                    let why = self.interfered();
+                    self.end(Some(why), now, &mut events);
+                    continue;
+                }
                 if waits {
                     // Every step has come true, or there was none to be made; units may have come and gone since.
                     let late = now.since(running.since) >= self.patience;
@@ -242,19 +248,21 @@ impl<C: Clone> Conduct<C> {
                 continue;
             };
             let (since, taken) = match running.stage {
-                Stage::Call => return Turn { events, call: Some(action) },
+                Stage::Call => {
+                    let late = running.not_yet.clone().filter(|_| now.since(running.since) >= self.patience);
+                    let Some(why) = late else { return Turn { events, call: Some(action) } };
+                    let why = format!("`{}` could not be done within {}: {why}", action.says, seconds(self.patience));
+                    return self.fail(why, false, events, now);
+                }
                 Stage::Await { since, taken } => (since, taken),
             };
             let waited = now.since(since);
-            let wants = action.wants.filter(|_| self.topology.wanted.is_some());
-            let is_wanted = wants.is_none_or(|wants| self.topology.wanted == Some(wants));
+            let is_wanted = action.goal.is_taken_in(&self.topology).unwrap_or_else(|| {
+                let wants = action.wants.filter(|_| self.topology.wanted.is_some());
+                wants.is_none_or(|wants| self.topology.wanted == Some(wants))
+            });
             if taken && !is_wanted {
-                let wanted = self.topology.wanted.map(|wanted| wanted.to_string()).unwrap_or_default();
-                let account = self.topology.account();
-                self.wanted = self.topology.wanted;
-                let why = format!(
-                    "somebody else changed what is wanted to {wanted} meanwhile, an autoscaler or another operator; left as it is: {account}"
-                );
+                let why = self.interfered();
                 self.end(Some(why), now, &mut events);
                 continue;
             }
@@ -264,12 +272,12 @@ impl<C: Clone> Conduct<C> {
                 continue;
             }
             let trouble = self.topology.trouble.clone().filter(|_| is_wanted || waited >= TAKEN_IN);
-            let why = if let Some(trouble) = trouble {
-                trouble
+            let why = if let Some(why) = action.goal.refuted(&self.topology).or(trouble) {
+                why
             } else if !is_wanted && waited >= TAKEN_IN {
-                format!("`{}` was answered, and has changed nothing within {} s", action.says, TAKEN_IN.0 / 1_000_000)
+                format!("`{}` was answered, and has changed nothing within {}", action.says, seconds(TAKEN_IN))
             } else if waited >= self.patience {
-                format!("`{}` has not come true within {} s", action.says, self.patience.0 / 1_000_000)
+                format!("`{}` has not come true within {}", action.says, seconds(self.patience))
             } else {
                 return Turn { events, call: None };
             };
@@ -287,7 +295,7 @@ impl<C: Clone> Conduct<C> {
             return Turn { events, call: None };
         }
         running.way = Way::Back(why);
-        running.stage = Stage::Call;
+        (running.stage, running.since, running.not_yet) = (Stage::Call, now, None);
         let undone = !done || running.is_over();
         if undone && !running.back_one() {
             // Nothing has been done at all.
@@ -298,13 +306,21 @@ impl<C: Clone> Conduct<C> {
         self.go_on(events, now)
     }
 
+    /// What there is to say when somebody else has a hand in it.
+    fn interfered(&self) -> String {
+        let wanted = self.topology.wanted.map(|wanted| format!(" to {wanted}")).unwrap_or_default();
+        let (who, account) = (self.topology.others(), self.topology.account());
+        format!("somebody else changed what is wanted{wanted} meanwhile: {who}; left as it is: {account}")
+    }
+
     /// The shift that is under way is over.
     fn end(&mut self, abandoned: Option<String>, now: Micros, events: &mut Vec<TargetEvent>) {
         let Some(Running { order: Waiting { id, to, how }, plan, begun, drain, .. }) = self.running.take() else {
             return;
         };
         events.extend(self.roster.close(now));
-        self.wanted = self.topology.wanted;
+        (self.wanted, self.generation) = (self.topology.wanted, self.topology.generation);
+        self.shifted = abandoned.is_none().then_some((plan.from, to));
         let nanos = |micros: Micros| Nanos(micros.0.saturating_mul(1000));
         let report = ShiftReport {
             id,
@@ -321,46 +337,11 @@ impl<C: Clone> Conduct<C> {
     }
 }
 
-impl<C> Running<C> {
-    /// What is under way; `None` when there is nothing left to do.
-    fn action(&self) -> Option<&Action<C>> {
-        let step = self.plan.steps.get(self.step)?;
-        match self.way {
-            Way::Forth => Some(&step.forth),
-            Way::Back(_) => step.back.as_ref(),
-        }
-    }
-
-    /// Whether every step has come true, or has been undone.
-    fn is_over(&self) -> bool {
-        self.step >= self.plan.steps.len()
-    }
-
-    /// A step has come true.
-    fn advance(&mut self, now: Micros) {
-        self.stage = Stage::Call;
-        self.since = now;
-        match self.way {
-            Way::Forth => self.step += 1,
-            Way::Back(_) => {
-                if !self.back_one() {
-                    self.step = usize::MAX;
-                }
-            }
-        }
-    }
-
-    /// To the step before; `false` where there is none.
-    fn back_one(&mut self) -> bool {
-        match self.step.checked_sub(1) {
-            Some(before) => {
-                self.step = before;
-                true
-            }
-            None => false,
-        }
-    }
+fn seconds(time: Micros) -> String {
+    format!("{} s", time.0 / 1_000_000)
 }
 
+#[cfg(test)]
+mod moves;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::conduct::{Conduct, Turn};
 use super::listener::Listener;
 use super::plane::{Adapter, Topology};
+use super::prepare::prepared;
 use crate::target::{Abilities, ClusterView, Control, TargetEvent};
 
 /// Shifts that may wait to be taken up; one more is not taken.
@@ -152,7 +153,7 @@ impl<A: Adapter, L: Listener> Conductor<A, L> {
 
     async fn take_up(&mut self) {
         while let Some(order) = self.conduct.take_next() {
-            match self.adapter.propose(order.to, order.how) {
+            match prepared(&self.adapter, self.conduct.topology(), order.to, order.how) {
                 Ok(plan) => {
                     let turn = self.conduct.begin(order, plan, self.listener.now());
                     self.follow(turn).await;

@@ -2,7 +2,7 @@
 //!
 //! | call | what it does | how it answers |
 //! |---|---|---|
-//! | `PROGRAM ARGUMENTS observe` | looks | one JSON object on stdout: `units`, each with `name`, `role` (`prefill`, `decode` or `aggregated`) and `state` (`starting`, `serving` or `stopping`); `wanted`, a split such as `2P2D`, and `trouble`, a sentence, where there are such |
+//! | `PROGRAM ARGUMENTS observe` | looks | one JSON object on stdout: `units`, each with `name`, `role` (`prefill`, `decode` or `aggregated`) and `state` (`starting`, `serving` or `stopping`), and how many `gpus` it spans; `wanted`, a split such as `2P2D`, `generation`, a number that grows with every change of what is wanted, `rival`, who else decides, and `trouble`, a sentence, where there are such |
 //! | `PROGRAM ARGUMENTS shift FROM TO HOW` | starts the shift and need not wait for its end | exit code 0: taken; 2: refused, and nothing has changed; any other: nobody knows. The last line on stderr says why |
 //!
 //! No shell is between; arguments are separated by spaces. A shift is over when `observe` shows exactly the units of `TO`, all of
@@ -84,7 +84,7 @@ impl Adapter for Exec {
     type Call = Shift;
 
     fn abilities(&self) -> Abilities {
-        Abilities::ALL
+        Abilities { dry_run: false, ..Abilities::ALL }
     }
 
     async fn observe(&mut self) -> Result<Topology, String> {
@@ -100,7 +100,7 @@ impl Adapter for Exec {
         let seen = self.seen.as_ref().ok_or("the units have not been seen yet")?;
         let from = seen.wanted.unwrap_or_else(|| seen.serving());
         if from == to {
-            return Ok(Plan { from, steps: Vec::new(), remarks: Vec::new() });
+            return Ok(Plan { from, steps: Vec::new(), moves: None, remarks: Vec::new() });
         }
         let action = |from: Split, to: Split| Action {
             call: Shift { from, to, how },
@@ -109,7 +109,7 @@ impl Adapter for Exec {
             wants: seen.wanted.map(|_| to),
         };
         let step = Step { forth: action(from, to), back: Some(action(to, from)) };
-        Ok(Plan { from, steps: vec![step], remarks: Vec::new() })
+        Ok(Plan { from, steps: vec![step], moves: None, remarks: Vec::new() })
     }
 
     async fn apply(&mut self, call: &Shift) -> Result<(), CallError> {

@@ -95,7 +95,13 @@ impl Adapter for Ray {
 
     fn abilities(&self) -> Abilities {
         // To restart is what draining comes to here: one way is enough to choose from.
-        Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, in_place: false }
+        Abilities {
+            ways: Ways::of(&[How::Drain]),
+            aggregated: false,
+            in_place: false,
+            dry_run: false,
+            ..Abilities::ALL
+        }
     }
 
     async fn observe(&mut self) -> Result<Topology, String> {

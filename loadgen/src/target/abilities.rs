@@ -4,6 +4,7 @@ use engine::cluster::How;
 use serde::{Deserialize, Serialize};
 
 /// What a control lets be done with units.
+#[expect(clippy::struct_excessive_bools, reason = "each is there or not, whatever the others are")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
     /// The ways of shifting.
@@ -12,11 +13,30 @@ pub struct Abilities {
     pub aggregated: bool,
     /// Whether a unit changes its role itself; else its process ends, and another one starts in its place.
     pub in_place: bool,
+    /// Whether units can be added and given back; else there are always as many as there were.
+    #[serde(default)]
+    pub counts: bool,
+    /// Whether a unit that was taken out is seen until it has finished what it holds.
+    #[serde(default)]
+    pub drain_visible: bool,
+    /// Whether the other side can be asked beforehand if it would take a shift.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 impl Abilities {
     /// Everything there is.
-    pub const ALL: Self = Self { ways: Ways::of(&How::ALL), aggregated: true, in_place: true };
+    pub const ALL: Self = Self {
+        ways: Ways::of(&How::ALL),
+        aggregated: true,
+        in_place: true,
+        counts: true,
+        drain_visible: true,
+        dry_run: true,
+    };
+    /// What engines of ours let be done: they have as many units as they began with, and say what is wrong with a shift when they
+    /// are asked for it.
+    pub const ENGINE: Self = Self { counts: false, dry_run: false, ..Self::ALL };
 }
 
 /// A set of ways of shifting, written as the list of their names.

@@ -22,7 +22,7 @@ const KV_TOKENS: (u64, u64) = (8_192, 32_768);
 /// What the embedded engine is called as a target, on screens and in recordings.
 pub const NAME: &str = "cpu";
 /// Its units are threads: there is no process of theirs to start anew.
-pub const ABILITIES: Abilities = Abilities { ways: Ways::of(&[How::Drain, How::Migrate]), ..Abilities::ALL };
+pub const ABILITIES: Abilities = Abilities { ways: Ways::of(&[How::Drain, How::Migrate]), ..Abilities::ENGINE };
 /// Prompt tokens of one prefill step, and so how long a cancel may have to wait: about 0.1 s of a core for the built-in
 /// model (2,700 tokens per CPU-second on an AVX-512 core, `cargo bench -p pdtune-engine --bench model`).
 const PREFILL: BatchLimits = BatchLimits { tokens: 256, sequences: 16 };

@@ -24,7 +24,7 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
     let handle = engine.handle();
     let answers = Answers::default();
     let last = Mutex::new(handle.observe());
-    let abilities = if info.name == cpu::NAME { cpu::ABILITIES } else { Abilities::ALL };
+    let abilities = if info.name == cpu::NAME { cpu::ABILITIES } else { Abilities::ENGINE };
     let control = EmbeddedControl { handle: handle.clone(), last, answers: answers.clone(), abilities };
     let events = EmbeddedEvents { reader, handle: handle.clone(), origin: Nanos::ZERO, fresh: Vec::new(), answers };
     Connection {

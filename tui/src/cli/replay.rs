@@ -14,7 +14,7 @@ use loadgen::trace::{TraceFormat, is_recording};
 
 use super::load::{check_warmup, parse_count, parse_positive_duration, parse_speed, read_slo, stem};
 use super::target::TargetArgs;
-use super::{LiveOptions, RecordOptions, ScreenArgs, SymbolsArg, TargetSpec, ThemeArg};
+use super::{LiveOptions, RecordOptions, ScreenArgs, SymbolsArg, TargetSpec, ThemeArg, check_shifts_none};
 
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
@@ -99,6 +99,8 @@ pub enum Shown {
         json: bool,
         /// And by the exit code.
         fail_on_slo: bool,
+        /// Whether nothing is ever shifted.
+        read_only: bool,
     },
 }
 
@@ -132,18 +134,16 @@ impl ReplayArgs {
     /// When options contradict each other, or a profile is missing or wrong.
     pub(super) fn resolve(self, library: &Library) -> anyhow::Result<ReplayOptions> {
         let appearance = self.screen.appearance;
-        let of_the_screen = [
-            ("--theme", appearance.theme != ThemeArg::Auto),
-            ("--symbols", appearance.symbols != SymbolsArg::Auto),
-            ("--read-only", self.screen.read_only),
-        ];
+        let of_the_screen =
+            [("--theme", appearance.theme != ThemeArg::Auto), ("--symbols", appearance.symbols != SymbolsArg::Auto)];
         if let Some((option, _)) = of_the_screen.iter().find(|(_, given)| *given && !self.live) {
             bail!("{option} needs --live");
         }
+        let read_only = self.screen.read_only;
         let shown = if self.live {
             Shown::Live { screen: self.screen, asciicast: self.asciicast }
         } else {
-            Shown::Summary { json: self.json, fail_on_slo: self.fail_on_slo }
+            Shown::Summary { json: self.json, fail_on_slo: self.fail_on_slo, read_only }
         };
         let load = ReplayLoad {
             file: self.file,
@@ -157,6 +157,7 @@ impl ReplayArgs {
             seed: self.seed,
             shifts: self.shift.unwrap_or_default(),
         };
+        check_shifts_none(read_only, &load.shifts)?;
         Ok(ReplayOptions { target: self.target.resolve(library)?, load, out: self.out, shown })
     }
 }
@@ -208,9 +209,9 @@ impl ReplayOptions {
                 let why = "the arrivals are those of a trace or a recording".to_owned();
                 ReplayRun::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: Some(why) })
             }
-            Shown::Summary { json, fail_on_slo } => {
+            Shown::Summary { json, fail_on_slo, read_only } => {
                 ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo, the file has none");
-                ReplayRun::Record(RecordOptions { target, load, out, json, fail_on_slo })
+                ReplayRun::Record(RecordOptions { target, load, out, json, fail_on_slo, read_only })
             }
         })
     }

@@ -29,7 +29,7 @@ pub struct ScreenArgs {
     /// How it looks.
     #[command(flatten)]
     pub appearance: AppearanceArgs,
-    /// Look, but change nothing of the run
+    /// Look, but change nothing of the run, and shift nothing of the target
     #[arg(long)]
     pub read_only: bool,
 }

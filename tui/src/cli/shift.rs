@@ -26,6 +26,9 @@ pub(super) struct ShiftArgs {
     /// Show every call that a control plane would get, and make none
     #[arg(long)]
     dry_run: bool,
+    /// Only with --dry-run: make sure that nothing is shifted
+    #[arg(long)]
+    read_only: bool,
     /// The split to shift to: 3P1D is three prefill units and one decode unit, 4A is four that do both
     #[arg(long, value_name = "xPyD|nA")]
     to: Split,
@@ -92,6 +95,10 @@ impl ShiftArgs {
     /// # Errors
     /// When the key is not there, or an option has no meaning for what is shifted.
     pub(super) fn resolve(self) -> anyhow::Result<ShiftOptions> {
+        ensure!(
+            !self.read_only || self.dry_run,
+            "--read-only: nothing is shifted\nhint: --dry-run shows every call and makes none"
+        );
         let how = match self.how {
             HowArg::Drain => How::Drain,
             HowArg::Migrate => How::Migrate,

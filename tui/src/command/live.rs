@@ -28,6 +28,7 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
     let theme = shell::theme(screen.appearance.theme.into(), screen.appearance.symbols.set());
     let ground = target.ground();
     let connection = target.open()?;
+    let connection = if screen.read_only { connection.read_only() } else { connection };
     let ground = ground.unwrap_or_else(|| whatif::Ground::of(&connection));
     let shift_refused =
         connection.control.is_none().then(|| "the target has no control, --control gives it one".to_owned());

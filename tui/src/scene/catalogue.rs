@@ -138,7 +138,8 @@ fn restarting() -> Model {
 fn replicas() -> Model {
     let mut snapshot = normal();
     snapshot.target = "http://gateway:8000".into();
-    snapshot.abilities = Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, in_place: false };
+    snapshot.abilities =
+        Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, in_place: false, ..Abilities::ALL };
     let units = snapshot.units.iter().map(|unit| UnitView { measured: false, ..*unit });
     snapshot.units = Arc::new(units.collect());
     type_into(model(snapshot), "s")

@@ -300,7 +300,8 @@ fn counts() -> BoxedStrategy<Counts> {
 }
 
 /// A control plane that ends one process and starts another.
-const REPLICAS: Abilities = Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, in_place: false };
+const REPLICAS: Abilities =
+    Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, in_place: false, ..Abilities::ALL };
 
 fn snapshot() -> BoxedStrategy<Snapshot> {
     let phase = prop_oneof![Just(Phase::Loading), Just(Phase::Paused), Just(Phase::Finishing), Just(Phase::Done)];

@@ -13,8 +13,10 @@ use crate::time::Micros;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
-    /// Who is there now.
-    name: Option<String>,
+    /// Who is there, or was last.
+    name: String,
+    /// Whether it still is.
+    taken: bool,
     role: Role,
     state: UnitState,
     since: Micros,
@@ -27,21 +29,22 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    /// Takes in who is there, and tells what has changed. While a shift is `moving`, a place that was left waits for whoever
-    /// comes; else the unit is lost.
-    pub(super) fn see(&mut self, topology: &Topology, moving: bool, now: Micros) -> Vec<TargetEvent> {
+    /// Takes in who is there, and tells what has changed. A place that was left by who `moves` waits for whoever comes; who else
+    /// has left is lost.
+    pub(super) fn see(&mut self, topology: &Topology, moves: impl Fn(&str) -> bool, now: Micros) -> Vec<TargetEvent> {
         let mut events = Vec::new();
         for at in 0..self.places.len() {
-            let gone = |name: &String| !topology.members.iter().any(|member| member.name == *name);
-            if !self.places[at].name.as_ref().is_some_and(gone) {
+            let place = &mut self.places[at];
+            if !place.taken || topology.member(&place.name).is_some() {
                 continue;
             }
-            let name = self.places[at].name.take().unwrap_or_default();
-            let leaving = matches!(self.places[at].state, UnitState::Draining { .. });
-            if moving {
-                self.set(at, self.places[at].role, UnitState::Switching, now, &mut events);
+            place.taken = false;
+            let leaving = matches!(place.state, UnitState::Draining { .. });
+            let (name, role) = (place.name.clone(), place.role);
+            if moves(&name) {
+                self.set(at, role, UnitState::Switching, now, &mut events);
             } else {
-                self.set(at, self.places[at].role, UnitState::Failed, now, &mut events);
+                self.set(at, role, UnitState::Failed, now, &mut events);
                 let how = if leaving { "was stopped" } else { "is gone" };
                 events.push(TargetEvent::UnitLost { at: now, unit: unit(at), why: format!("{name} {how}") });
             }
@@ -52,33 +55,40 @@ impl Roster {
                 MemberState::Serving => UnitState::Serving,
                 // How much it holds is nobody's to see.
                 MemberState::Stopping => UnitState::Draining { left: 0 },
+                MemberState::Out if moves(&member.name) => UnitState::Switching,
+                MemberState::Out => UnitState::Failed,
             };
-            let place = self.places.iter().position(|place| place.name.as_ref() == Some(&member.name));
+            let place = self.places.iter().position(|place| place.taken && place.name == member.name);
             let at = place.unwrap_or_else(|| self.settle(&member.name, member.role, now));
             self.set(at, member.role, state, now, &mut events);
         }
         events
     }
 
-    /// A shift is over: a place that nobody has taken is none any more.
+    /// A shift is over: a place that nobody has taken is none any more, and who was left out of service is lost.
     pub(super) fn close(&mut self, now: Micros) -> Vec<TargetEvent> {
         let mut events = Vec::new();
         for at in 0..self.places.len() {
-            if self.places[at].name.is_none() && self.places[at].state == UnitState::Switching {
-                self.set(at, self.places[at].role, UnitState::Failed, now, &mut events);
+            let Place { state: UnitState::Switching, role, taken, .. } = self.places[at] else { continue };
+            self.set(at, role, UnitState::Failed, now, &mut events);
+            if taken {
+                let why = format!("{} was left out of service", self.places[at].name);
+                events.push(TargetEvent::UnitLost { at: now, unit: unit(at), why });
             }
         }
         events
     }
 
-    /// The first place that is free, else a new one.
+    /// Its own place where it had one, else the first that is free, else a new one.
     fn settle(&mut self, name: &str, role: Role, now: Micros) -> usize {
-        let free = self.places.iter().position(|place| place.name.is_none());
+        let own = self.places.iter().position(|place| !place.taken && place.name == name);
+        let free = own.or_else(|| self.places.iter().position(|place| !place.taken));
         let at = free.unwrap_or_else(|| {
-            self.places.push(Place { name: None, role, state: UnitState::Switching, since: now });
+            let (name, state) = (String::new(), UnitState::Switching);
+            self.places.push(Place { name, taken: false, role, state, since: now });
             self.places.len() - 1
         });
-        self.places[at].name = Some(name.to_owned());
+        (self.places[at].name, self.places[at].taken) = (name.to_owned(), true);
         at
     }
 

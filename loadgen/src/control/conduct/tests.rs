@@ -55,7 +55,7 @@ impl Rig {
         let wanted = split(first);
         let mut units = Vec::new();
         for (at, role) in wanted.roles().enumerate() {
-            units.push((Member { name: format!("u{at}"), role, state: MemberState::Serving }, 0));
+            units.push((Member::new(format!("u{at}"), role, MemberState::Serving), 0));
         }
         let mut rig = Self {
             ways,
@@ -79,6 +79,7 @@ impl Rig {
             members: self.units.iter().map(|(unit, _)| unit.clone()).collect(),
             wanted: Some(self.wanted),
             trouble: stuck.then(|| "no room".to_owned()),
+            ..Topology::default()
         }
     }
 
@@ -104,7 +105,7 @@ impl Rig {
             };
             steps.push(Step { forth: action(at), back: Some(action(before)) });
         }
-        Plan { from, steps, remarks: Vec::new() }
+        Plan { from, steps, moves: None, remarks: Vec::new() }
     }
 
     fn shift(&mut self, to: &str) {
@@ -154,7 +155,7 @@ impl Rig {
                 (unit.state, *at) = (MemberState::Stopping, due);
             }
             for _ in here..wanted {
-                self.units.push((Member { name: format!("u{named}"), role, state: MemberState::Starting }, due));
+                self.units.push((Member::new(format!("u{named}"), role, MemberState::Starting), due));
                 *named += 1;
             }
         }

@@ -18,6 +18,10 @@ struct Answer {
     #[serde(default)]
     wanted: Option<String>,
     #[serde(default)]
+    generation: Option<u64>,
+    #[serde(default)]
+    rival: Option<String>,
+    #[serde(default)]
     trouble: Option<String>,
 }
 
@@ -27,6 +31,8 @@ struct Unit {
     name: String,
     role: Named,
     state: State,
+    #[serde(default)]
+    gpus: Option<u32>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -50,7 +56,8 @@ enum State {
 /// # Errors
 /// One line: what is not as agreed.
 pub(super) fn read(said: &[u8]) -> Result<Topology, String> {
-    let Answer { units, wanted, trouble } = serde_json::from_slice(said).map_err(|error| error.to_string())?;
+    let Answer { units, wanted, generation, rival, trouble } =
+        serde_json::from_slice(said).map_err(|error| error.to_string())?;
     if units.len() > UNITS {
         return Err(format!("it has {} units, {UNITS} at most", units.len()));
     }
@@ -71,7 +78,8 @@ pub(super) fn read(said: &[u8]) -> Result<Topology, String> {
             State::Serving => MemberState::Serving,
             State::Stopping => MemberState::Stopping,
         },
+        gpus: unit.gpus,
     };
-    let trouble = trouble.map(|text| one_line(&text));
-    Ok(Topology { members: units.into_iter().map(member).collect(), wanted, trouble })
+    let [rival, trouble] = [rival, trouble].map(|text| text.map(|text| one_line(&text)));
+    Ok(Topology { members: units.into_iter().map(member).collect(), wanted, generation, rival, trouble })
 }

@@ -34,7 +34,7 @@ fn a_command_is_asked_and_told() {
     let seen = block_on(exec.observe()).expect("units");
     assert_eq!(
         (seen.serving(), seen.account().as_str()),
-        (split("1P1D"), "prefill 1 serving; decode 1 serving, 1 starting")
+        (split("1P1D"), "prefill 1 serving; decode 1 serving, 1 starting (c)")
     );
     let plan = exec.propose(split("2A"), How::Migrate).expect("a plan");
     assert_eq!(plan.steps[0].forth.says, "sh shift 1P1D 2A migrate");

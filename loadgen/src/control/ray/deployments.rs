@@ -19,6 +19,7 @@ pub(super) struct Pair {
     pub(super) application: String,
     pub(super) prefill: Side,
     pub(super) decode: Side,
+    rival: Option<String>,
     trouble: Option<String>,
 }
 
@@ -72,7 +73,8 @@ impl Pair {
             let trouble = |name: &str| deployment_trouble(name, application.deployments.get(name)?);
             trouble(&prefill.name).or_else(|| trouble(&decode.name))
         });
-        Ok(Self { application: (*name).to_owned(), prefill, decode, trouble })
+        let rival = rival_of(application, &[&prefill, &decode]);
+        Ok(Self { application: (*name).to_owned(), prefill, decode, rival, trouble })
     }
 
     pub(super) fn side(&self, role: Role) -> &Side {
@@ -89,6 +91,8 @@ impl Pair {
         Topology {
             members: self.prefill.members.iter().chain(&self.decode.members).cloned().collect(),
             wanted: Some(self.wanted()),
+            generation: None,
+            rival: self.rival.clone(),
             trouble: self.trouble.clone(),
         }
     }
@@ -103,6 +107,8 @@ impl Side {
             Some(bounds) => Lever::Bounds(bounds),
             None => Lever::Replicas,
         };
+        let resources = deployment.required_resources.clone().unwrap_or_default();
+        let gpus = resources.get_key_value("GPU").and_then(|(what, amount)| whole_gpus(what, *amount));
         let member = |replica: &super::instance::Replica| {
             let state = match replica.state.as_str() {
                 "RUNNING" => MemberState::Serving,
@@ -110,7 +116,7 @@ impl Side {
                 // STARTING, UPDATING, RECOVERING and what is to come.
                 _ => MemberState::Starting,
             };
-            Member { name: format!("{name}#{}", replica.replica_id), role, state }
+            Member::new(format!("{name}#{}", replica.replica_id), role, state).spanning(gpus)
         };
         Self {
             name: name.to_owned(),
@@ -118,10 +124,27 @@ impl Side {
             target: deployment.target_num_replicas,
             lever,
             grace_s: deployment.config.graceful_shutdown_timeout_s,
-            resources: deployment.required_resources.clone().unwrap_or_default(),
+            resources,
             members: deployment.replicas.iter().map(member).collect(),
         }
     }
+}
+
+/// How many GPUs a resource is, where it is a whole number of them: several replicas may share one.
+pub(super) fn whole_gpus(what: &str, amount: f64) -> Option<u32> {
+    (what == "GPU" && amount >= 1.0 && amount.fract() <= 0.0).then_some(amount as u32)
+}
+
+/// Who decides on the number of replicas beside whoever states it.
+fn rival_of(application: &Application, sides: &[&Side]) -> Option<String> {
+    let free = |side: &&&Side| match side.lever {
+        Lever::Bounds(bounds) => bounds.min_replicas != bounds.max_replicas,
+        _ => false,
+    };
+    let scaled: Vec<_> = sides.iter().filter(free).map(|side| side.name.as_str()).collect();
+    let autoscaler = (!scaled.is_empty()).then(|| format!("Ray's autoscaler of {}", scaled.join(" and ")));
+    let external = application.external_scaler_enabled == Some(true);
+    autoscaler.or_else(|| external.then(|| "an external scaler, which the application has enabled,".to_owned()))
 }
 
 type Named<'a> = (&'a str, &'a Deployment);

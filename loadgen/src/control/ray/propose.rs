@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use engine::cluster::How;
 use engine::units::{Role, Split};
 
-use super::deployments::{Lever, Pair, Side};
+use super::deployments::{Lever, Pair, Side, whole_gpus};
 use super::instance::Bounds;
 use crate::control::plane::{Action, Goal, Plan, Step};
 
@@ -59,9 +59,6 @@ pub(super) fn propose(pair: &Pair, to: Split, how: How) -> Result<Plan<RayCall>,
     if to.aggregated > 0 {
         return Err("a prefill-decode application on Ray Serve has no aggregated units".to_owned());
     }
-    if to.prefill == 0 || to.decode == 0 {
-        return Err(format!("{to} would leave nobody to {}", if to.prefill == 0 { "prefill" } else { "decode" }));
-    }
     if how == How::Migrate {
         return Err("Ray Serve ends one replica and starts another, which cannot migrate what is in flight: use drain"
             .to_owned());
@@ -71,7 +68,7 @@ pub(super) fn propose(pair: &Pair, to: Split, how: How) -> Result<Plan<RayCall>,
     let mut moved: Vec<_> =
         [Role::Prefill, Role::Decode].into_iter().filter(|role| to.count(*role) != from.count(*role)).collect();
     moved.sort_by_key(|role| to.count(*role) > from.count(*role));
-    let mut plan = Plan { from, steps: Vec::new(), remarks: Vec::new() };
+    let mut plan = Plan { from, steps: Vec::new(), moves: None, remarks: Vec::new() };
     let mut at = from;
     for role in moved {
         let (side, before) = (pair.side(role), at);
@@ -145,12 +142,15 @@ fn grace(side: &Side) -> Option<String> {
     ))
 }
 
-/// What is traded for what, where that is not one for one.
+/// What is taken beside GPUs, or of parts of them, where it is not as much as before. What is traded in whole GPUs is said for every
+/// control plane alike.
 fn trade(pair: &Pair, from: Split, to: Split) -> Option<String> {
     let units = |role| (i64::from(to.count(role)) - i64::from(from.count(role))) as f64;
     let mut sum: BTreeMap<&str, f64> = BTreeMap::new();
     for role in [Role::Prefill, Role::Decode] {
-        for (what, amount) in &pair.side(role).resources {
+        for (what, amount) in
+            pair.side(role).resources.iter().filter(|(what, amount)| whole_gpus(what, **amount).is_none())
+        {
             *sum.entry(what).or_default() += units(role) * amount;
         }
     }

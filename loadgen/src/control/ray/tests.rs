@@ -56,11 +56,13 @@ fn replicas_are_units_with_their_states() {
     let states = [replica("a", "RUNNING"), replica("c", "STARTING"), replica("b", "STOPPING")];
     told["applications"]["pd"]["deployments"]["Prefill:tiny"] = deployment(1, &states);
     let topology = pair(&told).topology();
-    assert_eq!(topology.account(), "prefill 1 serving, 1 starting, 1 stopping; decode 2 serving");
-    assert_eq!(topology.wanted, Some(split("1P2D")));
-    assert!(
-        topology.members.iter().any(|member| member.name == "Prefill:tiny#b" && member.state == MemberState::Stopping)
+    assert_eq!(
+        topology.account(),
+        "prefill 1 serving, 1 starting (Prefill:tiny#c), 1 stopping (Prefill:tiny#b); decode 2 serving"
     );
+    assert_eq!((topology.wanted, topology.rival.as_deref()), (Some(split("1P2D")), None));
+    assert!(topology.member("Prefill:tiny#b").is_some_and(|member| member.state == MemberState::Stopping));
+    assert_eq!([Role::Prefill, Role::Decode].map(|role| topology.gpus_each(role)), [Some(1), Some(1)]);
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn a_shift_lowers_first_and_raises_then() {
     // A replica that ends and another that starts: that is what draining is there, too.
     assert_eq!(propose(&pair(&instance()), split("3P1D"), How::Restart).expect("a plan").steps, plan.steps);
     let wider = propose(&pair(&instance()), split("3P2D"), How::Drain).expect("a plan");
-    assert_eq!(wider.remarks, ["3P2D takes 0.1 CPU more and 1 GPU more than 2P2D"]);
+    assert_eq!(wider.remarks, ["3P2D takes 0.1 CPU more than 2P2D"], "GPUs are said elsewhere");
 }
 
 #[test]
@@ -97,8 +99,6 @@ fn what_ray_cannot_do_is_refused_before_anything_is_called() {
     let refused = |to: Split, how| propose(&pair(&instance()), to, how).expect_err("refused");
     assert!(refused(split("4A"), How::Drain).contains("no aggregated units"));
     assert!(refused(split("1P3D"), How::Migrate).contains("cannot migrate"));
-    let nobody = Split { prefill: 4, decode: 0, aggregated: 0 };
-    assert_eq!(refused(nobody, How::Drain), "4P0D would leave nobody to decode");
     let mut told = instance();
     told["applications"]["other"] = json!({"status": "RUNNING", "deployed_app_config": null});
     let why = propose(&pair(&told), split("1P3D"), How::Drain).expect_err("a PUT would end the other");
@@ -116,7 +116,10 @@ fn the_call_is_the_one_that_the_deployment_takes() {
     let step = &plan.steps[1];
     assert!(step.forth.says.ends_with("autoscaling_config between 3 and 3 replicas"), "{}", step.forth.says);
     assert!(step.back.as_ref().is_some_and(|back| back.says.ends_with("between 1 and 4 replicas")));
+    assert_eq!(pair(&told).topology().rival.as_deref(), Some("Ray's autoscaler of Decode:tiny"));
     told["applications"]["pd"]["external_scaler_enabled"] = json!(true);
+    let rival = pair(&told).topology().rival;
+    assert!(rival.is_some_and(|rival| rival.contains("external scaler")), "it is told by the scale call then");
     let plan = propose(&pair(&told), split("1P3D"), How::Drain).expect("a plan");
     let call = RayCall::Scale { application: "pd".to_owned(), deployment: "Decode:tiny".to_owned(), target: 3 };
     assert_eq!(plan.steps[1].forth.call, call);

@@ -47,9 +47,13 @@ impl Listener for Told {
 pub(super) fn preview(control: ControlAt, to: Split, how: How) -> anyhow::Result<String> {
     let preview = control.preview(to, how).map_err(anyhow::Error::msg)?;
     let calls = preview.calls.iter().enumerate().map(|(before, call)| format!("{:>3}. {call}", before + 1));
+    let asked = preview.rehearsed.as_ref().map(|asked| match asked {
+        Ok(()) => "   - asked beforehand, it would be taken".to_owned(),
+        Err(why) => format!("   - asked beforehand, it would not be taken: {why}"),
+    });
     let remarks = preview.remarks.iter().map(|remark| format!("   - {remark}"));
     let head = format!("{} to {to}: nothing was called", preview.from);
-    let lines: Vec<_> = std::iter::once(head).chain(calls).chain(remarks).collect();
+    let lines: Vec<_> = std::iter::once(head).chain(calls).chain(asked).chain(remarks).collect();
     Ok(lines.join("\n") + "\n")
 }
 

@@ -1,0 +1,29 @@
+//! A control that only looks, whatever is behind it: `--read-only`.
+
+use std::sync::Arc;
+
+use engine::cluster::How;
+use engine::units::Split;
+
+use crate::target::{Abilities, ClusterView, Control, Ways};
+
+/// Why nothing is shifted.
+const REFUSED: &str = "--read-only: nothing is shifted";
+
+/// Hands on what is seen, and nothing that is asked for.
+#[derive(Debug)]
+pub(crate) struct ReadOnly(pub(crate) Arc<dyn Control>);
+
+impl Control for ReadOnly {
+    fn observe(&self) -> ClusterView {
+        self.0.observe()
+    }
+
+    fn shift(&self, _to: Split, _how: How) -> Result<(), String> {
+        Err(REFUSED.to_owned())
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { ways: Ways::of(&[]), ..self.0.abilities() }
+    }
+}
