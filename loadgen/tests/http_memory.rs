@@ -27,14 +27,8 @@ const MIB: u64 = 1 << 20;
 #[test]
 fn ten_thousand_requests_take_no_more_memory_than_three_thousand() {
     let server = Server::new(full);
-    let mut connection = http::open(HttpTarget {
-        address: server.url().parse().expect("an address"),
-        model: None,
-        key: None,
-        timeout: Duration::from_mins(10),
-        control: None,
-    })
-    .expect("a target");
+    let target = HttpTarget::new(server.url().parse().expect("an address"));
+    let mut connection = http::open(target).expect("a target");
     connection.events.align(RunClock::start());
     let (mut sent, mut completed, mut tokens, mut early) = (0, 0, 0, None);
     let mut events = Vec::new();

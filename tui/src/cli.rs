@@ -11,6 +11,7 @@ mod calibrate;
 mod key;
 mod load;
 mod plan;
+mod reach;
 mod refusal;
 mod replay;
 mod screen;

@@ -14,7 +14,7 @@ use super::listener::Listener;
 use super::plane::{Adapter, Plan};
 use super::prepare::prepared;
 use super::ray::{Ray, RayAddress, RayNames};
-use crate::http::ApiKey;
+use crate::http::{ApiKey, HttpOptions};
 use crate::target::Control;
 
 /// How long a step of a shift may take to come true when nobody says: a real engine takes minutes to load its weights.
@@ -54,6 +54,8 @@ pub struct RayControlAt {
     pub names: RayNames,
     /// The key that it wants.
     pub key: Option<ApiKey>,
+    /// How it is reached.
+    pub http: HttpOptions,
     /// How long a step of a shift may take to come true.
     pub patience: Duration,
 }
@@ -102,7 +104,7 @@ impl ControlAt {
     pub fn preview(self, to: Split, how: How) -> Result<Preview, String> {
         match self {
             Self::Grpc(_) => Err("an engine takes a shift as one call".to_owned()),
-            Self::Ray(at) => previewed(Ray::new(&at.address, at.names, at.key)?, to, how),
+            Self::Ray(at) => previewed(Ray::new(&at.address, at.names, at.key, &at.http)?, to, how),
             Self::Exec { command, .. } => previewed(Exec::new(command), to, how),
         }
     }
@@ -118,7 +120,7 @@ impl ControlAt {
                 Ok((Arc::new(control), topology.observed.split))
             }
             Self::Ray(at) => {
-                let ray = Ray::new(&at.address, at.names, at.key).map_err(conductor::OpenError::Unseen)?;
+                let ray = Ray::new(&at.address, at.names, at.key, &at.http).map_err(conductor::OpenError::Unseen)?;
                 let (control, topology) = conductor::open(ray, at.patience, listener)?;
                 Ok((Arc::new(control), topology.serving()))
             }

@@ -26,7 +26,7 @@ use engine::cluster::How;
 use engine::units::Split;
 
 use super::plane::{Adapter, CallError, Plan, Topology};
-use crate::http::{ApiKey, HttpAddress};
+use crate::http::{ApiKey, HttpAddress, HttpOptions};
 use crate::target::{Abilities, Ways};
 use crate::text::Malformed;
 use call::Api;
@@ -85,8 +85,8 @@ impl Ray {
     ///
     /// # Errors
     /// One line: why there is no HTTP client.
-    pub fn new(address: &RayAddress, names: RayNames, key: Option<ApiKey>) -> Result<Self, String> {
-        Ok(Self { api: Api::new(&address.0, key)?, names, pair: None })
+    pub fn new(address: &RayAddress, names: RayNames, key: Option<ApiKey>, http: &HttpOptions) -> Result<Self, String> {
+        Ok(Self { api: Api::new(&address.0, key, http)?, names, pair: None })
     }
 }
 

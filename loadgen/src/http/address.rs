@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::text::Malformed;
 
-/// The address of a server, as `http://HOST:PORT`, with a path before `/v1` where a gateway has one.
+/// The address of a server, as `http://HOST:PORT` or `https://HOST`, with a path before `/v1` where a gateway has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpAddress {
     /// Without a slash at its end.
@@ -26,20 +26,15 @@ impl FromStr for HttpAddress {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let malformed = |allowed: &str| Malformed::new("the address of a server", &without_secret(text), allowed);
-        if text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://")) {
-            return Err(malformed(
-                "TLS is not spoken yet; name a plain http:// address, such as a tunnel's or a sidecar's",
-            ));
-        }
-        let url = Url::parse(text).map_err(|_| malformed("write http://HOST:PORT"))?;
-        if url.scheme() != "http" || url.host_str().is_none_or(str::is_empty) {
-            return Err(malformed("write http://HOST:PORT"));
+        let url = Url::parse(text).map_err(|_| malformed(SHAPE))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+            return Err(malformed(SHAPE));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(malformed("it would be shown and recorded with its secret; give a key with --api-key-env"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(malformed("write http://HOST:PORT, at most with a path"));
+            return Err(malformed("write http://HOST:PORT or https://HOST, at most with a path"));
         }
         let base = url.as_str().trim_end_matches('/');
         // What other clients call the base of the API.
@@ -48,8 +43,10 @@ impl FromStr for HttpAddress {
     }
 }
 
+const SHAPE: &str = "write http://HOST:PORT or https://HOST";
+
 /// Without what stands before an `@`.
-fn without_secret(text: &str) -> String {
+pub(super) fn without_secret(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((_, rest)) => format!("http://…@{rest}"),
         None => text.to_owned(),
@@ -75,6 +72,8 @@ mod tests {
             ("HTTP://Gpu-Node:8000", "http://gpu-node:8000"),
             ("http://[::1]:8000", "http://[::1]:8000"),
             ("http://gateway/models/qwen/v1", "http://gateway/models/qwen"),
+            ("https://Gateway/v1", "https://gateway"),
+            ("https://gateway:8443", "https://gateway:8443"),
         ] {
             let address: HttpAddress = text.parse().expect(text);
             assert_eq!(address.to_string(), read);
@@ -85,11 +84,10 @@ mod tests {
     #[test]
     fn what_is_no_plain_address_is_refused_without_showing_a_secret() {
         for (text, why) in [
-            ("https://host:8000", "TLS is not spoken yet"),
-            ("ftp://host", "write http://HOST:PORT"),
-            ("host:8000", "write http://HOST:PORT"),
-            ("http://", "write http://HOST:PORT"),
-            ("http://host:99999", "write http://HOST:PORT"),
+            ("ftp://host", SHAPE),
+            ("host:8000", SHAPE),
+            ("http://", SHAPE),
+            ("http://host:99999", SHAPE),
             ("http://host:8000/?key=1", "at most with a path"),
             ("http://user:hunter2@host:8000", "--api-key-env"),
         ] {

@@ -6,15 +6,27 @@ use engine::remote::one_line;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ApiKey;
+use super::{ApiKey, TlsFailure};
 
 /// The innermost reason, in one line; those around it repeat the address.
 pub(crate) fn root(error: &reqwest::Error) -> String {
+    if let Some(tls) = TlsFailure::find(error) {
+        return tls.why();
+    }
+    if error.is_connect() && error.is_timeout() {
+        return "no connection in time".to_owned();
+    }
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
     one_line(&innermost.to_string())
+}
+
+/// Why a server could not be reached, in one line, with a hint on another where there is something to be done about it.
+pub(crate) fn unreachable(error: &reqwest::Error) -> String {
+    let hint = TlsFailure::find(error).map_or("", |tls| tls.hint());
+    root(error) + hint
 }
 
 /// What a server says of an error, in one line: the message of OpenAI's shape, else the beginning of the text. It may repeat

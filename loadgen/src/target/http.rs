@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `finish_reason` or `[DONE]` came | completed |
 //! | no connection | failed: connect |
+//! | TLS is not agreed, or its certificate not trusted | failed: tls |
 //! | 413, 429, 503, or an error that says the context is exceeded | failed: refused |
 //! | any other status but 200 | failed: status |
 //! | an error in the stream, or `finish_reason` `abort` or `error` | failed: engine |
@@ -34,7 +35,7 @@ use std::time::Duration;
 
 use engine::remote::one_line;
 
-pub use crate::http::{ApiKey, HttpAddress};
+pub use crate::http::{ApiKey, HttpAddress, HttpOptions};
 
 use super::remote::{Ground, Limits};
 use super::{Connection, TargetInfo, TargetLimits};
@@ -51,6 +52,9 @@ const VOCABULARY: u32 = 30_000;
 /// The context of a server that does not tell its own: it will refuse what it cannot serve.
 const CONTEXT: u32 = 1 << 20;
 
+/// How long a request may take when nobody says: an overloaded server keeps some waiting for minutes.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// A server to open.
 #[derive(Clone, Debug)]
 pub struct HttpTarget {
@@ -60,19 +64,27 @@ pub struct HttpTarget {
     pub model: Option<String>,
     /// The key that it wants.
     pub key: Option<ApiKey>,
+    /// How it is reached.
+    pub http: HttpOptions,
     /// How long a request may take from being handed over to its end.
     pub timeout: Duration,
     /// Where its units are watched and shifted, if anywhere.
     pub control: Option<ControlAt>,
 }
 
+impl HttpTarget {
+    /// A server of which nothing is known but where it is.
+    pub fn new(address: HttpAddress) -> Self {
+        let (http, timeout) = (HttpOptions::default(), REQUEST_TIMEOUT);
+        Self { address, model: None, key: None, http, timeout, control: None }
+    }
+}
+
 /// Why a server cannot be a target.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Nobody answers there.
-    #[error(
-        "cannot reach {address}: {why}\nhint: is the server up? `pdtune serve` starts one on http://127.0.0.1:8080"
-    )]
+    #[error("cannot reach {address}: {why}{hint}", hint = up_hint(why))]
     Unreachable {
         /// Where.
         address: HttpAddress,
@@ -126,6 +138,14 @@ pub enum OpenError {
     Thread(#[from] std::io::Error),
 }
 
+/// A reason may come with a hint of its own.
+fn up_hint(why: &str) -> &'static str {
+    if why.contains("\nhint: ") {
+        return "";
+    }
+    "\nhint: is the server up? `pdtune serve` starts one on http://127.0.0.1:8080"
+}
+
 fn unauthorized_hint(status: u16) -> &'static str {
     match status {
         401 | 403 => "\nhint: put its key into a variable and name that with --api-key-env",
@@ -138,8 +158,8 @@ fn unauthorized_hint(status: u16) -> &'static str {
 /// # Errors
 /// When it cannot be reached, is no such server, or does not serve the model.
 pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
-    let HttpTarget { address, model, key, timeout, control } = target;
-    let client = crate::http::client(IDLE).map_err(OpenError::Client)?;
+    let HttpTarget { address, model, key, http, timeout, control } = target;
+    let client = crate::http::client(IDLE, &http).map_err(OpenError::Client)?;
     let ground = Ground::new()?;
     let served = ground.block_on(models::ask(&client, &address, key.as_ref(), model.as_deref()))?;
     let control = control.map(|control| control.open(ground.link())).transpose()?;

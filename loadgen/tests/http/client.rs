@@ -12,13 +12,7 @@ use loadgen::target::{Connection, Dispatch, TargetEvent};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn target(url: &str) -> HttpTarget {
-    HttpTarget {
-        address: url.parse().expect("an address"),
-        model: None,
-        key: None,
-        timeout: Duration::from_mins(10),
-        control: None,
-    }
+    HttpTarget::new(url.parse().expect("an address"))
 }
 
 pub(crate) fn with_key(url: &str, key: &str) -> HttpTarget {

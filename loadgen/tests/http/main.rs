@@ -4,6 +4,7 @@
 
 mod client;
 mod control;
+mod http2;
 #[path = "../idle/world.rs"]
 mod idle;
 mod outcomes;
@@ -13,3 +14,4 @@ mod relay;
 mod remote_engine;
 mod runs;
 mod server;
+mod tls;

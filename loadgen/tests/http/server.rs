@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// A request for an answer.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -42,6 +44,7 @@ pub(crate) struct Server {
 struct State {
     script: Box<Script>,
     models: String,
+    tls: Option<Arc<ServerConfig>>,
     gone: AtomicBool,
     connections: AtomicU64,
     open: Mutex<Vec<TcpStream>>,
@@ -57,11 +60,25 @@ impl Server {
 
     /// With a whole HTTP answer to the question for its models.
     pub(crate) fn with_models(models: &str, script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::build(models, None, script)
+    }
+
+    /// That speaks TLS.
+    pub(crate) fn with_tls(config: ServerConfig, script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::build(&ok("application/json", MODELS), Some(Arc::new(config)), script)
+    }
+
+    fn build(
+        models: &str,
+        tls: Option<Arc<ServerConfig>>,
+        script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         let state = Arc::new(State {
             script: Box::new(script),
             models: models.to_owned(),
+            tls,
             gone: AtomicBool::new(false),
             connections: AtomicU64::new(0),
             open: Mutex::default(),
@@ -75,14 +92,22 @@ impl Server {
                 accepting.connections.fetch_add(1, Ordering::Relaxed);
                 accepting.open.lock().expect("the list").push(stream.try_clone().expect("a handle"));
                 let state = Arc::clone(&accepting);
-                std::thread::spawn(move || state.talk(stream));
+                std::thread::spawn(move || match &state.tls {
+                    Some(config) => {
+                        let tls = ServerConnection::new(Arc::clone(config)).expect("a connection");
+                        let socket = stream.try_clone().expect("a handle");
+                        state.talk(StreamOwned::new(tls, stream), &socket)
+                    }
+                    None => state.talk(stream.try_clone().expect("a handle"), &stream),
+                });
             }
         });
         Self { address, state }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.state.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Connections made so far.
@@ -104,8 +129,8 @@ impl Drop for Server {
 
 impl State {
     /// Answers one request after another. A client that goes away ends it.
-    fn talk(&self, mut stream: TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream.try_clone().ok()?);
+    fn talk(&self, stream: impl Read + Write, socket: &TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream);
         loop {
             let mut head = String::new();
             while !head.ends_with("\r\n\r\n") {
@@ -115,7 +140,11 @@ impl State {
             }
             let head = head.to_lowercase();
             if head.starts_with("get /v1/models ") {
-                stream.write_all(self.models.as_bytes()).ok()?;
+                reader.get_mut().write_all(self.models.as_bytes()).ok()?;
+                continue;
+            }
+            if head.starts_with("get ") {
+                reader.get_mut().write_all(status(404, "text/plain", "no such thing").as_bytes()).ok()?;
                 continue;
             }
             let mut body = vec![0; field(&head, "content-length")?.parse().ok()?];
@@ -124,9 +153,9 @@ impl State {
             let asked = Asked { index, head, body: serde_json::from_slice(&body).ok()? };
             for act in (self.script)(&asked) {
                 match act {
-                    Act::Send(bytes) => stream.write_all(&bytes).ok()?,
+                    Act::Send(bytes) => reader.get_mut().write_all(&bytes).ok()?,
                     Act::Repeat(bytes) => loop {
-                        stream.write_all(&bytes).ok()?;
+                        reader.get_mut().write_all(&bytes).ok()?;
                     },
                     Act::Hold => {
                         // Nothing comes but the end.
@@ -138,7 +167,7 @@ impl State {
                         return gone.send(()).ok();
                     }
                     Act::Close => {
-                        let _ = stream.shutdown(Shutdown::Both);
+                        let _ = socket.shutdown(Shutdown::Both);
                         return None;
                     }
                 }

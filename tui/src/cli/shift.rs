@@ -13,6 +13,7 @@ use loadgen::time::Micros;
 
 use super::key;
 use super::load::parse_positive_duration;
+use super::reach::ReachArgs;
 use super::target::{ControlArg, PlaneArgs};
 
 #[derive(Args, Debug)]
@@ -46,6 +47,8 @@ pub(super) struct ShiftArgs {
     /// Environment variable with the key that the server wants
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
+    #[command(flatten)]
+    reach: ReachArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -113,6 +116,7 @@ impl ShiftArgs {
             ControlArg::None => bail!("--target none: there is nothing to shift"),
             ControlArg::Grpc(target) => {
                 ensure!(!self.dry_run, "--dry-run is for control planes: an engine takes one call");
+                self.reach.check_none(&format!("--target {target}"))?;
                 self.plane.check_none(&format!("--target {target}"))?;
                 let key = self.api_key_env.as_ref();
                 let key = key.map(|name| key::read(name, |key| RemoteKey::new(&key))).transpose()?;
@@ -121,10 +125,14 @@ impl ShiftArgs {
             }
             ControlArg::Ray(address) => {
                 let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
-                self.plane(address.to_string(), ControlAt::Ray(self.plane.ray(address.clone(), key)))
+                self.plane(
+                    address.to_string(),
+                    ControlAt::Ray(self.plane.ray(address.clone(), key, self.reach.resolve()?)),
+                )
             }
             ControlArg::Exec(command) => {
                 ensure!(self.api_key_env.is_none(), "--api-key-env: a command finds its own keys");
+                self.reach.check_none("a command")?;
                 self.plane.check_no_names(command)?;
                 self.plane(command.to_string(), self.plane.exec(command.clone()))
             }

@@ -13,6 +13,7 @@ use engine::units::Split;
 use loadgen::control::at::{ControlAt, GrpcControlAt, PATIENCE, RayControlAt};
 use loadgen::control::exec::{self, ExecCommand};
 use loadgen::control::ray::{RayAddress, RayNames};
+use loadgen::http::HttpOptions;
 use loadgen::profile::{Cluster, Library, Loaded, Scenario};
 use loadgen::target::Connection;
 use loadgen::target::cpu::{self, CpuTarget, Started};
@@ -25,6 +26,7 @@ use loadgen::whatif::Ground;
 
 use super::key;
 use super::load::parse_positive_duration;
+use super::reach::ReachArgs;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Engine")]
@@ -58,7 +60,7 @@ fn parse_engine(text: &str) -> Result<Place, Malformed> {
 pub(super) struct TargetArgs {
     /// What serves the requests: `cpu`, the embedded engine on this machine; sim:CLUSTER, a simulated cluster of GPUs (`pdtune
     /// profiles list` shows them; a file works, too); http://HOST:PORT, a server that speaks OpenAI's
-    /// protocol, such as vLLM, SGLang or `pdtune serve`; grpc://HOST:PORT, `pdtune serve` with the times of every stage
+    /// protocol, such as vLLM, SGLang or `pdtune serve`, or https://HOST:PORT; grpc://HOST:PORT, `pdtune serve` with the times of every stage
     /// [default: cpu]
     #[arg(long, value_name = "TARGET")]
     target: Option<Place>,
@@ -87,6 +89,12 @@ pub(super) struct TargetArgs {
     /// How long a request to a server may take before it is given up and counts as failed [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     request_timeout: Option<Micros>,
+    #[command(flatten)]
+    reach: ReachArgs,
+    /// Speak HTTP/2 to an HTTP target, over https:// and http:// alike. One connection then carries all requests, and a server
+    /// bounds how many at a time: what waits for that shows as lag [default: HTTP/1.1]
+    #[arg(long)]
+    http2: bool,
 }
 
 /// What a control plane is told beside its address.
@@ -137,14 +145,11 @@ impl PlaneArgs {
         self.shift_timeout.map_or(PATIENCE, |time| Duration::from_micros(time.0))
     }
 
-    pub(super) fn ray(&self, address: RayAddress, key: Option<ApiKey>) -> RayControlAt {
+    pub(super) fn ray(&self, address: RayAddress, key: Option<ApiKey>, http: HttpOptions) -> RayControlAt {
         let names = RayNames { prefill: self.prefill_deployment.clone(), decode: self.decode_deployment.clone() };
-        RayControlAt { address, names, key, patience: self.patience() }
+        RayControlAt { address, names, key, http, patience: self.patience() }
     }
 }
-
-/// How long a request to a server may take when nobody says: an overloaded server keeps some waiting for minutes.
-const REQUEST_TIMEOUT: Micros = Micros(600_000_000);
 
 /// A target as it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +205,7 @@ impl FromStr for Place {
             _ => Err(Malformed {
                 what: "a target",
                 found: text.to_owned(),
-                allowed: "cpu, sim:CLUSTER, http://HOST:PORT or grpc://HOST:PORT".to_owned(),
+                allowed: "cpu, sim:CLUSTER, http://HOST:PORT, https://HOST or grpc://HOST:PORT".to_owned(),
             }),
         }
     }
@@ -223,7 +228,7 @@ pub enum TargetSpec {
     /// A simulated cluster.
     Sim(Box<SimTarget>),
     /// A server.
-    Http(HttpTarget),
+    Http(Box<HttpTarget>),
     /// Another pdtune.
     Grpc(GrpcTarget),
 }
@@ -369,10 +374,12 @@ impl TargetArgs {
             ("--control", self.control.is_some()),
             ("--api-key-env", self.api_key_env.is_some()),
             ("--request-timeout", self.request_timeout.is_some()),
+            ("--http2", self.http2),
         ];
         if let Some((option, _)) = of_servers.iter().find(|(_, given)| *given) {
             bail!("{option} is for servers, and --target {name} is none");
         }
+        self.reach.check_none(&format!("--target {name}"))?;
         self.plane.check_none(&format!("--target {name}"))
     }
 
@@ -395,11 +402,14 @@ impl TargetArgs {
         self.check_no_split(&address)?;
         let timeout = self.timeout();
         let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
+        let reach = self.reach.resolve()?;
         let control = match &self.control {
             Some(ControlArg::Grpc(address)) => {
                 Some(ControlAt::Grpc(GrpcControlAt { address: address.clone(), key: self.grpc_key()? }))
             }
-            Some(ControlArg::Ray(address)) => Some(ControlAt::Ray(self.plane.ray(address.clone(), key.clone()))),
+            Some(ControlArg::Ray(address)) => {
+                Some(ControlAt::Ray(self.plane.ray(address.clone(), key.clone(), reach.clone())))
+            }
             Some(ControlArg::Exec(command)) => Some(self.plane.exec(command.clone())),
             Some(ControlArg::None) | None => None,
         };
@@ -409,12 +419,15 @@ impl TargetArgs {
             Some(ControlArg::None | ControlArg::Grpc(_)) | None => self.plane.check_none("the control")?,
         }
         let model = self.model.map(|name| name.to_string_lossy().into_owned());
-        Ok(TargetSpec::Http(HttpTarget { address, model, key, timeout, control }))
+        let http = HttpOptions { http2: self.http2, ..reach };
+        Ok(TargetSpec::Http(Box::new(HttpTarget { address, model, key, http, timeout, control })))
     }
 
     fn grpc(self, address: RemoteAddress) -> anyhow::Result<TargetSpec> {
         self.check_no_split(&address)?;
         ensure!(self.model.is_none(), "--model is for the embedded engine and HTTP servers, {address} has one model");
+        ensure!(!self.http2, "--http2 is for HTTP servers, and gRPC always speaks it");
+        self.reach.check_none(&format!("--target {address}"))?;
         self.plane.check_none(&format!("--target {address}"))?;
         let controlled = match &self.control {
             None => true,
@@ -436,7 +449,7 @@ impl TargetArgs {
     }
 
     fn timeout(&self) -> Duration {
-        Duration::from_micros(self.request_timeout.unwrap_or(REQUEST_TIMEOUT).0)
+        self.request_timeout.map_or(http::REQUEST_TIMEOUT, |time| Duration::from_micros(time.0))
     }
 }
 
@@ -457,7 +470,7 @@ impl TargetSpec {
         match self {
             Self::Embedded(engine) => Ok(cpu::open(&engine.cpu())?),
             Self::Sim(target) => Ok(sim::open(&target)?),
-            Self::Http(target) => Ok(http::open(target)?),
+            Self::Http(target) => Ok(http::open(*target)?),
             Self::Grpc(target) => Ok(grpc::open(target)?),
         }
     }

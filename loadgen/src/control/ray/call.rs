@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::control::plane::CallError;
-use crate::http::{self, ApiKey, HttpAddress, message, read_to, root, with_key};
+use crate::http::{self, ApiKey, HttpAddress, HttpOptions, message, read_to, root, unreachable, with_key};
 
 /// How long a call may take. The dashboard has been seen to take 2.5 s for a PUT.
 const CALL: Duration = Duration::from_secs(15);
@@ -49,8 +49,8 @@ enum Failed {
 }
 
 impl Api {
-    pub(super) fn new(address: &HttpAddress, key: Option<ApiKey>) -> Result<Self, String> {
-        Ok(Self { client: http::client(IDLE)?, address: address.clone(), key })
+    pub(super) fn new(address: &HttpAddress, key: Option<ApiKey>, http: &HttpOptions) -> Result<Self, String> {
+        Ok(Self { client: http::client(IDLE, &http.of_controls())?, address: address.clone(), key })
     }
 
     /// Everything about Ray Serve.
@@ -100,8 +100,7 @@ impl Api {
         let key = self.key.as_ref();
         let exchange = async {
             let response = with_key(request, key).send().await.map_err(|error| {
-                let why = root(&error);
-                if error.is_connect() { Failed::Unsent(why) } else { Failed::Unclear(why) }
+                if error.is_connect() { Failed::Unsent(unreachable(&error)) } else { Failed::Unclear(root(&error)) }
             })?;
             let status = response.status();
             let body = read_to(response, LONGEST).await.map_err(|error| Failed::Unclear(root(&error)))?;

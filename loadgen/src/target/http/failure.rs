@@ -3,15 +3,17 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
-use crate::http::{ApiKey, Said, message, root};
+use crate::http::{ApiKey, Said, TlsFailure, message, root};
 use crate::sample::{FailureKind, Outcome};
 use crate::target::remote::failed;
 
 /// An error of the connection, from its making to the end of the answer.
 pub(super) fn of_connection(error: &reqwest::Error) -> Outcome {
+    if let Some(tls) = TlsFailure::find(error) {
+        return failed(FailureKind::Tls, tls.why());
+    }
     if error.is_connect() {
-        let why = if error.is_timeout() { "no connection within 10 s".to_owned() } else { root(error) };
-        return failed(FailureKind::Connect, why);
+        return failed(FailureKind::Connect, root(error));
     }
     if is_garbage(error) {
         return failed(FailureKind::Malformed, format!("not HTTP: {}", root(error)));

@@ -8,7 +8,7 @@ use reqwest::Client;
 use serde::Deserialize;
 
 use super::OpenError;
-use crate::http::{ApiKey, HttpAddress, message, read_to, root, with_key};
+use crate::http::{ApiKey, HttpAddress, message, read_to, unreachable as why_unreachable, with_key};
 
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ pub(super) async fn ask(
     let (status, body) = answered
         .await
         .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))?
-        .map_err(|error| unreachable(root(&error)))?;
+        .map_err(|error| unreachable(why_unreachable(&error)))?;
     if !status.is_success() {
         let message = message(&body, key);
         let message = if message.is_empty() { message } else { format!(": {message}") };
