@@ -220,6 +220,15 @@ def calibrated(path, most_error):
     print(f"   {len(found['probes'])} times, held out within {max(held_out):.1%}, not identified: {', '.join(unseen) or 'none'}")
 
 
+def served(path, most_error):
+    """Over HTTP steps and first tokens are measured, and what was kept from the fit is predicted at the median."""
+    found = json.load(open(path))
+    assert {row["measure"] for row in found["probes"]} == {"step", "first_token"}, found["probes"]
+    assert found["held_out"]["n"] > 0 and found["held_out"]["median"] < float(most_error), found["held_out"]
+    assert any(row["identified"] for row in found["constants"]), found["constants"]
+    print(f"   {len(found['probes'])} times, {len(found['skipped'])} left out, held out within {found['held_out']['median']:.1%} at the median")
+
+
 def search(path, stopped, most_rps):
     """The answer is between what was met and what was not, and every verdict follows from its step's own figures. Of a real
     engine `most_rps` is `any`: how much it bears, and whether anything, is the machine's."""
@@ -271,6 +280,6 @@ def prefix(summary_path, recording_path, trace_path):
 if __name__ == "__main__":
     checks = [
         as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_shifts, plan, prefix,
-        same, same_answers, search, shift, shifts, simulated, some,
+        same, same_answers, search, served, shift, shifts, simulated, some,
     ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

@@ -1,8 +1,16 @@
 //! How many files this process may have open.
 
-/// Lets the process open as many files as the system allows it to, and says how many that are; `None` where there is no
-/// limit, or nobody tells.
-pub fn raise_open_files() -> Option<u64> {
+/// How many files the process may have open; `None` where there is no limit, or nobody tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenFiles {
+    /// Before more were asked for.
+    pub before: Option<u64>,
+    /// Now.
+    pub now: Option<u64>,
+}
+
+/// Lets the process open as many files as the system allows it to, and says how many that are.
+pub fn raise_open_files() -> OpenFiles {
     system::raise()
 }
 
@@ -13,7 +21,9 @@ mod system {
     /// What macOS takes where it calls the number unlimited (`OPEN_MAX`).
     const MODEST: u64 = 10_240;
 
-    pub(super) fn raise() -> Option<u64> {
+    use super::OpenFiles;
+
+    pub(super) fn raise() -> OpenFiles {
         let limit = getrlimit(Resource::Nofile);
         for wanted in [limit.maximum, limit.maximum.map_or(Some(MODEST), |most| Some(most.min(MODEST)))] {
             let more = match (wanted, limit.current) {
@@ -25,14 +35,16 @@ mod system {
                 break;
             }
         }
-        getrlimit(Resource::Nofile).current
+        OpenFiles { before: limit.current, now: getrlimit(Resource::Nofile).current }
     }
 }
 
 #[cfg(not(unix))]
 mod system {
-    pub(super) fn raise() -> Option<u64> {
-        None
+    use super::OpenFiles;
+
+    pub(super) fn raise() -> OpenFiles {
+        OpenFiles { before: None, now: None }
     }
 }
 
@@ -42,6 +54,7 @@ mod tests {
 
     #[test]
     fn asking_twice_changes_nothing() {
-        assert_eq!(raise_open_files(), raise_open_files());
+        let now = raise_open_files().now;
+        assert_eq!(raise_open_files(), OpenFiles { before: now, now });
     }
 }

@@ -21,6 +21,7 @@ pub mod map_file;
 pub mod matmul;
 #[expect(unsafe_code, reason = "vector loads and stores go through pointers")]
 pub mod ops;
+pub mod signals;
 #[expect(unsafe_code, reason = "instructions that only some processors have")]
 mod simd;
 pub mod thread;

@@ -33,6 +33,7 @@ pub use memory::resident_bytes;
 pub use meters::CpuMeters;
 
 use crate::clock::{RunClock, unix_micros};
+use crate::guard::{Tripped, Tripwire};
 use crate::live::{Command, Snapshot};
 use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
 use crate::sample::Sample;
@@ -119,6 +120,8 @@ pub struct RunResult {
     pub failed_shifts: Vec<String>,
     /// Units that were lost, one line each.
     pub lost_units: Vec<String>,
+    /// The rule that ended the schedule before its time.
+    pub tripped: Option<Tripped>,
 }
 
 /// Hears of every request that is over, on the observing thread: nothing in it may wait.
@@ -156,7 +159,7 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
 /// As those of [`start`].
 pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandle, RunError> {
     let RunConfig { mut load, connection, record_to } = config;
-    let Connection { info, target, mut events, terms: _, control, client, time_scale } = connection;
+    let Connection { info, target, mut events, terms: _, control, client, time_scale, remarks: of_target } = connection;
     check_shifts(&load, &info, control.is_some())?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
@@ -164,6 +167,7 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
 
     let mut remarks = remarks(&load, &schedule);
     remarks.extend(settle_warmup(&mut load, &schedule)?);
+    remarks.extend(of_target);
 
     let clock = RunClock::scaled(time_scale);
     let meters = Arc::new(CpuMeters::new(client.clone()));
@@ -211,6 +215,7 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
         meters: Arc::clone(&meters),
         dropped,
         abort: Arc::clone(&abort),
+        tripwire: Tripwire::new(&load.abort_on),
         orders: orders.clone(),
         rate_rps: schedule.rate().at(Micros::ZERO),
     };

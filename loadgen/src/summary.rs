@@ -74,6 +74,8 @@ pub struct Summary {
     pub incomplete: bool,
     /// Seconds of the window in which an SLO stood: all of it, unless it came or went during the run; `None` without an SLO.
     pub slo_s: Option<f64>,
+    /// The rule of `--abort-on` that ended the schedule before its time, with the figures that broke it.
+    pub aborted: Option<String>,
 }
 
 impl Summary {

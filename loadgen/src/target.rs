@@ -222,7 +222,8 @@ pub trait Target: Send + Sync + fmt::Debug {
 
 /// What comes back. Used by one thread.
 pub trait TargetEvents: Send + fmt::Debug {
-    /// Aligns instants with the run's clock. Called once, before the first request.
+    /// Aligns instants with the run's clock. Called once, before the first request of the run; whatever is drained before that was
+    /// stamped by some other clock.
     fn align(&mut self, clock: RunClock);
 
     /// Appends everything new, waiting up to `wait` for the first of it. `false` once the target has stopped for good.
@@ -276,6 +277,8 @@ pub struct Connection {
     pub client: Option<Arc<ClientSide>>,
     /// How many times as fast as wall time its time goes, and that of the run with it: 1 for everything that is real.
     pub time_scale: f64,
+    /// What is to be known before a run, one line each.
+    pub remarks: Vec<String>,
 }
 
 impl Connection {

@@ -76,7 +76,7 @@ pub fn parse_duration(text: &str) -> Result<Micros, Malformed> {
 const LONGEST: Micros = Micros(87_600 * 3_600_000_000);
 
 /// Shows a duration in the longest unit that divides it: what [`parse_duration`] reads back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DurationText(
     /// The duration.
     pub Micros,

@@ -30,7 +30,7 @@ pub use basis::{Basis, Ground, Grounds};
 pub use change::{Aspect, CHANGES, Change};
 pub use cost::MoveCost;
 pub use export::export;
-pub use fitted::{Fit, Sights, UnitTerms};
+pub use fitted::{Eras, Fit, Sights, UnitTerms};
 pub use outlook::Outlook;
 pub use past::{Hindsight, PastAsk};
 pub use predict::{Asked, SplitPrediction, WhatIf, predict};

@@ -161,7 +161,9 @@ fn wordy(path: &Path) {
     }
     let client = ClientUse::default();
     let at = Micros(10_000_000);
-    recorder.finish(&EndRecord { at, schedule_end: at, requests: Counts::default(), client }).expect("finished");
+    recorder
+        .finish(&EndRecord { at, schedule_end: at, requests: Counts::default(), client, aborted: None })
+        .expect("finished");
 }
 
 #[test]

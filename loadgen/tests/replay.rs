@@ -51,7 +51,8 @@ fn write(folder: &Path, samples: &[Sample], end: Option<u64>) -> PathBuf {
         recorder.push(&Record::Req(Box::new(sample.clone()))).expect("written");
     }
     let at = Micros(end.unwrap_or(0));
-    let end_record = EndRecord { at, schedule_end: at, requests: Counts::default(), client: ClientUse::default() };
+    let end_record =
+        EndRecord { at, schedule_end: at, requests: Counts::default(), client: ClientUse::default(), aborted: None };
     recorder.finish(&end_record).expect("finished");
     if end.is_none() {
         let bytes = fs::read(&path).expect("the file");

@@ -199,3 +199,52 @@ fn a_target_that_stops_for_good_ends_the_run_with_an_error_and_every_request_wit
     assert_eq!(failed, requests.failed);
     assert!(reader.incomplete().is_none() && reader.end().is_some());
 }
+
+/// A target whose answers are cut from some on.
+#[derive(Debug)]
+struct Cutting {
+    inner: Box<dyn TargetEvents>,
+    whole: u64,
+}
+
+impl TargetEvents for Cutting {
+    fn align(&mut self, clock: RunClock) {
+        self.inner.align(clock);
+    }
+
+    fn drain(&mut self, into: &mut Vec<TargetEvent>, wait: Duration) -> bool {
+        let before = into.len();
+        let open = self.inner.drain(into, wait);
+        for event in &mut into[before..] {
+            if let TargetEvent::Ended { index, outcome, .. } = event
+                && *index >= self.whole
+            {
+                *outcome = Outcome::Cut;
+            }
+        }
+        open
+    }
+}
+
+#[test]
+fn a_rule_that_is_broken_ends_the_load_and_the_recording_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut connection = null::connect();
+    connection.events = Box::new(Cutting { inner: connection.events, whole: 200 });
+    let abort_on = "shed>0,cut>10%@2s,errors>1000000".parse().expect("rules");
+    let load = LoadSpec { abort_on, ..load(1_000_000, "500") };
+    let handle = run::start(RunConfig { load, connection, record_to: Some(file(&folder)) }).expect("a run");
+    let snapshots = handle.snapshots.clone();
+    let result = handle.wait().expect("an end");
+    let tripped = result.tripped.expect("a rule was broken");
+    assert!(result.error.is_none() && tripped.to_string().starts_with("cut>10%@2s: "), "{tripped}");
+    let requests = result.summary.requests;
+    assert_eq!(requests.completed, 200);
+    assert!(requests.cut > 20 && requests.cut + 200 == requests.sent && requests.sent < 2_000, "{requests:?}");
+    let last = Arc::clone(&snapshots.borrow());
+    assert!(last.events.iter().any(|event| event.label == "abort-on" && event.mark == Some(MarkKind::Failure)));
+    let mut reader = Reader::open(&file(&folder)).expect("a recording");
+    while reader.next().transpose().expect("a record").is_some() {}
+    assert_eq!(reader.end().and_then(|end| end.aborted.clone()), Some(tripped.to_string()));
+    assert_eq!(result.summary.aborted, Some(tripped.to_string()));
+}

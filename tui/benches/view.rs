@@ -158,6 +158,7 @@ fn write(path: &Path) {
             ..loadgen::live::Counts::default()
         },
         client: ClientUse { cores: 2, ..ClientUse::default() },
+        aborted: None,
     };
     recorder.finish(&end).expect("finished");
 }

@@ -11,7 +11,9 @@ mod calibrate;
 mod key;
 mod load;
 mod plan;
+mod predict;
 mod reach;
+mod ready;
 mod refusal;
 mod replay;
 mod screen;
@@ -24,7 +26,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use loadgen::profile::{Kind, Library};
+use loadgen::profile::{Cluster, Kind, Library, Loaded};
 use loadgen::schedule::{LoadSpec, ShiftScript};
 use loadgen::text::Malformed;
 
@@ -33,6 +35,9 @@ pub use calibrate::CalibrateOptions;
 use load::LoadArgs;
 use plan::PlanArgs;
 pub use plan::PlanOptions;
+use predict::PredictArgs;
+pub use ready::Ready;
+use ready::ReadyArgs;
 pub use refusal::Refusal;
 use replay::ReplayArgs;
 pub use replay::{ReplayLoad, ReplayOptions, ReplayRun, Shown};
@@ -91,7 +96,7 @@ enum Sub {
     /// for what is in flight. Ctrl-C ends it early, properly; a second one leaves at once.
     ///
     /// Exit codes: 0 fine (failed requests are data), 1 the SLO was missed (only with --fail-on-slo), 2 bad input or the run
-    /// could not happen, 3 it ran, but no request completed or a shift did not converge.
+    /// could not happen, 3 it ran, but no request completed, a shift did not converge, or --abort-on ended it.
     #[command(args_override_self = true)]
     Record(RecordArgs),
     /// Open a recording on the screen: scrub through it, play it, see every figure as it was.
@@ -185,6 +190,8 @@ struct LiveArgs {
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]
+    ready: ReadyArgs,
+    #[command(flatten)]
     load: LoadArgs,
     /// Record the run in this file as well
     #[arg(long, value_name = "FILE", help_heading = "Recording")]
@@ -194,12 +201,16 @@ struct LiveArgs {
     asciicast: Option<PathBuf>,
     #[command(flatten)]
     screen: ScreenArgs,
+    #[command(flatten)]
+    predict: PredictArgs,
 }
 
 #[derive(Args, Debug)]
 struct RecordArgs {
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    ready: ReadyArgs,
     #[command(flatten)]
     load: LoadArgs,
     /// The recording, usually NAME.jsonl.zst [default: UTC-TIME-WORKLOAD.jsonl.zst in this folder]
@@ -304,6 +315,8 @@ pub enum Command {
 pub struct LiveOptions {
     /// Where the load goes.
     pub target: TargetSpec,
+    /// How long it is waited for.
+    pub ready: Ready,
     /// The load.
     pub load: LoadSpec,
     /// Where it is recorded, if it is.
@@ -312,6 +325,8 @@ pub struct LiveOptions {
     pub asciicast: Option<PathBuf>,
     /// How the screen looks and what it may do.
     pub screen: ScreenArgs,
+    /// What predictions rest on; by default what is known of the target.
+    pub predict_with: Option<Box<Loaded<Cluster>>>,
     /// Why neither the rate nor the shape of the load may be changed on the screen; `None` where both may.
     pub load_is_given: Option<String>,
 }
@@ -321,6 +336,8 @@ pub struct LiveOptions {
 pub struct RecordOptions {
     /// Where the load goes.
     pub target: TargetSpec,
+    /// How long it is waited for.
+    pub ready: Ready,
     /// The load.
     pub load: LoadSpec,
     /// Where it is recorded; by default a name made of the time and the workload.
@@ -348,20 +365,24 @@ impl Cli {
     /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
-            Sub::Live(LiveArgs { target, load, out, asciicast, screen }) => {
+            Sub::Live(LiveArgs { target, ready, load, out, asciicast, screen, predict }) => {
                 let target = target.resolve_beside(load.scenario(library)?, library)?;
+                let ready = ready.resolve(&target)?;
+                let predict_with = predict.resolve(&target, library)?;
                 let load = load.resolve(library, true)?;
                 check_shifts_none(screen.read_only, &load.shifts)?;
-                Command::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: None })
+                let load_is_given = None;
+                Command::Live(LiveOptions { target, ready, load, out, asciicast, screen, predict_with, load_is_given })
             }
-            Sub::Record(RecordArgs { target, load, out, json, fail_on_slo, read_only }) => {
+            Sub::Record(RecordArgs { target, ready, load, out, json, fail_on_slo, read_only }) => {
                 let scenario = load.scenario(library)?;
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
                 check_shifts_none(read_only, &load.shifts)?;
                 let target = target.resolve_beside(scenario, library)?;
-                Command::Record(RecordOptions { target, load, out, json, fail_on_slo, read_only })
+                let ready = ready.resolve(&target)?;
+                Command::Record(RecordOptions { target, ready, load, out, json, fail_on_slo, read_only })
             }
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),

@@ -5,6 +5,7 @@ pub mod live;
 pub mod plan;
 pub mod profiles;
 pub mod progress;
+pub mod ready;
 pub mod record;
 pub mod replay;
 pub mod report;
@@ -27,7 +28,7 @@ pub enum Ending {
     Fine,
     /// The SLO was missed, and `--fail-on-slo` was given.
     SloMissed,
-    /// It ran, but no request completed or a shift did not converge.
+    /// It ran, but no request completed, a shift did not converge, or `--abort-on` ended the load.
     Unsuccessful,
 }
 

@@ -72,11 +72,11 @@ struct Feed {
 ///
 /// # Errors
 /// When the terminal cannot be set up or drawn on, or another thread panicked.
-pub async fn run(source: LiveSource, theme: &Theme, cast: Option<Cast>) -> anyhow::Result<Exit> {
+pub async fn run(source: LiveSource, theme: &Theme, cast: Option<Cast>, signals: &mut Signals) -> anyhow::Result<Exit> {
     let LiveSource { mut snapshots, outlook, commands, offers, meters } = source;
     let model = Model::new(snapshots.borrow_and_update().clone(), offers);
     let feed = Feed { snapshots, outlook, commands, meters };
-    show(model, Some(feed), None, theme, cast).await
+    show(model, Some(feed), None, theme, (cast, signals)).await
 }
 
 /// Shows a recording until the operator leaves, the process is told to go, or the terminal is lost. `hindsight` tells what
@@ -85,7 +85,8 @@ pub async fn run(source: LiveSource, theme: &Theme, cast: Option<Cast>) -> anyho
 /// # Errors
 /// As [`run`].
 pub async fn view_recording(model: Model, hindsight: Hindsight, theme: &Theme) -> anyhow::Result<Exit> {
-    show(model, None, Some(hindsight), theme, None).await
+    let mut signals = Signals::install().context("cannot listen for signals")?;
+    show(model, None, Some(hindsight), theme, (None, &mut signals)).await
 }
 
 async fn show(
@@ -93,11 +94,10 @@ async fn show(
     feed: Option<Feed>,
     hindsight: Option<Hindsight>,
     theme: &Theme,
-    cast: Option<Cast>,
+    (cast, signals): (Option<Cast>, &mut Signals),
 ) -> anyhow::Result<Exit> {
-    let mut signals = Signals::install().context("cannot listen for signals")?;
     let mut screen = Screen::enter(cast).context("cannot set up the terminal")?;
-    let result = drive(model, feed, hindsight, theme, &mut signals, &mut screen).await;
+    let result = drive(model, feed, hindsight, theme, signals, &mut screen).await;
     if let Err(why) = screen.leave() {
         tell(&format!("warning: {why}"));
     }

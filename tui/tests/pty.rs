@@ -264,6 +264,38 @@ mod tests {
     }
 
     #[test]
+    fn a_hang_up_gives_the_terminal_back_and_the_recording_has_its_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments = LIVE.to_vec();
+        arguments.extend(["--out", "run.jsonl.zst"]);
+        let mut terminal = Terminal::start_in(folder.path(), &arguments, &[], WIDE);
+        terminal.wait("the first answers", |text| headline(text).contains("req/s"));
+        terminal.signal("HUP");
+        let end = terminal.wait_for_end();
+        assert_eq!(end.code, 0, "{}", end.text);
+        end.assert_restored();
+        assert!(has_its_end(&folder.path().join("run.jsonl.zst")));
+    }
+
+    /// A terminal that is closed takes everything with it: nothing is there to be restored or printed on.
+    #[test]
+    fn a_terminal_that_is_gone_leaves_a_recording_with_its_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments = LIVE.to_vec();
+        arguments.extend(["--out", "run.jsonl.zst"]);
+        let mut terminal = Terminal::start_in(folder.path(), &arguments, &[], WIDE);
+        terminal.wait("the first answers", |text| headline(text).contains("req/s"));
+        terminal.close();
+        assert!(has_its_end(&folder.path().join("run.jsonl.zst")));
+    }
+
+    fn has_its_end(recording: &std::path::Path) -> bool {
+        let mut reader = loadgen::recording::Reader::open(recording).expect("a recording");
+        while reader.next().transpose().expect("a record").is_some() {}
+        reader.end().is_some()
+    }
+
+    #[test]
     fn a_panic_gives_the_terminal_back_and_is_read_afterwards() {
         let mut terminal = start(&[("PDTUNE_TEST_PANIC", "1")]);
         terminal.press("!");

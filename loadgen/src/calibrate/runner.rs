@@ -3,18 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::CalibrateError;
 use crate::clock::RunClock;
 use crate::sample::{Outcome, ServerSide};
 use crate::schedule::Segment;
-use crate::target::{Connection, Dispatch, TargetEvent};
+use crate::target::{Connection, Dispatch, Shed, TargetEvent};
 use crate::time::Micros;
 use crate::workload::Content;
 
 /// How long one wait for events is.
 const WAIT: Duration = Duration::from_millis(200);
-/// A target that says nothing for so long while it has requests is down.
-const SILENCE: Micros = Micros(120_000_000);
+/// A target that says nothing for so long while it has requests has lost them, unless it is known to need longer.
+pub(super) const SILENCE: Micros = Micros(120_000_000);
+
+/// Why a probe was not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It told nothing; the target is there, and the next one may.
+    Failed(String),
+    /// The target is not.
+    Lost(String),
+}
 
 /// What came of one request so far.
 #[derive(Clone, Debug)]
@@ -41,6 +49,10 @@ pub(super) struct Runner {
     answers: Vec<Answer>,
     fresh: Vec<TargetEvent>,
     heard: Micros,
+    /// How long nothing need be heard.
+    patience: Micros,
+    /// Why the probe under way tells nothing.
+    failed: Option<String>,
     cancelling: bool,
 }
 
@@ -56,6 +68,8 @@ impl Runner {
             answers: Vec::new(),
             fresh: Vec::new(),
             heard: Micros::ZERO,
+            patience: SILENCE,
+            failed: None,
             cancelling: false,
         }
     }
@@ -65,26 +79,34 @@ impl Runner {
         self.clock.now()
     }
 
+    /// Nothing need be heard for so long, from now on.
+    pub(super) fn wait_for(&mut self, patience: Micros) {
+        self.patience = patience;
+    }
+
     pub(super) fn answers(&self) -> &[Answer] {
         &self.answers
     }
 
     /// Sends a prompt made of `segments`; returns its place among the answers.
-    pub(super) fn send(&mut self, segments: &[Segment], output_tokens: u32) -> Result<usize, CalibrateError> {
+    pub(super) fn send(&mut self, segments: &[Segment], output_tokens: u32) -> Result<usize, Trouble> {
         let mut prompt = Vec::new();
         self.content.fill(segments, &mut prompt);
         let (place, sent) = (self.answers.len(), self.clock.now());
         let index = self.first + place as u64;
         let tokens = prompt.len() as u32;
         let dispatch = Dispatch { index, prompt: Arc::from(prompt), output_tokens };
-        self.connection.target.submit(dispatch).map_err(|why| CalibrateError::Lost(why.to_string()))?;
+        self.connection.target.submit(dispatch).map_err(|why| match why {
+            Shed::Stopped => Trouble::Lost(why.to_string()),
+            Shed::InboxFull | Shed::TooMany => Trouble::Failed(why.to_string()),
+        })?;
         self.heard = sent;
         self.answers.push(Answer { prompt: tokens, sent, tokens: Vec::new(), server: None, is_over: false });
         Ok(place)
     }
 
     /// Reads events until `done` says so of the answers.
-    pub(super) fn until(&mut self, done: impl Fn(&[Answer]) -> bool) -> Result<(), CalibrateError> {
+    pub(super) fn until(&mut self, done: impl Fn(&[Answer]) -> bool) -> Result<(), Trouble> {
         while !done(&self.answers) {
             let mut fresh = std::mem::take(&mut self.fresh);
             let open = self.connection.events.drain(&mut fresh, WAIT);
@@ -97,19 +119,22 @@ impl Runner {
             }
             self.fresh = fresh;
             if !open && !done(&self.answers) {
-                return Err(CalibrateError::Lost("the target has stopped".to_owned()));
+                return Err(Trouble::Lost("the target has stopped".to_owned()));
             }
-            if now.since(self.heard) > SILENCE {
-                let why = format!("nothing was heard of it for {:.0} s", SILENCE.as_secs_f64());
-                return Err(CalibrateError::Lost(why));
+            if let Some(why) = self.failed.take() {
+                return Err(Trouble::Failed(why));
+            }
+            if now.since(self.heard) > self.patience {
+                return Err(Trouble::Failed(format!("nothing was heard for {:.0} s", self.patience.as_secs_f64())));
             }
         }
         Ok(())
     }
 
     /// Gives up what is still under way, waits until the target holds nothing, and hands out the answers.
-    pub(super) fn finish(&mut self) -> Result<Vec<Answer>, CalibrateError> {
-        self.cancelling = true;
+    pub(super) fn finish(&mut self) -> Result<Vec<Answer>, Trouble> {
+        let failed = self.failed.take();
+        (self.cancelling, self.heard) = (true, self.clock.now());
         for (place, _) in self.answers.iter().enumerate().filter(|(_, answer)| !answer.is_over) {
             self.connection.target.cancel(self.first + place as u64);
         }
@@ -117,10 +142,11 @@ impl Runner {
         self.cancelling = false;
         ended?;
         self.first += self.answers.len() as u64;
-        Ok(std::mem::take(&mut self.answers))
+        let answers = std::mem::take(&mut self.answers);
+        failed.map_or(Ok(answers), |why| Err(Trouble::Failed(why)))
     }
 
-    fn take(&mut self, event: TargetEvent) -> Result<(), CalibrateError> {
+    fn take(&mut self, event: TargetEvent) -> Result<(), Trouble> {
         match event {
             TargetEvent::Sent { index, at } => {
                 if let Some(answer) = self.answer(index) {
@@ -139,20 +165,18 @@ impl Runner {
                 answer.server = server;
                 // The engine's own stamp leaves out what handing over took.
                 answer.sent = server.and_then(|server| server.arrived).unwrap_or(answer.sent);
-                return match outcome {
-                    Outcome::Completed => Ok(()),
-                    Outcome::Cancelled | Outcome::Cut if cancelling => Ok(()),
-                    Outcome::Failed(failure) => {
-                        Err(CalibrateError::Lost(format!("a request failed, {}: {}", failure.kind, failure.message)))
-                    }
-                    Outcome::Cut => Err(CalibrateError::Lost("an answer was cut".to_owned())),
-                    Outcome::Cancelled | Outcome::Shed => {
-                        Err(CalibrateError::Lost("the target gave a request up".to_owned()))
-                    }
+                let why = match outcome {
+                    Outcome::Completed => return Ok(()),
+                    // What was given up may end in any way.
+                    _ if cancelling => return Ok(()),
+                    Outcome::Failed(failure) => format!("a request failed, {}: {}", failure.kind, failure.message),
+                    Outcome::Cut => "an answer was cut".to_owned(),
+                    Outcome::Cancelled | Outcome::Shed => "the target gave a request up".to_owned(),
                 };
+                self.failed.get_or_insert(why);
             }
             TargetEvent::UnitLost { unit, why, .. } => {
-                return Err(CalibrateError::Lost(format!("{unit} was lost: {why}")));
+                return Err(Trouble::Lost(format!("{unit} was lost: {why}")));
             }
             _ => {}
         }

@@ -6,7 +6,7 @@ use engine::units::Split;
 
 use super::probe::{Planned, Probe, Room, probes};
 use super::reduce::{self, Timed, median, shared_steps};
-use super::runner::{Answer, Runner};
+use super::runner::{Answer, Runner, SILENCE, Trouble};
 use super::{CalibrateError, Start};
 use crate::schedule::Segment;
 use crate::target::Connection;
@@ -23,6 +23,13 @@ const ANSWER: u32 = 2;
 const OFTEN: u32 = 1_024;
 /// How often all others are, where times vary.
 const TIMES: u32 = 3;
+
+/// How often a probe is asked before it is left out.
+const ATTEMPTS: u32 = 3;
+/// So many probes in a row that were all left out are a target that is lost.
+const GIVEN_UP: u32 = 3;
+/// How many times as long as it should take a prompt may take until it counts as lost.
+const LONGER: f64 = 4.0;
 
 /// One measured time with the probe that it is of.
 #[derive(Clone, Copy, Debug)]
@@ -87,13 +94,28 @@ pub(super) fn ask(
     };
     let mut findings = Findings::default();
     let all = planned.len();
+    let mut failed_in_a_row = 0;
     for (number, Planned { probe, held_out }) in planned.into_iter().enumerate() {
         if let Some(why) = session.too_long(probe) {
             findings.skipped.push((probe, why));
             continue;
         }
         told(number + 1, all, probe);
-        let timed = session.probe(probe)?;
+        let timed = match session.attempts(probe) {
+            Ok(timed) => timed,
+            Err(Trouble::Lost(why)) => return Err(CalibrateError::Lost(why)),
+            Err(Trouble::Failed(why)) => {
+                failed_in_a_row += 1;
+                if failed_in_a_row == GIVEN_UP {
+                    return Err(CalibrateError::Lost(format!(
+                        "{GIVEN_UP} probes in a row failed, the last one: {why}"
+                    )));
+                }
+                findings.skipped.push((probe, why));
+                continue;
+            }
+        };
+        failed_in_a_row = 0;
         if timed.is_empty() {
             findings.skipped.push((probe, "its sequences never decoded together for long enough".to_owned()));
         }
@@ -151,7 +173,28 @@ impl Session {
         Segment(self.segment, tokens)
     }
 
-    fn probe(&mut self, probe: Probe) -> Result<Vec<Timed>, CalibrateError> {
+    /// Asks until there is an answer. A single request may fail, on a server that others use, too.
+    fn attempts(&mut self, probe: Probe) -> Result<Vec<Timed>, Trouble> {
+        let prompts = probe.prompt_tokens(self.decoders()) as f64;
+        let seconds = self.rate.map_or(0.0, |rate| prompts / rate * LONGER);
+        self.runner.wait_for(Micros::from_secs_f64(seconds).max(SILENCE));
+        let mut attempt = 1;
+        loop {
+            match self.probe(probe) {
+                Err(Trouble::Failed(why)) => {
+                    // Where what is left does not even end, nobody is there.
+                    self.runner.finish().map_err(|_| Trouble::Lost(why.clone()))?;
+                    if attempt == ATTEMPTS || self.too_long(probe).is_some() {
+                        return Err(Trouble::Failed(why));
+                    }
+                    attempt += 1;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    fn probe(&mut self, probe: Probe) -> Result<Vec<Timed>, Trouble> {
         match probe {
             Probe::Decode { batch, context, answer } => {
                 self.decode(batch, context, answer)?;
@@ -182,7 +225,7 @@ impl Session {
     }
 
     /// Starts sequences on all units that decode, and waits until they have shared some steps or cannot any more.
-    fn decode(&mut self, batch: u32, context: u32, answer: u32) -> Result<(), CalibrateError> {
+    fn decode(&mut self, batch: u32, context: u32, answer: u32) -> Result<(), Trouble> {
         let sequences = batch * self.decoders();
         for _ in 0..sequences {
             let prompt = self.fresh(context);
@@ -192,14 +235,14 @@ impl Session {
     }
 
     /// Waits until the first `sequences` of the probe have shared so many steps, or one of them is over.
-    fn share(&mut self, sequences: u32, steps: usize) -> Result<(), CalibrateError> {
+    fn share(&mut self, sequences: u32, steps: usize) -> Result<(), Trouble> {
         self.runner.until(|answers| {
             let decoding = answers.get(..sequences as usize).unwrap_or_default();
             shared_steps(decoding) >= steps || decoding.iter().any(Answer::is_over)
         })
     }
 
-    fn prompt(&mut self, probe: Probe, tokens: u32, cached: u32) -> Result<Vec<Timed>, CalibrateError> {
+    fn prompt(&mut self, probe: Probe, tokens: u32, cached: u32) -> Result<Vec<Timed>, Trouble> {
         let handed_off = self.terms.split.prefill > 0;
         let mut all = Vec::new();
         for _ in 0..self.times(probe) {
@@ -221,11 +264,11 @@ impl Session {
         Ok((0..measures).flat_map(|measure| middle(&of(measure))).collect())
     }
 
-    fn send_alone(&mut self, segments: &[Segment]) -> Result<Answer, CalibrateError> {
+    fn send_alone(&mut self, segments: &[Segment]) -> Result<Answer, Trouble> {
         self.runner.send(segments, ANSWER)?;
         self.runner.until(|answers| answers.iter().all(Answer::is_over))?;
         let answers = self.runner.finish()?;
-        answers.into_iter().next().ok_or_else(|| CalibrateError::Lost("an answer is missing".to_owned()))
+        answers.into_iter().next().ok_or_else(|| Trouble::Lost("an answer is missing".to_owned()))
     }
 }
 

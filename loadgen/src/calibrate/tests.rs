@@ -4,7 +4,9 @@ use engine::perf::{Prior, StepShape};
 
 use super::*;
 use crate::profile::Library;
+use crate::sample::{Failure, FailureKind, Outcome};
 use crate::target::sim::{self, SimTarget};
+use crate::target::{TargetEvent, TargetEvents};
 
 fn start(cluster: &str) -> Start {
     let library = Library::new(Vec::new());
@@ -128,4 +130,66 @@ fn a_profile_of_another_model_is_refused() {
         error.starts_with("sim:h200-llama70b has a vocabulary of 128256 tokens, the model qwen3-235b-a22b of"),
         "{error}"
     );
+}
+
+/// A target of which some requests fail: every one whose number `fails` says so of, without a token.
+#[derive(Debug)]
+struct Failing {
+    inner: Box<dyn TargetEvents>,
+    fails: fn(u64) -> bool,
+}
+
+impl TargetEvents for Failing {
+    fn align(&mut self, clock: crate::clock::RunClock) {
+        self.inner.align(clock);
+    }
+
+    fn drain(&mut self, into: &mut Vec<TargetEvent>, wait: std::time::Duration) -> bool {
+        let mut fresh = Vec::new();
+        let open = self.inner.drain(&mut fresh, wait);
+        into.extend(fresh.into_iter().filter_map(|event| match event {
+            TargetEvent::Token { index, .. } if (self.fails)(index) => None,
+            TargetEvent::Ended { index, at, server, .. } if (self.fails)(index) => {
+                let failure = Failure { kind: FailureKind::Status, message: "500".to_owned() };
+                Some(TargetEvent::Ended { index, at, outcome: Outcome::Failed(failure), server })
+            }
+            other => Some(other),
+        }));
+        open
+    }
+}
+
+fn calibrated_while(fails: fn(u64) -> bool) -> Result<Calibration, CalibrateError> {
+    let start = start("h200-llama70b");
+    let split: Split = "1P1D".parse().expect("a split");
+    let target = SimTarget { cluster: start.cluster.clone(), split: Some(split), time_scale: 1.0 };
+    let mut connection = sim::open_jumping(&target).expect("a target");
+    connection.events = Box::new(Failing { inner: connection.events, fails });
+    let mut calibrator = Calibrator::new(start, Micros(1), 7);
+    calibrator.probe(connection, split, true, &mut |_, _, _| {})?;
+    Ok(calibrator.finish()?.0)
+}
+
+#[test]
+fn a_request_that_fails_is_asked_again_and_a_target_that_always_fails_is_lost() {
+    let found = calibrated_while(|index| [0, 3].contains(&index)).expect("a calibration");
+    assert!(found.skipped.is_empty(), "{:?}", found.skipped);
+    assert!(found.held_out.max.is_some_and(|max| max < 0.05), "{found:#?}");
+
+    let why = calibrated_while(|_| true).expect_err("nothing is answered").to_string();
+    assert_eq!(why, "3 probes in a row failed, the last one: a request failed, status: 500; nothing was written");
+}
+
+#[test]
+fn a_profile_is_of_as_many_units_as_there_are() {
+    let of = |name: &str, units| {
+        let profile = start(name).profile.with_units(units);
+        let gpus = profile.unit.tp;
+        assert_eq!(profile.nodes.count * (profile.nodes.gpus_per_node / gpus), u32::from(units), "{name} {units}");
+        (profile.nodes.count, profile.nodes.gpus_per_node / gpus)
+    };
+    assert_eq!(of("cpu-built-in", 4), (4, 1));
+    // Eight GPUs of a node make two units.
+    assert_eq!(of("h200-llama70b", 4), (2, 2));
+    assert_eq!(of("h200-llama70b", 3), (3, 1));
 }

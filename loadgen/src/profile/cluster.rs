@@ -266,6 +266,16 @@ impl ClusterProfile {
         Ok((constants, posterior))
     }
 
+    /// The same with nodes for so many units: as large as they are, where that comes out even, and smaller otherwise.
+    #[must_use]
+    pub fn with_units(mut self, units: u16) -> Self {
+        let (units, gpus) = (u32::from(units.max(1)), self.unit.tp.max(1));
+        let most = (self.nodes.gpus_per_node / gpus).max(1);
+        let on_a_node = (1..=most).rev().find(|on_a_node| units.is_multiple_of(*on_a_node)).unwrap_or(1);
+        (self.nodes.count, self.nodes.gpus_per_node) = (units / on_a_node, on_a_node * gpus);
+        self
+    }
+
     fn units(&self, gpus: u32) -> Result<u16, PerfError> {
         range("nodes.count", f64::from(self.nodes.count), 1.0, 4_096.0)?;
         if !self.nodes.gpus_per_node.is_multiple_of(gpus) {

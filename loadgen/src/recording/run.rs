@@ -112,4 +112,7 @@ pub struct EndRecord {
     pub requests: Counts,
     /// What the client itself used.
     pub client: ClientUse,
+    /// The rule of `--abort-on` that ended the schedule before its time, with the figures that broke it.
+    #[serde(deserialize_with = "text::sentence_option", skip_serializing_if = "Option::is_none", default)]
+    pub aborted: Option<String>,
 }

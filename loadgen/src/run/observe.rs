@@ -19,6 +19,7 @@ use super::shifting::Shifting;
 use super::{RunError, RunResult, Watch};
 use crate::clock::RunClock;
 use crate::fold::Fold;
+use crate::guard::{Tripped, Tripwire};
 use crate::live::{Command, MarkKind, Phase, Snapshot};
 use crate::recording::{
     ClientUse, EndRecord, LagRecord, LoadState, NoteRecord, Record, Recorder, RunRecord, WriteError,
@@ -53,6 +54,7 @@ pub(super) struct Parts {
     pub(super) meters: Arc<CpuMeters>,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) abort: Arc<AtomicBool>,
+    pub(super) tripwire: Tripwire,
     pub(super) orders: SyncSender<Command>,
     /// Requests per second offered at the start.
     pub(super) rate_rps: f64,
@@ -76,6 +78,8 @@ pub(super) struct Observer {
     /// The pacing thread is gone: nothing will be sent and no scripted shift will come any more.
     pacing_over: bool,
     aborting: bool,
+    /// What ended the schedule for the sake of others.
+    tripped: Option<Tripped>,
     recording_lost: Option<WriteError>,
     rss_bytes: u64,
     cores: u32,
@@ -102,6 +106,7 @@ impl Observer {
             schedule_end: None,
             pacing_over: false,
             aborting: false,
+            tripped: None,
             recording_lost: None,
             rss_bytes: resident_bytes(),
             cores: kernels::thread::usable_cores().len() as u32,
@@ -144,6 +149,7 @@ impl Observer {
             }
             let now = self.parts.clock.now();
             self.abort_if_asked();
+            self.stop_if_tripped(now);
             self.tell_recording();
             self.fold.advance(now);
             if now >= self.next_observation {
@@ -174,6 +180,7 @@ impl Observer {
                 self.noted = Some(planned.request.index);
                 self.fold.offered(planned.due);
                 self.traffic.offered(&planned);
+                self.parts.tripwire.offered(planned.request.index, planned.due, sent);
                 let request = InFlight::new(planned, sent);
                 if !self.parts.tells_sent {
                     self.fold.sent(request.lag(), request.is_clamped());
@@ -187,6 +194,7 @@ impl Observer {
                 }
                 self.fold.offered(planned.due);
                 self.traffic.offered(&planned);
+                self.parts.tripwire.shed(at);
                 self.record(&Record::Req(Box::new(in_flight::shed(planned, at))));
             }
             Note::Rate { at, rate_rps } if self.fold.phase() == Phase::Paused => self.rate_once_resumed(at, rate_rps),
@@ -230,6 +238,7 @@ impl Observer {
                 Some(request) => {
                     if request.token(at, token, logits_digest) {
                         self.fold.first_token(at, request.input_tokens());
+                        self.parts.tripwire.first_token(index, at);
                     }
                     self.fold.tokens(at, 1);
                 }
@@ -242,6 +251,7 @@ impl Observer {
                     }
                     let sample = request.end(at, outcome, server);
                     self.traffic.ended(&sample);
+                    self.parts.tripwire.ended(&sample);
                     self.record(&Record::Req(Box::new(sample)));
                 }
                 None => self.keep_if_early(index, TargetEvent::Ended { index, at, outcome, server }),
@@ -269,6 +279,22 @@ impl Observer {
             for index in self.requests.keys() {
                 self.parts.target.cancel(*index);
             }
+        }
+    }
+
+    /// Where a rule of `--abort-on` is broken while there is something left to send, nothing more is; what is in flight is
+    /// waited for.
+    fn stop_if_tripped(&mut self, now: Micros) {
+        if self.tripped.is_none() && self.schedule_end.is_none() {
+            self.tripped = self.parts.tripwire.look(now);
+            if let Some(tripped) = &self.tripped {
+                let text = format!("nothing more is sent, {tripped}");
+                self.say(now, Some(MarkKind::Failure), "abort-on", text);
+            }
+        }
+        if self.tripped.is_some() && !self.pacing_over {
+            // Full of older orders: tried again in the next turn.
+            let _ = self.parts.orders.try_send(Command::Finish);
         }
     }
 
@@ -369,6 +395,7 @@ impl Observer {
             schedule_end: self.schedule_end.unwrap_or(now),
             requests: self.fold.counts(),
             client: self.client_use(),
+            aborted: self.tripped.as_ref().map(Tripped::to_string),
         };
         let mut error = self.recording_lost.clone();
         let (mut recording, mut bytes) = (None, None);
@@ -393,6 +420,7 @@ impl Observer {
             error: error.map(RunError::from).or(stopped),
             failed_shifts: self.shifting.into_failed(),
             lost_units: self.lost_units,
+            tripped: self.tripped,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ShiftScript;
 use crate::arrival::{Arrival, RatePlan};
+use crate::guard::AbortOn;
 use crate::slo::Slo;
 use crate::time::Micros;
 use crate::trace::TraceFormat;
@@ -42,6 +43,9 @@ pub struct LoadSpec {
     pub slo: Option<Slo>,
     /// Shifts planned before the run.
     pub shifts: ShiftScript,
+    /// What ends the run before its time.
+    #[serde(default, skip_serializing_if = "AbortOn::is_empty")]
+    pub abort_on: AbortOn,
 }
 
 /// Where requests come from.
@@ -111,6 +115,7 @@ impl LoadSpec {
             warmup_is_inherited: false,
             slo: None,
             shifts: ShiftScript::default(),
+            abort_on: AbortOn::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{Goal, Limit, Search, Step, Stopped, Verdict};
 use crate::arrival::phases::MAX_RATE;
 use crate::arrival::{Arrival, RatePlan};
 use crate::clock::RunClock;
+use crate::guard::{Bound, Latency};
 use crate::live::{Command, Phase, Snapshot};
 use crate::plan::{Procedure, WINDOW};
 use crate::run::{self, RunConfig, RunError};
@@ -41,6 +42,16 @@ pub struct Question {
     pub requests: u64,
     /// Wall time of everything.
     pub budget: Micros,
+}
+
+/// What gave way where a rule was broken.
+fn limit(bound: Bound) -> Limit {
+    match bound {
+        Bound::Number(..) | Bound::Percent(..) => Limit::Errors,
+        Bound::Latency(Latency::Ttft, ..) => Limit::Ttft,
+        Bound::Latency(Latency::Tpot, ..) => Limit::Tpot,
+        Bound::Latency(Latency::E2e, ..) => Limit::E2e,
+    }
 }
 
 /// The next step.
@@ -180,6 +191,10 @@ impl WallSearch {
         if let Some(judge) = judge {
             let mut step = judge.finish(early, self.stopped.is_some(), client);
             (step.seed, step.seconds) = (seed, result.summary.duration_s);
+            if let Some(tripped) = &result.tripped {
+                (step.verdict, step.limit) = (Verdict::Missed, limit(tripped.rule.bound));
+                step.why = Some(format!("ended by --abort-on {tripped}"));
+            }
             self.told(step, sent as u64, ask);
         }
         if result.error.is_some() {

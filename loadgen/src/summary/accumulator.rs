@@ -198,6 +198,7 @@ impl Accumulator {
             recording,
             incomplete: end.is_none(),
             slo_s: stood.map(Micros::as_secs_f64),
+            aborted: end.and_then(|end| end.aborted.clone()),
         }
     }
 

@@ -25,6 +25,9 @@ impl Summary {
             "target       {}{split}  seed {}  figures from {from:.1} s to {to:.1} s",
             self.target, self.seed
         )?;
+        if let Some(why) = &self.aborted {
+            writeln!(out, "aborted      nothing more was sent: {why}")?;
+        }
         self.write_requests(out)?;
         self.write_goodput(out)?;
         let per_second = |value: Option<f64>| value.map_or("-".to_owned(), figure);

@@ -35,6 +35,7 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
         control: Some(Arc::new(control)),
         client: None,
         time_scale: 1.0,
+        remarks: Vec::new(),
     }
 }
 

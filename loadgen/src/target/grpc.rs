@@ -109,6 +109,7 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
         control,
         client: Some(parts.client),
         time_scale: 1.0,
+        remarks: Vec::new(),
     })
 }
 

@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::remote::one_line;
+use engine::units::Split;
 
 pub use crate::http::{ApiKey, HttpAddress, HttpOptions};
 
@@ -70,13 +71,15 @@ pub struct HttpTarget {
     pub timeout: Duration,
     /// Where its units are watched and shifted, if anywhere.
     pub control: Option<ControlAt>,
+    /// Its units, where no control tells of them and somebody else does.
+    pub split: Option<Split>,
 }
 
 impl HttpTarget {
     /// A server of which nothing is known but where it is.
     pub fn new(address: HttpAddress) -> Self {
         let (http, timeout) = (HttpOptions::default(), REQUEST_TIMEOUT);
-        Self { address, model: None, key: None, http, timeout, control: None }
+        Self { address, model: None, key: None, http, timeout, control: None, split: None }
     }
 }
 
@@ -146,6 +149,17 @@ fn up_hint(why: &str) -> &'static str {
     "\nhint: is the server up? `pdtune serve` starts one on http://127.0.0.1:8080"
 }
 
+impl OpenError {
+    /// Whether it may be otherwise a little later, when the server or its units have started.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Control(_) => true,
+            Self::Status { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+}
+
 fn unauthorized_hint(status: u16) -> &'static str {
     match status {
         401 | 403 => "\nhint: put its key into a variable and name that with --api-key-env",
@@ -158,7 +172,7 @@ fn unauthorized_hint(status: u16) -> &'static str {
 /// # Errors
 /// When it cannot be reached, is no such server, or does not serve the model.
 pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
-    let HttpTarget { address, model, key, http, timeout, control } = target;
+    let HttpTarget { address, model, key, http, timeout, control, split } = target;
     let client = crate::http::client(IDLE, &http).map_err(OpenError::Client)?;
     let ground = Ground::new()?;
     let served = ground.block_on(models::ask(&client, &address, key.as_ref(), model.as_deref()))?;
@@ -172,12 +186,13 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     // Tells the requests of this run from all others in the server's log.
     let run = format!("pdtune-{:x}", unix_micros());
     let facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
-    let split = control.as_ref().map(|(_, split)| *split).or(served.split);
+    let split = control.as_ref().map(|(_, split)| *split).or(split).or(served.split);
     let control = control.map(|(control, _)| control);
     // The server's own name for it goes back to the server alone.
     let info = TargetInfo { name: address.to_string(), model: one_line(&served.name), split, limits, facts };
     let requests = Requests::new(client, &address, key, served.name, run);
-    let parts = ground.connect(Completions::new(requests), Limits::of_sockets(timeout))?;
+    let (limits, too_few) = Limits::of_sockets(timeout);
+    let parts = ground.connect(Completions::new(requests), limits)?;
     Ok(Connection {
         info,
         target: parts.target,
@@ -187,5 +202,6 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
         control,
         client: Some(parts.client),
         time_scale: 1.0,
+        remarks: too_few.into_iter().collect(),
     })
 }

@@ -33,6 +33,7 @@ pub fn connect() -> Connection {
         control: None,
         client: None,
         time_scale: 1.0,
+        remarks: Vec::new(),
     }
 }
 

@@ -88,9 +88,10 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// As many requests as there may be sockets.
-    pub(super) fn of_sockets(timeout: Duration) -> Self {
-        Self { in_flight: files::sockets().min(IN_FLIGHT), timeout }
+    /// As many requests as there may be sockets, and what is to be said where these are too few.
+    pub(super) fn of_sockets(timeout: Duration) -> (Self, Option<String>) {
+        let files::Sockets { most, too_few } = files::sockets(IN_FLIGHT);
+        (Self { in_flight: most, timeout }, too_few)
     }
 }
 

@@ -6,7 +6,7 @@ use engine::cluster::ClusterConfig;
 use engine::executor::sim::{Timing, Unusable};
 use engine::units::Role;
 
-use super::fitted::{Fit, Law, Sights, UnitTerms};
+use super::fitted::{Eras, Fit, Law, Sights, UnitTerms};
 use crate::plan::constants;
 use crate::profile::{Cluster, Loaded};
 use crate::target::Connection;
@@ -24,6 +24,8 @@ pub enum Ground {
     Profile(Box<Loaded<Cluster>>),
     /// Units that are seen at work: what is fitted to their requests.
     Fitted(Box<UnitTerms>),
+    /// Units of which only their roles are told: what is fitted to what clients see of requests.
+    Requests(Box<UnitTerms>),
     /// Nothing is known that a prediction could rest on, and why.
     Nothing(String),
 }
@@ -31,15 +33,13 @@ pub enum Ground {
 impl Ground {
     /// Of a target of which there is no profile.
     pub fn of(connection: &Connection) -> Self {
+        let units_are_told = connection.control.is_some() || connection.info.split.is_some();
         match &connection.terms {
-            _ if connection.control.is_none() => {
-                Self::Nothing("the target does not tell its units: --control names what does".to_owned())
+            Some(terms) if connection.control.is_some() => Self::Fitted(Box::new(terms.clone())),
+            None if units_are_told => {
+                Self::Requests(Box::new(UnitTerms::untold(connection.info.limits.context_tokens)))
             }
-            Some(terms) => Self::Fitted(Box::new(terms.clone())),
-            None => Self::Nothing(
-                "HTTP does not tell which unit served a request, and when; the grpc:// of a pdtune server does"
-                    .to_owned(),
-            ),
+            _ => Self::Nothing("nobody tells the units of the target: --control or --split does".to_owned()),
         }
     }
 }
@@ -89,13 +89,24 @@ impl Basis {
         })
     }
 
+    /// Of units that are seen by their requests alone, while these splits served.
+    ///
+    /// # Errors
+    /// One line: what is missing.
+    pub fn of_requests(sights: &Sights, eras: &Eras, terms: &UnitTerms) -> Result<Self, String> {
+        Ok(Self::of_law(Law::of_requests(sights, eras, terms)?))
+    }
+
     /// Of units that are seen at work: what their requests took.
     ///
     /// # Errors
     /// One line: what is missing.
     pub fn fitted(sights: &Sights, terms: &UnitTerms) -> Result<Self, String> {
-        let law = Law::of(sights, terms)?;
+        Ok(Self::of_law(Law::of(sights, terms)?))
+    }
+
+    fn of_law(law: Law) -> Self {
         let timings = law.timings();
-        Ok(Self { config: law.config, timings, outside: law.outside, grounds: Grounds::Fitted(law.fit) })
+        Self { config: law.config, timings, outside: law.outside, grounds: Grounds::Fitted(law.fit) }
     }
 }

@@ -13,17 +13,23 @@
 //!   a hand-off      s + tokens × t
 //! ```
 //!
+//! Of a target that tells neither units nor stages, the same is fitted to what its clients see ([`untold`]): the split is all that is
+//! known of units then, and requests are taken to be spread evenly over them.
+//!
 //! No cost is negative. Nothing is known beforehand but that each cost alone takes no more than all of the time: where requests
 //! are too much alike to tell two costs apart, draws share the time between them in every way, the ranges of predictions
 //! are wide, and it is said which costs they are.
 
 mod activity;
 mod busy;
+mod eras;
 mod law;
 mod seen;
 mod solve;
 mod stretches;
+mod untold;
 
+pub use eras::Eras;
 pub(super) use law::Law;
 pub use law::{Fit, UnitTerms};
 pub(super) use seen::SightLog;

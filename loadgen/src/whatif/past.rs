@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::fitted::SightLog;
 use super::traffic::WINDOW;
 use super::worker::foreseen;
-use super::{Asked, Basis, Ground, Observed, Offered, Outlook, WhatIf, predict};
+use super::{Asked, Basis, Eras, Ground, Observed, Offered, Outlook, UnitTerms, WhatIf, predict};
 use crate::profile::Library;
 use crate::recording::{LoadState, Reader, Record, RunRecord};
 use crate::slo::Slo;
@@ -48,6 +48,9 @@ impl Ground {
         let (Some(context_tokens), Some(kv_tokens)) = (tokens("context_tokens"), tokens("kv_tokens")) else {
             return Self::Nothing("the recording does not tell what its units can hold".to_owned());
         };
+        if run.target.starts_with("http") {
+            return Self::Requests(Box::new(UnitTerms::untold(context_tokens)));
+        }
         let limits = TargetLimits { context_tokens, kv_tokens, vocabulary: tokens("vocabulary").unwrap_or(0) };
         let terms = if run.target == cpu::NAME { cpu::terms(limits) } else { cpu::terms_like(None, limits) };
         Self::Fitted(Box::new(terms))
@@ -76,7 +79,7 @@ impl Hindsight {
             let _ = kernels::thread::run_in_background();
             let standing = match &ground {
                 Ground::Profile(cluster) => Basis::of_profile(cluster).map(Some).map_err(|why| why.to_string()),
-                Ground::Fitted(_) => Ok(None),
+                Ground::Fitted(_) | Ground::Requests(_) => Ok(None),
                 Ground::Nothing(why) => Err(why.clone()),
             };
             while let Ok(changed) = asked.has_changed() {
@@ -113,18 +116,22 @@ fn answer_to(
     if ask.split.units() == 0 {
         return Err("the recording does not tell the units of its target".to_owned());
     }
-    let traffic = traffic(path, ask.at, stop)?;
+    let (traffic, eras) = traffic(path, ask.at, stop)?;
     let fitted = match ground {
         Ground::Fitted(terms) => Some(Basis::fitted(&traffic.sights, terms)?),
+        Ground::Requests(terms) => Some(Basis::of_requests(&traffic.sights, &eras, terms)?),
         Ground::Profile(_) | Ground::Nothing(_) => None,
     };
     let basis = standing.or(fitted.as_ref()).ok_or("nothing is known of the units")?;
     predict(&Asked { traffic: &traffic, basis, slo, now: ask.split }, stop)
 }
 
-/// What was offered in the last minute before `at` while the load stood, and what had been seen of the units by then.
-fn traffic(path: &Path, at: Micros, stop: &dyn Fn() -> bool) -> Result<Observed, String> {
+/// What was offered in the last minute before `at` while the load stood, and what had been seen of the units by then; and which
+/// splits served until then.
+fn traffic(path: &Path, at: Micros, stop: &dyn Fn() -> bool) -> Result<(Observed, Eras), String> {
     let reader = Reader::open(path).map_err(|why| why.to_string())?;
+    let (mut eras, mut split) = (Eras::default(), reader.run().split);
+    eras.see(Micros::ZERO, split);
     let mut offered: Vec<Offered> = Vec::new();
     let mut log = SightLog::default();
     let (mut newest, mut oldest) = (Micros::ZERO, None::<Micros>);
@@ -164,6 +171,17 @@ fn traffic(path: &Path, at: Micros, stop: &dyn Fn() -> bool) -> Result<Observed,
                 LoadState::Paused | LoadState::Finishing => until = until.min(rate.at),
             },
             Record::Load(load) if load.at <= at => since = load.at,
+            Record::Shift(shift) if shift.at <= at => match &shift.ended {
+                None => {
+                    eras.see(shift.at, split.take());
+                    eras.see(shift.at, None);
+                }
+                Some(end) if shift.at + end.total <= at => {
+                    split = Some(if end.abandoned.is_some() { shift.from } else { shift.to });
+                    eras.see(shift.at + end.total, split);
+                }
+                Some(_) => {}
+            },
             _ => {}
         }
     }
@@ -172,7 +190,8 @@ fn traffic(path: &Path, at: Micros, stop: &dyn Fn() -> bool) -> Result<Observed,
     let answered = if asked > 0.0 { (received / asked).clamp(0.0, 1.0) } else { 1.0 };
     let mut observed = Observed::new(from, until, offered);
     (observed.answered, observed.sights) = (answered, log.sights(at, oldest));
-    Ok(observed)
+    eras.see(at, split);
+    Ok((observed, eras))
 }
 
 #[cfg(test)]

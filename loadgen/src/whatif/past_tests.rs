@@ -27,6 +27,7 @@ fn recording(folder: &Path, changed: Micros) -> PathBuf {
         schedule_end: Micros(85 * SECOND),
         requests: Counts::default(),
         client: ClientUse::default(),
+        aborted: None,
     };
     recorder.finish(&end).expect("written");
     path
@@ -36,7 +37,7 @@ fn recording(folder: &Path, changed: Micros) -> PathBuf {
 fn traffic_is_that_of_the_minute_before_the_instant() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = recording(folder.path(), Micros(30 * SECOND));
-    let of = |second| traffic(&path, Micros(second * SECOND), &|| false).expect("traffic");
+    let of = |second| traffic(&path, Micros(second * SECOND), &|| false).expect("traffic").0;
     let early = of(20);
     assert_eq!((early.from, early.to), (Micros::ZERO, Micros(20 * SECOND)));
     assert!((early.rate_rps() - 8.0).abs() < 2.0, "{}", early.rate_rps());
@@ -85,5 +86,6 @@ fn a_recording_is_told_by_its_profile_where_there_is_one() {
     );
     assert!(matches!(of(&run("sim:gone")), Ground::Fitted(terms) if terms.assumed.is_some()));
     assert!(matches!(of(&run("cpu")), Ground::Fitted(terms) if terms.assumed.is_none()));
+    assert!(matches!(of(&run("http://host:1")), Ground::Requests(terms) if terms.assumed.is_some()));
     assert!(matches!(of(&RunRecord::named("old", "cpu")), Ground::Nothing(why) if why.contains("does not tell")));
 }

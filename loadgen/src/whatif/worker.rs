@@ -10,7 +10,7 @@ use engine::units::Split;
 use tokio::sync::watch;
 
 use super::score::Scorer;
-use super::{Asked, Basis, Ground, Observed, Outlook, WhatIf, predict};
+use super::{Asked, Basis, Eras, Ground, Observed, Outlook, WhatIf, predict};
 use crate::clock::RunClock;
 use crate::live::{Phase, Snapshot};
 use crate::run::CpuMeters;
@@ -43,6 +43,8 @@ pub struct Worker {
     source: Source,
     outlook: watch::Sender<Arc<Outlook>>,
     scorer: Scorer,
+    /// The splits that served.
+    eras: Eras,
     prediction: Option<Arc<WhatIf>>,
     missing: Option<String>,
     clock: RunClock,
@@ -61,6 +63,7 @@ impl Worker {
             source,
             outlook,
             scorer: Scorer::default(),
+            eras: Eras::default(),
             prediction: None,
             missing: None,
             clock: RunClock::start(),
@@ -75,7 +78,7 @@ impl Worker {
         let _ = kernels::thread::run_in_background();
         let standing = match &self.source.ground {
             Ground::Profile(cluster) => Basis::of_profile(cluster).map(Some).map_err(|why| why.to_string()),
-            Ground::Fitted(_) => Ok(None),
+            Ground::Fitted(_) | Ground::Requests(_) => Ok(None),
             Ground::Nothing(why) => Err(why.clone()),
         };
         let standing = match standing {
@@ -88,6 +91,8 @@ impl Worker {
         while !self.is_over() {
             let snapshot = Arc::clone(&self.source.snapshots.borrow_and_update());
             self.scorer.observe(&snapshot, self.prediction.as_ref());
+            let stands = snapshot.shifts.is_empty() && snapshot.split.units() > 0;
+            self.eras.see(snapshot.now, stands.then_some(snapshot.split));
             if self.clock.now() >= self.next {
                 self.refresh(&snapshot, standing.as_ref());
             }
@@ -131,6 +136,7 @@ impl Worker {
     fn predicted(&self, traffic: &Observed, standing: Option<&Basis>, slo: Slo, now: Split) -> Result<WhatIf, String> {
         let fitted = match &self.source.ground {
             Ground::Fitted(terms) => Some(Basis::fitted(&traffic.sights, terms)?),
+            Ground::Requests(terms) => Some(Basis::of_requests(&traffic.sights, &self.eras, terms)?),
             _ => None,
         };
         let basis = standing.or(fitted.as_ref()).ok_or("nothing is known of the units")?;

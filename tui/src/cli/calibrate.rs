@@ -12,6 +12,7 @@ use loadgen::target::cpu;
 use loadgen::time::Micros;
 
 use super::load::parse_positive_duration;
+use super::ready::{Ready, ReadyArgs};
 use super::target::{TargetArgs, TargetSpec};
 
 /// The profile that the embedded engine with its built-in model is calibrated from.
@@ -21,6 +22,8 @@ const BUILT_IN: &str = "cpu-built-in";
 pub(super) struct CalibrateArgs {
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    ready: ReadyArgs,
     /// The cluster profile to start from: GPU, model, and how sure its constants are [default: that of a simulated cluster;
     /// cpu-built-in for the embedded engine with its built-in model]
     #[arg(long, value_name = "NAME|FILE", help_heading = "Calibration")]
@@ -42,6 +45,8 @@ pub(super) struct CalibrateArgs {
 pub struct CalibrateOptions {
     /// What is probed.
     pub target: TargetSpec,
+    /// How long it is waited for.
+    pub ready: Ready,
     /// The splits in which it is, one after the other; none of a server, which has its own.
     pub splits: Vec<Split>,
     /// What is believed of it.
@@ -80,7 +85,7 @@ impl CalibrateArgs {
             TargetSpec::Embedded(engine) => {
                 let split = engine.split.unwrap_or_else(cpu::default_split);
                 // Units share the cores: how fast one is depends on how many there are.
-                start.profile.nodes.count = u32::from(split.units());
+                start.profile = start.profile.with_units(split.units());
                 both(split)
             }
             TargetSpec::Sim(target) => {
@@ -94,7 +99,8 @@ impl CalibrateArgs {
             }
             TargetSpec::Http(_) | TargetSpec::Grpc(_) => Vec::new(),
         };
-        Ok(CalibrateOptions { target, splits, start, budget: self.budget, out: self.out, json: self.json })
+        let ready = self.ready.resolve(&target)?;
+        Ok(CalibrateOptions { target, ready, splits, start, budget: self.budget, out: self.out, json: self.json })
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use loadgen::arrival::{Arrival, RatePlan};
+use loadgen::guard::AbortOn;
 use loadgen::profile::{Library, Loaded, Scenario};
 use loadgen::schedule::spec::DEFAULT_SEED;
 use loadgen::schedule::{LoadSpec, ShiftScript, Traffic};
@@ -88,6 +89,24 @@ pub(super) struct LoadArgs {
     /// holds, `migrate` moves it to peers, `restart` starts the unit anew once it has finished (not with the embedded engine)
     #[arg(long, value_name = "SCRIPT")]
     shift: Option<ShiftScript>,
+    #[command(flatten)]
+    guard: GuardArgs,
+}
+
+/// What ends a run for the sake of whoever else uses the target.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct GuardArgs {
+    /// Send nothing more once a rule is broken, wait for what is in flight, and exit with 3: "errors>5%,ttft.p99>10s". A rule is
+    /// errors (failed and cut), cut or shed with a number or a share, or ttft, tpot or e2e with .p50, .p90, .p95 or .p99. It looks at
+    /// the last 10 s, or at a window of its own (errors>20@30s); shares and percentiles are of at least 20 requests
+    #[arg(long, value_name = "RULES", help_heading = "Load")]
+    abort_on: Option<AbortOn>,
+}
+
+impl GuardArgs {
+    pub(super) fn abort_on(self) -> AbortOn {
+        self.abort_on.unwrap_or_default()
+    }
 }
 
 fn malformed(what: &'static str, found: &str, allowed: &str) -> Malformed {
@@ -133,6 +152,13 @@ impl LoadArgs {
         })
     }
 
+    /// # Errors
+    /// When something was to be guarded, and nothing is there that could be harmed.
+    pub(super) fn check_unguarded(&self) -> anyhow::Result<()> {
+        ensure!(self.guard.abort_on.is_none(), "--abort-on is for runs, and this is simulated in virtual time");
+        Ok(())
+    }
+
     /// The scenario that was named.
     ///
     /// # Errors
@@ -166,6 +192,7 @@ impl LoadArgs {
             warmup: self.warmup.unwrap_or_default(),
             slo,
             shifts: self.shift.unwrap_or_default(),
+            abort_on: self.guard.abort_on(),
             ..base
         };
         check_warmup(&load)?;

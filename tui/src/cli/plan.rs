@@ -65,6 +65,7 @@ impl PlanArgs {
     /// # Errors
     /// When a profile is missing or wrong, there is no SLO, or an option has no meaning here.
     pub(super) fn resolve(self, library: &Library) -> anyhow::Result<PlanOptions> {
+        self.load.check_unguarded()?;
         let scenario = self.load.scenario(library)?;
         let rate = self.load.steady_rate()?.or(scenario.as_ref().and_then(|scenario| scenario.profile.rate));
         let load = self.load.resolve(library, false)?;

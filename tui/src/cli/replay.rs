@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use loadgen::profile::Library;
+use loadgen::guard::AbortOn;
+use loadgen::profile::{Cluster, Library, Loaded};
 use loadgen::recording::Reader;
 use loadgen::schedule::{LoadSpec, ShiftScript, Traffic};
 use loadgen::slo::Slo;
@@ -12,7 +13,9 @@ use loadgen::text::parse_duration;
 use loadgen::time::Micros;
 use loadgen::trace::{TraceFormat, is_recording};
 
-use super::load::{check_warmup, parse_count, parse_positive_duration, parse_speed, read_slo, stem};
+use super::load::{GuardArgs, check_warmup, parse_count, parse_positive_duration, parse_speed, read_slo, stem};
+use super::predict::PredictArgs;
+use super::ready::{Ready, ReadyArgs};
 use super::target::TargetArgs;
 use super::{LiveOptions, RecordOptions, ScreenArgs, SymbolsArg, TargetSpec, ThemeArg, check_shifts_none};
 
@@ -23,6 +26,8 @@ pub(super) struct ReplayArgs {
     file: PathBuf,
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    ready: ReadyArgs,
     /// So many times as fast [default: 1]
     #[arg(long, value_name = "FACTOR", value_parser = parse_speed, default_value_t = 1.0, hide_default_value = true, help_heading = "Load")]
     speed: f64,
@@ -51,6 +56,8 @@ pub(super) struct ReplayArgs {
     /// Shift to other splits during the run: "30s=1P3D,60s=2P2D:migrate". Shifts of the recorded run are not repeated
     #[arg(long, value_name = "SCRIPT", help_heading = "Load")]
     shift: Option<ShiftScript>,
+    #[command(flatten)]
+    guard: GuardArgs,
     /// The recording of this run, usually NAME.jsonl.zst [default: UTC-TIME-NAME.jsonl.zst in this folder; with --live none]
     #[arg(long, value_name = "FILE", help_heading = "Recording")]
     out: Option<PathBuf>,
@@ -68,6 +75,8 @@ pub(super) struct ReplayArgs {
     asciicast: Option<PathBuf>,
     #[command(flatten)]
     screen: ScreenArgs,
+    #[command(flatten)]
+    predict: PredictArgs,
 }
 
 /// What is replayed, where, and how it is shown.
@@ -75,6 +84,8 @@ pub(super) struct ReplayArgs {
 pub struct ReplayOptions {
     /// Where the load goes.
     pub target: TargetSpec,
+    /// How long it is waited for.
+    pub ready: Ready,
     /// The load, but for what the file itself says.
     pub load: ReplayLoad,
     /// Where the run is recorded.
@@ -84,7 +95,7 @@ pub struct ReplayOptions {
 }
 
 /// How a replay is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Shown {
     /// On the live screen.
     Live {
@@ -92,6 +103,8 @@ pub enum Shown {
         screen: ScreenArgs,
         /// Where it is recorded, if it is.
         asciicast: Option<PathBuf>,
+        /// What predictions rest on; by default what is known of the target.
+        predict_with: Option<Box<Loaded<Cluster>>>,
     },
     /// By its summary.
     Summary {
@@ -127,6 +140,8 @@ pub struct ReplayLoad {
     pub seed: Option<u64>,
     /// Shifts of this run.
     pub shifts: ShiftScript,
+    /// What ends it before its time.
+    pub abort_on: AbortOn,
 }
 
 impl ReplayArgs {
@@ -134,14 +149,19 @@ impl ReplayArgs {
     /// When options contradict each other, or a profile is missing or wrong.
     pub(super) fn resolve(self, library: &Library) -> anyhow::Result<ReplayOptions> {
         let appearance = self.screen.appearance;
-        let of_the_screen =
-            [("--theme", appearance.theme != ThemeArg::Auto), ("--symbols", appearance.symbols != SymbolsArg::Auto)];
+        let of_the_screen = [
+            ("--theme", appearance.theme != ThemeArg::Auto),
+            ("--symbols", appearance.symbols != SymbolsArg::Auto),
+            ("--predict-with", self.predict.is_given()),
+        ];
         if let Some((option, _)) = of_the_screen.iter().find(|(_, given)| *given && !self.live) {
             bail!("{option} needs --live");
         }
+        let target = self.target.resolve(library)?;
         let read_only = self.screen.read_only;
         let shown = if self.live {
-            Shown::Live { screen: self.screen, asciicast: self.asciicast }
+            let predict_with = self.predict.resolve(&target, library)?;
+            Shown::Live { screen: self.screen, asciicast: self.asciicast, predict_with }
         } else {
             Shown::Summary { json: self.json, fail_on_slo: self.fail_on_slo, read_only }
         };
@@ -156,9 +176,11 @@ impl ReplayArgs {
             warmup: self.warmup,
             seed: self.seed,
             shifts: self.shift.unwrap_or_default(),
+            abort_on: self.guard.abort_on(),
         };
         check_shifts_none(read_only, &load.shifts)?;
-        Ok(ReplayOptions { target: self.target.resolve(library)?, load, out: self.out, shown })
+        let ready = self.ready.resolve(&target)?;
+        Ok(ReplayOptions { target, ready, load, out: self.out, shown })
     }
 }
 
@@ -187,6 +209,7 @@ impl ReplayLoad {
             warmup_is_inherited: self.warmup.is_none(),
             slo: self.slo.unwrap_or(recorded.and_then(|run| run.slo)),
             shifts: self.shifts,
+            abort_on: self.abort_on,
             ..base
         };
         if self.warmup.is_some() {
@@ -202,16 +225,18 @@ impl ReplayOptions {
     /// # Errors
     /// When the file cannot be read, or there is no SLO to be missed.
     pub fn run(self) -> anyhow::Result<ReplayRun> {
-        let Self { target, load, out, shown } = self;
+        let Self { target, ready, load, out, shown } = self;
         let load = load.load()?;
         Ok(match shown {
-            Shown::Live { screen, asciicast } => {
+            Shown::Live { screen, asciicast, predict_with } => {
                 let why = "the arrivals are those of a trace or a recording".to_owned();
-                ReplayRun::Live(LiveOptions { target, load, out, asciicast, screen, load_is_given: Some(why) })
+                let load_is_given = Some(why);
+                let options = LiveOptions { target, ready, load, out, asciicast, screen, predict_with, load_is_given };
+                ReplayRun::Live(options)
             }
             Shown::Summary { json, fail_on_slo, read_only } => {
                 ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo, the file has none");
-                ReplayRun::Record(RecordOptions { target, load, out, json, fail_on_slo, read_only })
+                ReplayRun::Record(RecordOptions { target, ready, load, out, json, fail_on_slo, read_only })
             }
         })
     }
@@ -240,7 +265,9 @@ mod tests {
         let run = RunRecord { warmup: Micros(30_000_000), ..RunRecord::named("chat", "cpu") };
         let (at, client) = (Micros(60_000_000), ClientUse::default());
         let recorder = Recorder::create(&path, &run, || Micros::ZERO).expect("created");
-        recorder.finish(&EndRecord { at, schedule_end: at, requests: Counts::default(), client }).expect("finished");
+        recorder
+            .finish(&EndRecord { at, schedule_end: at, requests: Counts::default(), client, aborted: None })
+            .expect("finished");
         let replayed = |speed, warmup| ReplayLoad {
             file: path.clone(),
             format: TraceFormat::Auto,
@@ -252,6 +279,7 @@ mod tests {
             warmup,
             seed: None,
             shifts: ShiftScript::default(),
+            abort_on: AbortOn::default(),
         };
         let inherited = replayed(2.0, None).load().expect("whether it leaves anything is seen in the schedule");
         assert_eq!((inherited.warmup, inherited.warmup_is_inherited), (Micros(15_000_000), true));

@@ -11,6 +11,7 @@ use loadgen::time::Micros;
 
 use super::load::{LoadArgs, parse_positive_duration};
 use super::plan::{ATTAINMENT, DRAWS, MOST_REQUESTS, REQUESTS, parse_share};
+use super::ready::{Ready, ReadyArgs};
 use super::target::{TargetArgs, TargetSpec};
 
 /// Requests judged in a step of a run, unless told otherwise: the share of good ones to about four in a hundred.
@@ -28,6 +29,8 @@ const STEPS: u32 = 30;
 pub(super) struct SearchArgs {
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    ready: ReadyArgs,
     #[command(flatten)]
     load: LoadArgs,
     /// Share of the requests that has to be good [default: 0.9]
@@ -57,6 +60,8 @@ pub(super) struct SearchArgs {
 pub struct SearchOptions {
     /// Where the load goes.
     pub target: TargetSpec,
+    /// How long it is waited for.
+    pub ready: Ready,
     /// The load.
     pub load: LoadSpec,
     /// What is looked for.
@@ -77,6 +82,7 @@ impl SearchArgs {
     pub(super) fn resolve(self, library: &Library) -> anyhow::Result<SearchOptions> {
         let scenario = self.load.scenario(library)?;
         let said = self.load.steady_rate()?;
+        let unguarded = self.load.check_unguarded();
         let load = self.load.resolve(library, false)?;
         let slo =
             load.slo.context("search needs --slo, or a --workload that has one\nhint: --slo ttft=2s,tpot=200ms")?;
@@ -87,6 +93,9 @@ impl SearchArgs {
         let of_scenario = scenario.as_ref().and_then(|scenario| scenario.profile.rate);
         let target = self.target.resolve_beside(scenario, library)?;
         let simulated = matches!(target, TargetSpec::Sim(_));
+        if simulated {
+            unguarded?;
+        }
         ensure!(simulated || self.draws.is_none(), "--draws is for simulated clusters\nhint: --target sim:CLUSTER");
         ensure!(!simulated || self.budget.is_none(), "--budget is for runs, and simulations take seconds");
         let (own, most) = if simulated { (REQUESTS, MOST_REQUESTS) } else { (JUDGED, MOST_JUDGED) };
@@ -109,6 +118,7 @@ impl SearchArgs {
             steps: self.steps,
         };
         Ok(SearchOptions {
+            ready: self.ready.resolve(&target)?,
             target,
             load,
             goal,

@@ -65,7 +65,8 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "TARGET")]
     target: Option<Place>,
     /// Roles of the engine's units at the start: 2P2D is two prefill and two decode units, 4A is four that do both [default:
-    /// half of the units prefill; the embedded engine has as many units as cores, at least four]
+    /// half of the units prefill; the embedded engine has as many units as cores, at least four]. Of a server over HTTP without a
+    /// --control: the units that it has, for predictions
     #[arg(long, value_name = "xPyD|nA")]
     split: Option<Split>,
     /// Simulated targets only: so many seconds in a second of wall time [default: 1]
@@ -399,7 +400,13 @@ impl TargetArgs {
     }
 
     fn http(self, address: HttpAddress) -> anyhow::Result<TargetSpec> {
-        self.check_no_split(&address)?;
+        if !matches!(self.control, Some(ControlArg::None) | None) {
+            self.check_no_split(&address)?;
+        }
+        let split = self.split;
+        if let Some(split) = split {
+            split.check()?;
+        }
         let timeout = self.timeout();
         let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
         let reach = self.reach.resolve()?;
@@ -420,7 +427,7 @@ impl TargetArgs {
         }
         let model = self.model.map(|name| name.to_string_lossy().into_owned());
         let http = HttpOptions { http2: self.http2, ..reach };
-        Ok(TargetSpec::Http(Box::new(HttpTarget { address, model, key, http, timeout, control })))
+        Ok(TargetSpec::Http(Box::new(HttpTarget { address, model, key, http, timeout, control, split })))
     }
 
     fn grpc(self, address: RemoteAddress) -> anyhow::Result<TargetSpec> {

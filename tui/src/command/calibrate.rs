@@ -13,7 +13,7 @@ use loadgen::clock::unix_micros;
 use loadgen::profile::ClusterProfile;
 use loadgen::target::{Connection, sim};
 
-use super::{Ending, print, tell};
+use super::{Ending, print, ready, tell};
 use crate::cli::{CalibrateOptions, TargetSpec};
 
 /// Probes, fits, writes and tells.
@@ -36,7 +36,7 @@ pub fn run(options: &CalibrateOptions) -> anyhow::Result<Ending> {
         found.cluster,
         share(found.held_out.median)
     );
-    write_new(out, &profile.to_toml(&comment))?;
+    write_new(out, &profile.to_toml(&comment), &profile)?;
     if options.json {
         let mut object = serde_json::to_value(&found)?;
         object["out"] = out.to_string_lossy().into();
@@ -59,13 +59,20 @@ fn calibrate(options: &CalibrateOptions) -> anyhow::Result<(Calibration, Cluster
         }
     };
     // Texts that no server has seen before, whoever calibrated it last.
-    let mut calibrator = Calibrator::new(options.start.clone(), options.budget, unix_micros());
+    let calibrator = |start| Calibrator::new(start, options.budget, unix_micros());
     let exact = matches!(options.target, TargetSpec::Sim(_));
     if options.splits.is_empty() {
-        let connection = options.target.clone().open()?;
+        let connection = ready::open(options.target.clone(), options.ready)?;
         let split = served_split(&connection, options)?;
+        // The profile is of what is there.
+        let mut start = options.start.clone();
+        start.profile = start.profile.with_units(split.units());
+        let mut calibrator = calibrator(start);
         calibrator.probe(connection, split, exact, &mut told)?;
+        bar.finish_and_clear();
+        return Ok(calibrator.finish()?);
     }
+    let mut calibrator = calibrator(options.start.clone());
     for &split in &options.splits {
         calibrator.probe(open(&options.target, split)?, split, exact, &mut told)?;
     }
@@ -107,15 +114,29 @@ fn partial(out: &Path) -> PathBuf {
 }
 
 /// Writes `text` beside `out` and then calls it so, replacing nothing. Where that fails, what is beside it stays.
-fn write_new(out: &Path, text: &str) -> anyhow::Result<()> {
+fn write_new(out: &Path, text: &str, profile: &ClusterProfile) -> anyhow::Result<()> {
     let beside = partial(out);
     let whole =
         File::create(&beside).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     whole.with_context(|| format!("cannot write {}", beside.display()))?;
+    read_back(&beside, profile)?;
     // Unlike a rename neither replaces what has come to be there since; not every file system has links.
     let named = std::fs::hard_link(&beside, out).or_else(|_| File::create_new(out)?.write_all(text.as_bytes()));
     named.with_context(|| format!("cannot write {}: the profile is in {}", out.display(), beside.display()))?;
     std::fs::remove_file(&beside).with_context(|| format!("cannot remove {}", beside.display()))
+}
+
+/// What was written is what was found, and means a cluster: whoever plans with it shall not be the first to see.
+fn read_back(written: &Path, profile: &ClusterProfile) -> anyhow::Result<()> {
+    let library = crate::cli::library();
+    // A path, whatever its ending.
+    let path = std::path::absolute(written).with_context(|| format!("cannot find {}", written.display()))?;
+    let path = path.to_string_lossy();
+    let wrong = || format!("the profile that was found cannot be used; it is in {}", written.display());
+    library.cluster(&path).with_context(wrong)?;
+    let found = library.cluster_profile(&path).with_context(wrong)?.profile;
+    anyhow::ensure!(found == *profile, "{}: reading it gives something else", wrong());
+    Ok(())
 }
 
 fn progress() -> ProgressBar {

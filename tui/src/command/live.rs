@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use loadgen::live::{Command, Phase};
 use loadgen::run::{self, RunConfig};
-use loadgen::whatif::{self, Worker};
+use loadgen::whatif::{self, Ground, Worker};
 
 use super::signals::Signals;
-use super::{Ending, print, record, tell};
+use super::{Ending, print, ready, record, tell};
 use crate::cli::LiveOptions;
 use crate::model::Offers;
 use crate::shell::{self, Cast, Exit, LiveSource};
@@ -19,22 +19,31 @@ use crate::shell::{self, Cast, Exit, LiveSource};
 /// # Errors
 /// When the input is wrong, the target cannot be opened, or the terminal cannot be used.
 pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
-    let LiveOptions { target, load, out, asciicast, screen, load_is_given } = options;
+    let LiveOptions { target, ready, load, out, asciicast, screen, predict_with, load_is_given } = options;
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "the live screen needs a terminal; `pdtune record` runs without one"
     );
     // Before anything is loaded: the terminal's answer must not come while the screen reads keys.
     let theme = shell::theme(screen.appearance.theme.into(), screen.appearance.symbols.set());
-    let ground = target.ground();
-    let connection = target.open()?;
+    let ground = predict_with.map(Ground::Profile).or_else(|| target.ground());
+    let connection = ready::open(target, ready)?;
     let connection = if screen.read_only { connection.read_only() } else { connection };
-    let ground = ground.unwrap_or_else(|| whatif::Ground::of(&connection));
+    let units_are_told = connection.control.is_some() || connection.info.split.is_some();
+    anyhow::ensure!(
+        units_are_told || !matches!(ground, Some(Ground::Profile(_))),
+        "--predict-with: nobody tells how many units {} has\nhint: --control, or --split",
+        connection.info.name
+    );
+    let ground = ground.unwrap_or_else(|| Ground::of(&connection));
     let shift_refused =
         connection.control.is_none().then(|| "the target has no control, --control gives it one".to_owned());
     let offers = Offers { shift_refused, rate_refused: load_is_given, read_only: screen.read_only };
     // Nothing has been sent yet, so that a name that is taken costs nothing.
     let cast = asciicast.as_deref().map(Cast::create).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // First, so that no signal finds a run without somebody to end it.
+    let mut signals = runtime.block_on(async { Signals::install() }).context("cannot listen for signals")?;
     let handle = match run::start(RunConfig { load, connection, record_to: out }) {
         Ok(handle) => handle,
         Err(error) => {
@@ -68,17 +77,13 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
         offers,
         meters: handle.meters.clone(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let exit = runtime.block_on(shell::run(source, &theme, cast));
+    let exit = runtime.block_on(shell::run(source, &theme, cast, &mut signals));
     if !matches!(exit, Ok(Exit::Done)) && handle.snapshots.borrow().phase != Phase::Done {
         // Full only when nobody takes commands any more, and then the run is over.
         let _ = handle.commands.try_send(Command::Abort);
     }
     // The recording gets its end even when the screen was lost.
-    let result = runtime.block_on(async {
-        let signals = Signals::install().context("cannot listen for signals")?;
-        record::watch(handle, signals, true).await
-    })?;
+    let result = runtime.block_on(record::watch(handle, signals, true))?;
     exit?;
     print(&result.summary.text(None))?;
     record::ending(&result)

@@ -10,7 +10,7 @@ use loadgen::run::{self, RunConfig, RunHandle, RunResult};
 
 use super::progress::Progress;
 use super::signals::Signals;
-use super::{Ending, leave_at_once, print, tell};
+use super::{Ending, leave_at_once, print, ready, tell};
 use crate::cli::RecordOptions;
 
 /// Runs the load and prints its summary.
@@ -18,10 +18,10 @@ use crate::cli::RecordOptions;
 /// # Errors
 /// When the input is wrong, the target cannot be opened or the recording cannot be written.
 pub fn run(options: RecordOptions) -> anyhow::Result<Ending> {
-    let RecordOptions { target, load, out, json, fail_on_slo, read_only } = options;
+    let RecordOptions { target, ready, load, out, json, fail_on_slo, read_only } = options;
     let path = out.unwrap_or_else(|| PathBuf::from(default_name(unix_micros() / 1_000_000, &load.name)));
     let has_slo = load.slo.is_some();
-    let connection = target.open()?;
+    let connection = ready::open(target, ready)?;
     let connection = if read_only { connection.read_only() } else { connection };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let config = RunConfig { load, connection, record_to: Some(path.clone()) };
@@ -103,6 +103,10 @@ pub(super) fn ending(result: &RunResult) -> anyhow::Result<Ending> {
     if let Some(error) = &result.error {
         anyhow::bail!("{error}");
     }
-    let unsuccessful = result.summary.requests.completed == 0 || !result.failed_shifts.is_empty();
+    if let Some(tripped) = &result.tripped {
+        tell(&format!("warning: --abort-on ended the load: {tripped}"));
+    }
+    let unsuccessful =
+        result.summary.requests.completed == 0 || !result.failed_shifts.is_empty() || result.tripped.is_some();
     Ok(if unsuccessful { Ending::Unsuccessful } else { Ending::Fine })
 }

@@ -68,7 +68,13 @@ mod tests {
         let path = folder.path().join("run.jsonl.zst");
         let recorder = Recorder::create(&path, &RunRecord::named("chat", "cpu"), || Micros::ZERO).expect("created");
         let at = Micros(10_000_000);
-        let end = EndRecord { at, schedule_end: at, requests: Counts::default(), client: ClientUse::default() };
+        let end = EndRecord {
+            at,
+            schedule_end: at,
+            requests: Counts::default(),
+            client: ClientUse::default(),
+            aborted: None,
+        };
         recorder.finish(&end).expect("finished");
         (folder, path)
     }

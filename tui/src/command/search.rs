@@ -12,8 +12,8 @@ use loadgen::target::sim::{self, SimTarget};
 
 use super::progress::Progress;
 use super::signals::Signals;
-use super::{Ending, leave_at_once, print, tell};
-use crate::cli::{SearchOptions, TargetSpec};
+use super::{Ending, leave_at_once, print, ready, tell};
+use crate::cli::{Ready, SearchOptions, TargetSpec};
 
 /// Searches and tells.
 ///
@@ -60,7 +60,7 @@ fn simulate(target: &SimTarget, options: &SearchOptions) -> anyhow::Result<Repor
 
 /// In wall time: one run after another.
 fn measure(options: SearchOptions) -> anyhow::Result<Report> {
-    let SearchOptions { target, load, goal, requests, budget, .. } = options;
+    let SearchOptions { target, mut ready, load, goal, requests, budget, .. } = options;
     let seed = load.seed;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -69,7 +69,7 @@ fn measure(options: SearchOptions) -> anyhow::Result<Report> {
     let mut search = WallSearch::new(Question { load, goal, requests, budget });
     let mut known = None;
     while let Some(ask) = search.ask() {
-        let connection = match target.clone().open() {
+        let connection = match ready::open(target.clone(), ready) {
             Ok(connection) => connection,
             Err(error) if known.is_none() => return Err(error),
             Err(error) => {
@@ -78,6 +78,8 @@ fn measure(options: SearchOptions) -> anyhow::Result<Report> {
                 break;
             }
         };
+        // It has answered; whether it still does is seen in the next step.
+        ready = Ready::default();
         let info = &connection.info;
         known.get_or_insert_with(|| (info.name.clone(), info.split.map(|split| split.to_string()), seed));
         let mut progress = Progress::new();

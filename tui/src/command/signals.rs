@@ -17,7 +17,8 @@ pub enum Told {
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// `None` where the process was started to outlive its terminal.
+    hang_up: Option<Signal>,
 }
 
 impl Signals {
@@ -29,7 +30,7 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up: (!kernels::signals::ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -43,7 +44,17 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Told::Interrupt,
             _ = self.terminate.recv() => Told::Terminate,
-            _ = self.hang_up.recv() => Told::Terminate,
+            () = hung_up(self.hang_up.as_mut()) => Told::Terminate,
         }
+    }
+}
+
+/// Waits for the terminal to go; for ever where that is nothing to us.
+async fn hung_up(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }

@@ -215,7 +215,7 @@ fn refused() {
             "shift --target grpc://gpu:50051 --ca-file x.pem --to 1P3D",
             "record --target http://me:secret@gpu:8000 --requests 1",
             "record --target grpc://gpu --requests 1",
-            "record --target http://gpu:8000 --split 2P2D --requests 1",
+            "record --target http://gpu:8000 --control grpc://gpu:50051 --split 2P2D --requests 1",
             "record --target http://gpu:8000 --api-key-env PDTUNE-NO-SUCH-VARIABLE --requests 1",
             "record --target http://gpu:8000 --control http://gpu:8000 --requests 1",
             "record --target grpc://gpu:1 --control grpc://gpu:2 --requests 1",

@@ -139,6 +139,15 @@ impl Terminal {
         assert!(status.success());
     }
 
+    /// Closes the terminal, as the end of an ssh session does, and waits until the program is gone.
+    pub(crate) fn close(mut self) {
+        // The thread that reads ends with the next bytes, and with it the last copy of this end.
+        self.output = channel().1;
+        self.writer = Box::new(std::io::sink());
+        self.master = native_pty_system().openpty(pty_size((80, 24))).expect("a pseudo-terminal").master;
+        self.child.wait().expect("it has ended");
+    }
+
     /// Waits until the text on the screen is as `seen` wants it.
     pub(crate) fn wait(&mut self, what: &str, seen: impl Fn(&str) -> bool) {
         let deadline = now() + PATIENCE;

@@ -6,7 +6,7 @@ const SPARE: u64 = 128;
 
 /// Lets the process open as many files as the system allows, and says for how many connections they suffice.
 pub fn raise_affordable_connections() -> usize {
-    connections(kernels::files::raise_open_files())
+    connections(kernels::files::raise_open_files().now)
 }
 
 /// A process with few files keeps half of them.

@@ -29,6 +29,7 @@ fn end() -> EndRecord {
             realtime: Some(false),
             held_up: 0,
         },
+        aborted: None,
     }
 }
 
@@ -204,7 +205,7 @@ fn the_keys_stand_in_the_order_that_scripts_rely_on() {
         r#""lag_ms":{"mean":0.0,"p50":0.0,"p90":0.0,"p95":0.0,"p99":0.0,"max":0.0,"n":1},"#,
         r#""window":{"from_s":2.0,"to_s":12.0},"#,
         r#""client":{"verdict":"ok","cpu_s":0.5,"rss_mb":45.0,"dropped":0,"realtime":false},"#,
-        r#""shifts":[],"recording":"run.jsonl.zst","incomplete":false,"slo_s":10.0}"#,
+        r#""shifts":[],"recording":"run.jsonl.zst","incomplete":false,"slo_s":10.0,"aborted":null}"#,
     );
     assert_eq!(serde_json::to_string(&summary).expect("JSON"), expected);
 }

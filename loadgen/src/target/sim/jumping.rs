@@ -38,6 +38,7 @@ pub fn open_jumping(target: &SimTarget) -> Result<Connection, SimError> {
         control: None,
         client: None,
         time_scale: 1.0,
+        remarks: Vec::new(),
     })
 }
 

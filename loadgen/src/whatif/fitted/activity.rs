@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::seen::{Seen, Sights};
+use super::seen::{Prompt, Seen, Sights};
 use crate::time::Micros;
 
 /// What the steps of a stretch contained.
@@ -29,17 +29,26 @@ pub(super) struct Activity {
 
 /// Positions that were computed for a prompt, and pairs of them with what they attend to.
 pub(super) fn work(seen: &Seen) -> [f64; 2] {
-    let cached = f64::from(seen.prompt.map_or(0, |prompt| prompt.cached).min(seen.input_tokens));
+    let cached = f64::from(seen.cached.min(seen.input_tokens));
     let tokens = f64::from(seen.input_tokens) - cached;
     [tokens, tokens * (cached + tokens / 2.0)]
 }
 
 /// All units.
 pub(super) fn activities(sights: &Sights) -> BTreeMap<u16, Activity> {
+    activities_of(sights, |seen| (seen.decode_unit, seen.prompt))
+}
+
+/// The same where `place` says which unit gave the tokens of a request, and where and when its prompt was computed.
+pub(super) fn activities_of(
+    sights: &Sights,
+    place: impl Fn(&Seen) -> (Option<u16>, Option<Prompt>),
+) -> BTreeMap<u16, Activity> {
     let mut units: BTreeMap<u16, Activity> = BTreeMap::new();
     let mut speeds: BTreeMap<u16, Vec<(Micros, [f64; 2])>> = BTreeMap::new();
     for seen in sights.requests() {
-        if let (Some(unit), Some(first)) = (seen.decode_unit, seen.first) {
+        let (decode_unit, prompt) = place(seen);
+        if let (Some(unit), Some(first)) = (decode_unit, seen.first) {
             let answers = &mut units.entry(unit).or_default().answers;
             let mut context = f64::from(seen.input_tokens);
             for &(since, tokens) in &seen.arrivals {
@@ -50,7 +59,7 @@ pub(super) fn activities(sights: &Sights) -> BTreeMap<u16, Activity> {
                 context += tokens;
             }
         }
-        if let Some(prompt) = seen.prompt {
+        if let Some(prompt) = prompt {
             let length = prompt.end.since(prompt.start).0.max(1) as f64;
             let speed = work(seen).map(|work| work / length);
             let changes = speeds.entry(prompt.unit).or_default();

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use engine::cluster::ClusterConfig;
+use engine::cluster::{BatchLimits, ClusterConfig, FirstToken};
 use engine::executor::sim::{Affine, AffineSeconds, Timing};
 use engine::model::counter;
 
+use super::Eras;
 use super::seen::Sights;
 use super::solve::{Solved, solve};
 use super::stretches::{HAND_OFF, STEP_NAMES, STEPS, Stretch, Stretches};
@@ -25,6 +26,15 @@ const MIXED: f64 = 0.2;
 /// Where no hand-off was seen, the time of one relative to that of computing its prompt, and how far off that may be.
 const UNSEEN: (f64, f64) = (0.1, 1.0);
 
+/// How much of the time that a first token takes whatever the length of its prompt may lie outside of the units: a logarithm.
+const OUTSIDE: f64 = 0.5;
+
+/// Where nobody tells: prompt tokens and sequences of a step, tokens of a KV block, and blocks of a unit, four million tokens.
+const UNTOLD_TOKENS: u32 = 2_048;
+const UNTOLD_SEQUENCES: u32 = 256;
+const UNTOLD_BLOCK: u32 = 16;
+const UNTOLD_BLOCKS: u32 = 1 << 18;
+
 /// As many costs are named that cannot be told apart; of more their number is enough.
 const NAMED: usize = 2;
 
@@ -35,6 +45,28 @@ pub struct UnitTerms {
     pub config: ClusterConfig,
     /// What of it nobody told, in one line.
     pub assumed: Option<String>,
+}
+
+impl UnitTerms {
+    /// Of units that nobody tells anything of but their roles: with steps as many servers have them, and more KV than they will need.
+    pub fn untold(context_tokens: u32) -> Self {
+        let batch = BatchLimits { tokens: UNTOLD_TOKENS, sequences: UNTOLD_SEQUENCES };
+        let config = ClusterConfig {
+            block_tokens: UNTOLD_BLOCK,
+            blocks_per_unit: UNTOLD_BLOCKS.max(context_tokens.div_ceil(UNTOLD_BLOCK)),
+            max_context: context_tokens,
+            prefill: batch,
+            decode: BatchLimits { tokens: UNTOLD_SEQUENCES, ..batch },
+            aggregated: batch,
+            watermark_permille: 10,
+            prefix_cache: false,
+            first_token: FirstToken::AfterHandOff,
+            drain_timeout: None,
+        };
+        let steps = format!("{UNTOLD_TOKENS} prompt tokens or {UNTOLD_SEQUENCES} sequences");
+        let assumed = format!("steps of at most {steps}, and KV that never runs short: the target does not tell");
+        Self { config, assumed: Some(assumed) }
+    }
 }
 
 /// How good a fit is, and what it does not know.
@@ -78,6 +110,8 @@ pub(in crate::whatif) struct Law {
     /// Whether steps of prompts alone, and such that mix, were seen.
     prompts_alone: bool,
     mixed: bool,
+    /// Prompts are known by their first tokens alone, so that what they took holds a hand-off.
+    first_tokens: bool,
     /// Half of the requests took more than so beside the engine.
     pub(in crate::whatif) outside: Micros,
     pub(in crate::whatif) config: ClusterConfig,
@@ -96,7 +130,32 @@ impl Law {
         if over >= FEWEST && sights.requests().all(|seen| seen.prompt.is_none() || seen.decode_unit.is_none()) {
             return Err("the target does not tell which unit served a request, and when".to_owned());
         }
-        let all = Stretches::of(sights, terms);
+        Self::from(&Stretches::of(sights, terms), &outside, sights, (terms, false))
+    }
+
+    /// The same for a target that tells neither units nor stages, while these splits served.
+    ///
+    /// # Errors
+    /// One line: what is missing.
+    pub(in crate::whatif) fn of_requests(sights: &Sights, eras: &Eras, terms: &UnitTerms) -> Result<Self, String> {
+        let mut lags: Vec<Micros> = sights.requests().filter_map(|seen| Some(seen.sent?.since(seen.due))).collect();
+        lags.sort_unstable();
+        let mut all = Stretches::untold(sights, eras, terms);
+        let first_tokens = std::mem::take(&mut all.handed_off);
+        let mut law = Self::from(&all, &lags, sights, (terms, first_tokens))?;
+        law.fit
+            .assumed
+            .push("requests are spread evenly over units, and a prompt waits only where all units have one".to_owned());
+        Ok(law)
+    }
+
+    /// `outside` are in order. With `first_tokens`, prompts are known by these alone.
+    fn from(
+        all: &Stretches,
+        outside: &[Micros],
+        sights: &Sights,
+        (terms, first_tokens): (&UnitTerms, bool),
+    ) -> Result<Self, String> {
         let mixed = all.answers.iter().filter(|stretch| stretch.parts[1] > 0.0).count();
         let prompted = all.prompted.max(if all.alone { mixed } else { 0 });
         for (count, of_what) in [(all.answered, "answers of six tokens or more"), (prompted, "prompts")] {
@@ -118,8 +177,9 @@ impl Law {
         let longer = (longer(&all.prompts, &steps), longer(&all.answers, &steps));
         let mut law = Self {
             longer: if all.prompts.is_empty() { (longer.1, longer.1) } else { longer },
-            prompts_alone: !all.prompts.is_empty(),
+            prompts_alone: all.prompts.iter().any(|stretch| stretch.parts[0] > 0.0),
             mixed: mixed > 0,
+            first_tokens,
             outside: outside.get(outside.len() / 2).copied().unwrap_or_default(),
             config,
             fit: Fit {
@@ -145,7 +205,12 @@ impl Law {
         if !self.mixed {
             assume("a step that mixes prompts and answers was not seen: it takes what both do");
         }
-        if self.hand_off.is_none() {
+        if self.first_tokens {
+            assume(
+                "a hand-off, and the way there and back, are not told apart from the prompt before: a tenth of it, or a third, or a \
+                 thirtieth",
+            );
+        } else if self.hand_off.is_none() {
             assume("a hand-off was not seen: it takes a tenth of what its prompt does, or a third, or a thirtieth");
         }
     }
@@ -175,6 +240,15 @@ impl Law {
             None => [0.0, unseen * token],
             Some(solved) if draw == 0 => solved.seconds(),
             Some(solved) => solved.draw(&mut chance),
+        };
+        let (prompt_step, token, hand_off, hand_off_token) = if self.first_tokens {
+            // Of a first token a part lies behind the prompt, and of what does not depend on its length more, outside of units.
+            let (kept, behind) = (1.0 / (1.0 + unseen), unseen / (1.0 + unseen));
+            let within = if draw == 0 { 1.0 } else { (-OUTSIDE * chance().abs()).exp() };
+            let all = prompt_step * prompts;
+            (prompt_step * kept * within, token * kept, all * (1.0 - kept * within), token * prompts * behind)
+        } else {
+            (prompt_step, token, hand_off, hand_off_token)
         };
         AffineSeconds {
             prompt_step: prompt_step * prompts,

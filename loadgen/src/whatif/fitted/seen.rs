@@ -19,8 +19,6 @@ pub(super) struct Prompt {
     pub(super) unit: u16,
     pub(super) start: Micros,
     pub(super) end: Micros,
-    /// Positions that were cached.
-    pub(super) cached: u32,
 }
 
 /// One request that is over.
@@ -28,6 +26,10 @@ pub(super) struct Prompt {
 pub(super) struct Seen {
     pub(super) ended: Micros,
     pub(super) input_tokens: u32,
+    pub(super) due: Micros,
+    pub(super) sent: Option<Micros>,
+    /// Positions of its prompt that were cached, where that is told.
+    pub(super) cached: u32,
     pub(super) prompt: Option<Prompt>,
     /// Start and end of its hand-off.
     pub(super) hand_off: Option<(Micros, Micros)>,
@@ -48,7 +50,7 @@ impl Seen {
         let server = sample.server.unwrap_or_default();
         let prompt = || {
             let (start, end) = (server.prefill_start?, server.prefill_end?);
-            Some(Prompt { unit: server.prefill_unit?, start, end, cached: server.prefix_hit }).filter(|_| start < end)
+            Some(Prompt { unit: server.prefill_unit?, start, end }).filter(|_| start < end)
         };
         let hand_off = server.handoff_start.zip(server.handoff_end).filter(|(start, end)| start <= end);
         let outside = || {
@@ -64,6 +66,9 @@ impl Seen {
         Self {
             ended: sample.ended,
             input_tokens: sample.input_tokens,
+            due: sample.due,
+            sent: sample.sent,
+            cached: server.prefix_hit,
             prompt: prompt(),
             hand_off,
             decode_unit: server.decode_unit,

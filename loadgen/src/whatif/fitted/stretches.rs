@@ -20,7 +20,7 @@ pub(super) const STEP_NAMES: [&str; STEPS] = [
 /// Costs of a hand-off: itself, and each of its positions.
 pub(super) const HAND_OFF: usize = 2;
 /// Steps of an answer that are looked at together: so few that batches differ, so many that what a network adds cancels out.
-const PIECE: usize = 32;
+pub(super) const PIECE: usize = 32;
 /// Fewest steps of a piece.
 const SHORTEST: usize = 4;
 /// How far back is looked, from the end of what is known; further only until there is enough.
@@ -35,7 +35,7 @@ pub(super) struct Stretch<const N: usize> {
     pub(super) seconds: f64,
     /// How much it counts: less where others tell of the same steps.
     pub(super) weight: f64,
-    end: Micros,
+    pub(super) end: Micros,
 }
 
 /// All that can be fitted to.
@@ -117,7 +117,7 @@ pub(super) fn on_two(seen: &Seen) -> Option<bool> {
 }
 
 /// Leaves the recent ones, and of older ones as many as are needed for enough. The end of the earliest.
-fn recent<const N: usize>(all: &mut Vec<Stretch<N>>, to: Micros) -> Option<Micros> {
+pub(super) fn recent<const N: usize>(all: &mut Vec<Stretch<N>>, to: Micros) -> Option<Micros> {
     all.retain(|stretch| stretch.seconds > 0.0);
     all.sort_by_key(|stretch| stretch.end);
     let recent = all.len() - all.partition_point(|stretch| stretch.end < to.since(RECENT));
@@ -128,7 +128,7 @@ fn recent<const N: usize>(all: &mut Vec<Stretch<N>>, to: Micros) -> Option<Micro
 
 /// From which token to which: their instants, and the steps in between. The first token is none of a step of answers, and the
 /// second one may have waited for one.
-fn pieces_of(seen: &Seen) -> impl Iterator<Item = (Micros, Micros, f64)> {
+pub(super) fn pieces_of(seen: &Seen) -> impl Iterator<Item = (Micros, Micros, f64)> {
     let first = seen.first.unwrap_or_default();
     let at = move |since: u32| first + Micros(since.into());
     let rest = seen.arrivals.split_first().map_or(&[][..], |(_, rest)| rest);

@@ -322,6 +322,73 @@ fn the_same_requests_give_the_same_basis() {
     assert_eq!(of(), of());
 }
 
+/// The same requests as a client of an HTTP server sees them.
+fn untold(samples: Vec<Sample>) -> Vec<Sample> {
+    samples.into_iter().map(|sample| Sample { server: None, ..sample }).collect()
+}
+
+fn by_requests(now: &str, samples: Vec<Sample>) -> Result<Basis, String> {
+    let samples = untold(samples);
+    let until = samples.iter().map(|sample| sample.ended).max().unwrap_or_default();
+    let eras = Eras::of(now.parse().expect("a split"), until);
+    Basis::of_requests(&Sights::of_samples(&samples), &eras, &UnitTerms::untold(4096))
+}
+
+#[test]
+fn what_clients_see_tells_whether_another_split_gives_more() {
+    let slo = "ttft=500ms,tpot=14ms".parse().expect("an SLO");
+    for now in ["2P2D", "1P3D", "3P1D", "4A"] {
+        let (samples, offered) = observed(now, TRUTH, 0.1, 480, varied);
+        let end = offered.last().map_or(Micros::ZERO, |last| last.due + Micros(1));
+        let traffic = Observed::new(Micros::ZERO, end, offered);
+        let basis = by_requests(now, samples).expect("a basis");
+        let Grounds::Fitted(fit) = &basis.grounds else { panic!("{:?}", basis.grounds) };
+        assert!(fit.assumed.iter().any(|line| line.contains("spread evenly")), "{fit:?}");
+        let truth: Arc<dyn Timing + Send + Sync> = Arc::new(Affine::from(TRUTH));
+        let really = Basis { config: terms().config, timings: vec![Arc::clone(&truth), truth], ..basis.clone() };
+        let of = |basis: &Basis| {
+            let asked = Asked { traffic: &traffic, basis, slo, now: now.parse().expect("a split") };
+            predict(&asked, &|| false).expect("a prediction")
+        };
+        let (answer, truth) = (of(&basis), of(&really));
+        let serving = now.parse().expect("a split");
+        let (mine, then) = (answer.of(serving).expect(now), truth.of(serving).expect(now));
+        let (predicted, true_share) = (mine.attainment, then.attainment.mid);
+        assert!(
+            predicted.lo - 0.05 <= true_share && true_share <= predicted.hi + 0.05,
+            "{now}: {predicted:?}, {true_share} in truth, {fit:?}"
+        );
+        for name in ["3P1D", "2P2D", "1P3D", "4A"] {
+            let split: Split = name.parse().expect("a split");
+            let gain = truth.of(split).expect(name).attainment.mid - true_share;
+            let told = answer.of(split).expect(name).attainment.mid - predicted.mid;
+            assert!(gain.abs() < 0.25 || gain.signum() * told > 0.0, "{name} seen in {now}: {told}, {gain} in truth");
+        }
+    }
+}
+
+#[test]
+fn prompts_that_all_waited_tell_nothing_to_clients() {
+    // Twice what one unit can compute: from some on every prompt waits.
+    let flood = |index| {
+        let (gap, input, output) = varied(index);
+        (gap / 4.0, input, output)
+    };
+    let (samples, _) = observed("1P3D", TRUTH, 0.0, 300, flood);
+    let why = by_requests("1P3D", samples).expect_err("a queue");
+    assert!(why.starts_with("not enough seen yet: ") && why.ends_with("30 are needed"), "{why}");
+    let (few, _) = observed("2P2D", TRUTH, 0.0, 12, varied);
+    assert!(by_requests("2P2D", few).is_err_and(|why| why.starts_with("not enough seen yet")));
+}
+
+#[test]
+fn requests_from_while_units_moved_are_left_out() {
+    let (samples, _) = observed("2P2D", TRUTH, 0.0, 200, varied);
+    let sights = Sights::of_samples(&untold(samples));
+    let nothing = Basis::of_requests(&sights, &Eras::default(), &UnitTerms::untold(4096)).expect_err("no split");
+    assert!(nothing.starts_with("not enough seen yet: the steps of 0 answers"), "{nothing}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

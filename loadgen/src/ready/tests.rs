@@ -1,0 +1,136 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use engine::cluster::How;
+use engine::units::{Role, Split, UnitId};
+
+use super::*;
+use crate::live::UnitView;
+use crate::sample::{Failure, FailureKind};
+use crate::target::{Control, Shed, null};
+
+/// Units that become what they will be from one look to the next, then stay.
+#[derive(Debug)]
+struct Starting(Mutex<VecDeque<Vec<UnitState>>>);
+
+impl Control for Starting {
+    fn observe(&self) -> ClusterView {
+        let mut looks = self.0.lock().expect("unpoisoned");
+        let states = if looks.len() > 1 { looks.pop_front() } else { looks.front().cloned() }.unwrap_or_default();
+        let unit = |(at, state): (usize, &UnitState)| UnitView {
+            unit: UnitId(at as u16),
+            role: if at == 0 { Role::Prefill } else { Role::Decode },
+            state: *state,
+            in_state: Micros::ZERO,
+            measured: false,
+            busy: 0.0,
+            queue: 0,
+            running: 0,
+            handing_off: 0,
+            kv_used: 0.0,
+            kv_cached: 0.0,
+            input_tps: 0.0,
+            output_tps: 0.0,
+        };
+        let units: Vec<UnitView> = states.iter().enumerate().map(unit).collect();
+        ClusterView { split: Split::of(units.iter().map(|unit| unit.role)), units, waiting_shifts: Vec::new() }
+    }
+
+    fn shift(&self, _: Split, _: How) -> Result<(), String> {
+        Err("not asked for here".to_owned())
+    }
+}
+
+/// Answers each request with the next of some outcomes, and the last for ever; `None` is no answer.
+#[derive(Debug)]
+struct Answers {
+    outcomes: Mutex<VecDeque<Option<Outcome>>>,
+    ended: Mutex<Vec<TargetEvent>>,
+}
+
+impl Target for Answers {
+    fn submit(&self, dispatch: Dispatch) -> Result<(), Shed> {
+        assert_eq!((dispatch.prompt.len(), dispatch.output_tokens), (4, 2));
+        let mut outcomes = self.outcomes.lock().expect("unpoisoned");
+        let outcome = if outcomes.len() > 1 { outcomes.pop_front() } else { outcomes.front().cloned() };
+        if let Some(outcome) = outcome.flatten() {
+            let ended = TargetEvent::Ended { index: dispatch.index, at: Micros::ZERO, outcome, server: None };
+            self.ended.lock().expect("unpoisoned").push(ended);
+        }
+        Ok(())
+    }
+
+    fn cancel(&self, _: u64) {}
+}
+
+#[derive(Debug)]
+struct Events(Arc<Answers>);
+
+impl TargetEvents for Events {
+    fn align(&mut self, _: RunClock) {
+        panic!("there is no run yet");
+    }
+
+    fn drain(&mut self, into: &mut Vec<TargetEvent>, _: Duration) -> bool {
+        into.append(&mut self.0.ended.lock().expect("unpoisoned"));
+        true
+    }
+}
+
+fn connection(looks: &[&[UnitState]], outcomes: &[Option<Outcome>]) -> Connection {
+    let looks = looks.iter().map(|states| states.to_vec()).collect();
+    let outcomes = Mutex::new(outcomes.iter().cloned().collect());
+    let answers = Arc::new(Answers { outcomes, ended: Mutex::default() });
+    Connection {
+        target: answers.clone(),
+        events: Box::new(Events(answers)),
+        control: Some(Arc::new(Starting(Mutex::new(looks)))),
+        ..null::connect()
+    }
+}
+
+fn refused() -> Outcome {
+    Outcome::Failed(Failure { kind: FailureKind::Refused, message: "503: loading".to_owned() })
+}
+
+const LONG: Micros = Micros(60_000_000);
+
+#[test]
+fn units_that_start_are_waited_for_then_an_answer_and_each_is_told_once() {
+    let (up, starting) = (UnitState::Serving, UnitState::Warming);
+    let looks: [&[UnitState]; 4] = [&[up], &[up, starting], &[up, starting], &[up, up]];
+    let mut connection = connection(&looks[1..], &[Some(refused()), Some(Outcome::Completed)]);
+    connection.info.split = Some(Split { prefill: 1, decode: 0, aggregated: 0 });
+    let mut told = Vec::new();
+    wait(&mut connection, LONG, |line| told.push(line.to_owned())).expect("ready");
+    assert_eq!(
+        told,
+        [
+            "waiting for unit 1 (decode) is still starting",
+            "waiting for an answer: a request of 4 tokens failed (refused: 503: loading)"
+        ]
+    );
+    assert_eq!(connection.info.split.map(|split| split.to_string()).as_deref(), Some("1P1D"), "what serves by now");
+}
+
+#[test]
+fn what_does_not_come_true_in_time_is_named() {
+    let mut lost = connection(&[&[UnitState::Serving, UnitState::Failed, UnitState::Draining { left: 3 }]], &[]);
+    let why = wait(&mut lost, Micros(1), |_| {}).expect_err("a unit is lost").to_string();
+    assert!(why.contains("unit 1 (decode) is lost, unit 2 (decode) drains after 1us\nhint: "), "{why}");
+    assert!(why.contains("--no-wait"), "{why}");
+
+    let mut silent = connection(&[&[UnitState::Serving]], &[None]);
+    let why = wait(&mut silent, Micros(1), |_| {}).expect_err("no answer").to_string();
+    assert!(why.contains("a request of 4 tokens got no answer, after 1us"), "{why}");
+
+    let mut failing = connection(&[&[UnitState::Serving]], &[Some(refused())]);
+    let why = wait(&mut failing, Micros(1), |_| {}).expect_err("an error").to_string();
+    assert!(why.contains("failed (refused: 503: loading)"), "{why}");
+}
+
+#[test]
+fn without_a_control_an_answer_will_do() {
+    let mut connection = Connection { control: None, ..connection(&[], &[Some(Outcome::Completed)]) };
+    wait(&mut connection, LONG, |line| panic!("{line}")).expect("ready");
+}
