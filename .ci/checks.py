@@ -101,9 +101,8 @@ def shifts(summary_path, shifted_path, *splits):
     assert prefill == int(splits[-1].split("P")[0]), role
 
 
-def peer_shifts(summary_path, recording_path, *splits):
-    """A real control plane took every shift, under load, with nothing failed and nothing cut."""
-    found = summary(summary_path)
+def nothing_lost(found, splits):
+    """Every shift converged under load, with nothing failed and nothing cut."""
     requests = found["requests"]
     assert requests["offered"] == requests["sent"] == requests["completed"] > 0, requests
     assert requests["failed"] == requests["cut"] == requests["shed"] == requests["cancelled"] == 0, requests
@@ -111,12 +110,41 @@ def peer_shifts(summary_path, recording_path, *splits):
     assert [shift["to"] for shift in found["shifts"]] == list(splits[1:]), found["shifts"]
     for shift in found["shifts"]:
         assert shift["abandoned"] is None and shift["lost"] == 0, shift
+        print(f"   {shift['from']} to {shift['to']}: {shift['total_ms']:.0f} ms, {shift['drain_ms']:.0f} ms of it draining")
+
+
+def peer_shifts(summary_path, recording_path, *splits):
+    """A real control plane took every shift, by ending processes and starting others."""
+    found = summary(summary_path)
+    nothing_lost(found, splits)
+    for shift in found["shifts"]:
         # A process that ends and another that starts take their time, on any machine.
         assert shift["total_ms"] > shift["drain_ms"] >= 0 and shift["total_ms"] > 500, shift
-        print(f"   {shift['from']} to {shift['to']}: {shift['total_ms']:.0f} ms, {shift['drain_ms']:.0f} ms of it draining")
     states = {(record["role"], record["state"]) for record in records(recording_path) if record["k"] == "unit"}
     wanted = {("P", "warming"), ("D", "warming"), ("P", "serving"), ("D", "serving")}
     assert wanted <= states, states
+
+
+def peer_flips(summary_path, recording_path, *splits):
+    """A real gateway took every shift, its workers staying the units that they were, and every answer had its length."""
+    found = summary(summary_path)
+    nothing_lost(found, splits)
+    told = records(recording_path)
+    for request in (record for record in told if record["k"] == "req"):
+        assert request["out"] == request["asked"], request
+    units = [record for record in told if record["k"] == "unit"]
+    assert len({record["unit"] for record in units}) == 4, "no unit came and none went"
+    assert {("P", "serving"), ("D", "serving")} <= {(record["role"], record["state"]) for record in units}, units
+    assert any(record["state"] in ("draining", "switching") for record in units), units
+
+
+def peer_foreign(summary_path, recording_path, *remarks):
+    """What somebody else did to the workers is told as that, and every request was answered."""
+    requests = summary(summary_path)["requests"]
+    assert requests["sent"] == requests["completed"] > 0, requests
+    notes = [record["text"] for record in records(recording_path) if record["k"] == "note"]
+    for remark in remarks:
+        assert any(either in note for note in notes for either in remark.split("|")), (remark, notes)
 
 
 def peer_cut(summary_path, recording_path, remark):
@@ -279,7 +307,7 @@ def prefix(summary_path, recording_path, trace_path):
 
 if __name__ == "__main__":
     checks = [
-        as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_shifts, plan, prefix,
-        same, same_answers, search, served, shift, shifts, simulated, some,
+        as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_flips, peer_foreign, peer_shifts, plan,
+        prefix, same, same_answers, search, served, shift, shifts, simulated, some,
     ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

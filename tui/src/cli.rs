@@ -8,6 +8,7 @@
 //! Everything that can be told from the words and the profiles alone is refused here, before a model is loaded.
 
 mod calibrate;
+mod gateway;
 mod key;
 mod load;
 mod plan;

@@ -9,6 +9,7 @@ use engine::units::Split;
 
 use super::conductor;
 use super::exec::{Exec, ExecCommand};
+use super::gateway::{Gateway, GatewayAddress, GatewayOptions};
 use super::grpc::{self, GrpcControl};
 use super::listener::Listener;
 use super::plane::{Adapter, Plan};
@@ -27,6 +28,8 @@ pub enum ControlAt {
     Grpc(GrpcControlAt),
     /// That of Ray Serve.
     Ray(RayControlAt),
+    /// That of a gateway of SGLang's.
+    Gateway(GatewayControlAt),
     /// A command of the user's.
     Exec {
         /// The command.
@@ -55,6 +58,21 @@ pub struct RayControlAt {
     /// The key that it wants.
     pub key: Option<ApiKey>,
     /// How it is reached.
+    pub http: HttpOptions,
+    /// How long a step of a shift may take to come true.
+    pub patience: Duration,
+}
+
+/// A gateway of SGLang's.
+#[derive(Clone, Debug)]
+pub struct GatewayControlAt {
+    /// Where it is.
+    pub address: GatewayAddress,
+    /// What is to be known of its workers.
+    pub options: GatewayOptions,
+    /// The key that it wants.
+    pub key: Option<ApiKey>,
+    /// How it and its workers are reached.
     pub http: HttpOptions,
     /// How long a step of a shift may take to come true.
     pub patience: Duration,
@@ -105,6 +123,7 @@ impl ControlAt {
         match self {
             Self::Grpc(_) => Err("an engine takes a shift as one call".to_owned()),
             Self::Ray(at) => previewed(Ray::new(&at.address, at.names, at.key, &at.http)?, to, how),
+            Self::Gateway(at) => previewed(Gateway::new(&at.address, at.options, at.key, &at.http)?, to, how),
             Self::Exec { command, .. } => previewed(Exec::new(command), to, how),
         }
     }
@@ -122,6 +141,12 @@ impl ControlAt {
             Self::Ray(at) => {
                 let ray = Ray::new(&at.address, at.names, at.key, &at.http).map_err(conductor::OpenError::Unseen)?;
                 let (control, topology) = conductor::open(ray, at.patience, listener)?;
+                Ok((Arc::new(control), topology.serving()))
+            }
+            Self::Gateway(at) => {
+                let gateway =
+                    Gateway::new(&at.address, at.options, at.key, &at.http).map_err(conductor::OpenError::Unseen)?;
+                let (control, topology) = conductor::open(gateway, at.patience, listener)?;
                 Ok((Arc::new(control), topology.serving()))
             }
             Self::Exec { command, patience } => {

@@ -22,6 +22,11 @@ impl ApiKey {
         Some(value)
     }
 
+    /// The key itself, for where it must stand in a body.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// Takes the key out of a text of the server's, which may repeat it.
     pub(crate) fn hide_in(&self, text: &str) -> String {
         text.replace(&self.0, "…")

@@ -19,7 +19,8 @@ use super::target::{ControlArg, PlaneArgs};
 #[derive(Args, Debug)]
 pub(super) struct ShiftArgs {
     /// What is shifted: grpc://HOST:PORT, an engine, as `pdtune serve` prints it; ray+http://HOST:PORT, the dashboard of a Ray
-    /// cluster with a prefill-decode application of Ray Serve; exec:COMMAND, whatever a command of yours shifts
+    /// cluster with a prefill-decode application of Ray Serve; smg+http://HOST:PORT and sglang+http://HOST:PORT, a gateway of
+    /// SGLang's; exec:COMMAND, whatever a command of yours shifts
     #[arg(long, value_name = "CONTROL")]
     target: ControlArg,
     #[command(flatten)]
@@ -124,16 +125,22 @@ impl ShiftArgs {
                 Ok(Shifted::Engine { target: target.clone(), timeout, key })
             }
             ControlArg::Ray(address) => {
+                self.plane.check(&self.target, &address.to_string())?;
                 let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
                 self.plane(
                     address.to_string(),
                     ControlAt::Ray(self.plane.ray(address.clone(), key, self.reach.resolve()?)),
                 )
             }
+            ControlArg::Gateway(address) => {
+                self.plane.check(&self.target, &address.to_string())?;
+                let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
+                self.plane(address.to_string(), self.plane.gateway(address.clone(), key, self.reach.resolve()?)?)
+            }
             ControlArg::Exec(command) => {
                 ensure!(self.api_key_env.is_none(), "--api-key-env: a command finds its own keys");
                 self.reach.check_none("a command")?;
-                self.plane.check_no_names(command)?;
+                self.plane.check(&self.target, &command.to_string())?;
                 self.plane(command.to_string(), self.plane.exec(command.clone()))
             }
         }

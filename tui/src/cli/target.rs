@@ -10,8 +10,9 @@ use clap::Args;
 use engine::model::ModelSource;
 use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
-use loadgen::control::at::{ControlAt, GrpcControlAt, PATIENCE, RayControlAt};
+use loadgen::control::at::{ControlAt, GatewayControlAt, GrpcControlAt, PATIENCE, RayControlAt};
 use loadgen::control::exec::{self, ExecCommand};
+use loadgen::control::gateway::GatewayAddress;
 use loadgen::control::ray::{RayAddress, RayNames};
 use loadgen::http::HttpOptions;
 use loadgen::profile::{Cluster, Library, Loaded, Scenario};
@@ -24,6 +25,7 @@ use loadgen::text::Malformed;
 use loadgen::time::Micros;
 use loadgen::whatif::Ground;
 
+use super::gateway::GatewayArgs;
 use super::key;
 use super::load::parse_positive_duration;
 use super::reach::ReachArgs;
@@ -78,8 +80,8 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "DIR|FILE.gguf|NAME")]
     model: Option<PathBuf>,
     /// What watches and shifts the units: `none`; grpc://HOST:PORT, the control of `pdtune serve`; ray+http://HOST:PORT, the
-    /// dashboard of a Ray cluster, for a prefill-decode application of Ray Serve; exec:COMMAND, a command of yours (the README
-    /// has its contract) [default: that of a grpc:// target; none for http://]
+    /// dashboard of a Ray cluster, for a prefill-decode application of Ray Serve; smg+http://HOST:PORT and
+    /// sglang+http://HOST:PORT, a gateway of SGLang's; exec:COMMAND, a command of yours (the README has its contract) [default: that of a grpc:// target; none for http://]
     #[arg(long, value_name = "CONTROL")]
     control: Option<ControlArg>,
     #[command(flatten)]
@@ -111,6 +113,8 @@ pub(super) struct PlaneArgs {
     /// 15m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     shift_timeout: Option<Micros>,
+    #[command(flatten)]
+    gateway: GatewayArgs,
 }
 
 impl PlaneArgs {
@@ -126,16 +130,35 @@ impl PlaneArgs {
             Some((option, _)) => {
                 bail!("{option} is for control planes, such as ray+http://HOST:PORT, and {named} is none")
             }
-            None => Ok(()),
+            None => self.gateway.check_none(named),
         }
     }
 
     /// # Errors
-    /// When deployments were named, which `command` has none of.
-    pub(super) fn check_no_names(&self, command: &ExecCommand) -> anyhow::Result<()> {
-        let named = self.prefill_deployment.is_some() || self.decode_deployment.is_some();
-        ensure!(!named, "--prefill-deployment and --decode-deployment are for Ray Serve, and not for {command}");
-        Ok(())
+    /// When an option was given that is for another control plane than `named`, which is called so.
+    pub(super) fn check(&self, control: &ControlArg, named: &str) -> anyhow::Result<()> {
+        let deployments = self.prefill_deployment.is_some() || self.decode_deployment.is_some();
+        ensure!(
+            !deployments || matches!(control, ControlArg::Ray(_)),
+            "--prefill-deployment and --decode-deployment are for Ray Serve, and not for {named}"
+        );
+        match control {
+            ControlArg::None | ControlArg::Grpc(_) => self.check_none(named),
+            ControlArg::Gateway(_) => Ok(()),
+            ControlArg::Ray(_) | ControlArg::Exec(_) => self.gateway.check_none(named),
+        }
+    }
+
+    /// # Errors
+    /// When a key is not there.
+    pub(super) fn gateway(
+        &self,
+        address: GatewayAddress,
+        key: Option<ApiKey>,
+        http: HttpOptions,
+    ) -> anyhow::Result<ControlAt> {
+        let (options, patience) = (self.gateway.resolve()?, self.patience());
+        Ok(ControlAt::Gateway(GatewayControlAt { address, options, key, http, patience }))
     }
 
     pub(super) fn exec(&self, command: ExecCommand) -> ControlAt {
@@ -167,6 +190,7 @@ pub(super) enum ControlArg {
     None,
     Grpc(RemoteAddress),
     Ray(RayAddress),
+    Gateway(GatewayAddress),
     Exec(ExecCommand),
 }
 
@@ -178,11 +202,12 @@ impl FromStr for ControlArg {
             "none" => Ok(Self::None),
             _ if text.starts_with("grpc://") => Ok(Self::Grpc(text.parse()?)),
             _ if text.starts_with("ray+") => Ok(Self::Ray(text.parse()?)),
+            _ if GatewayAddress::is_meant(text) => Ok(Self::Gateway(text.parse()?)),
             _ if text.starts_with(exec::PREFIX) => Ok(Self::Exec(text.parse()?)),
             _ => Err(Box::new(Malformed {
                 what: "a control",
                 found: text.to_owned(),
-                allowed: "none, grpc://HOST:PORT, ray+http://HOST:PORT or exec:COMMAND".to_owned(),
+                allowed: "none, grpc://HOST:PORT, ray+http://HOST:PORT, smg+http://HOST:PORT, sglang+http://HOST:PORT or exec:COMMAND".to_owned(),
             })),
         }
     }
@@ -417,14 +442,13 @@ impl TargetArgs {
             Some(ControlArg::Ray(address)) => {
                 Some(ControlAt::Ray(self.plane.ray(address.clone(), key.clone(), reach.clone())))
             }
+            Some(ControlArg::Gateway(address)) => {
+                Some(self.plane.gateway(address.clone(), key.clone(), reach.clone())?)
+            }
             Some(ControlArg::Exec(command)) => Some(self.plane.exec(command.clone())),
             Some(ControlArg::None) | None => None,
         };
-        match &self.control {
-            Some(ControlArg::Ray(_)) => {}
-            Some(ControlArg::Exec(command)) => self.plane.check_no_names(command)?,
-            Some(ControlArg::None | ControlArg::Grpc(_)) | None => self.plane.check_none("the control")?,
-        }
+        self.plane.check(self.control.as_ref().unwrap_or(&ControlArg::None), "the control")?;
         let model = self.model.map(|name| name.to_string_lossy().into_owned());
         let http = HttpOptions { http2: self.http2, ..reach };
         Ok(TargetSpec::Http(Box::new(HttpTarget { address, model, key, http, timeout, control, split })))

@@ -119,6 +119,8 @@ fn accepted() {
             "record --target http://127.0.0.1:8080/v1 --model qwen --request-timeout 30s --requests 1",
             "record --target http://gpu:8000 --control grpc://gpu:50051 --shift 5s=1P3D --requests 1",
             "record --target https://gpu --http2 --proxy http://127.0.0.1:3128 --connect-timeout 2s --requests 1",
+            "record --target http://gpu:8000 --control smg+http://gpu:30000 --shift 5s=1P3D --requests 1",
+            "record --target http://gpu:8000 --control sglang+http://gpu:30000 --engine-switch never --bootstrap-port 8998 --requests 1",
             "live --target grpc://127.0.0.1:50051",
             "record --target grpc://127.0.0.1:50051 --control none --requests 1",
             "replay run.jsonl.zst",
@@ -203,10 +205,6 @@ fn refused() {
             "--scenario x",
             "--rate 4 record",
             "--theme blue",
-            "record --requests 1 --read-only --shift 5s=1P3D",
-            "live --read-only --shift 5s=1P3D",
-            "replay run.jsonl.zst --read-only --shift 5s=1P3D",
-            "shift --target exec:./plane.sh --to 3P1D --read-only",
             "record --target http://gpu:8000 --ca-file no/such.pem --requests 1",
             "record --target http://gpu:8000 --proxy socks5://host:1 --requests 1",
             "record --target http://gpu:8000 --proxy http://me:secret@host:1 --requests 1",
@@ -261,6 +259,24 @@ fn refused() {
             "profiles check slo",
             "shot live",
             "shot live --out live.svg --size 0x24",
+        ],
+    );
+}
+
+#[test]
+fn refused_controls() {
+    assert_meanings(
+        "refused_controls",
+        &[
+            "record --requests 1 --read-only --shift 5s=1P3D",
+            "live --read-only --shift 5s=1P3D",
+            "replay run.jsonl.zst --read-only --shift 5s=1P3D",
+            "shift --target exec:./plane.sh --to 3P1D --read-only",
+            "record --target http://gpu:8000 --control smg+http://me:secret@gpu:30000 --requests 1",
+            "record --target http://gpu:8000 --control sglang+http://gpu:30000 --prefill-deployment p --requests 1",
+            "record --target http://gpu:8000 --control ray+http://gpu:8265 --bootstrap-port 8998 --requests 1",
+            "record --target http://gpu:8000 --control smg+http://gpu:30000 --engine-switch perhaps --requests 1",
+            "shift --target exec:./plane.sh --to 3P1D --engine-switch never",
         ],
     );
 }

@@ -1,0 +1,82 @@
+//! Calls over HTTP that are bounded in size and time, and that tell a refusal from what nobody knows.
+
+use std::time::Duration;
+
+use reqwest::{Client, RequestBuilder, StatusCode};
+
+use super::plane::CallError;
+use crate::http::{ApiKey, message, read_to, root, unreachable, with_key};
+
+/// Why there is no good answer.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The request was not sent.
+    Unsent(String),
+    /// It was answered with a status of its own.
+    Status(StatusCode, Vec<u8>),
+    /// Nobody knows.
+    Unclear(String),
+}
+
+/// Somebody who answers over HTTP.
+#[derive(Clone, Debug)]
+pub(super) struct Rest {
+    client: Client,
+    key: Option<ApiKey>,
+    /// Most bytes of an answer.
+    longest: usize,
+}
+
+impl Rest {
+    pub(super) fn new(client: Client, key: Option<ApiKey>, longest: usize) -> Self {
+        Self { client, key, longest }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends a request and reads the whole answer, all within `time`.
+    pub(super) async fn send(&self, request: RequestBuilder, time: Duration) -> Result<Vec<u8>, Failed> {
+        let exchange = async {
+            let response = with_key(request, self.key.as_ref()).send().await.map_err(|error| {
+                if error.is_connect() { Failed::Unsent(unreachable(&error)) } else { Failed::Unclear(root(&error)) }
+            })?;
+            let status = response.status();
+            let body = read_to(response, self.longest).await.map_err(|error| Failed::Unclear(root(&error)))?;
+            if body.len() > self.longest {
+                return Err(Failed::Unclear(format!("an answer of more than {} MB", self.longest >> 20)));
+            }
+            if status.is_success() { Ok(body) } else { Err(Failed::Status(status, body)) }
+        };
+        let late = || Failed::Unclear(format!("no answer within {} s", time.as_secs()));
+        tokio::time::timeout(time, exchange).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// A status with what was said, in one line.
+    pub(super) fn said(&self, status: StatusCode, body: &[u8]) -> String {
+        let said = message(body, self.key.as_ref());
+        if said.is_empty() { status.as_u16().to_string() } else { format!("{}: {said}", status.as_u16()) }
+    }
+
+    /// What a call that was to change something has come to; `who` was called.
+    pub(super) fn call_error(&self, who: &str, failed: Failed) -> CallError {
+        match failed {
+            Failed::Unsent(why) => CallError::Refused(format!("cannot reach {who}: {why}")),
+            Failed::Status(status, body) if status.is_client_error() => {
+                CallError::Refused(format!("{who} refused it with {}", self.said(status, &body)))
+            }
+            Failed::Status(status, body) => CallError::Unclear(format!("{who} answered {}", self.said(status, &body))),
+            Failed::Unclear(why) => CallError::Unclear(format!("{who}: {why}")),
+        }
+    }
+
+    /// Why a question has no answer; `who` was asked.
+    pub(super) fn unanswered(&self, who: &str, failed: Failed) -> String {
+        match failed {
+            Failed::Unsent(why) => format!("cannot reach {who}: {why}"),
+            Failed::Status(status, body) => format!("{who} answered {}", self.said(status, &body)),
+            Failed::Unclear(why) => format!("{who} did not answer: {why}"),
+        }
+    }
+}
