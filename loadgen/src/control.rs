@@ -9,6 +9,8 @@ pub mod conductor;
 pub mod exec;
 pub mod gateway;
 pub mod grpc;
+#[cfg(feature = "kube")]
+pub mod kube;
 pub mod listener;
 pub mod plane;
 mod prepare;

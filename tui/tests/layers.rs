@@ -10,13 +10,15 @@ use serde_json::Value;
 const LAYERS: [&str; 4] = ["pdtune", "pdtune-loadgen", "pdtune-engine", "pdtune-kernels"];
 
 /// Outside packages that belong to certain crates alone.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     ("ratatui", &["pdtune"]),
     ("crossterm", &["pdtune"]),
     ("clap", &["pdtune"]),
     ("anyhow", &["pdtune"]),
     ("indicatif", &["pdtune"]),
     ("reqwest", &["pdtune-loadgen"]),
+    ("kube", &["pdtune-loadgen"]),
+    ("k8s-openapi", &["pdtune-loadgen"]),
     ("tonic", &["pdtune-engine"]),
     ("candle-core", &["pdtune-engine", "pdtune-kernels"]),
     ("hip-runtime-sys", &["pdtune-kernels"]),

@@ -11,6 +11,8 @@ use super::conductor;
 use super::exec::{Exec, ExecCommand};
 use super::gateway::{Gateway, GatewayAddress, GatewayOptions};
 use super::grpc::{self, GrpcControl};
+#[cfg(feature = "kube")]
+use super::kube::{Kube, KubeAddress};
 use super::listener::Listener;
 use super::plane::{Adapter, Plan};
 use super::prepare::prepared;
@@ -30,6 +32,9 @@ pub enum ControlAt {
     Ray(RayControlAt),
     /// That of a gateway of SGLang's.
     Gateway(GatewayControlAt),
+    /// Objects on Kubernetes.
+    #[cfg(feature = "kube")]
+    Kube(KubeControlAt),
     /// A command of the user's.
     Exec {
         /// The command.
@@ -74,6 +79,18 @@ pub struct GatewayControlAt {
     pub key: Option<ApiKey>,
     /// How it and its workers are reached.
     pub http: HttpOptions,
+    /// How long a step of a shift may take to come true.
+    pub patience: Duration,
+}
+
+/// Objects on Kubernetes that hold units.
+#[cfg(feature = "kube")]
+#[derive(Clone, Debug)]
+pub struct KubeControlAt {
+    /// Which.
+    pub address: KubeAddress,
+    /// The file that says where clusters are; `None` for the usual ones.
+    pub kubeconfig: Option<std::path::PathBuf>,
     /// How long a step of a shift may take to come true.
     pub patience: Duration,
 }
@@ -124,6 +141,8 @@ impl ControlAt {
             Self::Grpc(_) => Err("an engine takes a shift as one call".to_owned()),
             Self::Ray(at) => previewed(Ray::new(&at.address, at.names, at.key, &at.http)?, to, how),
             Self::Gateway(at) => previewed(Gateway::new(&at.address, at.options, at.key, &at.http)?, to, how),
+            #[cfg(feature = "kube")]
+            Self::Kube(at) => previewed(Kube::new(at.address, at.kubeconfig), to, how),
             Self::Exec { command, .. } => previewed(Exec::new(command), to, how),
         }
     }
@@ -147,6 +166,12 @@ impl ControlAt {
                 let gateway =
                     Gateway::new(&at.address, at.options, at.key, &at.http).map_err(conductor::OpenError::Unseen)?;
                 let (control, topology) = conductor::open(gateway, at.patience, listener)?;
+                Ok((Arc::new(control), topology.serving()))
+            }
+            #[cfg(feature = "kube")]
+            Self::Kube(at) => {
+                let kube = Kube::new(at.address, at.kubeconfig);
+                let (control, topology) = conductor::open(kube, at.patience, listener)?;
                 Ok((Arc::new(control), topology.serving()))
             }
             Self::Exec { command, patience } => {

@@ -20,7 +20,8 @@ use super::target::{ControlArg, PlaneArgs};
 pub(super) struct ShiftArgs {
     /// What is shifted: grpc://HOST:PORT, an engine, as `pdtune serve` prints it; ray+http://HOST:PORT, the dashboard of a Ray
     /// cluster with a prefill-decode application of Ray Serve; smg+http://HOST:PORT and sglang+http://HOST:PORT, a gateway of
-    /// SGLang's; exec:COMMAND, whatever a command of yours shifts
+    /// SGLang's; kube://[CONTEXT/]NAMESPACE/KIND/PREFILL,KIND/DECODE, objects on Kubernetes, in builds with the feature `kube`;
+    /// exec:COMMAND, whatever a command of yours shifts
     #[arg(long, value_name = "CONTROL")]
     target: ControlArg,
     #[command(flatten)]
@@ -136,6 +137,13 @@ impl ShiftArgs {
                 self.plane.check(&self.target, &address.to_string())?;
                 let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
                 self.plane(address.to_string(), self.plane.gateway(address.clone(), key, self.reach.resolve()?)?)
+            }
+            #[cfg(feature = "kube")]
+            ControlArg::Kube(address) => {
+                ensure!(self.api_key_env.is_none(), "--api-key-env: who asks is the kubeconfig's to say");
+                self.reach.check_none("a kubeconfig")?;
+                self.plane.check(&self.target, &address.to_string())?;
+                self.plane(address.to_string(), self.plane.kube(address.clone()))
             }
             ControlArg::Exec(command) => {
                 ensure!(self.api_key_env.is_none(), "--api-key-env: a command finds its own keys");

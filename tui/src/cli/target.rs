@@ -10,9 +10,13 @@ use clap::Args;
 use engine::model::ModelSource;
 use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
+#[cfg(feature = "kube")]
+use loadgen::control::at::KubeControlAt;
 use loadgen::control::at::{ControlAt, GatewayControlAt, GrpcControlAt, PATIENCE, RayControlAt};
 use loadgen::control::exec::{self, ExecCommand};
 use loadgen::control::gateway::GatewayAddress;
+#[cfg(feature = "kube")]
+use loadgen::control::kube::KubeAddress;
 use loadgen::control::ray::{RayAddress, RayNames};
 use loadgen::http::HttpOptions;
 use loadgen::profile::{Cluster, Library, Loaded, Scenario};
@@ -81,7 +85,9 @@ pub(super) struct TargetArgs {
     model: Option<PathBuf>,
     /// What watches and shifts the units: `none`; grpc://HOST:PORT, the control of `pdtune serve`; ray+http://HOST:PORT, the
     /// dashboard of a Ray cluster, for a prefill-decode application of Ray Serve; smg+http://HOST:PORT and
-    /// sglang+http://HOST:PORT, a gateway of SGLang's; exec:COMMAND, a command of yours (the README has its contract) [default: that of a grpc:// target; none for http://]
+    /// sglang+http://HOST:PORT, a gateway of SGLang's; kube://[CONTEXT/]NAMESPACE/KIND/PREFILL,KIND/DECODE, objects on Kubernetes,
+    /// in builds with the feature `kube`; exec:COMMAND, a command of yours (the README has the kinds and the contract) [default:
+    /// that of a grpc:// target; none for http://]
     #[arg(long, value_name = "CONTROL")]
     control: Option<ControlArg>,
     #[command(flatten)]
@@ -109,6 +115,9 @@ pub(super) struct PlaneArgs {
     /// The deployment on Ray Serve that continues them [default: the one called Decode:MODEL]
     #[arg(long, value_name = "NAME")]
     decode_deployment: Option<String>,
+    /// The kubeconfig of a kube:// control [default: that of KUBECONFIG, else ~/.kube/config, else the service account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
     /// How long a control plane may take for each step of a shift, such as a new replica, before it is rolled back [default:
     /// 15m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
@@ -124,6 +133,7 @@ impl PlaneArgs {
         let given = [
             ("--prefill-deployment", self.prefill_deployment.is_some()),
             ("--decode-deployment", self.decode_deployment.is_some()),
+            ("--kubeconfig", self.kubeconfig.is_some()),
             ("--shift-timeout", self.shift_timeout.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
@@ -142,10 +152,14 @@ impl PlaneArgs {
             !deployments || matches!(control, ControlArg::Ray(_)),
             "--prefill-deployment and --decode-deployment are for Ray Serve, and not for {named}"
         );
+        ensure!(
+            self.kubeconfig.is_none() || control.is_kube(),
+            "--kubeconfig is for kube:// controls, and not for {named}"
+        );
         match control {
             ControlArg::None | ControlArg::Grpc(_) => self.check_none(named),
             ControlArg::Gateway(_) => Ok(()),
-            ControlArg::Ray(_) | ControlArg::Exec(_) => self.gateway.check_none(named),
+            _ => self.gateway.check_none(named),
         }
     }
 
@@ -159,6 +173,11 @@ impl PlaneArgs {
     ) -> anyhow::Result<ControlAt> {
         let (options, patience) = (self.gateway.resolve()?, self.patience());
         Ok(ControlAt::Gateway(GatewayControlAt { address, options, key, http, patience }))
+    }
+
+    #[cfg(feature = "kube")]
+    pub(super) fn kube(&self, address: KubeAddress) -> ControlAt {
+        ControlAt::Kube(KubeControlAt { address, kubeconfig: self.kubeconfig.clone(), patience: self.patience() })
     }
 
     pub(super) fn exec(&self, command: ExecCommand) -> ControlAt {
@@ -191,8 +210,22 @@ pub(super) enum ControlArg {
     Grpc(RemoteAddress),
     Ray(RayAddress),
     Gateway(GatewayAddress),
+    #[cfg(feature = "kube")]
+    Kube(KubeAddress),
     Exec(ExecCommand),
 }
+
+impl ControlArg {
+    fn is_kube(&self) -> bool {
+        #[cfg(feature = "kube")]
+        return matches!(self, Self::Kube(_));
+        #[cfg(not(feature = "kube"))]
+        false
+    }
+}
+
+/// What the control of objects on Kubernetes begins with, whether this build has it or not.
+const KUBE: &str = "kube://";
 
 impl FromStr for ControlArg {
     type Err = Box<dyn std::error::Error + Send + Sync>;
@@ -203,11 +236,19 @@ impl FromStr for ControlArg {
             _ if text.starts_with("grpc://") => Ok(Self::Grpc(text.parse()?)),
             _ if text.starts_with("ray+") => Ok(Self::Ray(text.parse()?)),
             _ if GatewayAddress::is_meant(text) => Ok(Self::Gateway(text.parse()?)),
+            #[cfg(feature = "kube")]
+            _ if text.starts_with(KUBE) => Ok(Self::Kube(text.parse()?)),
+            #[cfg(not(feature = "kube"))]
+            _ if text.starts_with(KUBE) => {
+                Err("this build has no Kubernetes: build it with `cargo build --release --features kube`".into())
+            }
             _ if text.starts_with(exec::PREFIX) => Ok(Self::Exec(text.parse()?)),
             _ => Err(Box::new(Malformed {
                 what: "a control",
                 found: text.to_owned(),
-                allowed: "none, grpc://HOST:PORT, ray+http://HOST:PORT, smg+http://HOST:PORT, sglang+http://HOST:PORT or exec:COMMAND".to_owned(),
+                allowed: "none, grpc://HOST:PORT, ray+http://HOST:PORT, smg+http://HOST:PORT, sglang+http://HOST:PORT, \
+                          kube://NAMESPACE/… or exec:COMMAND"
+                    .to_owned(),
             })),
         }
     }
@@ -445,6 +486,8 @@ impl TargetArgs {
             Some(ControlArg::Gateway(address)) => {
                 Some(self.plane.gateway(address.clone(), key.clone(), reach.clone())?)
             }
+            #[cfg(feature = "kube")]
+            Some(ControlArg::Kube(address)) => Some(self.plane.kube(address.clone())),
             Some(ControlArg::Exec(command)) => Some(self.plane.exec(command.clone())),
             Some(ControlArg::None) | None => None,
         };

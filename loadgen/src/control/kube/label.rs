@@ -1,0 +1,296 @@
+//! Pods whose label says their role (llm-d's `llm-d.ai/role`): a unit changes its role where it is, without a restart, for engines
+//! that can do both.
+//!
+//! A pod is taken out of routing by taking its label off, is given time to end what it holds, and is put back under the other
+//! name. Where nobody could stand in for it meanwhile, its label is replaced at once.
+
+mod busy;
+mod flips;
+
+use std::collections::BTreeMap;
+
+use engine::cluster::How;
+use engine::units::{Role, Split};
+use serde_json::{Value, json};
+
+use super::KubeCall;
+use super::api::{Api, Patch};
+use super::failure::Failure;
+use super::object::{List, Meta, Owner, Pod};
+use super::place::Place;
+use super::units::{gpus_of, is_ready, named, units, whole};
+use super::waits::Waits;
+use crate::control::plane::{CallError, Member, MemberState, Plan, Topology};
+use crate::time::Micros;
+use busy::{Busy, busy};
+
+/// The label.
+pub(super) const ROLE: &str = "llm-d.ai/role";
+/// How long routers may take to notice that a label is off.
+const NOTICED: Micros = Micros(2_000_000);
+/// How long a pod is given whose figures cannot be seen.
+const BLIND: Micros = Micros(30_000_000);
+
+/// The values of the label.
+fn role_of(word: &str) -> Option<Role> {
+    match word {
+        "prefill" => Some(Role::Prefill),
+        "decode" => Some(Role::Decode),
+        // The latter is what it was called before.
+        "prefill-decode" | "both" => Some(Role::Aggregated),
+        _ => None,
+    }
+}
+
+fn word_of(role: Role) -> &'static str {
+    match role {
+        Role::Prefill => "prefill",
+        Role::Decode => "decode",
+        Role::Aggregated => "prefill-decode",
+    }
+}
+
+/// The pods of a selector.
+#[derive(Debug)]
+pub(super) struct Labels {
+    selector: String,
+    pods: Vec<Labelled>,
+    /// Pods whose label was taken off, by their UID.
+    leaving: BTreeMap<String, Leaving>,
+    /// Whether the owners that were asked select their pods by the label.
+    owners: BTreeMap<String, Option<String>>,
+    waits: Waits,
+}
+
+/// A pod with a role, or on its way to one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Labelled {
+    /// As units are called.
+    unit: String,
+    name: String,
+    uid: String,
+    /// The label's value, as it stands.
+    word: Option<String>,
+    state: MemberState,
+    gpus: BTreeMap<String, u64>,
+    ports: Vec<u16>,
+    owner: Option<Owner>,
+}
+
+#[derive(Debug)]
+struct Leaving {
+    role: Role,
+    since: Option<Micros>,
+    busy: Busy,
+    done: bool,
+}
+
+impl Labelled {
+    fn role(&self) -> Option<Role> {
+        self.word.as_deref().and_then(role_of)
+    }
+}
+
+impl Labels {
+    pub(super) fn new(selector: &str) -> Self {
+        Self {
+            selector: selector.to_owned(),
+            pods: Vec::new(),
+            leaving: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            waits: Waits::default(),
+        }
+    }
+
+    pub(super) async fn observe(&mut self, api: &Api, now: Micros) -> Result<Topology, String> {
+        let list: List<Pod> = api.get(&Place::pods(&self.selector)).await.map_err(|failure| failure.to_string())?;
+        let pods: Vec<_> =
+            list.items.iter().filter(|pod| !matches!(pod.status.phase.as_str(), "Succeeded" | "Failed")).collect();
+        self.pods = pods.iter().map(|pod| labelled(pod)).collect();
+        self.pods.sort_by(|one, other| one.name.cmp(&other.name));
+        if !self.pods.iter().any(|pod| pod.role().is_some()) && self.leaving.is_empty() {
+            let namespace = api.namespace();
+            return Err(format!(
+                "no pod in namespace {namespace} with {} has a label {ROLE} with prefill, decode or prefill-decode ({} have none)",
+                self.selector,
+                self.pods.len()
+            ));
+        }
+        self.ask_owners(api).await?;
+        self.drain(api, now).await;
+        let wrong: Vec<_> = units(&list.items);
+        let wrong: Vec<_> =
+            wrong.iter().filter_map(|unit| Some((unit.name.as_str(), unit.trouble.as_deref()?))).collect();
+        let trouble = self.waits.see(&wrong, now);
+        Ok(Topology { members: self.members(), wanted: Some(self.wanted()), trouble, ..Topology::default() })
+    }
+
+    /// What the labels say, of pods that stay.
+    fn wanted(&self) -> Split {
+        let stay = self.pods.iter().filter(|pod| pod.state != MemberState::Stopping);
+        Split::of(stay.filter_map(Labelled::role))
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let member = |pod: &Labelled| {
+            let (role, state) = match (pod.role(), self.leaving.get(&pod.uid)) {
+                (Some(role), _) => (role, pod.state),
+                (None, Some(leaving)) if leaving.done => (leaving.role, MemberState::Out),
+                (None, Some(leaving)) => (leaving.role, MemberState::Stopping),
+                (None, None) => return None,
+            };
+            Some(Member::new(pod.unit.clone(), role, state).spanning(whole(&pod.gpus)))
+        };
+        self.pods.iter().filter_map(member).collect()
+    }
+
+    /// Asks owners that are new whether they select by the label: such an owner would replace a pod that no longer has it.
+    async fn ask_owners(&mut self, api: &Api) -> Result<(), String> {
+        for pod in &self.pods {
+            let Some(owner) = &pod.owner else { continue };
+            let whose = format!("{}/{}", owner.kind, owner.name);
+            if self.owners.contains_key(&whose) {
+                continue;
+            }
+            let place = match owner.kind.as_str() {
+                "ReplicaSet" => Some("replicasets"),
+                "StatefulSet" => Some("statefulsets"),
+                _ => None,
+            };
+            let Some(plural) = place else {
+                self.owners.insert(whose, None);
+                continue;
+            };
+            let why = match api.get::<Value>(&Place::list("apps", "v1", plural).named(&owner.name)).await {
+                Ok(object) if selects(&object) => {
+                    Some(format!("{whose} selects its pods by {ROLE}: it would replace a pod whose label changes"))
+                }
+                Ok(_) | Err(Failure::Absent(_)) => None,
+                Err(failure @ Failure::Forbidden(_)) => {
+                    Some(format!("whether {whose} would replace a pod whose label changes cannot be seen: {failure}"))
+                }
+                Err(failure) => return Err(failure.to_string()),
+            };
+            self.owners.insert(whose, why);
+        }
+        Ok(())
+    }
+
+    /// Whether the pods that were taken out hold anything yet.
+    async fn drain(&mut self, api: &Api, now: Micros) {
+        let pods = &self.pods;
+        self.leaving.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid && pod.word.is_none()));
+        for pod in pods {
+            let Some(leaving) = self.leaving.get_mut(&pod.uid).filter(|leaving| !leaving.done) else { continue };
+            let since = now.since(*leaving.since.get_or_insert(now));
+            leaving.busy = busy(api, &pod.name, &pod.ports, leaving.busy).await;
+            leaving.done = match leaving.busy {
+                Busy::With(0, _) => since >= NOTICED,
+                Busy::With(..) => false,
+                Busy::Unknown => since >= BLIND,
+            };
+        }
+    }
+
+    pub(super) fn propose(&self, namespace: &str, to: Split, how: How) -> Result<Plan<KubeCall>, String> {
+        if let Some(why) = self.pods.iter().find_map(|pod| {
+            let owner = pod.owner.as_ref()?;
+            self.owners.get(&format!("{}/{}", owner.kind, owner.name))?.clone()
+        }) {
+            return Err(why);
+        }
+        flips::propose(namespace, &self.pods, self.wanted(), to, how)
+    }
+
+    pub(super) async fn apply(&mut self, api: &Api, flip: &Flip, rehearsed: bool) -> Result<(), CallError> {
+        let place = Place::pod(&flip.pod);
+        let pod: Value = api.get(&place).await.map_err(|failure| CallError::Refused(failure.to_string()))?;
+        let meta = Meta::of(&pod);
+        let word = meta.labels.get(ROLE).map(String::as_str);
+        if meta.uid != flip.uid {
+            return Err(CallError::Refused(format!("pod {} was replaced by another one", flip.pod)));
+        }
+        if word != flip.to.map(word_of) {
+            if word != flip.from.as_deref() && !rehearsed {
+                let now = word.map_or_else(|| "has none".to_owned(), |word| format!("is {word}"));
+                return Err(CallError::Refused(format!(
+                    "somebody else has changed {ROLE} of pod {}: it {now}",
+                    flip.pod
+                )));
+            }
+            api.patch(&place, Patch::Json, &flip.operations(word), rehearsed)
+                .await
+                .map_err(Failure::into_call_error)?;
+        }
+        if !rehearsed
+            && flip.to.is_none()
+            && let Some(role) = flip.from.as_deref().and_then(role_of)
+        {
+            let leaving = Leaving { role, since: None, busy: Busy::Unknown, done: false };
+            self.leaving.insert(flip.uid.clone(), leaving);
+        }
+        Ok(())
+    }
+}
+
+/// A change of a pod's label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Flip {
+    pub(super) pod: String,
+    pub(super) uid: String,
+    /// The value that it has, if it has one.
+    pub(super) from: Option<String>,
+    /// `None` takes it off.
+    pub(super) to: Option<Role>,
+}
+
+impl Flip {
+    fn operations(&self, word: Option<&str>) -> Value {
+        let path = format!("/metadata/labels/{}", ROLE.replace('/', "~1"));
+        let mut operations = vec![json!({"op": "test", "path": "/metadata/uid", "value": self.uid})];
+        operations.extend(word.map(|word| json!({"op": "test", "path": path, "value": word})));
+        operations.push(match self.to {
+            Some(role) => json!({"op": "add", "path": path, "value": word_of(role)}),
+            None => json!({"op": "remove", "path": path}),
+        });
+        Value::Array(operations)
+    }
+
+    pub(super) fn says(&self, namespace: &str) -> String {
+        let was = self.from.as_deref().map_or_else(|| "none".to_owned(), str::to_owned);
+        let becomes = self.to.map_or("none", word_of);
+        format!("PATCH {} label {ROLE} {was} -> {becomes}", Place::pod(&self.pod).path(namespace))
+    }
+}
+
+fn labelled(pod: &Pod) -> Labelled {
+    let state = if pod.metadata.deletion_timestamp.is_some() {
+        MemberState::Stopping
+    } else if is_ready(pod) {
+        MemberState::Serving
+    } else {
+        MemberState::Starting
+    };
+    Labelled {
+        unit: named(pod),
+        name: pod.metadata.name.clone(),
+        uid: pod.metadata.uid.clone(),
+        word: pod.metadata.labels.get(ROLE).cloned(),
+        state,
+        gpus: gpus_of(&pod.spec),
+        ports: pod
+            .spec
+            .containers
+            .iter()
+            .flat_map(|container| &container.ports)
+            .map(|port| port.container_port)
+            .collect(),
+        owner: pod.metadata.controller().cloned(),
+    }
+}
+
+/// Whether an owner selects its pods by the label.
+fn selects(owner: &Value) -> bool {
+    let selector = owner.pointer("/spec/selector");
+    selector.and_then(super::object::selector).is_some_and(|selector| selector.contains(ROLE))
+}

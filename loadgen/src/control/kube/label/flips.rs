@@ -1,0 +1,122 @@
+//! Which labels change, and in which order.
+
+use std::collections::BTreeMap;
+
+use engine::cluster::How;
+use engine::units::{Role, Split};
+
+use super::{Flip, Labelled};
+use crate::control::kube::{Call, KubeCall};
+use crate::control::plane::{Action, Goal, MemberState, Plan, Step};
+
+const ROLES: [Role; 3] = [Role::Prefill, Role::Decode, Role::Aggregated];
+
+/// How to get to `to`.
+///
+/// # Errors
+/// One line: why it cannot be done, or shall not.
+pub(super) fn propose(
+    namespace: &str,
+    pods: &[Labelled],
+    from: Split,
+    to: Split,
+    how: How,
+) -> Result<Plan<KubeCall>, String> {
+    if how != How::Drain {
+        return Err(format!("a label cannot {how} what a pod holds: use drain"));
+    }
+    let mut plan = Plan { from, steps: Vec::new(), moves: Some(Vec::new()), remarks: Vec::new() };
+    let mut at = from;
+    for (pod, old, new) in moves(pods, from, to)? {
+        let mut without = at;
+        *part(&mut without, old) -= 1;
+        let mut after = without;
+        *part(&mut after, new) += 1;
+        let flip =
+            |word: Option<String>, role| Flip { pod: pod.name.clone(), uid: pod.uid.clone(), from: word, to: role };
+        let (old_word, new_word) = (pod.word.clone(), Some(super::word_of(new).to_owned()));
+        let action = |flip: Flip, goal: Goal, wants: Split| Action {
+            says: flip.says(namespace),
+            call: KubeCall(Call::Flip(flip)),
+            goal,
+            wants: Some(wants),
+        };
+        let name = || pod.unit.clone();
+        let (left, joined) = (|| Goal::Left { name: name() }, |role| Goal::Joined { name: name(), role });
+        plan.moves.get_or_insert_default().push(name());
+        let stands_in = without.prefill + without.aggregated > 0 && without.decode + without.aggregated > 0;
+        if stands_in {
+            plan.steps.push(Step {
+                forth: action(flip(old_word.clone(), None), left(), without),
+                back: Some(action(flip(None, Some(old)), joined(old), at)),
+            });
+            plan.steps.push(Step {
+                forth: action(flip(None, Some(new)), joined(new), after),
+                back: Some(action(flip(new_word, None), left(), without)),
+            });
+        } else {
+            plan.steps.push(Step {
+                forth: action(flip(old_word, Some(new)), joined(new), after),
+                back: Some(action(flip(new_word, Some(old)), joined(old), at)),
+            });
+            plan.remarks.push(format!("nobody can stand in for pod {}: its label is replaced at once", pod.name));
+        }
+        at = after;
+    }
+    if !plan.steps.is_empty() {
+        plan.remarks.push("only engines that can do both answer after such a shift; a pod that is replaced comes back with the label of its template".to_owned());
+        plan.remarks.push("what a pod still holds is seen by its metrics (the verb get on pods/proxy); where they do not tell, it is given 30 s".to_owned());
+        plan.remarks.extend(trade(pods, from, to));
+    }
+    Ok(plan)
+}
+
+/// Which pod changes from which role to which: those that serve, in the order of their names.
+fn moves(pods: &[Labelled], from: Split, to: Split) -> Result<Vec<(&Labelled, Role, Role)>, String> {
+    let mut sought: Vec<_> = ROLES
+        .into_iter()
+        .flat_map(|role| vec![role; usize::from(to.count(role).saturating_sub(from.count(role)))])
+        .rev()
+        .collect();
+    let mut moves = Vec::new();
+    for old in ROLES {
+        let surplus = usize::from(from.count(old).saturating_sub(to.count(old)));
+        let serving: Vec<_> =
+            pods.iter().filter(|pod| pod.role() == Some(old) && pod.state == MemberState::Serving).collect();
+        if serving.len() < surplus {
+            return Err(format!("only {} of the {old} pods serve, and {surplus} would change", serving.len()));
+        }
+        for pod in serving.into_iter().take(surplus) {
+            moves.extend(sought.pop().map(|new| (pod, old, new)));
+        }
+    }
+    Ok(moves)
+}
+
+fn part(split: &mut Split, role: Role) -> &mut u16 {
+    match role {
+        Role::Prefill => &mut split.prefill,
+        Role::Decode => &mut split.decode,
+        Role::Aggregated => &mut split.aggregated,
+    }
+}
+
+/// Pods of unlike size under one label: then a unit more is not what a unit less was.
+fn trade(pods: &[Labelled], from: Split, to: Split) -> Option<String> {
+    let mut sizes: BTreeMap<Role, u64> = BTreeMap::new();
+    for pod in pods {
+        if let Some(role) = pod.role() {
+            let gpus = pod.gpus.values().sum();
+            let most = sizes.entry(role).or_insert(gpus);
+            *most = gpus.max(*most);
+        }
+    }
+    let unlike = sizes.values().min() != sizes.values().max();
+    unlike.then(|| {
+        let told: Vec<_> = sizes.iter().map(|(role, gpus)| format!("{role} {gpus}")).collect();
+        format!(
+            "pods differ in their GPUs ({}), and keep them: {to} has not the power that the counts of {from} suggest",
+            told.join(", ")
+        )
+    })
+}
