@@ -92,7 +92,7 @@ impl RequestLine {
             output_tokens: sample.output_tokens,
             tpot: sample.tpot(),
             outcome,
-            server: sample.server,
+            server: sample.server.clone(),
             stages: StageTimes::of(sample),
         }
     }

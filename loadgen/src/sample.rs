@@ -4,12 +4,16 @@
 //! a request is derived from it, live and from a recording alike.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::schedule::Segment;
 use crate::time::Micros;
 
 #[cfg(test)]
 pub(crate) mod testing;
+mod told;
+
+pub use told::{ServerTimes, Told, WorkerName};
 
 /// The time from one arrival of tokens to the next, and how many tokens the later one brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +100,7 @@ impl fmt::Display for FailureKind {
 }
 
 /// What the server said about a request. Instants are on the run's clock, converted by the target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerSide {
     /// The unit that computed the first token.
     pub prefill_unit: Option<u16>,
@@ -120,6 +124,8 @@ pub struct ServerSide {
     pub handoff_end: Option<Micros>,
     /// Its first decode step started.
     pub decode_start: Option<Micros>,
+    /// What else it told, in its own words.
+    pub told: Option<Arc<Told>>,
 }
 
 /// One request that is over.

@@ -11,11 +11,13 @@ mod accumulator;
 mod statistics;
 mod text;
 mod throughput;
+mod workers;
 
 use serde::Serialize;
 
 pub use accumulator::Accumulator;
 pub use statistics::Statistics;
+pub use workers::Worker;
 
 use crate::live::{Counts, Percentiles, Recent};
 use crate::slo::Slo;
@@ -74,6 +76,8 @@ pub struct Summary {
     pub incomplete: bool,
     /// Seconds of the window in which an SLO stood: all of it, unless it came or went during the run; `None` without an SLO.
     pub slo_s: Option<f64>,
+    /// Who served the requests of the window, as the server told; empty where it does not.
+    pub workers: Vec<Worker>,
     /// The rule of `--abort-on` that ended the schedule before its time, with the figures that broke it.
     pub aborted: Option<String>,
 }

@@ -253,6 +253,12 @@ pub trait Control: Send + Sync + fmt::Debug {
     /// One line: why it cannot even be asked for. No event will tell of it.
     fn shift(&self, to: Split, how: How) -> Result<(), String>;
 
+    /// The unit of what requests are told to be served by, where it has one. Others than the observing thread may ask, too.
+    fn unit_called(&self, name: &str) -> Option<UnitId> {
+        let _ = name;
+        None
+    }
+
     /// What can be asked for.
     fn abilities(&self) -> Abilities {
         Abilities::ENGINE

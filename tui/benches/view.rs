@@ -74,6 +74,7 @@ fn sample(index: u64) -> Sample {
             handoff_start: Some(Micros(first - 3_000)),
             handoff_end: Some(Micros(first)),
             decode_start: Some(Micros(first + 500)),
+            told: None,
             ..ServerSide::default()
         }),
     }

@@ -111,7 +111,7 @@ fn seconds(later: Micros, earlier: Micros) -> f64 {
 
 /// The number of sequences that shared each answer's unit, where the target tells units, and `batch` elsewhere.
 fn sharers(answers: &[Answer], batch: u32) -> Vec<u32> {
-    let unit = |answer: &Answer| answer.server.and_then(|server| server.decode_unit);
+    let unit = |answer: &Answer| answer.server.as_ref().and_then(|server| server.decode_unit);
     let mut counts: BTreeMap<u16, u32> = BTreeMap::new();
     for unit in answers.iter().filter_map(unit) {
         *counts.entry(unit).or_default() += 1;
@@ -178,7 +178,7 @@ pub(super) fn mixed(answers: &[Answer], prompt: &Answer, batch: u32) -> Option<T
 pub(super) fn alone(answer: &Answer, cached: u32, chunk: u32, handed_off: bool) -> Vec<Timed> {
     let tokens = answer.prompt;
     let mut found = Vec::new();
-    let told = answer.server.and_then(|server| Some((server, server.prefill_start?, server.prefill_end?)));
+    let told = answer.server.as_ref().and_then(|server| Some((server, server.prefill_start?, server.prefill_end?)));
     if let Some((server, start, end)) = told {
         let shape = Shape::Prompt { tokens, cached: server.prefix_hit, chunk };
         found.push(Timed { shape, seconds: seconds(end, start) });
@@ -188,7 +188,7 @@ pub(super) fn alone(answer: &Answer, cached: u32, chunk: u32, handed_off: bool) 
         }
     } else if let Some(first) = answer.tokens.first().filter(|_| cached == 0 || !handed_off) {
         // A server may have no cache, or not say what it found there: then nobody knows what it computed.
-        let hit = answer.server.map_or(0, |server| server.prefix_hit);
+        let hit = answer.server.as_ref().map_or(0, |server| server.prefix_hit);
         if cached > 0 && hit == 0 {
             return found;
         }

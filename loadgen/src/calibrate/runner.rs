@@ -162,9 +162,9 @@ impl Runner {
                 let cancelling = self.cancelling;
                 let Some(answer) = self.answer(index) else { return Ok(()) };
                 answer.is_over = true;
-                answer.server = server;
                 // The engine's own stamp leaves out what handing over took.
-                answer.sent = server.and_then(|server| server.arrived).unwrap_or(answer.sent);
+                answer.sent = server.as_ref().and_then(|server| server.arrived).unwrap_or(answer.sent);
+                answer.server = server;
                 let why = match outcome {
                     Outcome::Completed => return Ok(()),
                     // What was given up may end in any way.

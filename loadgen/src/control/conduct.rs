@@ -23,6 +23,7 @@ use super::plane::{Action, CallError, MemberState, Plan, Topology};
 use crate::target::{ClusterView, TargetEvent};
 use crate::time::Micros;
 use roster::Roster;
+pub(super) use roster::UnitNames;
 use running::{Running, Stage, Way};
 
 /// How long it may take until a call that was answered is seen to be taken in.
@@ -103,6 +104,11 @@ impl<C: Clone> Conduct<C> {
     /// As last seen.
     pub(super) fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Which units are meant by which names.
+    pub(super) fn names(&self) -> UnitNames {
+        self.roster.names()
     }
 
     /// Whether a shift is under way.

@@ -12,16 +12,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::cluster::How;
-use engine::units::Split;
+use engine::units::{Split, UnitId};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 
-use super::conduct::{Conduct, Turn};
+use super::conduct::{Conduct, Turn, UnitNames};
 use super::listener::Listener;
 use super::plane::{Adapter, Topology};
 use super::prepare::prepared;
 use crate::target::{Abilities, ClusterView, Control, TargetEvent};
+use crate::time::Micros;
 
 /// Shifts that may wait to be taken up; one more is not taken.
 const ORDERS: usize = 16;
@@ -40,9 +41,22 @@ pub enum OpenError {
     Thread(#[from] io::Error),
 }
 
+/// What was last seen, for whoever asks.
+#[derive(Debug)]
+struct View {
+    cluster: ClusterView,
+    names: UnitNames,
+}
+
+impl View {
+    fn of<C: Clone>(conduct: &Conduct<C>, now: Micros) -> Self {
+        Self { cluster: conduct.view(now), names: conduct.names() }
+    }
+}
+
 /// A control plane under control. Dropped, it is left as it is.
 pub struct PlaneControl {
-    view: Arc<Mutex<ClusterView>>,
+    view: Arc<Mutex<View>>,
     orders: mpsc::Sender<(Split, How)>,
     abilities: Abilities,
 }
@@ -69,7 +83,7 @@ pub fn open<A: Adapter>(
     let first = runtime.block_on(adapter.observe()).map_err(OpenError::Unseen)?;
     let now = listener.now();
     let conduct = Conduct::new(first.clone(), patience, now);
-    let view = Arc::new(Mutex::new(conduct.view(now)));
+    let view = Arc::new(Mutex::new(View::of(&conduct, now)));
     let (orders, asked) = mpsc::channel(ORDERS);
     let abilities = adapter.abilities();
     let conductor = Conductor { adapter, conduct, listener, view: Arc::clone(&view) };
@@ -78,13 +92,13 @@ pub fn open<A: Adapter>(
     Ok((PlaneControl { view, orders, abilities }, first))
 }
 
-fn lock(view: &Mutex<ClusterView>) -> MutexGuard<'_, ClusterView> {
+fn lock(view: &Mutex<View>) -> MutexGuard<'_, View> {
     view.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Control for PlaneControl {
     fn observe(&self) -> ClusterView {
-        lock(&self.view).clone()
+        lock(&self.view).cluster.clone()
     }
 
     fn shift(&self, to: Split, how: How) -> Result<(), String> {
@@ -92,6 +106,10 @@ impl Control for PlaneControl {
             TrySendError::Full(_) => format!("{ORDERS} shifts wait to be taken up already"),
             TrySendError::Closed(_) => "the control of the target has stopped".to_owned(),
         })
+    }
+
+    fn unit_called(&self, name: &str) -> Option<UnitId> {
+        lock(&self.view).names.find(name)
     }
 
     fn abilities(&self) -> Abilities {
@@ -103,7 +121,7 @@ struct Conductor<A: Adapter, L> {
     adapter: A,
     conduct: Conduct<A::Call>,
     listener: L,
-    view: Arc<Mutex<ClusterView>>,
+    view: Arc<Mutex<View>>,
 }
 
 impl<A: Adapter, L: Listener> Conductor<A, L> {
@@ -184,6 +202,6 @@ impl<A: Adapter, L: Listener> Conductor<A, L> {
     }
 
     fn publish(&self) {
-        *lock(&self.view) = self.conduct.view(self.listener.now());
+        *lock(&self.view) = View::of(&self.conduct, self.listener.now());
     }
 }

@@ -220,7 +220,8 @@ fn until_first(
     server: Option<&ServerSide>,
     sink: &mut impl FnMut(Span),
 ) {
-    let server = server.copied().unwrap_or_default();
+    let nothing = ServerSide::default();
+    let server = server.unwrap_or(&nothing);
     let mut walk = Walk { at: due, until: first.max(due), gap: false, sink };
     walk.stage(Stage::Lag, sent);
     walk.stage(Stage::WayIn, server.arrived);
@@ -239,7 +240,8 @@ fn until_first(
 
 /// A hand-off counts when it comes before decoding; one that comes later moves a sequence that decodes.
 fn after_first(first: Micros, last: Micros, server: Option<&ServerSide>, sink: &mut impl FnMut(Span)) {
-    let server = server.copied().unwrap_or_default();
+    let nothing = ServerSide::default();
+    let server = server.unwrap_or(&nothing);
     let mut walk = Walk { at: first, until: last, gap: false, sink };
     let handed = server.handoff_start.filter(|at| *at > first && server.decode_start.is_none_or(|start| *at <= start));
     if let (Some(start), Some(end)) = (handed, server.handoff_end) {
@@ -259,7 +261,8 @@ fn unanswered(
     server: Option<&ServerSide>,
     sink: &mut impl FnMut(Span),
 ) {
-    let told = server.copied().unwrap_or_default();
+    let nothing = ServerSide::default();
+    let told = server.unwrap_or(&nothing);
     let stages = [
         (Stage::Lag, sent),
         (Stage::WayIn, told.arrived),
@@ -276,7 +279,8 @@ fn unanswered(
     }
     let was_in = match stages.get(reached) {
         Some((Stage::Lag, _)) => Stage::Lag,
-        Some((stage, _)) if server.is_some() => *stage,
+        // Who tells no instants does not tell that one was not reached.
+        Some((stage, _)) if server.is_some_and(|server| server.told.is_none()) => *stage,
         _ => Stage::Unknown,
     };
     walk.stage(was_in, Some(ended));

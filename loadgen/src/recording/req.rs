@@ -1,11 +1,16 @@
 //! A sample as it is written.
 
+mod told;
+
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::text;
 use crate::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
 use crate::schedule::Segment;
 use crate::time::Micros;
+use told::Told;
 
 /// The `req` record. Its keys are short because there is one for every request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,6 +85,8 @@ struct Server {
     handoff_end: Option<Micros>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     decode_start: Option<Micros>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    told: Option<Told>,
 }
 
 impl From<&Sample> for Req {
@@ -116,7 +123,7 @@ impl From<&Sample> for Req {
             segments: sample.segments.clone(),
             tokens: sample.token_hash,
             logits: sample.logits_hash,
-            server: sample.server.map(Server::from),
+            server: sample.server.as_ref().map(Server::from),
         }
     }
 }
@@ -168,8 +175,8 @@ impl TryFrom<Req> for Sample {
     }
 }
 
-impl From<ServerSide> for Server {
-    fn from(side: ServerSide) -> Self {
+impl From<&ServerSide> for Server {
+    fn from(side: &ServerSide) -> Self {
         Self {
             prefill_unit: side.prefill_unit,
             decode_unit: side.decode_unit,
@@ -182,6 +189,7 @@ impl From<ServerSide> for Server {
             handoff_start: side.handoff_start,
             handoff_end: side.handoff_end,
             decode_start: side.decode_start,
+            told: side.told.as_deref().map(Told::from),
         }
     }
 }
@@ -200,6 +208,7 @@ impl From<Server> for ServerSide {
             handoff_start: server.handoff_start,
             handoff_end: server.handoff_end,
             decode_start: server.decode_start,
+            told: server.told.map(|told| Arc::new(told.into())),
         }
     }
 }

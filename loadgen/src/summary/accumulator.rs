@@ -1,6 +1,7 @@
 //! From records to a summary.
 
 use super::throughput::Throughput;
+use super::workers::Workers;
 use super::{Bounds, ClientSummary, Prefix, Shift, Statistics, Summary, Window};
 use crate::live::Counts;
 use crate::measure::{Client, Distribution, Standing};
@@ -31,6 +32,7 @@ pub struct Accumulator {
     itl: Distribution,
     e2e: Distribution,
     lag: Distribution,
+    workers: Workers,
     shifts: Vec<Shift>,
     last_lag: Option<LagRecord>,
     /// The latest instant that a record names.
@@ -58,6 +60,7 @@ impl Accumulator {
             itl: Distribution::default(),
             e2e: Distribution::default(),
             lag: Distribution::default(),
+            workers: Workers::default(),
             shifts: Vec::new(),
             last_lag: None,
             latest: Micros::ZERO,
@@ -121,10 +124,13 @@ impl Accumulator {
             self.judged += 1;
             self.good += u64::from(slo.judge(sample));
         }
-        if let Some(server) = &sample.server {
+        // Who names workers alone has not told of prefix caches.
+        if let Some(server) = sample.server.as_ref().filter(|server| server.told.is_none() || server.prefix_queried > 0)
+        {
             *self.prefix.queried_tokens.get_or_insert(0) += u64::from(server.prefix_queried);
             *self.prefix.hit_tokens.get_or_insert(0) += u64::from(server.prefix_hit);
         }
+        self.workers.add(sample);
         if sample.outcome.is_completed() {
             let values = [
                 (&mut self.ttft, sample.ttft()),
@@ -198,6 +204,7 @@ impl Accumulator {
             recording,
             incomplete: end.is_none(),
             slo_s: stood.map(Micros::as_secs_f64),
+            workers: self.workers.figures(),
             aborted: end.and_then(|end| end.aborted.clone()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Bounds, Shift, Statistics, Summary};
+use super::{Bounds, Shift, Statistics, Summary, Worker};
 
 impl Summary {
     /// Some lines for a terminal, understandable without colour. `recorded_bytes` is the size of the recording.
@@ -35,6 +35,9 @@ impl Summary {
         writeln!(out, "throughput   {input} prompt tokens/s  {output} output tokens/s")?;
         writeln!(out, "{}{}", latency("ttft", &self.ttft_ms, 40), latency("tpot", &self.tpot_ms, 0))?;
         writeln!(out, "{}{}", latency("itl", &self.itl_ms, 40), latency("e2e", &self.e2e_ms, 0))?;
+        for (place, worker) in self.workers.iter().enumerate() {
+            writeln!(out, "{:<13}{}", if place == 0 { "workers" } else { "" }, Served(worker))?;
+        }
         if let Some((first, later)) = self.shifts.split_first() {
             writeln!(out, "shifts       {}  ({})", self.shifts.len(), Line(first))?;
             for shift in later {
@@ -140,6 +143,25 @@ impl fmt::Display for Line<'_> {
             Some(lost) => write!(f, ", lost {lost}"),
             None => Ok(()),
         }
+    }
+}
+
+/// A worker in one line.
+struct Served<'a>(&'a Worker);
+
+impl fmt::Display for Served<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Worker { role, name, unit, requests, ttft_ms, tpot_ms } = self.0;
+        write!(f, "{role} {}", name.as_deref().unwrap_or("of others"))?;
+        if let Some(unit) = unit {
+            write!(f, " (unit {unit})")?;
+        }
+        write!(f, ": {requests} requests")?;
+        let figures = [("ttft", ttft_ms), ("tpot", tpot_ms)];
+        for (name, of) in figures.into_iter().filter_map(|(name, of)| Some((name, of.as_ref()?))) {
+            write!(f, "  {}", latency(name, of, 0))?;
+        }
+        Ok(())
     }
 }
 

@@ -180,6 +180,7 @@ pub(crate) fn server_side(finished: &Finished, on_run: impl Fn(Nanos) -> Micros)
         handoff_start: stages.handoff_start.map(&on_run),
         handoff_end: stages.handoff_end.map(&on_run),
         decode_start: stages.decode_start.map(&on_run),
+        told: None,
     }
 }
 

@@ -8,6 +8,11 @@
 //! Where the server tells ids, each is a token, and those of one piece arrived together. Else, where every piece carries a
 //! usage so far, the difference counts. Else each piece with text is a token, and the usage at the end corrects the count.
 //!
+//! # Who served it
+//! Dynamo's frontend, known by the owner of its models, tells the workers of a request when asked to, with lengths by its own
+//! clock; it is not sent `return_token_ids`, which it refuses. Behind vLLM's router the addresses of the pair are in the id of the
+//! answer. Names are kept as they are told; where the control knows a unit by that name, its number is kept beside.
+//!
 //! # Outcomes
 //! | what happened | outcome |
 //! |---|---|
@@ -42,7 +47,7 @@ use super::remote::{Ground, Limits};
 use super::{Connection, TargetInfo, TargetLimits};
 use crate::clock::unix_micros;
 use crate::control::at::{self, ControlAt};
-use request::Requests;
+use request::{Extension, Requests};
 use serve::Completions;
 
 /// How long an unused connection is kept: less than the 5 s after which vLLM, as many servers, closes one. A request sent on
@@ -190,14 +195,15 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let control = control.map(|(control, _)| control);
     // The server's own name for it goes back to the server alone.
     let info = TargetInfo { name: address.to_string(), model: one_line(&served.name), split, limits, facts };
-    let requests = Requests::new(client, &address, key, served.name, run);
+    let extension = if served.is_dynamo { Extension::Dynamo } else { Extension::TokenIds };
+    let requests = Requests::new(client, &address, key, served.name, run).with(extension);
     let (limits, too_few) = Limits::of_sockets(timeout);
-    let parts = ground.connect(Completions::new(requests), limits)?;
+    let parts = ground.connect(Completions::new(requests, control.clone()), limits)?;
     Ok(Connection {
         info,
         target: parts.target,
         events: parts.events,
-        // Neither the unit of a request nor its stages are told over HTTP.
+        // The stages of a request are not told over HTTP.
         terms: None,
         control,
         client: Some(parts.client),

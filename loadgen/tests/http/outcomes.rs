@@ -56,6 +56,30 @@ fn a_request_asks_for_what_the_schedule_says() {
 }
 
 #[test]
+fn dynamo_is_asked_who_serves_a_request_and_for_nothing_that_it_refuses() {
+    let models =
+        r#"{"object": "list", "data": [{"id": "tiny", "object": "model", "owned_by": "nvidia", "context_window": 0}]}"#;
+    let served = r#""nvext":{"worker_id":{"prefill_worker_id":12420605765060856883,"decode_worker_id":7}}"#;
+    let server = Server::with_models(&ok("application/json", models), move |asked| {
+        let asks = asked.body["nvext"] == serde_json::json!({ "extra_fields": ["timing", "worker_id"] });
+        if !asks || asked.body.get("return_token_ids").is_some() {
+            return send(&[&status(400, "application/json", r#"{"message": "Validation: Unsupported parameter(s)"}"#)]);
+        }
+        let last = event(&format!(r#"{{"choices": [{{"text": "a", "finish_reason": "length"}}], {served}}}"#));
+        send(&[EVENTS, &last, &event("[DONE]"), END])
+    });
+    let mut client = Client::new(target(&server.url()));
+    assert_eq!(client.ask(3, 1).outcome, Outcome::Completed);
+    let told = client.events.iter().find_map(|event| match event {
+        TargetEvent::Ended { server, .. } => server.as_ref()?.told.clone(),
+        _ => None,
+    });
+    let told = told.expect("who served it");
+    let names = [&told.prefill, &told.decode].map(|name| name.as_ref().map(ToString::to_string));
+    assert_eq!(names, [Some("12420605765060856883".to_owned()), Some("7".to_owned())]);
+}
+
+#[test]
 fn a_stream_that_ends_without_a_word_is_cut() {
     let text = event(&piece(&[1, 2], None));
     let cut = end(move || send(&[EVENTS, &text, END]));

@@ -95,7 +95,7 @@ fn tokens_over_http_are_those_of_the_embedded_engine() {
     assert_eq!((inside.context_tokens, inside.vocabulary), (limits.context_tokens, limits.vocabulary));
     assert_same_answers(&over_http, &embedded());
     for sample in over_http.values() {
-        let queried = sample.server.map(|server| server.prefix_queried);
+        let queried = sample.server.as_ref().map(|server| server.prefix_queried);
         assert_eq!(queried, Some(sample.input_tokens), "the usage tells of the prefix cache");
     }
 }

@@ -31,8 +31,8 @@ fn tokens_digests_and_stages_over_grpc_are_those_of_the_embedded_engine() {
     assert_same_answers(&over_grpc, &inside);
     for (index, sample) in &over_grpc {
         assert_eq!(sample.logits_hash, inside[index].logits_hash, "request {index}");
-        let server = sample.server.expect("the engine tells");
-        let expected = inside[index].server.expect("the engine tells");
+        let server = sample.server.as_ref().expect("the engine tells");
+        let expected = inside[index].server.as_ref().expect("the engine tells");
         assert_eq!((server.prefill_unit, server.decode_unit), (expected.prefill_unit, expected.decode_unit));
         // One process, one clock: what is told lies where it happened, but for what round trips cannot tell.
         let (sent, first) = (sample.sent.expect("it was sent"), sample.first.expect("it was answered"));

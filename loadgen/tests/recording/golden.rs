@@ -45,6 +45,7 @@ fn requests() -> Vec<Record> {
             handoff_start: Some(Micros(1_441_000)),
             handoff_end: Some(Micros(1_448_000)),
             decode_start: Some(Micros(1_451_000)),
+            told: None,
         }),
     };
     let unanswered = |index, outcome| Sample {

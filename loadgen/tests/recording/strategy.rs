@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use engine::cluster::How;
 use engine::units::{Role, Split};
@@ -11,7 +12,7 @@ use loadgen::recording::{
     ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, NoteRecord, RateRecord, Record, Recorder, RunRecord,
     ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
 };
-use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
+use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, ServerTimes, Told, WorkerName};
 use loadgen::schedule::{Segment, Shape};
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
@@ -116,7 +117,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 fn server() -> impl Strategy<Value = ServerSide> {
     let units = (option::of(any::<u16>()), option::of(any::<u16>()));
     let stages = proptest::array::uniform6(option::of(instant()));
-    (units, any::<[u32; 3]>(), stages).prop_map(|(units, counts, stages)| ServerSide {
+    (units, any::<[u32; 3]>(), stages, option::of(told())).prop_map(|(units, counts, stages, told)| ServerSide {
         prefill_unit: units.0,
         decode_unit: units.1,
         prefix_queried: counts[0],
@@ -128,6 +129,17 @@ fn server() -> impl Strategy<Value = ServerSide> {
         handoff_start: stages[3],
         handoff_end: stages[4],
         decode_start: stages[5],
+        told: told.map(Arc::new),
+    })
+}
+
+fn told() -> impl Strategy<Value = Told> {
+    let name = || ".{0,80}".prop_map(|name| WorkerName::new(&name));
+    let times = proptest::array::uniform5(option::of(instant()));
+    (name(), name(), times).prop_map(|(prefill, decode, times)| Told {
+        prefill,
+        decode,
+        times: ServerTimes { wait: times[0], prefill: times[1], ttft: times[2], total: times[3], transfer: times[4] },
     })
 }
 

@@ -120,6 +120,7 @@ impl Script {
             handoff_start: Some(handoff_start),
             handoff_end: Some(first),
             decode_start: Some(first + Micros(900)),
+            told: None,
         }
     }
 

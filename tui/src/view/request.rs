@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use loadgen::measure::Span as StageSpan;
 use loadgen::request::RequestLine;
-use loadgen::sample::{Outcome, ServerSide};
+use loadgen::sample::{Outcome, ServerSide, ServerTimes, Told};
 use loadgen::time::Micros;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -28,7 +28,14 @@ const LONG: u64 = 3;
 pub(super) fn request(line: &RequestLine, place: &str, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let mut rows = vec![Row::new(0, latencies(line, theme)), Row::new(2, tokens(line, theme))];
     if let Some(server) = &line.server {
-        rows.push(Row::new(2, units(server, theme)));
+        // A server may name workers that nobody knows as units.
+        if server.told.is_none() || server.prefill_unit.or(server.decode_unit).is_some() {
+            rows.push(Row::new(2, units(server, theme)));
+        }
+        if let Some(told) = &server.told {
+            rows.push(Row::new(2, workers(told, theme)));
+            rows.extend(by_server(told, theme).map(|line| Row::new(3, line)));
+        }
     }
     if let Some(why) = failure(line) {
         rows.push(Row::new(0, span(theme, Paint::Bad, format!(" {} {why}", theme.symbols.bad))));
@@ -41,7 +48,7 @@ pub(super) fn request(line: &RequestLine, place: &str, theme: &Theme, area: Rect
     for stage in &life {
         rows.push(Row::new(1, bar(line, *stage, length, width, theme)));
     }
-    if line.server.is_none_or(|server| server.arrived.is_none()) {
+    if line.server.as_ref().is_none_or(|server| server.arrived.is_none()) {
         let text = " this target does not tell when a request passes its stages";
         rows.push(Row::new(3, span(theme, Paint::Dim, text)));
     }
@@ -74,7 +81,7 @@ fn latencies(line: &RequestLine, theme: &Theme) -> Line<'static> {
 
 fn tokens(line: &RequestLine, theme: &Theme) -> Line<'static> {
     let mut text = format!(" {} tokens in, {} of {} out", line.input_tokens, line.output_tokens, line.output_asked);
-    if let Some(server) = line.server.filter(|server| server.prefix_queried > 0) {
+    if let Some(server) = line.server.as_ref().filter(|server| server.prefix_queried > 0) {
         let _ = write!(text, "; prefix: {} of {} cached", server.prefix_hit, server.prefix_queried);
     }
     span(theme, Paint::Text, text).into()
@@ -101,6 +108,28 @@ fn units(server: &ServerSide, theme: &Theme) -> Line<'static> {
         drawn.push_span(span(theme, Paint::Warn, format!("   preempted {times}")));
     }
     drawn
+}
+
+/// `prefill by 12420605765060856883   decode by 17282117966043035430`.
+fn workers(told: &Told, theme: &Theme) -> Line<'static> {
+    let mut drawn = Line::from(Span::raw(" "));
+    for (does, paint, name) in [("prefill", Paint::Prefill, &told.prefill), ("decode", Paint::Decode, &told.decode)] {
+        if let Some(name) = name {
+            drawn.push_span(span(theme, paint, format!("{does} by {name}   ")));
+        }
+    }
+    drawn
+}
+
+/// `by the server's own clock: waited 0.3ms, prefill 23.5ms, first token 23.8ms, all 43.4ms, hand-off up to 7.9ms`.
+fn by_server(told: &Told, theme: &Theme) -> Option<Line<'static>> {
+    let ServerTimes { wait, prefill, ttft, total, transfer } = told.times;
+    let times =
+        [("waited", wait), ("prefill", prefill), ("first token", ttft), ("all", total), ("hand-off up to", transfer)];
+    let said: Vec<_> =
+        times.iter().filter_map(|(name, time)| Some(format!("{name} {}", format::duration((*time)?)))).collect();
+    (!said.is_empty())
+        .then(|| span(theme, Paint::Dim, format!(" by the server's own clock: {}", said.join(", "))).into())
 }
 
 fn failure(line: &RequestLine) -> Option<String> {
@@ -160,4 +189,57 @@ fn instants(line: &RequestLine, theme: &Theme) -> Line<'static> {
         drawn.extend(pair(theme, name, Paint::Text, at));
     }
     drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use loadgen::sample::WorkerName;
+
+    use super::*;
+
+    fn line(server: ServerSide) -> RequestLine {
+        RequestLine {
+            index: 7,
+            due: Micros(1_000_000),
+            sent: Some(Micros(1_000_100)),
+            first: Some(Micros(1_030_000)),
+            last: Some(Micros(1_050_000)),
+            ended: Micros(1_050_000),
+            input_tokens: 8,
+            output_asked: 3,
+            output_tokens: 3,
+            tpot: Some(Micros(10_000)),
+            outcome: Outcome::Completed,
+            server: Some(server),
+            stages: None,
+        }
+    }
+
+    fn drawn(server: ServerSide) -> String {
+        let area = Rect::new(0, 0, 100, 30);
+        let mut buf = Buffer::empty(area);
+        request(&line(server), "1 of 1", &Theme::mono(), area, &mut buf);
+        let row = |y| (0..area.width).map(|x| buf[(x, y)].symbol()).collect::<String>() + "\n";
+        (0..area.height).map(row).collect()
+    }
+
+    #[test]
+    fn workers_are_shown_as_the_server_calls_them_and_its_times_apart_from_the_stages() {
+        let times = ServerTimes { wait: Some(Micros(300)), ttft: Some(Micros(23_800)), ..ServerTimes::default() };
+        let told = Told {
+            prefill: WorkerName::new("12420605765060856883"),
+            decode: WorkerName::new("17282117966043035430"),
+            times,
+        };
+        let server = ServerSide { told: Some(Arc::new(told)), ..ServerSide::default() };
+        let text = drawn(server.clone());
+        assert!(text.contains("prefill by 12420605765060856883   decode by 17282117966043035430"), "{text}");
+        assert!(text.contains("by the server's own clock: waited 0.3ms, first token 23.8ms"), "{text}");
+        assert!(text.contains("this target does not tell when a request passes its stages"), "{text}");
+        assert!(!text.contains("unit"), "{text}");
+        let known = ServerSide { prefill_unit: Some(0), decode_unit: Some(3), ..server };
+        assert!(drawn(known).contains("prefill on unit 0   decode on unit 3"));
+    }
 }

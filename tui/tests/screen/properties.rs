@@ -12,7 +12,9 @@ use loadgen::live::{
 };
 use loadgen::measure::{SlotHistogram, Stage, StageHistogram, StageTimes};
 use loadgen::request::Slowest;
-use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
+use loadgen::sample::{
+    Failure, FailureKind, Gap, Outcome, Sample, ServerSide, ServerTimes, TOKEN_HASH_SEED, Told, WorkerName,
+};
 use loadgen::schedule::Segment;
 use loadgen::slo::Slo;
 use loadgen::target::{Abilities, Ways};
@@ -93,11 +95,12 @@ fn stages() -> BoxedStrategy<StageHistogram> {
 fn server() -> BoxedStrategy<ServerSide> {
     let instant = || option::of(micros());
     let units = (option::of(any::<u16>()), option::of(any::<u16>()), any::<u32>(), any::<u32>(), any::<u32>());
-    (units, [instant(), instant(), instant(), instant(), instant(), instant()])
+    (units, [instant(), instant(), instant(), instant(), instant(), instant()], option::of(told()))
         .prop_map(
             |(
                 (prefill_unit, decode_unit, prefix_queried, prefix_hit, preemptions),
                 [arrived, prefill_start, prefill_end, handoff_start, handoff_end, decode_start],
+                told,
             )| ServerSide {
                 prefill_unit,
                 decode_unit,
@@ -110,8 +113,20 @@ fn server() -> BoxedStrategy<ServerSide> {
                 handoff_start,
                 handoff_end,
                 decode_start,
+                told: told.map(Arc::new),
             },
         )
+        .boxed()
+}
+
+fn told() -> BoxedStrategy<Told> {
+    let name = || ".{0,80}".prop_map(|name| WorkerName::new(&name));
+    (name(), name(), [option::of(micros()), option::of(micros()), option::of(micros())])
+        .prop_map(|(prefill, decode, [wait, ttft, transfer])| Told {
+            prefill,
+            decode,
+            times: ServerTimes { wait, ttft, transfer, ..ServerTimes::default() },
+        })
         .boxed()
 }
 

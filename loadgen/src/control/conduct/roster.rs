@@ -3,6 +3,9 @@
 //! Where a role is changed by ending one process and starting another, the GPU stays and so does the unit: the new process takes
 //! the place of the one that has gone, and the unit is seen to drain, to switch, to warm up and to serve.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
 
@@ -26,6 +29,27 @@ struct Place {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roster {
     places: Vec<Place>,
+    names: UnitNames,
+}
+
+/// Names that are remembered of members that have gone.
+const NAMES: usize = 1024;
+
+/// Which unit is meant by a name. A member that has gone is still known: answers that it gave may come later.
+#[derive(Clone, Debug, Default)]
+pub(in crate::control) struct UnitNames(Arc<BTreeMap<String, UnitId>>);
+
+impl UnitNames {
+    /// By the name of the member itself, by what answers call it, or by the address in its URL.
+    pub(in crate::control) fn find(&self, name: &str) -> Option<UnitId> {
+        self.0.get(name).copied()
+    }
+
+    fn add(&mut self, name: &str, unit: UnitId) {
+        if self.find(name) != Some(unit) {
+            Arc::make_mut(&mut self.0).insert(name.to_owned(), unit);
+        }
+    }
 }
 
 impl Roster {
@@ -61,8 +85,25 @@ impl Roster {
             let place = self.places.iter().position(|place| place.taken && place.name == member.name);
             let at = place.unwrap_or_else(|| self.settle(&member.name, member.role, now));
             self.set(at, member.role, state, now, &mut events);
+            if self.names.0.len() >= NAMES {
+                self.names = UnitNames::default();
+            }
+            self.names.add(&member.name, unit(at));
+            if let Some((_, address)) = member.name.split_once("://") {
+                self.names.add(address.trim_end_matches('/'), unit(at));
+            }
+        }
+        for (called, name) in &topology.called {
+            if let Some(unit) = self.names.find(name) {
+                self.names.add(called, unit);
+            }
         }
         events
+    }
+
+    /// Who is who.
+    pub(super) fn names(&self) -> UnitNames {
+        self.names.clone()
     }
 
     /// A shift is over: a place that nobody has taken is none any more, and who was left out of service is lost.

@@ -81,5 +81,6 @@ pub(super) fn read(said: &[u8]) -> Result<Topology, String> {
         gpus: unit.gpus,
     };
     let [rival, trouble] = [rival, trouble].map(|text| text.map(|text| one_line(&text)));
-    Ok(Topology { members: units.into_iter().map(member).collect(), wanted, generation, rival, trouble })
+    let members = units.into_iter().map(member).collect();
+    Ok(Topology { members, wanted, generation, rival, trouble, ..Topology::default() })
 }

@@ -1,5 +1,7 @@
 //! What a control plane tells of its units.
 
+use std::collections::BTreeMap;
+
 use engine::units::{Role, Split};
 
 /// Members that an account names; of more it says how many.
@@ -57,6 +59,8 @@ pub struct Topology {
     pub rival: Option<String>,
     /// Why nothing more will come of what it was last asked for, where it says so.
     pub trouble: Option<String>,
+    /// What answers to requests call a member, by which its name is found, where that is not its name itself.
+    pub called: BTreeMap<String, String>,
 }
 
 impl Topology {

@@ -94,6 +94,7 @@ impl Pair {
             generation: None,
             rival: self.rival.clone(),
             trouble: self.trouble.clone(),
+            ..Topology::default()
         }
     }
 }

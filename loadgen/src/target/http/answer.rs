@@ -1,13 +1,16 @@
 //! A streamed answer, out of its bytes. Pure: how the network has cut them makes no difference.
 
+mod told;
+
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::ApiKey;
 use crate::http::message;
-use crate::sample::{FailureKind, Outcome, ServerSide};
+use crate::sample::{FailureKind, Outcome, ServerSide, Told};
 use crate::sse::{Event, Framer};
 use crate::target::remote::{End, failed};
 
@@ -33,6 +36,8 @@ struct State<'k> {
     /// Whether the server tells ids, by which tokens are counted then.
     ids: bool,
     usage: Option<Usage>,
+    /// Who served it; `None` before the first piece.
+    served: Option<Told>,
     /// A piece said that it was the last.
     finished: bool,
     /// The stream said that it was over.
@@ -43,14 +48,26 @@ struct State<'k> {
 #[derive(Debug, Deserialize)]
 struct Piece<'a> {
     #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     choices: Option<Vec<Choice<'a>>>,
     #[serde(default)]
     usage: Option<Usage>,
+    #[serde(default)]
+    nvext: Option<Extension>,
     /// There in place of the others when something went wrong.
     #[serde(default)]
     error: Option<IgnoredAny>,
     #[serde(borrow, default)]
     object: Option<Cow<'a, str>>,
+}
+
+/// What a server adds of its own; of another shape than is known, it is nothing.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Extension {
+    Known(told::Extra),
+    Other(IgnoredAny),
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,7 +102,17 @@ impl<'k> Answer<'k> {
     pub(super) fn new(prompt: usize, output_tokens: u32, key: Option<&'k ApiKey>) -> Self {
         let framer = Framer::new(EVENT_BYTES.0.saturating_add(prompt.saturating_mul(EVENT_BYTES.1)));
         let most = output_tokens.saturating_mul(BEYOND.0).saturating_add(BEYOND.1);
-        let state = State { key, told: 0, most, ids: false, usage: None, finished: false, done: false, failure: None };
+        let state = State {
+            key,
+            told: 0,
+            most,
+            ids: false,
+            usage: None,
+            served: None,
+            finished: false,
+            done: false,
+            failure: None,
+        };
         Self { framer, state }
     }
 
@@ -121,13 +148,19 @@ impl<'k> Answer<'k> {
     /// What became of it when the connection was lost for `why`; the last piece may have come before.
     pub(super) fn broken(self, why: Outcome) -> End {
         let counted = self.state.counted().filter(|counted| *counted <= self.state.most);
-        let State { usage, finished, done, failure, .. } = self.state;
+        let State { usage, served, finished, done, failure, .. } = self.state;
         let outcome = match failure {
             Some(failure) => failure,
             None if finished || done => Outcome::Completed,
             None => why,
         };
-        End { outcome, server: usage.and_then(Usage::server_side), tokens: counted }
+        let told = served.filter(|served| !served.is_empty()).map(Arc::new);
+        let server = match (usage.and_then(Usage::server_side), told) {
+            (Some(server), told) => Some(ServerSide { told, ..server }),
+            (None, Some(told)) => Some(ServerSide { told: Some(told), ..ServerSide::default() }),
+            (None, None) => None,
+        };
+        End { outcome, server, tokens: counted }
     }
 }
 
@@ -172,6 +205,11 @@ impl State<'_> {
 
     fn piece(&mut self, piece: Piece<'_>, tokens: &mut Vec<Option<u32>>) {
         let before = tokens.len();
+        let id = piece.id.as_deref();
+        let served = self.served.get_or_insert_with(|| id.and_then(told::of_id).unwrap_or_default());
+        if let Some(Extension::Known(extra)) = piece.nvext {
+            extra.add_to(served);
+        }
         // One answer was asked for.
         if let Some(choice) = piece.choices.into_iter().flatten().next() {
             let so_far = piece.usage.and_then(|usage| usage.completion_tokens);

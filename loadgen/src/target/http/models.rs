@@ -24,6 +24,8 @@ pub(super) struct Served {
     pub(super) context_tokens: Option<u32>,
     pub(super) vocabulary: Option<u32>,
     pub(super) split: Option<Split>,
+    /// Whether it is served by the frontend of NVIDIA Dynamo.
+    pub(super) is_dynamo: bool,
 }
 
 #[derive(Deserialize)]
@@ -38,8 +40,13 @@ struct Model {
     #[serde(default)]
     max_model_len: Option<u32>,
     #[serde(default)]
+    owned_by: Option<String>,
+    #[serde(default)]
     pdtune: Option<Own>,
 }
+
+/// Who owns the models of Dynamo's frontend, by its own word (1.6.1).
+const DYNAMO: &str = "nvidia";
 
 /// What our own server adds.
 #[derive(Deserialize)]
@@ -88,10 +95,12 @@ fn pick(models: Vec<Model>, address: &HttpAddress, wanted: Option<&str>) -> Resu
         None => models.into_iter().next(),
     };
     match (chosen, wanted) {
-        (Some(Model { id, max_model_len, pdtune }), _) => {
+        (Some(Model { id, max_model_len, owned_by, pdtune }), _) => {
             let split = pdtune.as_ref().and_then(|own| own.split.as_ref()?.parse().ok());
             let vocabulary = pdtune.and_then(|own| own.vocabulary).filter(|vocabulary| *vocabulary > 0);
-            Ok(Served { name: id, context_tokens: max_model_len.filter(|most| *most > 1), vocabulary, split })
+            let context_tokens = max_model_len.filter(|most| *most > 1);
+            let is_dynamo = owned_by.as_deref() == Some(DYNAMO);
+            Ok(Served { name: id, context_tokens, vocabulary, split, is_dynamo })
         }
         (None, Some(asked)) if count > 0 => Err(OpenError::NoSuchModel { address, asked: asked.to_owned(), served }),
         (None, _) => Err(OpenError::Malformed { address, why: "it lists no model".to_owned() }),
@@ -123,11 +132,21 @@ mod tests {
             context_tokens: Some(4096),
             vocabulary,
             split: split.map(|split| split.parse().expect("a split")),
+            is_dynamo: false,
         };
         let own = r#"{"data": [{"id": "m", "max_model_len": 4096, "pdtune": {"vocabulary": 300, "split": "2P2D"}}]}"#;
         assert_eq!(picked(own, None), Ok(served(Some(300), Some("2P2D"))));
         let theirs = r#"{"object": "list", "data": [{"id": "m", "max_model_len": 4096, "permission": []}]}"#;
         assert_eq!(picked(theirs, Some("m")), Ok(served(None, None)));
+    }
+
+    #[test]
+    fn the_frontend_of_dynamo_is_known_by_its_owner() {
+        let list = r#"{"object": "list", "data": [{"id": "tiny", "object": "model", "created": 1795975134,
+            "owned_by": "nvidia", "context_window": 0}]}"#;
+        let served = picked(list, None).expect("a model");
+        assert!(served.is_dynamo && served.context_tokens.is_none(), "{served:?}");
+        assert!(!picked(r#"{"data": [{"id": "m", "owned_by": "vllm"}]}"#, None).expect("a model").is_dynamo);
     }
 
     #[test]

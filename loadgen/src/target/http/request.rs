@@ -24,6 +24,16 @@ pub(super) struct Requests {
     model: String,
     /// Begins the id of every request.
     run: String,
+    extension: Extension,
+}
+
+/// What a server is asked for beyond `OpenAI`'s protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extension {
+    /// vLLM's fields, which other servers ignore.
+    TokenIds,
+    /// Dynamo's own, whose frontend refuses fields that it does not know: who serves the request, and what took how long.
+    Dynamo,
 }
 
 #[derive(Serialize)]
@@ -36,7 +46,15 @@ struct Completion<'a> {
     temperature: f32,
     stream: bool,
     stream_options: StreamOptions,
-    return_token_ids: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_token_ids: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nvext: Option<Nvext>,
+}
+
+#[derive(Serialize)]
+struct Nvext {
+    extra_fields: [&'static str; 2],
 }
 
 #[derive(Serialize)]
@@ -46,7 +64,12 @@ struct StreamOptions {
 
 impl Requests {
     pub(super) fn new(client: Client, address: &HttpAddress, key: Option<ApiKey>, model: String, run: String) -> Self {
-        Self { client, address: address.at("/v1/completions"), key, model, run }
+        Self { client, address: address.at("/v1/completions"), key, model, run, extension: Extension::TokenIds }
+    }
+
+    /// The same with another extension.
+    pub(super) fn with(self, extension: Extension) -> Self {
+        Self { extension, ..self }
     }
 
     /// The key, to be kept out of messages.
@@ -71,7 +94,8 @@ impl Requests {
             temperature: 0.0,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
-            return_token_ids: true,
+            return_token_ids: (self.extension == Extension::TokenIds).then_some(true),
+            nvext: (self.extension == Extension::Dynamo).then_some(Nvext { extra_fields: ["timing", "worker_id"] }),
         };
         // Texts and numbers alone: nothing here can fail to be JSON.
         let json = serde_json::to_vec(&completion).unwrap_or_default();

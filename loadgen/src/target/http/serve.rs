@@ -1,6 +1,7 @@
 //! One request over HTTP, from its sending to the end of its answer.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::remote::one_line;
@@ -10,9 +11,9 @@ use tokio::sync::oneshot;
 use super::answer::Answer;
 use super::failure;
 use super::request::Requests;
-use crate::sample::{FailureKind, Outcome};
-use crate::target::Dispatch;
+use crate::sample::{FailureKind, Outcome, WorkerName};
 use crate::target::remote::{End, Protocol, Report, failed};
+use crate::target::{Control, Dispatch};
 use crate::time::Micros;
 
 /// What is read within this time of what came before has come with it: a server's one write, in chunks that the client's
@@ -34,11 +35,21 @@ const LINGER_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Completions {
     requests: Requests,
+    /// Knows the units by what the server calls them.
+    control: Option<Arc<dyn Control>>,
 }
 
 impl Completions {
-    pub(super) fn new(requests: Requests) -> Self {
-        Self { requests }
+    pub(super) fn new(requests: Requests, control: Option<Arc<dyn Control>>) -> Self {
+        Self { requests, control }
+    }
+
+    /// Puts the units to the names of those who served a request.
+    fn place(&self, end: &mut End) {
+        let (Some(control), Some(server)) = (&self.control, &mut end.server) else { return };
+        let Some(told) = &server.told else { return };
+        let unit = |name: &Option<WorkerName>| Some(control.unit_called(name.as_ref()?.as_str())?.0);
+        (server.prefill_unit, server.decode_unit) = (unit(&told.prefill), unit(&told.decode));
     }
 }
 
@@ -64,7 +75,11 @@ impl Protocol for Completions {
             }
         };
         match response {
-            Ok(response) if response.status() == StatusCode::OK => read(response, answer, report).await,
+            Ok(response) if response.status() == StatusCode::OK => {
+                let mut end = read(response, answer, report).await;
+                self.place(&mut end);
+                end
+            }
             Ok(response) => self.refused(response).await.into(),
             Err(error) => failure::of_connection(&error).into(),
         }

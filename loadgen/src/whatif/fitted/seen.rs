@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::sample::Sample;
+use crate::sample::{Sample, ServerSide};
 use crate::time::Micros;
 
 /// How far back requests are remembered.
@@ -47,7 +47,8 @@ pub(super) struct Seen {
 
 impl Seen {
     fn of(sample: &Sample) -> Self {
-        let server = sample.server.unwrap_or_default();
+        let nothing = ServerSide::default();
+        let server = sample.server.as_ref().unwrap_or(&nothing);
         let prompt = || {
             let (start, end) = (server.prefill_start?, server.prefill_end?);
             Some(Prompt { unit: server.prefill_unit?, start, end }).filter(|_| start < end)

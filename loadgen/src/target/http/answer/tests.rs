@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::time::Micros;
 
 /// What is read of a stream that ends after these chunks: ids of tokens, and what became of it.
 fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, asked: u32) -> (Vec<Option<u32>>, End) {
@@ -189,4 +190,41 @@ proptest! {
         prop_assert!(tokens.len() <= 20, "at most one of each event");
         prop_assert!(end.outcome != Outcome::Completed, "nothing said so");
     }
+}
+
+#[test]
+fn who_served_an_answer_of_dynamo_is_told_with_its_own_times() {
+    let workers = r#""worker_id":{"prefill_worker_id":12420605765060856883,"decode_worker_id":17282117966043035430}"#;
+    let timing = r#""timing":{"request_received_ms":1795975198356,"prefill_wait_time_ms":0.298753,"prefill_time_ms":23.527347,"ttft_ms":23.8261,"total_time_ms":43.443767,"kv_transfer_estimated_latency_ms":7.880239}"#;
+    let first =
+        format!(r#"{{"id":"cmpl-a97","choices":[{{"text":"Me","index":0}}],"usage":null,"nvext":{{{workers}}}}}"#);
+    let last = format!(
+        r#"{{"id":"cmpl-a97","choices":[{{"text":"","index":0,"finish_reason":"length"}}],"nvext":{{{workers},{timing}}}}}"#
+    );
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":8,"completion_tokens":1,"prompt_tokens_details":{"audio_tokens":null,"cached_tokens":0}}}"#;
+    let (tokens, end) = whole(&[&first, &last, usage, "[DONE]"]);
+    assert_eq!((end.outcome, tokens.len(), end.tokens), (Outcome::Completed, 1, None));
+    let server = end.server.expect("something");
+    assert_eq!((server.prefix_queried, server.prefix_hit, server.arrived), (8, 0, None));
+    let told = server.told.expect("who");
+    let names = [&told.prefill, &told.decode].map(|name| name.as_ref().map(ToString::to_string).unwrap_or_default());
+    assert_eq!(names, ["12420605765060856883", "17282117966043035430"]);
+    assert_eq!((told.times.ttft, told.times.transfer), (Some(Micros(23_826)), Some(Micros(7_880))));
+}
+
+#[test]
+fn an_extension_that_is_not_as_known_leaves_the_answer_as_it_is() {
+    let piece = r#"{"choices":[{"text":"a"}],"nvext":{"worker_id":{"prefill_worker_id":"p0"}}}"#;
+    let (tokens, end) = whole(&[piece, "[DONE]"]);
+    assert_eq!((end.outcome, end.server, tokens.len()), (Outcome::Completed, None, 1));
+}
+
+#[test]
+fn who_served_an_answer_behind_the_router_of_vllm_is_in_its_id() {
+    let piece =
+        r#"{"id":"cmpl-___prefill_addr_10.0.0.1:8100___decode_addr_10.0.0.2:8200_0af1","choices":[{"text":"a"}]}"#;
+    let (_, end) = whole(&[piece, "[DONE]"]);
+    let told = end.server.and_then(|server| server.told).expect("who");
+    assert_eq!(told.prefill.as_ref().map(ToString::to_string).as_deref(), Some("10.0.0.1:8100"));
+    assert_eq!(told.decode.as_ref().map(ToString::to_string).as_deref(), Some("10.0.0.2:8200"));
 }
