@@ -10,10 +10,12 @@ use loadgen::arrival::{Arrival, RatePlan};
 use loadgen::playback;
 use loadgen::profile::Kind;
 use loadgen::recording::Reader;
+use loadgen::sample::Outcome;
 use loadgen::schedule::ShiftScript;
 use loadgen::slo::Slo;
 use loadgen::sse::Framer;
 use loadgen::summary::Accumulator;
+use loadgen::target::http::read_answer;
 use loadgen::text::parse_duration;
 use loadgen::trace::{ReadOptions, Trace, TraceFormat};
 use loadgen::workload::{Lengths, Limits};
@@ -117,6 +119,26 @@ pub fn sse(bytes: &[u8]) {
     // A long stream may be over the limit as one piece and not as several.
     if stream.len() <= 1 << 16 {
         assert_eq!(whole, cut);
+    }
+}
+
+/// A streamed answer means the same however the network has cut it, has no more tokens than an answer may have, and ends in some
+/// way.
+pub fn answer(bytes: &[u8]) {
+    // The first byte says how long the pieces are.
+    let Some((&length, stream)) = bytes.split_first() else { return };
+    let asked = 8;
+    let whole = read_answer([stream], asked);
+    let (tokens, outcome, account) = &whole;
+    // A single event may tell of more before it is found to be too much: an id takes two bytes at least.
+    assert!(tokens.len() <= 1_000 + stream.len() / 2, "{} tokens", tokens.len());
+    if let Outcome::Failed(failure) = outcome {
+        assert!(failure.message.len() < 1_000, "{}", failure.message);
+    }
+    assert!(account.reasoning.is_none_or(|reasoning| reasoning.tokens <= 1_000 + stream.len() as u32));
+    // A long stream may be over the limit as one piece and not as several.
+    if stream.len() <= 1 << 16 {
+        assert_eq!(read_answer(stream.chunks(usize::from(length).max(1)), asked), whole);
     }
 }
 

@@ -2,6 +2,7 @@
 //! bounded size.
 
 mod address;
+mod header;
 mod key;
 mod options;
 mod proxy;
@@ -12,12 +13,13 @@ mod trust;
 use reqwest::Response;
 
 pub use address::HttpAddress;
+pub use header::ExtraHeader;
 pub use key::ApiKey;
 pub(crate) use key::with_key;
 pub(crate) use options::client;
 pub use options::{CONNECT_TIMEOUT, HttpOptions};
 pub use proxy::ProxyAddress;
-pub(crate) use said::{Said, message, root, unreachable};
+pub(crate) use said::{Said, message, root, said, unreachable};
 pub(crate) use tls::TlsFailure;
 pub use trust::{Trust, TrustError};
 

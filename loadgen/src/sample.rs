@@ -3,6 +3,8 @@
 //! A sample is written once, when its request is over, and never changes. Everything that is shown, judged or recorded of
 //! a request is derived from it, live and from a recording alike.
 
+mod account;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ pub(crate) mod testing;
 mod told;
 
 pub use told::{ServerTimes, Told, WorkerName};
+
+pub use account::{Account, CountedBy, Reasoning};
 
 /// The time from one arrival of tokens to the next, and how many tokens the later one brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,16 +72,26 @@ pub enum FailureKind {
     Timeout,
     /// The target answered something that is not the protocol.
     Malformed,
-    /// The target would not take the request (too long, overloaded).
+    /// The target would not take the request (too long, no room).
     Refused,
+    /// The target takes no more requests for now (429, or 503 with the time to come back): offered load that it shed.
+    Limited,
     /// The engine failed while it served the request.
     Engine,
 }
 
 impl FailureKind {
     /// All sorts.
-    pub const ALL: [Self; 7] =
-        [Self::Connect, Self::Tls, Self::Status, Self::Timeout, Self::Malformed, Self::Refused, Self::Engine];
+    pub const ALL: [Self; 8] = [
+        Self::Connect,
+        Self::Tls,
+        Self::Status,
+        Self::Timeout,
+        Self::Malformed,
+        Self::Refused,
+        Self::Limited,
+        Self::Engine,
+    ];
 
     /// Its name in recordings and messages.
     pub fn name(self) -> &'static str {
@@ -88,6 +102,7 @@ impl FailureKind {
             Self::Timeout => "timeout",
             Self::Malformed => "malformed",
             Self::Refused => "refused",
+            Self::Limited => "limited",
             Self::Engine => "engine",
         }
     }
@@ -165,6 +180,8 @@ pub struct Sample {
     pub logits_hash: Option<u64>,
     /// What the server said about it, where it says anything.
     pub server: Option<ServerSide>,
+    /// What is known of its answer beside the arrivals.
+    pub account: Account,
 }
 
 impl Sample {
@@ -176,6 +193,20 @@ impl Sample {
     /// TTFT: first token − due.
     pub fn ttft(&self) -> Option<Micros> {
         Some(self.first?.since(self.due))
+    }
+
+    /// First token of the answer itself − due: TTFT, unless reasoning came before. `None` where nothing but reasoning came.
+    pub fn first_answer(&self) -> Option<Micros> {
+        let first = match self.account.reasoning {
+            Some(reasoning) => reasoning.answer,
+            None => self.first,
+        };
+        Some(first?.since(self.due))
+    }
+
+    /// Tokens of its prompt as the server counted them, where it did.
+    pub fn prompt_tokens(&self) -> u32 {
+        self.account.prompt_tokens.unwrap_or(self.input_tokens)
     }
 
     /// First token − sent.

@@ -8,6 +8,7 @@
 //! than its load cannot hide behind the time it needs to drain.
 
 mod accumulator;
+mod answers;
 mod statistics;
 mod text;
 mod throughput;
@@ -16,6 +17,7 @@ mod workers;
 use serde::Serialize;
 
 pub use accumulator::Accumulator;
+pub use answers::{Answers, Failures};
 pub use statistics::Statistics;
 pub use workers::Worker;
 
@@ -80,6 +82,12 @@ pub struct Summary {
     pub workers: Vec<Worker>,
     /// The rule of `--abort-on` that ended the schedule before its time, with the figures that broke it.
     pub aborted: Option<String>,
+    /// Failed requests of the whole run, by sort.
+    pub failures: Failures,
+    /// What is known of the answers of the whole run beside their times.
+    pub answers: Answers,
+    /// From due to the first token of the answer itself: TTFT, unless reasoning came before.
+    pub ttft_answer_ms: Statistics,
 }
 
 impl Summary {

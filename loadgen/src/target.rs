@@ -24,7 +24,7 @@ use engine::units::{Role, Split, UnitId};
 use crate::clock::RunClock;
 use crate::control::read_only::ReadOnly;
 use crate::live::UnitView;
-use crate::sample::{Outcome, ServerSide};
+use crate::sample::{Account, Outcome, ServerSide};
 use crate::time::Micros;
 use crate::whatif::UnitTerms;
 
@@ -104,13 +104,14 @@ pub enum TargetEvent {
         /// Digest of the logits behind it, 0 where unknown.
         logits_digest: u64,
     },
-    /// The answer had so many tokens, by the count of a target that does not say which arrived when. Told at most once, right
-    /// before the end.
+    /// What is known of an answer beside the arrivals of its tokens. Told at most once, right before the end.
     Counted {
         /// Whose.
         index: u64,
-        /// How many.
-        tokens: u32,
+        /// How many tokens it had, by the count of a target that does not say which arrived when.
+        tokens: Option<u32>,
+        /// Everything else.
+        account: Account,
     },
     /// A request is over.
     Ended {

@@ -16,7 +16,8 @@ const BEGINNINGS: usize = 512;
 
 type Check = fn(&[u8]);
 
-const CHECKS: [(&str, Check); 5] = [
+const CHECKS: [(&str, Check); 6] = [
+    ("answer", checks::answer),
     ("recording", checks::recording),
     ("trace", checks::trace),
     ("profile", checks::profile),

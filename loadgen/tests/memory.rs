@@ -7,7 +7,7 @@ use loadgen::live::Snapshot;
 use loadgen::measure::Aggregator;
 use loadgen::recording::{Record, Recorder, RunRecord};
 use loadgen::run::resident_bytes;
-use loadgen::sample::{Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
+use loadgen::sample::{Account, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::Segment;
 use loadgen::summary::Accumulator;
 use loadgen::time::Micros;
@@ -41,6 +41,7 @@ fn sample(index: u64) -> Sample {
         outcome: Outcome::Completed,
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,
+        account: Account::default(),
         server: Some(ServerSide { arrived: Some(Micros(due + 90)), ..ServerSide::default() }),
     }
 }

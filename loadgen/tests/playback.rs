@@ -11,7 +11,7 @@ use loadgen::live::{Command, Counts, MarkKind, Phase, Slot, Snapshot};
 use loadgen::playback::{self, Playback};
 use loadgen::recording::{ClientUse, EndRecord, NoteRecord, Record, Recorder, RunRecord, WaitingRecord, WaitingShift};
 use loadgen::run::{self, RunConfig, RunHandle};
-use loadgen::sample::{Failure, FailureKind, Outcome, Sample, TOKEN_HASH_SEED};
+use loadgen::sample::{Account, Failure, FailureKind, Outcome, Sample, TOKEN_HASH_SEED};
 use loadgen::schedule::{LoadSpec, Shape, Traffic};
 use loadgen::summary::Summary;
 use loadgen::target::cpu::{self, CpuTarget};
@@ -151,6 +151,7 @@ fn wordy(path: &Path) {
             outcome: Outcome::Failed(failure),
             token_hash: TOKEN_HASH_SEED,
             logits_hash: None,
+            account: Account::default(),
             server: None,
         };
         let (mark, label) = (Some(MarkKind::Failure), text("l"));

@@ -10,7 +10,7 @@ use loadgen::live::Counts;
 use loadgen::playback;
 use loadgen::recording::{ClientUse, EndRecord, Incomplete, Reader, Record, Recorder, RunRecord};
 use loadgen::run::{self, RunConfig};
-use loadgen::sample::{Outcome, Sample, TOKEN_HASH_SEED};
+use loadgen::sample::{Account, Outcome, Sample, TOKEN_HASH_SEED};
 use loadgen::schedule::{LoadSpec, Planned, Schedule, Segment, Traffic};
 use loadgen::target::null;
 use loadgen::time::Micros;
@@ -39,6 +39,7 @@ fn sample(index: u64, due: u64, segments: &[(u64, u32)], output: u32, outcome: O
         outcome,
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,
+        account: Account::default(),
         server: None,
     }
 }

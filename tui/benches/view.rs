@@ -16,7 +16,7 @@ use loadgen::recording::{
     ClientUse, EndRecord, LagRecord, LoadState, RateRecord, Record, Recorder, RunRecord, ShiftEnd, ShiftRecord,
     UnitPhase, UnitRecord,
 };
-use loadgen::sample::{Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
+use loadgen::sample::{Account, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::Segment;
 use loadgen::time::Micros;
 use ratatui::buffer::Buffer;
@@ -64,6 +64,7 @@ fn sample(index: u64) -> Sample {
         outcome: Outcome::Completed,
         token_hash: TOKEN_HASH_SEED ^ index,
         logits_hash: None,
+        account: Account::default(),
         server: Some(ServerSide {
             prefill_unit: Some((index % 4) as u16),
             decode_unit: Some(4 + (index % 4) as u16),

@@ -11,6 +11,7 @@ mod calibrate;
 mod gateway;
 mod key;
 mod load;
+mod openai;
 mod plan;
 mod predict;
 mod reach;

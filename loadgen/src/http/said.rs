@@ -32,9 +32,14 @@ pub(crate) fn unreachable(error: &reqwest::Error) -> String {
 /// What a server says of an error, in one line: the message of OpenAI's shape, else the beginning of the text. It may repeat
 /// the key, which is taken out.
 pub(crate) fn message(body: &[u8], key: Option<&ApiKey>) -> String {
-    let said = Said::read(body).and_then(Said::message);
-    let text = said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    let text = said(body);
     key.map_or_else(|| one_line(&text), |key| one_line(&key.hide_in(&text)))
+}
+
+/// The same as it was said, with whatever it may repeat.
+pub(crate) fn said(body: &[u8]) -> String {
+    let said = Said::read(body).and_then(Said::message);
+    said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }
 
 /// An error as servers write it: `{"error": {"message": …, "code": …}}`, or the inner object alone.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide};
+use crate::sample::{Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide};
 use crate::schedule::Segment;
 use crate::time::Micros;
 use told::Told;
@@ -52,6 +52,21 @@ pub(super) struct Req {
     logits: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     server: Option<Server>,
+    /// How tokens were counted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    by: Option<CountedBy>,
+    /// Tokens of the prompt as the server counted them, where that is not `in`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    in_counted: Option<u32>,
+    /// Tokens of reasoning among `out`, where some was sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    reasoning: Option<u32>,
+    /// When the first token behind them came.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    answer: Option<Micros>,
+    /// Which address it went to, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    at: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +139,11 @@ impl From<&Sample> for Req {
             tokens: sample.token_hash,
             logits: sample.logits_hash,
             server: sample.server.as_ref().map(Server::from),
+            by: sample.account.counted,
+            in_counted: sample.account.prompt_tokens.filter(|counted| *counted != sample.input_tokens),
+            reasoning: sample.account.reasoning.map(|reasoning| reasoning.tokens),
+            answer: sample.account.reasoning.and_then(|reasoning| reasoning.answer),
+            at: sample.account.address,
         }
     }
 }
@@ -153,6 +173,15 @@ impl TryFrom<Req> for Sample {
         } else {
             return Err(format!("`itl` has {} entries, `itl_n` {}", req.itl.len(), req.itl_n.len()));
         };
+        if req.answer.is_some() && req.reasoning.is_none() {
+            return Err("`answer` stands in a request without `reasoning`".to_owned());
+        }
+        let account = Account {
+            counted: req.by,
+            prompt_tokens: req.in_counted,
+            reasoning: req.reasoning.map(|tokens| Reasoning { tokens, answer: req.answer }),
+            address: req.at,
+        };
         Ok(Self {
             index: req.i,
             due: req.due,
@@ -171,6 +200,7 @@ impl TryFrom<Req> for Sample {
             token_hash: req.tokens,
             logits_hash: req.logits,
             server: req.server.map(ServerSide::from),
+            account,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A request in flight, as it is observed.
 
-use crate::sample::{Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED, hash_token};
+use crate::sample::{Account, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED, hash_token};
 use crate::schedule::Planned;
 use crate::time::Micros;
 
@@ -20,6 +20,7 @@ pub(super) struct InFlight {
     logits_hash: u64,
     /// Whether any digest of logits was told.
     has_digests: bool,
+    account: Account,
 }
 
 impl InFlight {
@@ -35,6 +36,7 @@ impl InFlight {
             token_hash: TOKEN_HASH_SEED,
             logits_hash: TOKEN_HASH_SEED,
             has_digests: false,
+            account: Account::default(),
             planned,
         }
     }
@@ -93,9 +95,12 @@ impl InFlight {
         false
     }
 
-    /// The answer has so many tokens, however many arrivals told of them.
-    pub(super) fn counted(&mut self, tokens: u32) {
-        self.tokens = tokens;
+    /// What is known beside the arrivals: the answer has so many tokens, however many of them were told.
+    pub(super) fn counted(&mut self, tokens: Option<u32>, account: Account) {
+        self.tokens = tokens.unwrap_or(self.tokens);
+        // What equals what was asked is not worth a word.
+        let prompt_tokens = account.prompt_tokens.filter(|counted| *counted != self.input_tokens());
+        self.account = Account { prompt_tokens, ..account };
     }
 
     /// The request is over.
@@ -118,6 +123,7 @@ impl InFlight {
             token_hash: self.token_hash,
             logits_hash: self.has_digests.then_some(self.logits_hash),
             server,
+            account: self.account,
         }
     }
 }

@@ -230,9 +230,9 @@ impl Observer {
                 }
                 None => self.keep_if_early(index, TargetEvent::Sent { index, at }),
             },
-            TargetEvent::Counted { index, tokens } => match self.requests.get_mut(&index) {
-                Some(request) => request.counted(tokens),
-                None => self.keep_if_early(index, TargetEvent::Counted { index, tokens }),
+            TargetEvent::Counted { index, tokens, account } => match self.requests.get_mut(&index) {
+                Some(request) => request.counted(tokens, account),
+                None => self.keep_if_early(index, TargetEvent::Counted { index, tokens, account }),
             },
             TargetEvent::Token { index, at, token, logits_digest } => match self.requests.get_mut(&index) {
                 Some(request) => {

@@ -24,6 +24,7 @@ pub(crate) fn completed(index: u64, due: u64, ttft: u64, gaps: &[u64]) -> Sample
         outcome: Outcome::Completed,
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,
+        account: crate::sample::Account::default(),
         server: None,
     }
 }

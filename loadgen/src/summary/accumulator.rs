@@ -2,7 +2,7 @@
 
 use super::throughput::Throughput;
 use super::workers::Workers;
-use super::{Bounds, ClientSummary, Prefix, Shift, Statistics, Summary, Window};
+use super::{Answers, Bounds, ClientSummary, Failures, Prefix, Shift, Statistics, Summary, Window};
 use crate::live::Counts;
 use crate::measure::{Client, Distribution, Standing};
 use crate::recording::{EndRecord, LagRecord, Record, RunRecord, SCHEMA, ShiftRecord};
@@ -33,6 +33,9 @@ pub struct Accumulator {
     e2e: Distribution,
     lag: Distribution,
     workers: Workers,
+    ttft_answer: Distribution,
+    failures: Failures,
+    answers: Answers,
     shifts: Vec<Shift>,
     last_lag: Option<LagRecord>,
     /// The latest instant that a record names.
@@ -61,6 +64,9 @@ impl Accumulator {
             e2e: Distribution::default(),
             lag: Distribution::default(),
             workers: Workers::default(),
+            ttft_answer: Distribution::default(),
+            failures: Failures::default(),
+            answers: Answers::default(),
             shifts: Vec::new(),
             last_lag: None,
             latest: Micros::ZERO,
@@ -101,8 +107,10 @@ impl Accumulator {
         requests.sent += u64::from(sample.sent.is_some());
         requests.clamped += u64::from(sample.clamped && sample.sent.is_some());
         requests.ended(&sample.outcome);
+        self.failures.add(sample);
+        self.answers.add(sample);
         if let Some(first) = sample.first {
-            self.throughput.add(first, u64::from(sample.input_tokens), u64::from(sample.first_tokens));
+            self.throughput.add(first, u64::from(sample.prompt_tokens()), u64::from(sample.first_tokens));
             let mut at = first;
             for gap in sample.itl() {
                 at = at + gap.gap;
@@ -137,6 +145,7 @@ impl Accumulator {
                 (&mut self.ttft_sent, sample.ttft_sent()),
                 (&mut self.tpot, sample.tpot()),
                 (&mut self.e2e, sample.e2e()),
+                (&mut self.ttft_answer, sample.first_answer()),
             ];
             for (distribution, value) in values {
                 if let Some(value) = value {
@@ -206,6 +215,9 @@ impl Accumulator {
             slo_s: stood.map(Micros::as_secs_f64),
             workers: self.workers.figures(),
             aborted: end.and_then(|end| end.aborted.clone()),
+            failures: self.failures,
+            answers: self.answers.clone(),
+            ttft_answer_ms: Statistics::from(&self.ttft_answer),
         }
     }
 

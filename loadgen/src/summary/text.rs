@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::{Bounds, Shift, Statistics, Summary, Worker};
+use super::{Answers, Bounds, Shift, Statistics, Summary, Worker};
+use crate::sample::FailureKind;
 
 impl Summary {
     /// Some lines for a terminal, understandable without colour. `recorded_bytes` is the size of the recording.
@@ -29,12 +30,17 @@ impl Summary {
             writeln!(out, "aborted      nothing more was sent: {why}")?;
         }
         self.write_requests(out)?;
+        self.write_failures(out)?;
         self.write_goodput(out)?;
         let per_second = |value: Option<f64>| value.map_or("-".to_owned(), figure);
         let (input, output) = (per_second(self.input_tps), per_second(self.output_tps));
         writeln!(out, "throughput   {input} prompt tokens/s  {output} output tokens/s")?;
         writeln!(out, "{}{}", latency("ttft", &self.ttft_ms, 40), latency("tpot", &self.tpot_ms, 0))?;
         writeln!(out, "{}{}", latency("itl", &self.itl_ms, 40), latency("e2e", &self.e2e_ms, 0))?;
+        if self.answers.reasoned > 0 {
+            writeln!(out, "{}", latency("first answer token", &self.ttft_answer_ms, 0))?;
+        }
+        self.write_answers(out)?;
         for (place, worker) in self.workers.iter().enumerate() {
             writeln!(out, "{:<13}{}", if place == 0 { "workers" } else { "" }, Served(worker))?;
         }
@@ -67,6 +73,44 @@ impl Summary {
             write!(out, "  {count} {name}")?;
         }
         writeln!(out)
+    }
+
+    fn write_failures(&self, out: &mut String) -> fmt::Result {
+        if self.requests.failed == 0 {
+            return Ok(());
+        }
+        let counts = self.failures.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| match kind {
+            FailureKind::Limited => format!("{count} limited (load that the server shed)"),
+            other => format!("{count} {other}"),
+        });
+        writeln!(out, "failures     {}", counts.collect::<Vec<_>>().join("  "))
+    }
+
+    /// What is to be known of the answers: how their tokens were counted, and whether lengths were as asked.
+    fn write_answers(&self, out: &mut String) -> fmt::Result {
+        let Answers { counted_by, osl_missed, isl_differed, .. } = &self.answers;
+        let ways = [(counted_by.usage, "usage"), (counted_by.ids, "ids"), (counted_by.chunks, "chunks")];
+        let ways: Vec<_> = ways.into_iter().filter(|(count, _)| *count > 0).collect();
+        match &ways[..] {
+            [] => {}
+            [(_, way)] => writeln!(out, "tokens       counted by {way}")?,
+            several => {
+                let several = several.iter().map(|(count, way)| format!("{way} ({count})"));
+                writeln!(out, "tokens       counted by {}", several.collect::<Vec<_>>().join(", by "))?;
+            }
+        }
+        if *osl_missed > 0 {
+            writeln!(out, "lengths      {osl_missed} answers had not as many tokens as asked for")?;
+        }
+        if *isl_differed > 0 {
+            let (asked, counted) = (self.answers.prompt_tokens_asked, self.answers.prompt_tokens_counted);
+            writeln!(out, "prompts      the server counted {counted} tokens where {asked} were asked for")?;
+        }
+        if self.answers.addresses.len() > 1 {
+            let counts: Vec<_> = self.answers.addresses.iter().map(u64::to_string).collect();
+            writeln!(out, "addresses    {} requests, in their order", counts.join(" + "))?;
+        }
+        Ok(())
     }
 
     fn write_goodput(&self, out: &mut String) -> fmt::Result {

@@ -1,12 +1,12 @@
 //! A server that speaks OpenAI's HTTP protocol: vLLM, SGLang, a gateway before them, or `pdtune serve`.
 //!
-//! Requests go to `/v1/completions` with the prompt as token ids, so that its length is what the schedule says, and ask for a
-//! stream, greedy sampling and an answer of exactly the length wanted. Fields beyond `OpenAI`'s (`min_tokens`, `ignore_eos`,
-//! `return_token_ids`) are vLLM's; servers that do not know them ignore them.
+//! Requests go to `/v1/completions` with the prompt as token ids, so that its length is what the schedule says, or as text, or
+//! to `/v1/chat/completions`. They ask for a stream, greedy sampling and an answer of exactly the length wanted. Fields beyond
+//! `OpenAI`'s (`ignore_eos`, `return_token_ids`) are vLLM's; most servers that do not know them ignore them, and those that refuse
+//! them, as a small request before the load shows, do not get them.
 //!
 //! # Tokens of an answer
-//! Where the server tells ids, each is a token, and those of one piece arrived together. Else, where every piece carries a
-//! usage so far, the difference counts. Else each piece with text is a token, and the usage at the end corrects the count.
+//! See [`answer`].
 //!
 //! # Who served it
 //! Dynamo's frontend, known by the owner of its models, tells the workers of a request when asked to, with lengths by its own
@@ -19,35 +19,50 @@
 //! | `finish_reason` or `[DONE]` came | completed |
 //! | no connection | failed: connect |
 //! | TLS is not agreed, or its certificate not trusted | failed: tls |
-//! | 413, 429, 503, or an error that says the context is exceeded | failed: refused |
+//! | 429, or 503 with the time to come back | failed: limited |
+//! | 413, 503, or an error that says the context is exceeded | failed: refused |
 //! | any other status but 200 | failed: status |
 //! | an error in the stream, or `finish_reason` `abort` or `error` | failed: engine |
 //! | not HTTP, not an event stream, not JSON, or far more tokens than asked for, or a usage of so many | failed: malformed |
-//! | no end within the timeout | failed: timeout |
+//! | no first token, no further token or no end in time | failed: timeout |
 //! | the connection ended before all that | cut |
 //!
 //! Behind a `finish_reason`, the usage and `[DONE]` are waited for a moment: a server that sends neither and keeps the
 //! connection open has answered all the same.
 
 mod answer;
+mod facts;
 mod failure;
+mod fields;
 mod models;
+mod probe;
 mod request;
+mod secrets;
 mod serve;
+mod words;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use engine::remote::one_line;
 use engine::units::Split;
 
-pub use crate::http::{ApiKey, HttpAddress, HttpOptions};
+pub use self::answer::read_answer;
+pub use self::fields::BodyField;
+pub use self::serve::Patience;
+pub use crate::http::{ApiKey, ExtraHeader, HttpAddress, HttpOptions};
 
 use super::remote::{Ground, Limits};
-use super::{Connection, TargetInfo, TargetLimits};
+use super::{Connection, TargetEvent, TargetInfo, TargetLimits};
 use crate::clock::unix_micros;
 use crate::control::at::{self, ControlAt};
-use request::{Extension, Requests};
+use crate::control::listener::Listener;
+use crate::time::Micros;
+use fields::Fields;
+use models::Served;
+use request::{Requests, RunId};
+use secrets::Secrets;
 use serve::Completions;
 
 /// How long an unused connection is kept: less than the 5 s after which vLLM, as many servers, closes one. A request sent on
@@ -61,30 +76,85 @@ const CONTEXT: u32 = 1 << 20;
 /// How long a request may take when nobody says: an overloaded server keeps some waiting for minutes.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// A server to open.
+/// What a server is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Api {
+    /// Completions of a prompt.
+    #[default]
+    Completions,
+    /// Answers in a chat.
+    Chat,
+}
+
+impl Api {
+    /// Where it is asked.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Completions => "/v1/completions",
+            Self::Chat => "/v1/chat/completions",
+        }
+    }
+}
+
+/// What prompts are sent as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Prompts {
+    /// Ids of tokens: their number is exact.
+    #[default]
+    Tokens,
+    /// Words that are about a token each. A chat has no other.
+    Text,
+}
+
+/// A server to open, or several that serve the same.
 #[derive(Clone, Debug)]
 pub struct HttpTarget {
-    /// Where it is.
-    pub address: HttpAddress,
+    /// Where it is; where there are several, requests take turns.
+    pub addresses: Vec<HttpAddress>,
     /// Its name for the model; needed only where it has several.
     pub model: Option<String>,
     /// The key that it wants.
     pub key: Option<ApiKey>,
+    /// Headers of the user's.
+    pub headers: Vec<ExtraHeader>,
+    /// What it is asked for.
+    pub api: Api,
+    /// What prompts are sent as.
+    pub prompts: Prompts,
+    /// Whether requests keep to the fields of `OpenAI`'s own protocol.
+    pub strict: bool,
+    /// Fields of the user's.
+    pub fields: Vec<BodyField>,
     /// How it is reached.
     pub http: HttpOptions,
     /// How long a request may take from being handed over to its end.
     pub timeout: Duration,
+    /// How long it may go without tokens.
+    pub patience: Patience,
     /// Where its units are watched and shifted, if anywhere.
     pub control: Option<ControlAt>,
-    /// Its units, where no control tells of them and somebody else does.
+    /// The units that the user says it has, where no control tells of them.
     pub split: Option<Split>,
 }
 
 impl HttpTarget {
     /// A server of which nothing is known but where it is.
     pub fn new(address: HttpAddress) -> Self {
-        let (http, timeout) = (HttpOptions::default(), REQUEST_TIMEOUT);
-        Self { address, model: None, key: None, http, timeout, control: None, split: None }
+        Self {
+            addresses: vec![address],
+            model: None,
+            key: None,
+            headers: Vec::new(),
+            api: Api::default(),
+            prompts: Prompts::default(),
+            strict: false,
+            fields: Vec::new(),
+            http: HttpOptions::default(),
+            timeout: REQUEST_TIMEOUT,
+            patience: Patience::default(),
+            control: None,
+            split: None,
+        }
     }
 }
 
@@ -135,6 +205,28 @@ pub enum OpenError {
         /// The models there are.
         served: String,
     },
+    /// Several addresses serve different models.
+    #[error("{first} serves {one}, and {second} {other}\nhint: requests take turns among addresses of the same model")]
+    DifferentModels {
+        /// The first address.
+        first: HttpAddress,
+        /// What it serves.
+        one: String,
+        /// Another address.
+        second: HttpAddress,
+        /// What that serves.
+        other: String,
+    },
+    /// It refuses what the load would be made of.
+    #[error("{address} refused a request for one token before the load: {message}{hint}")]
+    Refused {
+        /// Where it was asked.
+        address: String,
+        /// What it said, with its status.
+        message: String,
+        /// What may help, on a line of its own, or nothing.
+        hint: &'static str,
+    },
     /// Its control cannot be had.
     #[error(transparent)]
     Control(#[from] at::OpenError),
@@ -175,30 +267,55 @@ fn unauthorized_hint(status: u16) -> &'static str {
 /// Asks the server about itself and opens it.
 ///
 /// # Errors
-/// When it cannot be reached, is no such server, or does not serve the model.
+/// When it cannot be reached, is no such server, does not serve the model, or refuses what the load would be made of.
 pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
-    let HttpTarget { address, model, key, http, timeout, control, split } = target;
-    let client = crate::http::client(IDLE, &http).map_err(OpenError::Client)?;
+    let client = crate::http::client(IDLE, &target.http).map_err(OpenError::Client)?;
     let ground = Ground::new()?;
-    let served = ground.block_on(models::ask(&client, &address, key.as_ref(), model.as_deref()))?;
-    let control = control.map(|control| control.open(ground.link())).transpose()?;
+    let secrets = Secrets::new(target.key, target.headers);
+    let served = ground.block_on(ask_all(&client, &target.addresses, &secrets, target.model.as_deref()))?;
+    let run = RunId(unix_micros());
+    // A chat takes no ids.
+    let mut fields = Fields::new(&served.name, target.strict, &target.fields);
+    if served.is_dynamo && !target.strict {
+        fields.ask_dynamo();
+    }
+    let prompts = if target.api == Api::Chat { Prompts::Text } else { target.prompts };
+    let mut requests = Requests {
+        client,
+        headers: secrets.headers(),
+        addresses: target.addresses,
+        secrets,
+        api: target.api,
+        prompts,
+        fields,
+        run,
+        turn: AtomicUsize::new(0),
+    };
+    let shown = ground.block_on(probe::probe(&mut requests))?;
+    let mut facts = ground.block_on(facts::ask(&requests));
+    facts.extend(told(&requests, &target.fields, &shown));
+    if let Some(text) = remark(&requests, &shown) {
+        let mut remark = vec![TargetEvent::Remark { at: Micros::ZERO, text }];
+        ground.block_on(ground.link().tell(&mut remark));
+    }
+    let control = target.control.map(|control| control.open(ground.link())).transpose()?;
     let limits = TargetLimits {
         context_tokens: served.context_tokens.unwrap_or(CONTEXT),
         // A server that says what a request may have has counted its KV in.
         kv_tokens: served.context_tokens.unwrap_or(CONTEXT),
-        vocabulary: served.vocabulary.unwrap_or(VOCABULARY),
+        vocabulary: match prompts {
+            Prompts::Tokens => served.vocabulary.unwrap_or(VOCABULARY),
+            Prompts::Text => words::COUNT,
+        },
     };
-    // Tells the requests of this run from all others in the server's log.
-    let run = format!("pdtune-{:x}", unix_micros());
-    let facts = BTreeMap::from([("request_ids".to_owned(), format!("{run}-INDEX"))]);
-    let split = control.as_ref().map(|(_, split)| *split).or(split).or(served.split);
+    let split = control.as_ref().map(|(_, split)| *split).or(target.split).or(served.split);
     let control = control.map(|(control, _)| control);
+    let name: Vec<String> = requests.addresses.iter().map(ToString::to_string).collect();
     // The server's own name for it goes back to the server alone.
-    let info = TargetInfo { name: address.to_string(), model: one_line(&served.name), split, limits, facts };
-    let extension = if served.is_dynamo { Extension::Dynamo } else { Extension::TokenIds };
-    let requests = Requests::new(client, &address, key, served.name, run).with(extension);
-    let (limits, too_few) = Limits::of_sockets(timeout);
-    let parts = ground.connect(Completions::new(requests, control.clone()), limits)?;
+    let info = TargetInfo { name: name.join(","), model: one_line(&served.name), split, limits, facts };
+    let completions = Completions::new(requests, target.patience, control.clone());
+    let (limits, too_few) = Limits::of_sockets(target.timeout);
+    let parts = ground.connect(completions, limits)?;
     Ok(Connection {
         info,
         target: parts.target,
@@ -210,4 +327,72 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
         time_scale: 1.0,
         remarks: too_few.into_iter().collect(),
     })
+}
+
+/// What all addresses serve: the shortest context, and the split only where there is one of them.
+async fn ask_all(
+    client: &reqwest::Client,
+    addresses: &[HttpAddress],
+    secrets: &Secrets,
+    wanted: Option<&str>,
+) -> Result<Served, OpenError> {
+    let mut all: Option<(&HttpAddress, Served)> = None;
+    for address in addresses {
+        let served = models::ask(client, address, secrets, wanted).await?;
+        all = Some(match all {
+            None => (address, served),
+            Some((first, before)) if before.name != served.name => {
+                return Err(OpenError::DifferentModels {
+                    first: first.clone(),
+                    one: one_line(&before.name),
+                    second: address.clone(),
+                    other: one_line(&served.name),
+                });
+            }
+            Some((first, before)) => (first, before.beside(&served)),
+        });
+    }
+    all.map(|(_, served)| served).ok_or_else(|| OpenError::Client("the target has no address".to_owned()))
+}
+
+/// What the recording keeps of how the server was asked, and of what it calls itself.
+fn told(requests: &Requests, users: &[BodyField], shown: &probe::Shown) -> BTreeMap<String, String> {
+    let api = match requests.api {
+        Api::Completions => "completions",
+        Api::Chat => "chat",
+    };
+    let prompts = match requests.prompts {
+        Prompts::Tokens => "tokens",
+        Prompts::Text => "text",
+    };
+    let fields: Vec<String> = users.iter().map(ToString::to_string).collect();
+    let mut facts = BTreeMap::from([
+        ("api".to_owned(), api.to_owned()),
+        ("prompts".to_owned(), prompts.to_owned()),
+        ("request_ids".to_owned(), requests.run.request("INDEX")),
+        ("trace_ids".to_owned(), format!("{:016x}, and INDEX as 16 hexadecimal digits", requests.run.0)),
+    ]);
+    for (name, fact) in [
+        ("body_fields", fields.join(" ")),
+        ("fields_left_out", requests.fields.left_out.join(" ")),
+        ("server", shown.server.clone().unwrap_or_default()),
+        ("system_fingerprint", shown.fingerprint.clone().unwrap_or_default()),
+    ] {
+        if !fact.is_empty() {
+            facts.insert(name.to_owned(), fact);
+        }
+    }
+    facts
+}
+
+/// What people should know before the load.
+fn remark(requests: &Requests, shown: &probe::Shown) -> Option<String> {
+    let left_out = &requests.fields.left_out;
+    let fields = (!left_out.is_empty()).then(|| {
+        let shorter = left_out.iter().any(|name| name == "ignore_eos");
+        let shorter = if shorter { ": answers may be shorter than asked for" } else { "" };
+        format!("the server refuses {}, which is left out of requests{shorter}", left_out.join(", "))
+    });
+    let remarks: Vec<String> = fields.into_iter().chain(shown.remark.clone()).collect();
+    (!remarks.is_empty()).then(|| remarks.join("; "))
 }

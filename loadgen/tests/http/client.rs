@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::clock::RunClock;
-use loadgen::sample::Outcome;
+use loadgen::sample::{Account, Outcome};
 use loadgen::target::http::{self, ApiKey, HttpTarget, OpenError};
 use loadgen::target::{Connection, Dispatch, TargetEvent};
 
@@ -57,8 +57,14 @@ impl Client {
     /// Reads to the end of a request.
     pub(crate) fn answered(&mut self, wanted: u64) -> Answered {
         self.until(|event| matches!(event, TargetEvent::Ended { index, .. } if *index == wanted));
-        let mut answered =
-            Answered { sent: false, tokens: Vec::new(), arrivals: 0, counted: None, outcome: Outcome::Shed };
+        let mut answered = Answered {
+            sent: false,
+            tokens: Vec::new(),
+            arrivals: 0,
+            counted: None,
+            account: Account::default(),
+            outcome: Outcome::Shed,
+        };
         let mut last = None;
         for event in &self.events {
             match event {
@@ -70,7 +76,9 @@ impl Client {
                     answered.tokens.push(*token);
                     answered.arrivals += u32::from(last.replace(*at) != Some(*at));
                 }
-                TargetEvent::Counted { index, tokens } if *index == wanted => answered.counted = Some(*tokens),
+                TargetEvent::Counted { index, tokens, account } if *index == wanted => {
+                    (answered.counted, answered.account) = (*tokens, *account);
+                }
                 TargetEvent::Ended { index, outcome, .. } if *index == wanted => answered.outcome = outcome.clone(),
                 _ => {}
             }
@@ -87,6 +95,7 @@ pub(crate) struct Answered {
     /// Different instants at which tokens came.
     pub(crate) arrivals: u32,
     pub(crate) counted: Option<u32>,
+    pub(crate) account: Account,
     pub(crate) outcome: Outcome,
 }
 

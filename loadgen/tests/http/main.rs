@@ -7,6 +7,7 @@ mod control;
 mod http2;
 #[path = "../idle/world.rs"]
 mod idle;
+mod openai;
 mod outcomes;
 mod own;
 #[path = "../idle/relay.rs"]

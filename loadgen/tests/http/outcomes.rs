@@ -53,6 +53,11 @@ fn a_request_asks_for_what_the_schedule_says() {
     let facts = &client.connection.info.facts["request_ids"];
     let prefix = facts.strip_suffix("-INDEX").expect("a pattern");
     assert!(head.contains(&format!("x-request-id: {prefix}-11\r\n")), "{head}");
+    let run = prefix.strip_prefix("pdtune-").expect("its name");
+    let run = format!("{:0>16}", run);
+    let traces = &client.connection.info.facts["trace_ids"];
+    assert!(traces.starts_with(&run), "{traces}");
+    assert!(head.contains(&format!("traceparent: 00-{run}000000000000000b-000000000000000c-01\r\n")), "{head}");
 }
 
 #[test]
@@ -101,7 +106,7 @@ fn a_reason_to_finish_completes_an_answer_without_done() {
 #[test]
 fn a_server_that_says_no_is_quoted() {
     for (code, body, why) in [
-        (429, r#"{"error": {"message": "too many requests"}}"#, "refused: 429: too many requests"),
+        (429, r#"{"error": {"message": "too many requests"}}"#, "limited: 429: too many requests"),
         (503, "", "refused: 503"),
         (500, "oh", "status: 500: oh"),
         (302, "elsewhere", "status: 302: elsewhere"),

@@ -44,6 +44,8 @@ pub(crate) struct Server {
 struct State {
     script: Box<Script>,
     models: String,
+    /// Whether the script answers the request before the load, too; its index is `u64::MAX` then.
+    answers_probes: bool,
     tls: Option<Arc<ServerConfig>>,
     gone: AtomicBool,
     connections: AtomicU64,
@@ -60,29 +62,24 @@ impl Server {
 
     /// With a whole HTTP answer to the question for its models.
     pub(crate) fn with_models(models: &str, script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static) -> Self {
-        Self::build(models, None, script)
+        Self::build(State::new(models, script))
+    }
+
+    /// Whose script answers the request before the load as well.
+    pub(crate) fn with_probes(script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        let state = State::new(&ok("application/json", MODELS), script);
+        Self::build(State { answers_probes: true, ..state })
     }
 
     /// That speaks TLS.
     pub(crate) fn with_tls(config: ServerConfig, script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static) -> Self {
-        Self::build(&ok("application/json", MODELS), Some(Arc::new(config)), script)
+        Self::build(State { tls: Some(Arc::new(config)), ..State::new(&ok("application/json", MODELS), script) })
     }
 
-    fn build(
-        models: &str,
-        tls: Option<Arc<ServerConfig>>,
-        script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
-    ) -> Self {
+    fn build(state: State) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
-        let state = Arc::new(State {
-            script: Box::new(script),
-            models: models.to_owned(),
-            tls,
-            gone: AtomicBool::new(false),
-            connections: AtomicU64::new(0),
-            open: Mutex::default(),
-        });
+        let state = Arc::new(state);
         let accepting = Arc::clone(&state);
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
@@ -128,6 +125,18 @@ impl Drop for Server {
 }
 
 impl State {
+    fn new(models: &str, script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self {
+            script: Box::new(script),
+            models: models.to_owned(),
+            answers_probes: false,
+            tls: None,
+            gone: AtomicBool::new(false),
+            connections: AtomicU64::new(0),
+            open: Mutex::default(),
+        }
+    }
+
     /// Answers one request after another. A client that goes away ends it.
     fn talk(&self, stream: impl Read + Write, socket: &TcpStream) -> Option<()> {
         let mut reader = BufReader::new(stream);
@@ -149,9 +158,12 @@ impl State {
             }
             let mut body = vec![0; field(&head, "content-length")?.parse().ok()?];
             reader.read_exact(&mut body).ok()?;
-            let index = field(&head, "x-request-id")?.rsplit('-').next()?.parse().ok()?;
+            let number = field(&head, "x-request-id")?.rsplit('-').next()?;
+            let is_probe = number == "probe";
+            let index = if is_probe { u64::MAX } else { number.parse().ok()? };
             let asked = Asked { index, head, body: serde_json::from_slice(&body).ok()? };
-            for act in (self.script)(&asked) {
+            let acts = if is_probe && !self.answers_probes { full(&asked) } else { (self.script)(&asked) };
+            for act in acts {
                 match act {
                     Act::Send(bytes) => reader.get_mut().write_all(&bytes).ok()?,
                     Act::Repeat(bytes) => loop {

@@ -7,7 +7,7 @@ use engine::units::Role;
 use loadgen::recording::{
     LagRecord, LoadState, RateRecord, Reader, Record, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord,
 };
-use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED, hash_token};
+use loadgen::sample::{Account, Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED, hash_token};
 use loadgen::schedule::Segment;
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
@@ -33,6 +33,7 @@ fn requests() -> Vec<Record> {
         outcome: Outcome::Completed,
         token_hash: hash_token(TOKEN_HASH_SEED, 42),
         logits_hash: Some(7),
+        account: Account::default(),
         server: Some(ServerSide {
             prefill_unit: Some(0),
             decode_unit: Some(3),
@@ -62,6 +63,7 @@ fn requests() -> Vec<Record> {
         outcome,
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,
+        account: Account::default(),
         server: None,
         ..answered.clone()
     };

@@ -12,7 +12,9 @@ use loadgen::recording::{
     ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, NoteRecord, RateRecord, Record, Recorder, RunRecord,
     ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
 };
-use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, ServerTimes, Told, WorkerName};
+use loadgen::sample::{
+    Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide, ServerTimes, Told, WorkerName,
+};
 use loadgen::schedule::{Segment, Shape};
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
@@ -143,6 +145,13 @@ fn told() -> impl Strategy<Value = Told> {
     })
 }
 
+fn account() -> impl Strategy<Value = Account> {
+    let counted = option::of(select(vec![CountedBy::Usage, CountedBy::Ids, CountedBy::Chunks]));
+    let reasoning = (any::<u32>(), option::of(instant())).prop_map(|(tokens, answer)| Reasoning { tokens, answer });
+    (counted, option::of(any::<u32>()), option::of(reasoning), option::of(any::<u16>()))
+        .prop_map(|(counted, prompt_tokens, reasoning, address)| Account { counted, prompt_tokens, reasoning, address })
+}
+
 fn gaps() -> impl Strategy<Value = Vec<Gap>> {
     let gap = |tokens: std::ops::Range<u32>| {
         ((0_u64..200_000).prop_map(Micros), tokens).prop_map(|(gap, tokens)| Gap { gap, tokens })
@@ -154,8 +163,15 @@ fn sample() -> impl Strategy<Value = Sample> {
     let instants = (instant(), option::of(instant()), option::of(instant()), instant());
     let numbers = (any::<[u64; 2]>(), any::<[u32; 2]>(), any::<bool>(), option::of(any::<u64>()));
     let segments = proptest::collection::vec((any::<u64>(), any::<u32>()), 0..4);
-    (instants, numbers, gaps(), segments, outcome(), option::of(server())).prop_map(
-        |((due, sent, first, ended), (long, short, clamped, logits_hash), gaps, segments, outcome, server)| {
+    (instants, numbers, gaps(), segments, outcome(), (option::of(server()), account())).prop_map(
+        |(
+            (due, sent, first, ended),
+            (long, short, clamped, logits_hash),
+            gaps,
+            segments,
+            outcome,
+            (server, account),
+        )| {
             let gaps = if first.is_some() { gaps } else { Vec::new() };
             let first_tokens = u32::from(first.is_some());
             Sample {
@@ -175,6 +191,7 @@ fn sample() -> impl Strategy<Value = Sample> {
                 outcome,
                 token_hash: long[1],
                 logits_hash,
+                account,
                 server,
             }
         },

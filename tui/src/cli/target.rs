@@ -32,6 +32,7 @@ use loadgen::whatif::Ground;
 use super::gateway::GatewayArgs;
 use super::key;
 use super::load::parse_positive_duration;
+use super::openai::OpenAiArgs;
 use super::reach::ReachArgs;
 
 #[derive(Args, Debug)]
@@ -66,7 +67,8 @@ fn parse_engine(text: &str) -> Result<Place, Malformed> {
 pub(super) struct TargetArgs {
     /// What serves the requests: `cpu`, the embedded engine on this machine; sim:CLUSTER, a simulated cluster of GPUs (`pdtune
     /// profiles list` shows them; a file works, too); http://HOST:PORT, a server that speaks OpenAI's
-    /// protocol, such as vLLM, SGLang or `pdtune serve`, or https://HOST:PORT; grpc://HOST:PORT, `pdtune serve` with the times of every stage
+    /// protocol, such as vLLM, SGLang or `pdtune serve`, or https://HOST:PORT, or several of them with commas between, which requests
+    /// go to by turns; grpc://HOST:PORT, `pdtune serve` with the times of every stage
     /// [default: cpu]
     #[arg(long, value_name = "TARGET")]
     target: Option<Place>,
@@ -104,6 +106,8 @@ pub(super) struct TargetArgs {
     /// bounds how many at a time: what waits for that shows as lag [default: HTTP/1.1]
     #[arg(long)]
     http2: bool,
+    #[command(flatten)]
+    openai: OpenAiArgs,
 }
 
 /// What a control plane is told beside its address.
@@ -194,12 +198,15 @@ impl PlaneArgs {
     }
 }
 
+/// Addresses that requests can go to by turns.
+const MOST_ADDRESSES: usize = 1024;
+
 /// A target as it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     Cpu,
     Sim(String),
-    Http(HttpAddress),
+    Http(Vec<HttpAddress>),
     Grpc(RemoteAddress),
 }
 
@@ -268,7 +275,7 @@ impl FromStr for Place {
                 found: text.to_owned(),
                 allowed: "write grpc://HOST:PORT, such as grpc://127.0.0.1:50051".to_owned(),
             }),
-            _ if text.contains("://") => Ok(Self::Http(text.parse()?)),
+            _ if text.contains("://") => text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self::Http),
             _ => Err(Malformed {
                 what: "a target",
                 found: text.to_owned(),
@@ -424,7 +431,7 @@ impl TargetArgs {
         }
         match self.target.clone() {
             Some(Place::Cpu | Place::Sim(_)) | None => self.embedded(),
-            Some(Place::Http(address)) => self.http(address),
+            Some(Place::Http(addresses)) => self.http(addresses),
             Some(Place::Grpc(address)) => self.grpc(address),
         }
     }
@@ -446,6 +453,7 @@ impl TargetArgs {
         if let Some((option, _)) = of_servers.iter().find(|(_, given)| *given) {
             bail!("{option} is for servers, and --target {name} is none");
         }
+        self.openai.check_none(&format!("--target {name}"))?;
         self.reach.check_none(&format!("--target {name}"))?;
         self.plane.check_none(&format!("--target {name}"))
     }
@@ -465,9 +473,15 @@ impl TargetArgs {
         Ok(TargetSpec::Embedded(EngineSpec::new(self.model, self.split)))
     }
 
-    fn http(self, address: HttpAddress) -> anyhow::Result<TargetSpec> {
+    fn http(self, addresses: Vec<HttpAddress>) -> anyhow::Result<TargetSpec> {
+        let [address, others @ ..] = &addresses[..] else { bail!("--target has no address") };
+        ensure!(
+            others.len() < MOST_ADDRESSES,
+            "--target has {} addresses, more than {MOST_ADDRESSES}",
+            addresses.len()
+        );
         if !matches!(self.control, Some(ControlArg::None) | None) {
-            self.check_no_split(&address)?;
+            self.check_no_split(address)?;
         }
         let split = self.split;
         if let Some(split) = split {
@@ -492,14 +506,17 @@ impl TargetArgs {
             Some(ControlArg::None) | None => None,
         };
         self.plane.check(self.control.as_ref().unwrap_or(&ControlArg::None), "the control")?;
-        let model = self.model.map(|name| name.to_string_lossy().into_owned());
+        let model = self.model.as_ref().map(|name| name.to_string_lossy().into_owned());
         let http = HttpOptions { http2: self.http2, ..reach };
-        Ok(TargetSpec::Http(Box::new(HttpTarget { address, model, key, http, timeout, control, split })))
+        let target = HttpTarget { model, key, http, timeout, control, split, ..HttpTarget::new(address.clone()) };
+        let target = self.openai.apply(HttpTarget { addresses, ..target })?;
+        Ok(TargetSpec::Http(Box::new(target)))
     }
 
     fn grpc(self, address: RemoteAddress) -> anyhow::Result<TargetSpec> {
         self.check_no_split(&address)?;
         ensure!(self.model.is_none(), "--model is for the embedded engine and HTTP servers, {address} has one model");
+        self.openai.check_none(&format!("--target {address}"))?;
         ensure!(!self.http2, "--http2 is for HTTP servers, and gRPC always speaks it");
         self.reach.check_none(&format!("--target {address}"))?;
         self.plane.check_none(&format!("--target {address}"))?;

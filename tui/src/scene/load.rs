@@ -7,7 +7,7 @@ use loadgen::arrival::Arrival;
 use loadgen::diagnose::diagnose;
 use loadgen::live::{Event, Health, Phase, Recent, Slot, Snapshot};
 use loadgen::measure::Aggregator;
-use loadgen::sample::{Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
+use loadgen::sample::{Account, Failure, FailureKind, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED};
 use loadgen::schedule::{Segment, Shape};
 use loadgen::slo::Slo;
 use loadgen::target::cpu;
@@ -229,6 +229,7 @@ fn sample(index: u64, due: u64, ttft: u64, gap: u64, failed: bool) -> Sample {
         outcome: if failed { Outcome::Failed(failure) } else { Outcome::Completed },
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,
+        account: Account::default(),
         server: None,
     }
 }

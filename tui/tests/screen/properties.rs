@@ -13,7 +13,7 @@ use loadgen::live::{
 use loadgen::measure::{SlotHistogram, Stage, StageHistogram, StageTimes};
 use loadgen::request::Slowest;
 use loadgen::sample::{
-    Failure, FailureKind, Gap, Outcome, Sample, ServerSide, ServerTimes, TOKEN_HASH_SEED, Told, WorkerName,
+    Account, Failure, FailureKind, Gap, Outcome, Sample, ServerSide, ServerTimes, TOKEN_HASH_SEED, Told, WorkerName,
 };
 use loadgen::schedule::Segment;
 use loadgen::slo::Slo;
@@ -155,6 +155,7 @@ fn request() -> BoxedStrategy<Sample> {
             outcome,
             token_hash: TOKEN_HASH_SEED,
             logits_hash: None,
+            account: Account::default(),
             server,
         })
         .boxed()

@@ -205,7 +205,11 @@ fn the_keys_stand_in_the_order_that_scripts_rely_on() {
         r#""lag_ms":{"mean":0.0,"p50":0.0,"p90":0.0,"p95":0.0,"p99":0.0,"max":0.0,"n":1},"#,
         r#""window":{"from_s":2.0,"to_s":12.0},"#,
         r#""client":{"verdict":"ok","cpu_s":0.5,"rss_mb":45.0,"dropped":0,"realtime":false},"#,
-        r#""shifts":[],"recording":"run.jsonl.zst","incomplete":false,"slo_s":10.0,"aborted":null}"#,
+        r#""shifts":[],"recording":"run.jsonl.zst","incomplete":false,"slo_s":10.0,"workers":[],"aborted":null,"#,
+        r#""failures":{"connect":0,"tls":0,"status":0,"timeout":0,"malformed":0,"refused":0,"limited":0,"engine":0},"#,
+        r#""answers":{"counted_by":{"usage":0,"ids":0,"chunks":0},"osl_missed":0,"isl_differed":0,"#,
+        r#""prompt_tokens_asked":100,"prompt_tokens_counted":100,"reasoned":0,"reasoning_tokens":0,"addresses":[]},"#,
+        r#""ttft_answer_ms":{"mean":250.0,"p50":250.0,"p90":250.0,"p95":250.0,"p99":250.0,"max":250.0,"n":1}}"#,
     );
     assert_eq!(serde_json::to_string(&summary).expect("JSON"), expected);
 }
@@ -223,6 +227,7 @@ fn the_text_says_the_same_in_a_few_lines() {
     let expected = "\
 target       cpu  2P2D  seed 7  figures from 2.0 s to 12.0 s
 requests     2 offered  1 completed  1 failed
+failures     1 status
 goodput      0.10 req/s   (50.0% of 0.20 offered; SLO ttft<=500ms)
 throughput   10.0 prompt tokens/s  0.30 output tokens/s
 ttft  p50 250  p95 250  p99 250 ms      tpot  p50 18.9  p95 18.9  p99 18.9 ms

@@ -49,7 +49,7 @@ impl Protocol for Generations {
             if let Some(finished) = event.finished {
                 let on_run = |instant: Nanos| self.clock.on_run(instant, at);
                 let server = Some(embedded::server_side(&finished, on_run));
-                return End { outcome: embedded::outcome(finished.reason), server, tokens: None };
+                return End { server, ..embedded::outcome(finished.reason).into() };
             }
         }
         Outcome::Cut.into()

@@ -1,23 +1,28 @@
 //! A streamed answer, out of its bytes. Pure: how the network has cut them makes no difference.
+//!
+//! # How many tokens
+//! Which arrival brought how many is told by their ids where the server tells them, else by the difference to the usage so far
+//! where every piece carries one, else a piece with text is one. How many there were in all is told by the last usage, else by
+//! the ids, else by the pieces. Reasoning that a server keeps to itself, but counts, is no token of the answer: it was generated
+//! before the first that came.
 
+mod piece;
 mod told;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
-use super::ApiKey;
-use crate::http::message;
-use crate::sample::{FailureKind, Outcome, ServerSide, Told};
+use super::secrets::Secrets;
+use crate::sample::{Account, CountedBy, FailureKind, Outcome, Reasoning, ServerSide, Told};
 use crate::sse::{Event, Framer};
 use crate::target::remote::{End, failed};
+use piece::{Choice, Extension, Part, Piece, Usage};
 
 /// Most bytes of an event: a fixed part, and so many for each token of the prompt, which the server may repeat.
 const EVENT_BYTES: (usize, usize) = (256 * 1024, 16);
 /// An answer that goes on beyond so many times what was asked for, and so many more, has no end.
 const BEYOND: (u32, u32) = (2, 256);
+/// Letters that are kept of what a server calls itself.
+const FINGERPRINT: usize = 100;
 
 /// What has been read of an answer.
 #[derive(Debug)]
@@ -29,13 +34,16 @@ pub(super) struct Answer<'k> {
 #[derive(Debug)]
 struct State<'k> {
     /// To be kept out of messages.
-    key: Option<&'k ApiKey>,
+    secrets: &'k Secrets,
     /// Tokens told so far.
     told: u32,
+    /// Those of them that were reasoning.
+    reasoned: u32,
     most: u32,
-    /// Whether the server tells ids, by which tokens are counted then.
+    /// Whether the server tells ids, by which arrivals are counted then.
     ids: bool,
     usage: Option<Usage>,
+    fingerprint: Option<String>,
     /// Who served it; `None` before the first piece.
     served: Option<Told>,
     /// A piece said that it was the last.
@@ -45,69 +53,41 @@ struct State<'k> {
     failure: Option<Outcome>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Piece<'a> {
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
-    usage: Option<Usage>,
-    #[serde(default)]
-    nvext: Option<Extension>,
-    /// There in place of the others when something went wrong.
-    #[serde(default)]
-    error: Option<IgnoredAny>,
-    #[serde(borrow, default)]
-    object: Option<Cow<'a, str>>,
-}
-
-/// What a server adds of its own; of another shape than is known, it is nothing.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Extension {
-    Known(told::Extra),
-    Other(IgnoredAny),
-}
-
-#[derive(Debug, Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow, default)]
-    text: Option<Cow<'a, str>>,
-    #[serde(default)]
-    token_ids: Option<Vec<u32>>,
-    /// A text, or an object with its own reason inside.
-    #[serde(default)]
-    finish_reason: Option<serde_json::Value>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct Usage {
-    #[serde(default)]
-    prompt_tokens: Option<u32>,
-    #[serde(default)]
-    completion_tokens: Option<u32>,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u32>,
+/// What an answer of these pieces would be taken for: the ids of its tokens, how it ended and what is known of it. For whoever has
+/// bytes and no server.
+pub fn read_answer<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    output_tokens: u32,
+) -> (Vec<Option<u32>>, Outcome, Account) {
+    let secrets = Secrets::default();
+    let mut answer = Answer::new(0, output_tokens, &secrets);
+    let mut tokens = Vec::new();
+    for piece in pieces {
+        answer.read(piece, &mut tokens);
+        if answer.is_over() {
+            break;
+        }
+    }
+    if !answer.is_over() {
+        answer.close(&mut tokens);
+    }
+    let End { outcome, account, .. } = answer.end();
+    (tokens, outcome, account)
 }
 
 impl<'k> Answer<'k> {
     /// To a prompt of `prompt` tokens that asked for `output_tokens`.
-    pub(super) fn new(prompt: usize, output_tokens: u32, key: Option<&'k ApiKey>) -> Self {
+    pub(super) fn new(prompt: usize, output_tokens: u32, secrets: &'k Secrets) -> Self {
         let framer = Framer::new(EVENT_BYTES.0.saturating_add(prompt.saturating_mul(EVENT_BYTES.1)));
         let most = output_tokens.saturating_mul(BEYOND.0).saturating_add(BEYOND.1);
         let state = State {
-            key,
+            secrets,
             told: 0,
+            reasoned: 0,
             most,
             ids: false,
             usage: None,
+            fingerprint: None,
             served: None,
             finished: false,
             done: false,
@@ -140,48 +120,60 @@ impl<'k> Answer<'k> {
         self.state.finished
     }
 
+    /// Whether a token of the answer itself has come, and not only reasoning.
+    pub(super) fn has_answered(&self) -> bool {
+        self.state.told > self.state.reasoned
+    }
+
+    /// What the server calls its software and configuration, where it does.
+    pub(super) fn fingerprint(&self) -> Option<&str> {
+        self.state.fingerprint.as_deref()
+    }
+
     /// What became of it.
     pub(super) fn end(self) -> End {
         self.broken(Outcome::Cut)
     }
 
-    /// What became of it when the connection was lost for `why`; the last piece may have come before.
+    /// What became of it when nothing more came for `why`; the last piece may have come before. When tokens of the answer
+    /// itself came after reasoning is for the caller to say.
     pub(super) fn broken(self, why: Outcome) -> End {
-        let counted = self.state.counted().filter(|counted| *counted <= self.state.most);
-        let State { usage, served, finished, done, failure, .. } = self.state;
-        let outcome = match failure {
+        let State { told, reasoned, usage, finished, done, ids, most, .. } = self.state;
+        let counted = self.state.counted().filter(|counted| *counted <= most);
+        let by = match counted {
+            Some(_) => Some(CountedBy::Usage),
+            None if ids => Some(CountedBy::Ids),
+            None => (told > 0).then_some(CountedBy::Chunks),
+        };
+        let tokens = usage.and_then(Usage::reasoning_tokens).filter(|tokens| *tokens <= most).unwrap_or(reasoned);
+        let account = Account {
+            counted: by,
+            prompt_tokens: usage.and_then(|usage| usage.prompt_tokens),
+            reasoning: (reasoned > 0).then_some(Reasoning { tokens, answer: None }),
+            address: None,
+        };
+        let outcome = match self.state.failure {
             Some(failure) => failure,
             None if finished || done => Outcome::Completed,
             None => why,
         };
-        let told = served.filter(|served| !served.is_empty()).map(Arc::new);
+        let told = self.state.served.filter(|served| !served.is_empty()).map(Arc::new);
         let server = match (usage.and_then(Usage::server_side), told) {
             (Some(server), told) => Some(ServerSide { told, ..server }),
             (None, Some(told)) => Some(ServerSide { told: Some(told), ..ServerSide::default() }),
             (None, None) => None,
         };
-        End { outcome, server, tokens: counted }
-    }
-}
-
-impl Piece<'_> {
-    fn is_error(&self) -> bool {
-        self.error.is_some() || self.object.as_deref() == Some("error")
-    }
-}
-
-impl Usage {
-    /// What it tells of the prefix cache.
-    fn server_side(self) -> Option<ServerSide> {
-        let prefix_hit = self.prompt_tokens_details?.cached_tokens?;
-        Some(ServerSide { prefix_queried: self.prompt_tokens?, prefix_hit, ..ServerSide::default() })
+        End { outcome, server, tokens: counted.filter(|counted| *counted != told), account }
     }
 }
 
 impl State<'_> {
-    /// How many tokens the usage says there are, where that is not what was told; told ids are the better count.
+    /// How many tokens the usage says there are. One that says none of tokens that came has not counted.
     fn counted(&self) -> Option<u32> {
-        self.usage?.completion_tokens.filter(|counted| !self.ids && *counted != self.told)
+        let usage = self.usage?;
+        let all = usage.completion_tokens?;
+        let hidden = if self.reasoned == 0 { usage.reasoning_tokens().unwrap_or(0) } else { 0 };
+        Some(all.saturating_sub(hidden)).filter(|counted| *counted > 0 || self.told == 0)
     }
 
     fn fail(&mut self, kind: FailureKind, message: String) {
@@ -198,13 +190,16 @@ impl State<'_> {
         }
         match serde_json::from_slice::<Piece<'_>>(event.data) {
             Ok(piece) if !piece.is_error() && event.kind != b"error" => self.piece(piece, tokens),
-            Ok(_) => self.fail(FailureKind::Engine, message(event.data, self.key)),
+            Ok(_) => self.fail(FailureKind::Engine, self.secrets.message(event.data)),
             Err(error) => self.fail(FailureKind::Malformed, format!("an event that is no piece of an answer: {error}")),
         }
     }
 
     fn piece(&mut self, piece: Piece<'_>, tokens: &mut Vec<Option<u32>>) {
         let before = tokens.len();
+        if let (None, Some(name)) = (&self.fingerprint, piece.system_fingerprint) {
+            self.fingerprint = Some(name.chars().take(FINGERPRINT).collect());
+        }
         let id = piece.id.as_deref();
         let served = self.served.get_or_insert_with(|| id.and_then(told::of_id).unwrap_or_default());
         if let Some(Extension::Known(extra)) = piece.nvext {
@@ -213,21 +208,14 @@ impl State<'_> {
         // One answer was asked for.
         if let Some(choice) = piece.choices.into_iter().flatten().next() {
             let so_far = piece.usage.and_then(|usage| usage.completion_tokens);
-            match (choice.token_ids, so_far) {
-                (Some(ids), _) => {
-                    self.ids = true;
-                    tokens.extend(ids.into_iter().map(Some));
-                }
-                // A piece without ids from a server that tells them, such as a last one without text.
-                (None, _) if self.ids => {}
-                (None, Some(so_far)) => {
-                    let new = so_far.saturating_sub(self.told).min(self.most.saturating_add(1));
-                    tokens.extend(std::iter::repeat_n(None, new as usize));
-                }
-                (None, None) if choice.text.is_some_and(|text| !text.is_empty()) => tokens.push(None),
-                (None, None) => {}
+            let part = choice.part();
+            let reason = self.choice(choice, so_far, tokens);
+            let new = (tokens.len() - before) as u32;
+            // Half a character has no text yet: it belongs to what it stands in.
+            if part == Part::Reasoning || (part == Part::Nothing && self.told == self.reasoned && self.reasoned > 0) {
+                self.reasoned = self.reasoned.saturating_add(new);
             }
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_null()) {
+            if let Some(reason) = reason {
                 self.finish(&reason);
             }
         }
@@ -238,6 +226,31 @@ impl State<'_> {
         } else if let Some(counted) = self.counted().filter(|counted| *counted > self.most) {
             self.fail(FailureKind::Malformed, format!("its usage has {counted} tokens, more than {}", self.most));
         }
+    }
+
+    /// Appends the tokens of a piece; gives back why it was the last, if it was.
+    fn choice(
+        &mut self,
+        choice: Choice<'_>,
+        so_far: Option<u32>,
+        tokens: &mut Vec<Option<u32>>,
+    ) -> Option<serde_json::Value> {
+        let part = choice.part();
+        match (choice.token_ids, so_far) {
+            (Some(ids), _) => {
+                self.ids = true;
+                tokens.extend(ids.into_iter().map(Some));
+            }
+            // A piece without ids from a server that tells them, such as a last one without text.
+            (None, _) if self.ids => {}
+            (None, Some(so_far)) => {
+                let new = so_far.saturating_sub(self.told).min(self.most.saturating_add(1));
+                tokens.extend(std::iter::repeat_n(None, new as usize));
+            }
+            (None, None) if part != Part::Nothing => tokens.push(None),
+            (None, None) => {}
+        }
+        choice.finish_reason.filter(|reason| !reason.is_null())
     }
 
     fn finish(&mut self, reason: &serde_json::Value) {

@@ -3,7 +3,10 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
-use crate::http::{ApiKey, Said, TlsFailure, message, root};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+
+use super::secrets::Secrets;
+use crate::http::{Said, TlsFailure, root};
 use crate::sample::{FailureKind, Outcome};
 use crate::target::remote::failed;
 
@@ -22,15 +25,31 @@ pub(super) fn of_connection(error: &reqwest::Error) -> Outcome {
 }
 
 /// An answer with a status other than 200.
-pub(super) fn of_status(status: u16, body: &[u8], key: Option<&ApiKey>) -> Outcome {
-    let message = message(body, key);
-    let line = if message.is_empty() { status.to_string() } else { format!("{status}: {message}") };
+pub(super) fn of_status(status: u16, headers: &HeaderMap, body: &[u8], secrets: &Secrets) -> Outcome {
+    let said = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(|value| secrets.line(value));
+    let (location, retry_after) = (said(LOCATION), said(RETRY_AFTER));
     let too_long = Said::read(body).is_some_and(|said| said.is_code("context_length_exceeded"));
     let kind = match status {
-        413 | 429 | 503 => FailureKind::Refused,
+        429 => FailureKind::Limited,
+        // A server that says when to come back takes no more for now; one that does not may be broken.
+        503 if retry_after.is_some() => FailureKind::Limited,
+        413 | 503 => FailureKind::Refused,
         _ if too_long => FailureKind::Refused,
         _ => FailureKind::Status,
     };
+    let location = location.filter(|_| (300..400).contains(&status));
+    let retry_after = retry_after.filter(|_| kind == FailureKind::Limited).map(|after| {
+        let unit = if after.bytes().all(|byte| byte.is_ascii_digit()) { " s" } else { "" };
+        after + unit
+    });
+    let message = Some(secrets.message(body)).filter(|message| !message.is_empty());
+    let parts = [
+        Some(status.to_string()),
+        location.map(|to| format!(", redirected to {to}")),
+        retry_after.map(|after| format!(", retry after {after}")),
+        message.map(|message| format!(": {message}")),
+    ];
+    let line: String = parts.into_iter().flatten().collect();
     failed(kind, line)
 }
 
@@ -52,17 +71,27 @@ fn is_garbage(error: &reqwest::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::ApiKey;
 
-    fn of(status: u16, body: &str) -> String {
-        match of_status(status, body.as_bytes(), ApiKey::new("hunter2".to_owned()).as_ref()) {
+    fn with(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> String {
+        let headers =
+            headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+        let key = ApiKey::new("hunter2".to_owned());
+        let header = "x-team:swordfish".parse().expect("a header");
+        let secrets = Secrets::new(key, vec![header]);
+        match of_status(status, &headers.collect(), body.as_bytes(), &secrets) {
             Outcome::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
             other => panic!("{other:?}"),
         }
     }
 
+    fn of(status: u16, body: &str) -> String {
+        with(status, &[], body)
+    }
+
     #[test]
     fn a_status_tells_whether_the_server_would_not_or_could_not() {
-        assert_eq!(of(429, r#"{"error": {"message": "too many requests"}}"#), "refused: 429: too many requests");
+        assert_eq!(of(413, r#"{"error": {"message": "too large"}}"#), "refused: 413: too large");
         assert_eq!(of(503, ""), "refused: 503");
         assert_eq!(of(500, "oh\nno"), "status: 500: oh no");
         assert_eq!(of(404, r#"{"detail": "Not Found"}"#), "status: 404: Not Found");
@@ -73,8 +102,29 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_short_line_without_the_key() {
-        assert_eq!(of(401, r#"{"error": "key hunter2 is wrong"}"#), "status: 401: key … is wrong");
+    fn load_that_a_server_sheds_is_told_with_the_time_to_come_back() {
+        let busy = r#"{"error": {"message": "too many requests"}}"#;
+        assert_eq!(of(429, busy), "limited: 429: too many requests");
+        assert_eq!(with(429, &[("retry-after", "3")], busy), "limited: 429, retry after 3 s: too many requests");
+        let date = "Wed, 21 Oct 2026 07:28:00 GMT";
+        assert_eq!(with(503, &[("retry-after", date)], ""), format!("limited: 503, retry after {date}"));
+        assert_eq!(
+            with(500, &[("retry-after", "3")], ""),
+            "status: 500",
+            "that it comes back does not say that it is full"
+        );
+    }
+
+    #[test]
+    fn a_redirect_is_followed_by_the_reader_alone() {
+        let to = [("location", "https://login.example/?team=swordfish")];
+        assert_eq!(with(302, &to, ""), "status: 302, redirected to https://login.example/?team=…");
+        assert_eq!(with(200, &to, ""), "status: 200");
+    }
+
+    #[test]
+    fn a_message_is_one_short_line_without_secrets() {
+        assert_eq!(of(401, r#"{"error": "key hunter2 of swordfish is wrong"}"#), "status: 401: key … of … is wrong");
         assert_eq!(of(500, "a\r\n\tb\u{1b}[31m c"), "status: 500: a b [31m c");
         let long = of(500, &"word ".repeat(1000));
         assert!(long.chars().count() < 230 && long.ends_with('…'), "{long}");

@@ -5,10 +5,12 @@ use std::time::Duration;
 use engine::remote::one_line;
 use engine::units::Split;
 use reqwest::Client;
+use reqwest::header::LOCATION;
 use serde::Deserialize;
 
 use super::OpenError;
-use crate::http::{ApiKey, HttpAddress, message, read_to, unreachable as why_unreachable, with_key};
+use super::secrets::Secrets;
+use crate::http::{HttpAddress, read_to, unreachable as why_unreachable};
 
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +28,19 @@ pub(super) struct Served {
     pub(super) split: Option<Split>,
     /// Whether it is served by the frontend of NVIDIA Dynamo.
     pub(super) is_dynamo: bool,
+}
+
+impl Served {
+    /// What both serve, of one name.
+    pub(super) fn beside(self, other: &Self) -> Self {
+        let least = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
+        Self {
+            context_tokens: least(self.context_tokens, other.context_tokens),
+            vocabulary: least(self.vocabulary, other.vocabulary),
+            split: None,
+            ..self
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,23 +76,29 @@ struct Own {
 pub(super) async fn ask(
     client: &Client,
     address: &HttpAddress,
-    key: Option<&ApiKey>,
+    secrets: &Secrets,
     wanted: Option<&str>,
 ) -> Result<Served, OpenError> {
     let unreachable = |why| OpenError::Unreachable { address: address.clone(), why };
-    let request = with_key(client.get(address.at("/v1/models")), key);
+    let request = client.get(address.at("/v1/models")).headers(secrets.headers());
     let answered = tokio::time::timeout(TIMEOUT, async {
         let response = request.send().await?;
         let status = response.status();
-        Ok::<_, reqwest::Error>((status, read_to(response, LONGEST).await?))
+        let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok().map(str::to_owned));
+        Ok::<_, reqwest::Error>((status, location, read_to(response, LONGEST).await?))
     });
-    let (status, body) = answered
+    let (status, location, body) = answered
         .await
         .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))?
         .map_err(|error| unreachable(why_unreachable(&error)))?;
     if !status.is_success() {
-        let message = message(&body, key);
-        let message = if message.is_empty() { message } else { format!(": {message}") };
+        let mut message = secrets.message(&body);
+        if !message.is_empty() {
+            message.insert_str(0, ": ");
+        }
+        if let Some(location) = location.filter(|_| status.is_redirection()) {
+            message.insert_str(0, &format!(", redirected to {}", secrets.line(&location)));
+        }
         return Err(OpenError::Status { address: address.clone(), status: status.as_u16(), message });
     }
     let list: List = serde_json::from_slice(&body)

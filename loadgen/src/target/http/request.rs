@@ -2,108 +2,135 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, header};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::http::{ApiKey, HttpAddress, with_key};
-use crate::target::Dispatch;
+use super::fields::Fields;
+use super::secrets::Secrets;
+use super::{Api, HttpAddress, Prompts, words};
 use crate::target::remote::SharedClock;
 use crate::time::Micros;
 
-/// Makes requests for completions.
+/// Makes requests for answers.
 #[derive(Debug)]
 pub(super) struct Requests {
-    client: Client,
-    address: String,
-    key: Option<ApiKey>,
-    model: String,
+    pub(super) client: Client,
+    pub(super) addresses: Vec<HttpAddress>,
+    pub(super) secrets: Secrets,
+    pub(super) headers: HeaderMap,
+    pub(super) api: Api,
+    pub(super) prompts: Prompts,
+    pub(super) fields: Fields,
     /// Begins the id of every request.
-    run: String,
-    extension: Extension,
+    pub(super) run: RunId,
+    /// Requests sent so far, by which addresses take turns.
+    pub(super) turn: AtomicUsize,
 }
 
-/// What a server is asked for beyond `OpenAI`'s protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extension {
-    /// vLLM's fields, which other servers ignore.
-    TokenIds,
-    /// Dynamo's own, whose frontend refuses fields that it does not know: who serves the request, and what took how long.
-    Dynamo,
+/// Tells the requests of this run from all others, in the logs and traces of servers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunId(pub(super) u64);
+
+impl RunId {
+    /// The id of a request.
+    pub(super) fn request(self, index: &str) -> String {
+        format!("pdtune-{:x}-{index}", self.0)
+    }
+
+    /// The trace that a request begins, as the W3C's Trace Context has it: the run and the number of the request, so that it can
+    /// be told from a recording.
+    pub(super) fn trace(self, index: u64) -> String {
+        format!("00-{:016x}{index:016x}-{:016x}-01", self.0, index.wrapping_add(1).max(1))
+    }
 }
 
 #[derive(Serialize)]
 struct Completion<'a> {
-    model: &'a str,
-    prompt: &'a [u32],
-    max_tokens: u32,
-    min_tokens: u32,
-    ignore_eos: bool,
-    temperature: f32,
-    stream: bool,
-    stream_options: StreamOptions,
+    #[serde(flatten)]
+    fields: &'a Map<String, Value>,
+    #[serde(flatten)]
+    prompt: Prompt<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    return_token_ids: Option<bool>,
+    max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    nvext: Option<Nvext>,
+    max_completion_tokens: Option<u32>,
 }
 
 #[derive(Serialize)]
-struct Nvext {
-    extra_fields: [&'static str; 2],
+enum Prompt<'a> {
+    #[serde(rename = "prompt")]
+    Ids(&'a [u32]),
+    #[serde(rename = "prompt")]
+    Text(String),
+    #[serde(rename = "messages")]
+    Chat([Message; 1]),
 }
 
 #[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
+struct Message {
+    role: &'static str,
+    content: String,
 }
 
 impl Requests {
-    pub(super) fn new(client: Client, address: &HttpAddress, key: Option<ApiKey>, model: String, run: String) -> Self {
-        Self { client, address: address.at("/v1/completions"), key, model, run, extension: Extension::TokenIds }
+    /// The address whose turn it is.
+    pub(super) fn next(&self) -> usize {
+        match self.addresses.len() {
+            0 | 1 => 0,
+            several => self.turn.fetch_add(1, Ordering::Relaxed) % several,
+        }
     }
 
-    /// The same with another extension.
-    pub(super) fn with(self, extension: Extension) -> Self {
-        Self { extension, ..self }
+    /// How many there are to take turns.
+    pub(super) fn has_several(&self) -> bool {
+        self.addresses.len() > 1
     }
 
-    /// The key, to be kept out of messages.
-    pub(super) fn key(&self) -> Option<&ApiKey> {
-        self.key.as_ref()
+    /// The body of a request.
+    pub(super) fn body(&self, prompt: &[u32], output_tokens: u32) -> Bytes {
+        let completion = Completion {
+            fields: &self.fields.all,
+            prompt: match (self.api, self.prompts) {
+                (Api::Chat, _) => Prompt::Chat([Message { role: "user", content: words::text(prompt) }]),
+                (Api::Completions, Prompts::Text) => Prompt::Text(words::text(prompt)),
+                (Api::Completions, Prompts::Tokens) => Prompt::Ids(prompt),
+            },
+            max_tokens: (!self.fields.renamed).then_some(output_tokens),
+            max_completion_tokens: self.fields.renamed.then_some(output_tokens),
+        };
+        // Texts and numbers alone: nothing here can fail to be JSON.
+        serde_json::to_vec(&completion).unwrap_or_default().into()
     }
 
-    /// The request for an answer. `sent` is told when its body is handed to the socket.
-    pub(super) fn completion(
+    /// A request with this body to an address; `id` is what it is called there.
+    pub(super) fn post(&self, address: usize, id: String, body: reqwest::Body) -> RequestBuilder {
+        let path = self.api.path();
+        let url = self.addresses.get(address).map(|address| address.at(path)).unwrap_or_default();
+        let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json");
+        let request = request.header(header::ACCEPT, "text/event-stream").header("x-request-id", id);
+        request.headers(self.headers.clone()).body(body)
+    }
+
+    /// The request of the load with this number. `sent` is told when its body is handed to the socket.
+    pub(super) fn numbered(
         &self,
-        dispatch: &Dispatch,
+        address: usize,
+        index: u64,
+        body: Bytes,
         clock: SharedClock,
         sent: oneshot::Sender<Micros>,
     ) -> RequestBuilder {
-        let completion = Completion {
-            model: &self.model,
-            prompt: &dispatch.prompt,
-            max_tokens: dispatch.output_tokens,
-            // A load test wants the length it asked for.
-            min_tokens: dispatch.output_tokens,
-            ignore_eos: true,
-            temperature: 0.0,
-            stream: true,
-            stream_options: StreamOptions { include_usage: true },
-            return_token_ids: (self.extension == Extension::TokenIds).then_some(true),
-            nvext: (self.extension == Extension::Dynamo).then_some(Nvext { extra_fields: ["timing", "worker_id"] }),
-        };
-        // Texts and numbers alone: nothing here can fail to be JSON.
-        let json = serde_json::to_vec(&completion).unwrap_or_default();
-        let body = Stamped { bytes: Some(json.into()), sent: Some(sent), clock };
-        let request = self.client.post(&self.address).header(header::CONTENT_TYPE, "application/json");
-        let request = request.header(header::ACCEPT, "text/event-stream");
-        let request = request.header("x-request-id", format!("{}-{}", self.run, dispatch.index));
-        with_key(request, self.key()).body(reqwest::Body::wrap(body))
+        let body = Stamped { bytes: Some(body), sent: Some(sent), clock };
+        let request = self.post(address, self.run.request(&index.to_string()), reqwest::Body::wrap(body));
+        request.header("traceparent", self.run.trace(index))
     }
 }
 

@@ -7,13 +7,16 @@ use std::time::Duration;
 use engine::remote::one_line;
 use reqwest::{Response, StatusCode, header};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::failure;
 use super::request::Requests;
+use super::secrets::Secrets;
 use crate::sample::{FailureKind, Outcome, WorkerName};
 use crate::target::remote::{End, Protocol, Report, failed};
 use crate::target::{Control, Dispatch};
+use crate::text::DurationText;
 use crate::time::Micros;
 
 /// What is read within this time of what came before has come with it: a server's one write, in chunks that the client's
@@ -31,17 +34,27 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that may come there.
 const LINGER_BYTES: usize = 64 * 1024;
 
-/// The protocol of completions.
+/// How long a server may leave us without tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// From the hand-over of a request to its first token.
+    pub first_token: Option<Duration>,
+    /// From one arrival of tokens to the next.
+    pub between_tokens: Option<Duration>,
+}
+
+/// The protocol of completions and of chats.
 #[derive(Debug)]
 pub(super) struct Completions {
     requests: Requests,
+    patience: Patience,
     /// Knows the units by what the server calls them.
     control: Option<Arc<dyn Control>>,
 }
 
 impl Completions {
-    pub(super) fn new(requests: Requests, control: Option<Arc<dyn Control>>) -> Self {
-        Self { requests, control }
+    pub(super) fn new(requests: Requests, patience: Patience, control: Option<Arc<dyn Control>>) -> Self {
+        Self { requests, patience, control }
     }
 
     /// Puts the units to the names of those who served a request.
@@ -55,12 +68,19 @@ impl Completions {
 
 impl Protocol for Completions {
     async fn serve(&self, dispatch: Dispatch, report: &mut Report) -> End {
-        let answer = Answer::new(dispatch.prompt.len(), dispatch.output_tokens, self.requests.key());
-        let (stamp, mut sent) = oneshot::channel();
-        let request = self.requests.completion(&dispatch, report.clock().clone(), stamp);
-        // The prompt is in the request now, and may be long.
+        let address = self.requests.next();
+        if self.requests.has_several() {
+            report.goes_to(Some(address as u16));
+        }
+        let wait = Wait::new(self.patience);
+        let (prompt, index) = (dispatch.prompt.len(), dispatch.index);
+        let answer = Answer::new(prompt, dispatch.output_tokens, &self.requests.secrets);
+        let body = self.requests.body(&dispatch.prompt, dispatch.output_tokens);
+        // The prompt is in the body now, and may be long.
         drop(dispatch);
-        let mut asked = pin!(request.send());
+        let (stamp, mut sent) = oneshot::channel();
+        let request = self.requests.numbered(address, index, body, report.clock().clone(), stamp);
+        let mut asked = pin!(wait.out(request.send()));
         let response = tokio::select! {
             biased;
             Ok(at) = &mut sent => {
@@ -75,41 +95,76 @@ impl Protocol for Completions {
             }
         };
         match response {
-            Ok(response) if response.status() == StatusCode::OK => {
-                let mut end = read(response, answer, report).await;
+            Ok(Ok(response)) if response.status() == StatusCode::OK => {
+                let mut end = read(response, answer, report, wait).await;
                 self.place(&mut end);
                 end
             }
-            Ok(response) => self.refused(response).await.into(),
-            Err(error) => failure::of_connection(&error).into(),
+            Ok(Ok(response)) => refusal(response, &self.requests.secrets).await.into(),
+            Ok(Err(error)) => failure::of_connection(&error).into(),
+            Err(late) => late.into(),
         }
     }
 }
 
-impl Completions {
-    async fn refused(&self, mut response: Response) -> Outcome {
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        let reading = async {
-            while let Ok(Some(bytes)) = response.chunk().await {
-                let room = ERROR_BYTES - body.len();
-                body.extend_from_slice(&bytes[..bytes.len().min(room)]);
-                if body.len() == ERROR_BYTES {
-                    return;
-                }
-            }
-        };
-        // What has come by then will do.
-        let _ = tokio::time::timeout(ERROR_TIME, reading).await;
-        failure::of_status(status, &body, self.requests.key())
+/// Waits for tokens, and not for ever. What keeps a connection busy without bringing one, such as comments, does not count.
+#[derive(Clone, Copy)]
+struct Wait {
+    patience: Patience,
+    /// When nothing is waited for any more, and what to say then.
+    until: Option<(Instant, Duration, &'static str)>,
+}
+
+impl Wait {
+    fn new(patience: Patience) -> Self {
+        let mut wait = Self { patience, until: None };
+        wait.start(patience.first_token, "no first token");
+        wait
+    }
+
+    fn start(&mut self, limit: Option<Duration>, missing: &'static str) {
+        self.until = limit.map(|limit| (tokio::time::sleep(limit).deadline(), limit, missing));
+    }
+
+    /// Tokens came.
+    fn came(&mut self) {
+        self.start(self.patience.between_tokens, "no further token");
+    }
+
+    /// Waits for something.
+    async fn out<T>(self, future: impl Future<Output = T>) -> Result<T, Outcome> {
+        let Some((until, limit, missing)) = self.until else { return Ok(future.await) };
+        tokio::time::timeout_at(until, future).await.map_err(|_| {
+            let limit = DurationText(Micros(limit.as_micros() as u64));
+            failed(FailureKind::Timeout, format!("{missing} within {limit}"))
+        })
     }
 }
 
-async fn read(response: Response, answer: Answer<'_>, report: &mut Report) -> End {
+/// What an answer of another status than 200 says.
+pub(super) async fn refusal(mut response: Response, secrets: &Secrets) -> Outcome {
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    let reading = async {
+        while let Ok(Some(bytes)) = response.chunk().await {
+            let room = ERROR_BYTES - body.len();
+            body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if body.len() == ERROR_BYTES {
+                return;
+            }
+        }
+    };
+    // What has come by then will do.
+    let _ = tokio::time::timeout(ERROR_TIME, reading).await;
+    failure::of_status(status, &headers, &body, secrets)
+}
+
+async fn read(response: Response, answer: Answer<'_>, report: &mut Report, wait: Wait) -> End {
     if let Some(kind) = other_kind(&response) {
         return failed(FailureKind::Malformed, format!("answered {kind}, not an event stream")).into();
     }
-    let mut reading = Reading { response, answer, tokens: Vec::new(), last: None };
+    let mut reading = Reading { response, answer, tokens: Vec::new(), last: None, answered: None, wait };
     let stop = loop {
         if let Some(stop) = reading.chunk(report).await {
             break stop;
@@ -119,15 +174,19 @@ async fn read(response: Response, answer: Answer<'_>, report: &mut Report) -> En
             break tokio::time::timeout(LAST_WORDS, reading.rest(report)).await.unwrap_or(Stop::Ended);
         }
     };
-    let Reading { response, answer, .. } = reading;
-    match stop {
+    let Reading { response, answer, answered, .. } = reading;
+    let mut end = match stop {
         Stop::Over => {
             tokio::spawn(linger(response));
             answer.end()
         }
         Stop::Ended => answer.end(),
         Stop::Broken(why) => answer.broken(why),
+    };
+    if let Some(reasoning) = &mut end.account.reasoning {
+        reasoning.answer = answered;
     }
+    end
 }
 
 /// Why nothing more is read of an answer.
@@ -136,7 +195,7 @@ enum Stop {
     Over,
     /// Nothing more comes, or not in time.
     Ended,
-    /// The connection was lost.
+    /// The connection was lost, or nothing more waited for.
     Broken(Outcome),
 }
 
@@ -148,12 +207,18 @@ struct Reading<'k> {
     tokens: Vec<Option<u32>>,
     /// When the last bytes came.
     last: Option<Micros>,
+    /// When the first token of the answer itself came.
+    answered: Option<Micros>,
+    wait: Wait,
 }
 
 impl Reading<'_> {
     /// Reads what comes next and tells of it.
     async fn chunk(&mut self, report: &mut Report) -> Option<Stop> {
-        let chunk = self.response.chunk().await;
+        let chunk = match self.wait.out(self.response.chunk()).await {
+            Ok(chunk) => chunk,
+            Err(late) => return Some(Stop::Broken(late)),
+        };
         let now = report.clock().now();
         let (at, stop) = match chunk {
             Ok(Some(bytes)) => {
@@ -168,6 +233,12 @@ impl Reading<'_> {
             }
             Err(error) => return Some(Stop::Broken(failure::of_connection(&error))),
         };
+        if !self.tokens.is_empty() {
+            self.wait.came();
+        }
+        if self.answered.is_none() && self.answer.has_answered() {
+            self.answered = Some(at);
+        }
         report.tokens(at, self.tokens.drain(..).map(|token| (token, 0))).await;
         stop
     }
@@ -183,7 +254,7 @@ impl Reading<'_> {
 }
 
 /// What the server says it sends, where that is no event stream.
-fn other_kind(response: &Response) -> Option<String> {
+pub(super) fn other_kind(response: &Response) -> Option<String> {
     let kind = response.headers().get(header::CONTENT_TYPE)?.to_str().unwrap_or("something");
     let events = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
     (!events).then(|| one_line(kind))

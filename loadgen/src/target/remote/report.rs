@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Inbox, SharedClock};
-use crate::sample::{Failure, FailureKind, Outcome, ServerSide};
+use crate::sample::{Account, Failure, FailureKind, Outcome, ServerSide};
 use crate::target::{Dispatch, TargetEvent};
 use crate::time::Micros;
 
@@ -20,11 +20,12 @@ pub(in crate::target) struct End {
     pub(in crate::target) server: Option<ServerSide>,
     /// The target's own count of tokens, where it is not that of the tokens told.
     pub(in crate::target) tokens: Option<u32>,
+    pub(in crate::target) account: Account,
 }
 
 impl From<Outcome> for End {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, server: None, tokens: None }
+        Self { outcome, server: None, tokens: None, account: Account::default() }
     }
 }
 
@@ -42,16 +43,23 @@ pub(in crate::target) struct Report {
     /// Kept for its memory.
     events: Vec<TargetEvent>,
     completed: bool,
+    /// Which of the target's addresses it went to, where there are several.
+    address: Option<u16>,
 }
 
 impl Report {
     pub(super) fn new(index: u64, clock: SharedClock, inbox: Arc<Inbox>) -> Self {
-        Self { index, clock, inbox, events: Vec::new(), completed: false }
+        Self { index, clock, inbox, events: Vec::new(), completed: false, address: None }
     }
 
     /// The clock that stamps are from.
     pub(in crate::target) fn clock(&self) -> &SharedClock {
         &self.clock
+    }
+
+    /// It goes to this one of several addresses.
+    pub(in crate::target) fn goes_to(&mut self, address: Option<u16>) {
+        self.address = address;
     }
 
     /// The bytes of the request were handed to the socket.
@@ -81,10 +89,13 @@ impl Report {
     /// The request is over.
     pub(super) async fn ended(mut self, end: End) {
         let (index, at) = (self.index, self.clock.now());
-        let End { outcome, server, tokens } = end;
+        let End { outcome, server, tokens, account } = end;
+        let account = Account { address: self.address, ..account };
         // What was being told when the request was given up is not told any more.
         self.events.clear();
-        self.events.extend(tokens.map(|tokens| TargetEvent::Counted { index, tokens }));
+        if tokens.is_some() || account != Account::default() {
+            self.events.push(TargetEvent::Counted { index, tokens, account });
+        }
         self.events.push(TargetEvent::Ended { index, at, outcome, server });
         self.inbox.push(&mut self.events).await;
     }

@@ -1,11 +1,15 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::ApiKey;
 use crate::time::Micros;
+
+/// Nothing is secret.
+static OPEN: std::sync::LazyLock<Secrets> = std::sync::LazyLock::new(Secrets::default);
 
 /// What is read of a stream that ends after these chunks: ids of tokens, and what became of it.
 fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, asked: u32) -> (Vec<Option<u32>>, End) {
-    let mut answer = Answer::new(4, asked, None);
+    let mut answer = Answer::new(4, asked, &OPEN);
     let mut tokens = Vec::new();
     for chunk in chunks {
         answer.read(chunk, &mut tokens);
@@ -40,10 +44,16 @@ const LAST: &str = r#"{"choices": [{"index": 0, "text": "", "finish_reason": "le
 const USAGE: &str = r#"{"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 9, "total_tokens": 13}}"#;
 
 #[test]
-fn tokens_are_counted_by_ids_where_they_are_told() {
-    let (tokens, end) = whole(&[IDS, IDS, LAST, USAGE, "[DONE]"]);
+fn arrivals_are_counted_by_ids_and_all_tokens_by_the_usage() {
+    let (tokens, end) = whole(&[IDS, IDS, LAST, "[DONE]"]);
     assert_eq!(tokens, [Some(7), Some(8), Some(7), Some(8)]);
-    assert_eq!((end.outcome, end.tokens), (Outcome::Completed, None), "a usage that differs changes nothing");
+    assert_eq!((end.outcome, end.tokens, end.account.counted), (Outcome::Completed, None, Some(CountedBy::Ids)));
+    let (tokens, end) = whole(&[IDS, IDS, LAST, USAGE, "[DONE]"]);
+    assert_eq!((tokens.len(), end.tokens, end.account.counted), (4, Some(9), Some(CountedBy::Usage)));
+    assert_eq!(end.account.prompt_tokens, Some(4));
+    let none = r#"{"choices": [], "usage": {"completion_tokens": 0}}"#;
+    let end = whole(&[IDS, LAST, none, "[DONE]"]).1;
+    assert_eq!((end.tokens, end.account.counted), (None, Some(CountedBy::Ids)), "who says none has not counted");
 }
 
 #[test]
@@ -52,6 +62,56 @@ fn without_ids_a_piece_with_text_is_a_token_until_the_usage_says_how_many_there_
     assert_eq!((tokens, end.tokens), (vec![None, None], Some(9)));
     let (tokens, end) = whole(&[TEXT, TEXT, LAST, "[DONE]"]);
     assert_eq!((tokens, end.tokens), (vec![None, None], None));
+    assert_eq!(end.account.counted, Some(CountedBy::Chunks));
+    assert_eq!(whole(&["[DONE]"]).1.account.counted, None, "there is nothing to count");
+}
+
+const ROLE: &str = r#"{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}"#;
+const THOUGHT: &str = r#"{"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]}"#;
+const NEWER: &str = r#"{"choices": [{"index": 0, "delta": {"reasoning": "hm", "content": null}}]}"#;
+const WORD: &str = r#"{"choices": [{"index": 0, "delta": {"content": "so"}}]}"#;
+
+#[test]
+fn the_role_of_a_chat_is_no_token_and_reasoning_is_one_but_no_answer() {
+    let mut answer = Answer::new(4, 64, &OPEN);
+    let mut seen = Vec::new();
+    for piece in [ROLE, THOUGHT, NEWER, WORD, WORD] {
+        let mut tokens = Vec::new();
+        answer.read(stream(&[piece]).as_bytes(), &mut tokens);
+        seen.push((tokens.len(), answer.has_answered()));
+    }
+    assert_eq!(seen, [(0, false), (1, false), (1, false), (1, true), (1, true)]);
+    assert_eq!(answer.end().account.reasoning, Some(Reasoning { tokens: 2, answer: None }));
+    let (tokens, end) = whole(&[ROLE, WORD, LAST, "[DONE]"]);
+    assert_eq!((tokens.len(), end.account.reasoning), (1, None));
+}
+
+#[test]
+fn half_a_character_belongs_to_what_it_stands_in() {
+    let ids = |delta: &str| format!(r#"{{"choices": [{{"delta": {delta}, "token_ids": [5]}}]}}"#);
+    let (thought, half, word) = (ids(r#"{"reasoning": "x"}"#), ids(r#"{"content": ""}"#), ids(r#"{"content": "x"}"#));
+    let (tokens, end) = whole(&[&thought, &half, &word, &half, LAST, "[DONE]"]);
+    assert_eq!((tokens.len(), end.account.reasoning.map(|reasoning| reasoning.tokens)), (4, Some(2)));
+}
+
+#[test]
+fn reasoning_that_is_counted_but_not_sent_is_no_token_of_the_answer() {
+    let usage = r#"{"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 50,
+        "completion_tokens_details": {"reasoning_tokens": 48}}}"#
+        .replace('\n', "");
+    let (tokens, end) = whole(&[WORD, WORD, LAST, &usage, "[DONE]"]);
+    assert_eq!((tokens.len(), end.tokens, end.account.reasoning), (2, None, None));
+    let (tokens, end) = whole(&[THOUGHT, WORD, LAST, &usage, "[DONE]"]);
+    let reasoning = Some(Reasoning { tokens: 48, answer: None });
+    assert_eq!((tokens.len(), end.tokens, end.account.reasoning), (2, Some(50), reasoning));
+}
+
+#[test]
+fn what_a_server_calls_itself_is_kept_and_bounded() {
+    let name = |name: &str| format!(r#"{{"choices": [], "system_fingerprint": "{name}"}}"#);
+    let mut answer = Answer::new(4, 64, &OPEN);
+    answer.read(stream(&[&name(&"x".repeat(5000)), &name("later")]).as_bytes(), &mut Vec::new());
+    assert_eq!(answer.fingerprint().map(str::len), Some(FINGERPRINT));
 }
 
 #[test]
@@ -60,7 +120,7 @@ fn a_usage_in_every_piece_says_how_many_tokens_each_brought() {
         let usage = format!(r#"{{"prompt_tokens": 4, "completion_tokens": {so_far}}}"#);
         format!(r#"{{"choices": [{{"text": "x", "finish_reason": null}}], "usage": {usage}}}"#)
     };
-    let mut answer = Answer::new(4, 64, None);
+    let mut answer = Answer::new(4, 64, &OPEN);
     let mut counts = Vec::new();
     for so_far in [1, 4, 9] {
         let mut tokens = Vec::new();
@@ -92,7 +152,7 @@ fn an_answer_is_complete_by_its_reason_or_by_done_and_else_it_is_cut() {
     ] {
         assert_eq!(whole(events).1.outcome, outcome, "{events:?}");
     }
-    let mut answer = Answer::new(4, 64, None);
+    let mut answer = Answer::new(4, 64, &OPEN);
     answer.read(stream(&[TEXT, LAST]).as_bytes(), &mut Vec::new());
     assert_eq!(
         answer.broken(Outcome::Cut).outcome,
@@ -103,7 +163,7 @@ fn an_answer_is_complete_by_its_reason_or_by_done_and_else_it_is_cut() {
 
 #[test]
 fn an_error_in_the_stream_is_the_engines() {
-    let key = ApiKey::new("hunter2".to_owned());
+    let secrets = Secrets::new(ApiKey::new("hunter2".to_owned()), Vec::new());
     for (event, why) in [
         (r#"{"error": {"message": "no unit is left", "type": "x", "code": 503}}"#, "engine: no unit is left"),
         (r#"{"error": "hunter2 is broken"}"#, "engine: … is broken"),
@@ -114,7 +174,7 @@ fn an_error_in_the_stream_is_the_engines() {
             "engine: finish_reason abort",
         ),
     ] {
-        let mut answer = Answer::new(4, 64, key.as_ref());
+        let mut answer = Answer::new(4, 64, &secrets);
         answer.read(stream(&[TEXT, event, "[DONE]"]).as_bytes(), &mut Vec::new());
         assert_eq!(failure(answer.end()), why);
     }
@@ -132,7 +192,7 @@ fn what_is_no_protocol_is_malformed_and_bounded() {
     }
     let endless = vec![b'x'; 1 << 20];
     assert!(failure(read([endless.as_slice()], 64).1).starts_with("malformed: an event of the stream is longer than"));
-    let mut answer = Answer::new(4, 10, None);
+    let mut answer = Answer::new(4, 10, &OPEN);
     let mut tokens = Vec::new();
     let text = stream(&[TEXT]);
     let read = (0..1_000_000).take_while(|_| {
@@ -155,6 +215,8 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
         Just(EMPTY.to_owned()),
         Just(LAST.to_owned()),
         Just(USAGE.to_owned()),
+        Just(THOUGHT.to_owned()),
+        Just(WORD.to_owned()),
         Just("[DONE]".to_owned()),
         Just(r#"{"error": {"message": "oh"}}"#.to_owned()),
         Just("{".to_owned()),

@@ -1,0 +1,125 @@
+//! One small request before the load: whether the server answers at all, which fields it will not have, and what it calls
+//! itself. What fails every request of a run should not take a run to be found.
+
+use std::time::Duration;
+
+use reqwest::header::SERVER;
+use reqwest::{Response, StatusCode};
+
+use super::answer::Answer;
+use super::request::Requests;
+use super::serve::refusal;
+use super::{Api, OpenError};
+use crate::sample::Outcome;
+
+/// How long it may take. A server that is slow or full is not refused for that: the load will show it.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Its prompt: ids that every model has.
+const PROMPT: [u32; 4] = [100, 101, 102, 103];
+/// Tokens of its answer.
+const OUTPUT: u32 = 1;
+
+/// What it has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Of the head of the answer.
+    pub(super) server: Option<String>,
+    /// Of its pieces.
+    pub(super) fingerprint: Option<String>,
+    /// What people should know before the load.
+    pub(super) remark: Option<String>,
+}
+
+/// Asks for one token, without the fields that the server refuses.
+///
+/// # Errors
+/// When it refuses what the load would be made of.
+pub(super) async fn probe(requests: &mut Requests) -> Result<Shown, OpenError> {
+    loop {
+        let tried = tokio::time::timeout(TIMEOUT, ask(requests)).await;
+        let (shown, outcome) = tried.unwrap_or_else(|_| (Shown::default(), Said::Late));
+        let remark = match outcome {
+            Said::Answer(Outcome::Completed) => None,
+            Said::No(status @ (400 | 422), Outcome::Failed(failure)) => {
+                if requests.fields.leave_out(&failure.message) {
+                    continue;
+                }
+                return Err(refused(requests, status, failure.message));
+            }
+            Said::No(status @ (401 | 403 | 404 | 405), Outcome::Failed(failure)) => {
+                return Err(refused(requests, status, failure.message));
+            }
+            Said::No(_, outcome) | Said::Answer(outcome) => Some(match outcome {
+                Outcome::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
+                other => format!("{other:?}").to_lowercase(),
+            }),
+            Said::Late => Some(format!("no answer within {} s", TIMEOUT.as_secs())),
+        };
+        let remark = remark.map(|why| format!("a request for one token before the load was not answered well: {why}"));
+        return Ok(Shown { remark, ..shown });
+    }
+}
+
+enum Said {
+    /// An answer, and how it ended.
+    Answer(Outcome),
+    /// Another status than 200.
+    No(u16, Outcome),
+    /// Nothing in time.
+    Late,
+}
+
+async fn ask(requests: &Requests) -> (Shown, Said) {
+    let body = requests.body(&PROMPT, OUTPUT);
+    let response = match requests.post(0, requests.run.request("probe"), body.into()).send().await {
+        Ok(response) => response,
+        Err(error) => return (Shown::default(), Said::Answer(super::failure::of_connection(&error))),
+    };
+    let server = response.headers().get(SERVER).and_then(|name| name.to_str().ok());
+    let server = server.map(|name| requests.secrets.line(name));
+    let shown = Shown { server, ..Shown::default() };
+    let status = response.status();
+    if status != StatusCode::OK {
+        let outcome = refusal(response, &requests.secrets).await;
+        return (shown, Said::No(status.as_u16(), outcome));
+    }
+    if let Some(kind) = super::serve::other_kind(&response) {
+        let message = format!("answered {kind}, not an event stream");
+        return (shown, Said::Answer(crate::target::remote::failed(crate::sample::FailureKind::Malformed, message)));
+    }
+    let (fingerprint, outcome) = read(response, Answer::new(PROMPT.len(), OUTPUT, &requests.secrets)).await;
+    (Shown { fingerprint, ..shown }, Said::Answer(outcome))
+}
+
+/// Reads to the end, which is near.
+async fn read(mut response: Response, mut answer: Answer<'_>) -> (Option<String>, Outcome) {
+    let mut tokens = Vec::new();
+    let broken = loop {
+        match response.chunk().await {
+            Ok(Some(bytes)) => answer.read(&bytes, &mut tokens),
+            Ok(None) => {
+                answer.close(&mut tokens);
+                break Outcome::Cut;
+            }
+            Err(error) => break super::failure::of_connection(&error),
+        }
+        tokens.clear();
+        if answer.is_over() {
+            break Outcome::Cut;
+        }
+    };
+    (answer.fingerprint().map(engine::remote::one_line), answer.broken(broken).outcome)
+}
+
+fn refused(requests: &Requests, status: u16, message: String) -> OpenError {
+    let address = requests.addresses.first().cloned().map_or_else(String::new, |address| address.to_string());
+    let path = requests.api.path();
+    let hint = match (status, requests.api) {
+        (401 | 403, _) => "\nhint: put its key into a variable and name that with --api-key-env",
+        (404 | 405, Api::Completions) => "\nhint: a server without completions may have chats: --api chat",
+        (404 | 405, Api::Chat) => "\nhint: a server without chats may have completions: --api completions",
+        (_, Api::Completions) => "\nhint: one that takes no token ids may take text: --prompt text",
+        _ => "",
+    };
+    OpenError::Refused { address: address + path, message, hint }
+}
