@@ -52,6 +52,22 @@ def ended(summary_path, recording_path):
     assert records(recording_path)[-1]["k"] == "end"
 
 
+def told(summary_path, recording_path, expected, units):
+    """The server told of every request, of each of its units, and of where the client's TTFT went."""
+    run = summary(summary_path)
+    server = run["server"]
+    assert server["failed_scrapes"] == 0, server
+    (whole,) = [row for row in server["rows"] if row["whole"]]
+    assert whole["prefill_ms"]["n"] == whole["queue_ms"]["n"] == int(expected), whole
+    single = [row for row in server["rows"] if row["unit"] is not None]
+    assert len(single) == int(units), single
+    account = server["ttft"]
+    print("   ttft:", account["client_ms"], account["parts"], account["rest_ms"], account["rest"])
+    assert account["rest_ms"] > 0 and not account["doubts"], account
+    kinds = [record for record in records(recording_path) if record["k"] == "server"]
+    assert sum(record.get("prefill", [0])[0] for record in kinds if record.get("whole")) == int(expected)
+
+
 def same_answers(plain_path, other_path, *digests):
     """Every request of the other run was answered in full, with the same tokens."""
     plain = {r["i"]: r for r in records(plain_path) if r["k"] == "req"}
@@ -308,6 +324,6 @@ def prefix(summary_path, recording_path, trace_path):
 if __name__ == "__main__":
     checks = [
         as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_flips, peer_foreign, peer_shifts, plan,
-        prefix, same, same_answers, search, served, shift, shifts, simulated, some,
+        prefix, same, same_answers, search, served, shift, shifts, simulated, some, told,
     ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use engine::units::Split;
 use loadgen::arrival::{Arrival, RatePlan};
+use loadgen::metrics::{Sources, samples};
 use loadgen::playback;
 use loadgen::profile::Kind;
 use loadgen::recording::Reader;
@@ -142,6 +143,18 @@ pub fn answer(bytes: &[u8]) {
     }
 }
 
+/// Any bytes read as a page of metrics are samples with names and labels, or no page.
+pub fn metrics(bytes: &[u8]) {
+    let Ok(samples) = samples(bytes) else { return };
+    for sample in samples {
+        assert!(!sample.name.is_empty() && !sample.name.contains(['{', '}', ' ']));
+        for (name, value) in sample.labels() {
+            assert!(!name.is_empty() && value.len() <= bytes.len());
+            assert!(sample.label(name).is_some());
+        }
+    }
+}
+
 /// What is read from the command line is refused, or printed as something that reads as the same.
 pub fn texts(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -152,6 +165,7 @@ pub fn texts(bytes: &[u8]) {
         again::<Arrival>(line);
         again::<ShiftScript>(line);
         again::<Split>(line);
+        again::<Sources>(line);
         if let Err(error) = parse_duration(line) {
             assert!(!error.to_string().is_empty());
         }

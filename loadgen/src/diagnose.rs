@@ -10,9 +10,11 @@
 //! give a unit away can be seen to spare it.
 
 mod evidence;
+mod fault;
 mod words;
 
 pub use evidence::{Evidence, Latency, Load};
+pub use fault::{Fault, fault};
 pub use words::Words;
 
 use crate::live::{Recent, UnitView};
@@ -116,6 +118,8 @@ pub struct Diagnosis {
     pub advice: Option<Advice>,
     /// The figures that say so.
     pub evidence: Evidence,
+    /// What servers say went wrong beside that, whatever limits.
+    pub fault: Option<Fault>,
 }
 
 /// Finds what limits, from the units as last observed, the figures of the last seconds, the SLO, and how many requests are
@@ -123,7 +127,7 @@ pub struct Diagnosis {
 pub fn diagnose(units: &[UnitView], recent: &Recent, slo: Option<Slo>, in_flight: u64) -> Diagnosis {
     let evidence = Evidence::of(units, recent, slo, in_flight);
     let limit = limit(&evidence);
-    Diagnosis { limit, advice: advice(limit, &evidence), evidence }
+    Diagnosis { limit, advice: advice(limit, &evidence), evidence, fault: None }
 }
 
 fn limit(e: &Evidence) -> Limit {

@@ -17,6 +17,7 @@ mod client;
 mod cluster;
 mod events;
 mod moment;
+mod servers;
 mod shifts;
 mod words;
 
@@ -37,10 +38,13 @@ use crate::time::Micros;
 use client::ClientState;
 use cluster::Cluster;
 use events::EventLog;
+use servers::Servers;
 use shifts::Shifts;
 
 /// Units that are remembered every second; of twice as many, every other second is.
 const UNITS_A_SECOND: u64 = 32;
+/// What a server tells of itself takes as much memory as so many units.
+const SERVER_AS_UNITS: usize = 4;
 /// A second that closes a little early is still the next one.
 const TOLERANCE: Micros = Micros(500_000);
 
@@ -50,6 +54,7 @@ pub struct Fold {
     about: About,
     aggregator: Aggregator,
     cluster: Cluster,
+    servers: Servers,
     shifts: Shifts,
     log: EventLog,
     client: ClientState,
@@ -88,6 +93,7 @@ impl Fold {
             },
             aggregator: Aggregator::new(run.slo),
             cluster: Cluster::new(run.split),
+            servers: Servers::default(),
             shifts: Shifts::default(),
             log: EventLog::default(),
             client: ClientState::default(),
@@ -106,6 +112,11 @@ impl Fold {
             Record::Unit(unit) => {
                 if let Some(text) = self.cluster.apply(unit) {
                     self.log.push(unit.at, None, "", text);
+                }
+            }
+            Record::Server(server) => {
+                if let Some(text) = self.servers.apply(server) {
+                    self.log.push(server.at, Some(MarkKind::Failure), "KV failed", text);
                 }
             }
             Record::Shift(shift) => {
@@ -212,7 +223,8 @@ impl Fold {
     /// a unit takes about a hundred bytes each time.
     pub fn advance(&mut self, now: Micros) {
         if self.aggregator.advance(now) && now >= self.next_memory {
-            let seconds = (self.cluster.units().len() as u64).div_ceil(UNITS_A_SECOND).max(1);
+            let places = self.cluster.units().len() + SERVER_AS_UNITS * self.servers.count();
+            let seconds = (places as u64).div_ceil(UNITS_A_SECOND).max(1);
             self.next_memory = now + Micros(seconds * 1_000_000).since(TOLERANCE);
             let then = self.moment(now);
             self.aggregator.remember(then);

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod http;
 pub mod live;
 pub mod measure;
+pub mod metrics;
 pub mod plan;
 pub mod playback;
 pub mod profile;

@@ -1,6 +1,7 @@
 //! What a run looks like from outside while it goes on: the one thing the screen draws from, and what it may ask for.
 
 mod past;
+mod servers;
 
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::schedule::Shape;
 use crate::slo::Slo;
 use crate::target::Abilities;
 use crate::time::Micros;
+
+pub use servers::{ServerView, counted_by, server_itl, server_ttft};
 
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,6 +307,8 @@ pub struct Snapshot {
     pub history: Arc<Vec<Slot>>,
     /// The units in order of their ids.
     pub units: Arc<Vec<UnitView>>,
+    /// What servers tell of themselves, where they are asked.
+    pub servers: Arc<Vec<ServerView>>,
     /// Events, oldest first, bounded.
     pub events: Arc<Vec<Event>>,
     /// Shifts under way and waiting.
@@ -337,6 +342,7 @@ impl Snapshot {
             recent: Recent::default(),
             history: Arc::default(),
             units: Arc::default(),
+            servers: Arc::default(),
             events: Arc::default(),
             shifts: Vec::new(),
             abilities: Abilities::ALL,

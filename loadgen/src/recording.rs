@@ -1,7 +1,7 @@
 //! Recordings: what a run was, and everything that happened in it, in one file that many tools can read.
 //!
 //! A recording is JSON lines in independent zstd frames. The first line is the `run` record, the last one the `end` record;
-//! between them stand `req`, `unit`, `shift`, `rate` and other records in the order in which they became known.
+//! between them stand `req`, `unit`, `server`, `shift`, `rate` and other records in the order in which they became known.
 //! `recordings/README.md` is the reference of the format.
 //!
 //! ```text
@@ -19,6 +19,7 @@ mod reader;
 mod record;
 mod req;
 mod run;
+mod server;
 mod text;
 mod writer;
 
@@ -31,4 +32,5 @@ pub use observed::{
 pub use reader::{Incomplete, Reader};
 pub use record::Record;
 pub use run::{ClientUse, EndRecord, RunRecord, SCHEMA};
+pub use server::ServerRecord;
 pub use writer::{Recorded, Recorder};

@@ -35,6 +35,7 @@ pub use meters::CpuMeters;
 use crate::clock::{RunClock, unix_micros};
 use crate::guard::{Tripped, Tripwire};
 use crate::live::{Command, Snapshot};
+use crate::metrics::Metrics;
 use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
 use crate::sample::Sample;
 use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic};
@@ -159,7 +160,8 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
 /// As those of [`start`].
 pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandle, RunError> {
     let RunConfig { mut load, connection, record_to } = config;
-    let Connection { info, target, mut events, terms: _, control, client, time_scale, remarks: of_target } = connection;
+    let Connection { info, target, mut events, terms: _, control, metrics, client, time_scale, remarks: of_target } =
+        connection;
     check_shifts(&load, &info, control.is_some())?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
@@ -170,7 +172,7 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
     remarks.extend(of_target);
 
     let clock = RunClock::scaled(time_scale);
-    let meters = Arc::new(CpuMeters::new(client.clone()));
+    let meters = Arc::new(CpuMeters::new(client.clone(), metrics.as_ref().map(Metrics::cpu)));
     let run = run_record(&load, &schedule, &info, control.as_deref().map(Control::abilities))?;
     let recorder = match record_to {
         Some(path) => {
@@ -184,6 +186,9 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
         None => None,
     };
     events.align(clock);
+    if let Some(metrics) = &metrics {
+        metrics.align(clock);
+    }
 
     let dropped = Arc::new(AtomicU64::new(0));
     let abort = Arc::new(AtomicBool::new(false));
@@ -207,6 +212,7 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
         target,
         events,
         control,
+        metrics,
         tells_sent: client.is_some(),
         remarks: remarks.clone(),
         notes: pacing_notes,

@@ -7,8 +7,11 @@
 //! warm-up to the end of the schedule: requests count when they were *due* in it, tokens when they *arrived* in it, so that a server that is slower
 //! than its load cannot hide behind the time it needs to drain.
 
+mod account;
 mod accumulator;
 mod answers;
+mod server_text;
+mod servers;
 mod statistics;
 mod text;
 mod throughput;
@@ -16,8 +19,11 @@ mod workers;
 
 use serde::Serialize;
 
+pub use account::{Account, Part};
 pub use accumulator::Accumulator;
 pub use answers::{Answers, Failures};
+pub(crate) use servers::counted;
+pub use servers::{Held, Mean, ServerRow, ServerSummary};
 pub use statistics::Statistics;
 pub use workers::Worker;
 
@@ -88,6 +94,8 @@ pub struct Summary {
     pub answers: Answers,
     /// From due to the first token of the answer itself: TTFT, unless reasoning came before.
     pub ttft_answer_ms: Statistics,
+    /// What servers told of themselves; `None` where nobody was asked or nobody told.
+    pub server: Option<ServerSummary>,
 }
 
 impl Summary {

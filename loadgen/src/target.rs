@@ -24,6 +24,7 @@ use engine::units::{Role, Split, UnitId};
 use crate::clock::RunClock;
 use crate::control::read_only::ReadOnly;
 use crate::live::UnitView;
+use crate::metrics::Metrics;
 use crate::sample::{Account, Outcome, ServerSide};
 use crate::time::Micros;
 use crate::whatif::UnitTerms;
@@ -254,7 +255,8 @@ pub trait Control: Send + Sync + fmt::Debug {
     /// One line: why it cannot even be asked for. No event will tell of it.
     fn shift(&self, to: Split, how: How) -> Result<(), String>;
 
-    /// The unit of what requests are told to be served by, where it has one. Others than the observing thread may ask, too.
+    /// Which unit others know by this name, where the control knows: of who served a request, or of whose figures they are. Not the
+    /// observing thread alone asks.
     fn unit_called(&self, name: &str) -> Option<UnitId> {
         let _ = name;
         None
@@ -279,6 +281,8 @@ pub struct Connection {
     pub terms: Option<UnitTerms>,
     /// How roles are changed; `None` when the target has no control.
     pub control: Option<Arc<dyn Control>>,
+    /// What its servers tell of themselves, where they are asked.
+    pub metrics: Option<Metrics>,
     /// What the way to a remote target costs the client; `None` for a target inside the process. With it, `sent` is told by
     /// [`TargetEvent::Sent`] and not by the hand-over.
     pub client: Option<Arc<ClientSide>>,

@@ -22,6 +22,7 @@ const CHECKS: [(&str, Check); 6] = [
     ("trace", checks::trace),
     ("profile", checks::profile),
     ("sse", checks::sse),
+    ("metrics", checks::metrics),
     ("texts", checks::texts),
 ];
 

@@ -42,7 +42,7 @@ pub struct ChartSpec {
     pub bound: Option<f64>,
     /// What it was before: each value with the instant until which it held, in order.
     pub bounds_before: Vec<(Micros, Option<f64>)>,
-    /// The offered rate, drawn dashed under the series.
+    /// What the series stand beside, drawn dashed under them: the offered rate, or a latency as servers have it.
     pub offered: Option<Vec<Option<Column>>>,
     /// Lines, the last on top.
     pub series: Vec<Series>,

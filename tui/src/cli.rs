@@ -11,6 +11,7 @@ mod calibrate;
 mod gateway;
 mod key;
 mod load;
+mod metrics;
 mod openai;
 mod plan;
 mod predict;
@@ -28,6 +29,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use loadgen::metrics::MetricsAt;
 use loadgen::profile::{Cluster, Kind, Library, Loaded};
 use loadgen::schedule::{LoadSpec, ShiftScript};
 use loadgen::text::Malformed;
@@ -35,6 +37,7 @@ use loadgen::text::Malformed;
 use calibrate::CalibrateArgs;
 pub use calibrate::CalibrateOptions;
 use load::LoadArgs;
+use metrics::MetricsArgs;
 use plan::PlanArgs;
 pub use plan::PlanOptions;
 use predict::PredictArgs;
@@ -193,6 +196,7 @@ struct LiveArgs {
     target: TargetArgs,
     #[command(flatten)]
     ready: ReadyArgs,
+    metrics: MetricsArgs,
     #[command(flatten)]
     load: LoadArgs,
     /// Record the run in this file as well
@@ -213,6 +217,7 @@ struct RecordArgs {
     target: TargetArgs,
     #[command(flatten)]
     ready: ReadyArgs,
+    metrics: MetricsArgs,
     #[command(flatten)]
     load: LoadArgs,
     /// The recording, usually NAME.jsonl.zst [default: UTC-TIME-WORKLOAD.jsonl.zst in this folder]
@@ -319,6 +324,8 @@ pub struct LiveOptions {
     pub target: TargetSpec,
     /// How long it is waited for.
     pub ready: Ready,
+    /// Where servers tell of themselves, if anywhere.
+    pub metrics: Option<MetricsAt>,
     /// The load.
     pub load: LoadSpec,
     /// Where it is recorded, if it is.
@@ -340,6 +347,8 @@ pub struct RecordOptions {
     pub target: TargetSpec,
     /// How long it is waited for.
     pub ready: Ready,
+    /// Where servers tell of themselves, if anywhere.
+    pub metrics: Option<MetricsAt>,
     /// The load.
     pub load: LoadSpec,
     /// Where it is recorded; by default a name made of the time and the workload.
@@ -367,16 +376,26 @@ impl Cli {
     /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
-            Sub::Live(LiveArgs { target, ready, load, out, asciicast, screen, predict }) => {
+            Sub::Live(LiveArgs { target, ready, metrics, load, out, asciicast, screen, predict }) => {
                 let target = target.resolve_beside(load.scenario(library)?, library)?;
                 let ready = ready.resolve(&target)?;
                 let predict_with = predict.resolve(&target, library)?;
                 let load = load.resolve(library, true)?;
                 check_shifts_none(screen.read_only, &load.shifts)?;
-                let load_is_given = None;
-                Command::Live(LiveOptions { target, ready, load, out, asciicast, screen, predict_with, load_is_given })
+                let metrics = metrics.resolve(&target)?;
+                Command::Live(LiveOptions {
+                    target,
+                    ready,
+                    metrics,
+                    load,
+                    out,
+                    asciicast,
+                    screen,
+                    predict_with,
+                    load_is_given: None,
+                })
             }
-            Sub::Record(RecordArgs { target, ready, load, out, json, fail_on_slo, read_only }) => {
+            Sub::Record(RecordArgs { target, ready, metrics, load, out, json, fail_on_slo, read_only }) => {
                 let scenario = load.scenario(library)?;
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
@@ -384,7 +403,8 @@ impl Cli {
                 check_shifts_none(read_only, &load.shifts)?;
                 let target = target.resolve_beside(scenario, library)?;
                 let ready = ready.resolve(&target)?;
-                Command::Record(RecordOptions { target, ready, load, out, json, fail_on_slo, read_only })
+                let metrics = metrics.resolve(&target)?;
+                Command::Record(RecordOptions { target, ready, metrics, load, out, json, fail_on_slo, read_only })
             }
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),

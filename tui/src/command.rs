@@ -19,7 +19,10 @@ pub mod view;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{self, Cli, Command};
+use loadgen::metrics::{Metrics, MetricsAt};
+use loadgen::target::Connection;
+
+use crate::cli::{self, Cli, Command, TargetSpec};
 
 /// How a command ended when nothing was wrong with its input. Bad input is an error, and exit code 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,17 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
 #[expect(clippy::exit, reason = "asked for twice: whatever is still running is not waited for")]
 pub(crate) fn leave_at_once() -> ! {
     std::process::exit(130)
+}
+
+/// An open target together with what its servers tell of themselves.
+///
+/// # Errors
+/// When the system has no thread for its metrics.
+pub(crate) fn watched(mut connection: Connection, metrics: Option<MetricsAt>) -> anyhow::Result<Connection> {
+    if let Some(at) = metrics {
+        connection.metrics = Metrics::open(at).map_err(anyhow::Error::msg)?;
+    }
+    Ok(connection)
 }
 
 /// A line for people, on stderr. A closed stderr is nobody's problem.

@@ -7,6 +7,7 @@ mod catalogue;
 mod load;
 mod outlook;
 mod recorded;
+mod served;
 mod states;
 mod units;
 
@@ -14,6 +15,7 @@ pub use catalogue::{SCREENS, Screen, screen};
 pub use load::{Script, history};
 pub use outlook::{fitted, outlook, predicted, predicted_of_processes};
 pub use recorded::{recorded, recorded_with_many_events};
+pub use served::{served, served_by_engines};
 pub use states::{
     aggregated, ailing, crowded, down, event, in_phase, normal, shifting, waiting, with_units, without_slo,
 };

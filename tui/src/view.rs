@@ -20,6 +20,7 @@ mod quit;
 mod request;
 mod requests;
 pub mod scrub;
+mod servers;
 mod shift;
 mod split;
 mod stages;

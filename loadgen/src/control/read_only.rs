@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::cluster::How;
-use engine::units::Split;
+use engine::units::{Split, UnitId};
 
 use crate::target::{Abilities, ClusterView, Control, Ways};
 
@@ -21,6 +21,10 @@ impl Control for ReadOnly {
 
     fn shift(&self, _to: Split, _how: How) -> Result<(), String> {
         Err(REFUSED.to_owned())
+    }
+
+    fn unit_called(&self, name: &str) -> Option<UnitId> {
+        self.0.unit_called(name)
     }
 
     fn abilities(&self) -> Abilities {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Fold;
-use crate::diagnose::diagnose;
+use crate::diagnose::{Diagnosis, diagnose, fault};
 use crate::live::Snapshot;
 use crate::time::Micros;
 
@@ -22,10 +22,13 @@ impl Fold {
     }
 
     /// The run as it is, without what led to it: what the history remembers of it.
-    pub(super) fn moment(&self, now: Micros) -> Snapshot {
+    pub(super) fn moment(&mut self, now: Micros) -> Snapshot {
+        let servers = self.servers.shared();
         let about = &self.about;
         let recent = self.aggregator.recent(WINDOW);
         let counts = self.aggregator.counts();
+        let diagnosis = diagnose(self.cluster.units(), &recent, self.slo, counts.in_flight);
+        let diagnosis = Diagnosis { fault: fault(&servers, now), ..diagnosis };
         Snapshot {
             now,
             phase: self.phase,
@@ -42,11 +45,12 @@ impl Fold {
             recent,
             history: Arc::default(),
             units: self.cluster.shared(),
+            servers,
             events: Arc::default(),
             shifts: self.shifts.views(),
             abilities: about.abilities,
             outage: self.aggregator.outage().cloned(),
-            diagnosis: diagnose(self.cluster.units(), &recent, self.slo, counts.in_flight),
+            diagnosis,
             health: self.client.health(now, self.aggregator.lag_p99()),
         }
     }

@@ -233,6 +233,7 @@ fn known_at(record: &Record) -> Micros {
     match record {
         Record::Req(sample) => sample.ended,
         Record::Unit(unit) => unit.at,
+        Record::Server(server) => server.at,
         Record::Shift(shift) => shift.ended.as_ref().map_or(shift.at, |ended| shift.at + ended.total),
         Record::Waiting(waiting) => waiting.at,
         Record::Rate(rate) => rate.at,

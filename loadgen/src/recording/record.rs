@@ -10,6 +10,7 @@ use super::observed::{
 };
 use super::req::Req;
 use super::run::{EndRecord, RunRecord};
+use super::server::ServerRecord;
 use crate::sample::Sample;
 
 /// One record between the first and the last.
@@ -19,6 +20,8 @@ pub enum Record {
     Req(Box<Sample>),
     /// A unit as observed.
     Unit(UnitRecord),
+    /// What a server tells of itself.
+    Server(Box<ServerRecord>),
     /// A shift that started or ended.
     Shift(ShiftRecord),
     /// The shifts that wait.
@@ -64,6 +67,7 @@ impl Record {
         match self {
             Self::Req(sample) => write(out, "req", &Req::from(sample.as_ref())),
             Self::Unit(unit) => write(out, "unit", unit),
+            Self::Server(server) => write(out, "server", server.as_ref()),
             Self::Shift(shift) => write(out, "shift", shift),
             Self::Waiting(waiting) => write(out, "waiting", waiting),
             Self::Rate(rate) => write(out, "rate", rate),
@@ -88,7 +92,7 @@ impl EndRecord {
 }
 
 /// Kinds whose lines need not be read twice.
-const TAGS: [&str; 10] = ["req", "unit", "shift", "waiting", "rate", "load", "slo", "lag", "note", "end"];
+const TAGS: [&str; 11] = ["req", "unit", "server", "shift", "waiting", "rate", "load", "slo", "lag", "note", "end"];
 
 /// The kind of a line that starts with it, as those written here do: such a line is read once, as what it is.
 fn tag(line: &[u8]) -> Option<&'static str> {
@@ -125,6 +129,7 @@ impl Line {
             "end" => return read(line).map(Self::End),
             "req" => Record::Req(Box::new(Sample::try_from(read::<Req>(line)?)?)),
             "unit" => Record::Unit(read(line)?),
+            "server" => Record::Server(Box::new(read(line)?)),
             "shift" => Record::Shift(read(line)?),
             "waiting" => Record::Waiting(read(line)?),
             "rate" => Record::Rate(read(line)?),

@@ -10,6 +10,21 @@ pub(super) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+/// Whether a flag is left out.
+pub(super) fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// Letters of a name that are kept.
+const NAME: usize = 256;
+
+/// A name, as much of it as is told apart.
+pub(super) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let mut name = String::deserialize(deserializer)?;
+    cut(&mut name, NAME);
+    Ok(name)
+}
+
 /// A text for people, as much of it as anybody reads.
 pub(super) fn sentence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let mut text = String::deserialize(deserializer)?;
@@ -124,6 +139,23 @@ pub(super) mod role {
         let letter = char::deserialize(deserializer)?;
         let role = ROLES.into_iter().find(|role| role.letter() == letter);
         role.ok_or_else(|| serde::de::Error::custom(format_args!("`{letter}` is not a role: P, D or A")))
+    }
+}
+
+/// The same for an optional one.
+pub(super) mod role_option {
+    use engine::units::Role;
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
+        match role {
+            Some(role) => super::role::serialize(role, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Role>, D::Error> {
+        super::role::deserialize(deserializer).map(Some)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::metrics::Cpu;
 use crate::target::ClientSide;
 use crate::time::Micros;
 
@@ -11,6 +12,8 @@ use crate::time::Micros;
 pub struct CpuMeters {
     /// The thread that talks to a remote target.
     remote: Option<Arc<ClientSide>>,
+    /// The thread that reads what servers tell of themselves.
+    metrics: Option<Cpu>,
     pacing: AtomicU64,
     observing: AtomicU64,
     recording: AtomicU64,
@@ -20,8 +23,8 @@ pub struct CpuMeters {
 
 impl CpuMeters {
     /// For a run against a target that costs the client so much.
-    pub(super) fn new(remote: Option<Arc<ClientSide>>) -> Self {
-        Self { remote, ..Self::default() }
+    pub(super) fn new(remote: Option<Arc<ClientSide>>, metrics: Option<Cpu>) -> Self {
+        Self { remote, metrics, ..Self::default() }
     }
 
     /// How often the client's own queue held up the reading from a remote target.
@@ -58,7 +61,8 @@ impl CpuMeters {
     pub fn total(&self) -> Micros {
         let meters = [&self.pacing, &self.observing, &self.recording, &self.screen, &self.predicting];
         let remote = self.remote.as_ref().map_or(Micros::ZERO, |remote| remote.cpu());
-        remote + Micros(meters.iter().map(|meter| meter.load(Ordering::Relaxed)).sum())
+        let metrics = self.metrics.as_ref().map_or(Micros::ZERO, Cpu::time);
+        remote + metrics + Micros(meters.iter().map(|meter| meter.load(Ordering::Relaxed)).sum())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod cluster;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::clock::RunClock;
 use crate::fold::Fold;
 use crate::guard::{Tripped, Tripwire};
 use crate::live::{Command, MarkKind, Phase, Snapshot};
+use crate::metrics::Metrics;
 use crate::recording::{
     ClientUse, EndRecord, LagRecord, LoadState, NoteRecord, Record, Recorder, RunRecord, WriteError,
 };
@@ -44,6 +46,7 @@ pub(super) struct Parts {
     pub(super) target: Arc<dyn Target>,
     pub(super) events: Box<dyn TargetEvents>,
     pub(super) control: Option<Arc<dyn Control>>,
+    pub(super) metrics: Option<Metrics>,
     /// Whether the target tells when a request was sent.
     pub(super) tells_sent: bool,
     /// Events that stand at the start.
@@ -151,6 +154,7 @@ impl Observer {
             self.abort_if_asked();
             self.stop_if_tripped(now);
             self.tell_recording();
+            self.hear_servers();
             self.fold.advance(now);
             if now >= self.next_observation {
                 self.next_observation = now + OBSERVE_EVERY;
@@ -389,6 +393,7 @@ impl Observer {
     /// Sums up and closes the recording. `stopped` is what ended the run before its time, if anything did.
     fn finish(mut self, now: Micros, stopped: Option<RunError>) -> RunResult {
         self.observe(now);
+        self.hear_servers_out();
         self.record_health(now);
         let end = EndRecord {
             at: now,

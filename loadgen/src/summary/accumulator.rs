@@ -1,5 +1,6 @@
 //! From records to a summary.
 
+use super::servers::Servers;
 use super::throughput::Throughput;
 use super::workers::Workers;
 use super::{Answers, Bounds, ClientSummary, Failures, Prefix, Shift, Statistics, Summary, Window};
@@ -37,6 +38,7 @@ pub struct Accumulator {
     failures: Failures,
     answers: Answers,
     shifts: Vec<Shift>,
+    servers: Servers,
     last_lag: Option<LagRecord>,
     /// The latest instant that a record names.
     latest: Micros,
@@ -68,6 +70,7 @@ impl Accumulator {
             failures: Failures::default(),
             answers: Answers::default(),
             shifts: Vec::new(),
+            servers: Servers::default(),
             last_lag: None,
             latest: Micros::ZERO,
         }
@@ -81,6 +84,10 @@ impl Accumulator {
                 sample.ended
             }
             Record::Unit(unit) => unit.at,
+            Record::Server(server) => {
+                self.servers.record(self.warmup, server);
+                server.at
+            }
             Record::Shift(shift) => {
                 self.shift(shift);
                 shift.at
@@ -218,7 +225,9 @@ impl Accumulator {
             failures: self.failures,
             answers: self.answers.clone(),
             ttft_answer_ms: Statistics::from(&self.ttft_answer),
+            server: self.servers.summary(),
         }
+        .accounted()
     }
 
     fn client(&self, end: Option<&EndRecord>) -> ClientSummary {

@@ -50,6 +50,9 @@ impl Summary {
                 writeln!(out, "                ({})", Line(shift))?;
             }
         }
+        if let Some(server) = &self.server {
+            server.write(out)?;
+        }
         self.write_client(out)?;
         if let Some(recording) = &self.recording {
             let size = recorded_bytes.map(|bytes| format!(", {:.1} MB", bytes as f64 / 1e6)).unwrap_or_default();
@@ -220,7 +223,7 @@ fn latency(name: &str, statistics: &Statistics, width: usize) -> String {
 }
 
 /// A value to about three digits.
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     match value.abs() {
         size if size >= 99.95 => format!("{value:.0}"),
         size if size >= 9.995 => format!("{value:.1}"),

@@ -33,6 +33,7 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
         events: Box::new(events),
         terms: None,
         control: Some(Arc::new(control)),
+        metrics: None,
         client: None,
         time_scale: 1.0,
         remarks: Vec::new(),

@@ -107,6 +107,7 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
         events: parts.events,
         terms,
         control,
+        metrics: None,
         client: Some(parts.client),
         time_scale: 1.0,
         remarks: Vec::new(),

@@ -323,6 +323,7 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
         // The stages of a request are not told over HTTP.
         terms: None,
         control,
+        metrics: None,
         client: Some(parts.client),
         time_scale: 1.0,
         remarks: too_few.into_iter().collect(),

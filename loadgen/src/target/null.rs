@@ -31,6 +31,7 @@ pub fn connect() -> Connection {
         events: Box::new(NullEvents { receiver, clock: RunClock::start() }),
         terms: None,
         control: None,
+        metrics: None,
         client: None,
         time_scale: 1.0,
         remarks: Vec::new(),

@@ -7,9 +7,11 @@ mod control;
 mod http2;
 #[path = "../idle/world.rs"]
 mod idle;
+mod metrics;
 mod openai;
 mod outcomes;
 mod own;
+mod pages;
 #[path = "../idle/relay.rs"]
 mod relay;
 mod remote_engine;

@@ -8,9 +8,10 @@ use engine::cluster::How;
 use engine::units::{Role, Split};
 use loadgen::arrival::Arrival;
 use loadgen::live::{Counts, MarkKind};
+use loadgen::metrics::{Counter, Gauges, Sums, Timed, Timer};
 use loadgen::recording::{
     ClientUse, EndRecord, LagRecord, LoadRecord, LoadState, NoteRecord, RateRecord, Record, Recorder, RunRecord,
-    ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
+    ServerRecord, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
 };
 use loadgen::sample::{
     Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide, ServerTimes, Told, WorkerName,
@@ -80,6 +81,7 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
         6 => sample().prop_map(|sample| Record::Req(Box::new(sample))),
         1 => unit().prop_map(Record::Unit),
+        1 => server_record().prop_map(|server| Record::Server(Box::new(server))),
         1 => shift().prop_map(Record::Shift),
         1 => rate().prop_map(Record::Rate),
         1 => load().prop_map(Record::Load),
@@ -223,6 +225,22 @@ fn unit() -> impl Strategy<Value = UnitRecord> {
             output_tps: rates[1],
         },
     )
+}
+
+fn server_record() -> impl Strategy<Value = ServerRecord> {
+    let role = option::of(select(vec![Role::Prefill, Role::Decode, Role::Aggregated]));
+    let gauges = (option::of(any::<u32>()), option::of(any::<u32>()), option::of(any::<u16>()))
+        .prop_map(|(running, waiting, kv_used)| Gauges { running, waiting, kv_used });
+    let counts = proptest::collection::vec((select(Counter::ALL.to_vec()), any::<u64>()), 0..4);
+    let times = proptest::collection::vec((select(Timer::ALL.to_vec()), any::<u64>(), instant()), 0..4);
+    let flags = (any::<bool>(), any::<bool>());
+    (instant(), instant(), "[a-zA-Z0-9:.# ]{0,20}", role, option::of(any::<u16>()), flags, gauges, counts, times)
+        .prop_map(|(at, span, name, role, unit, (whole, failed), gauges, counts, times)| {
+            let mut sums = Sums::default();
+            counts.into_iter().for_each(|(counter, count)| sums.add_count(counter, count));
+            times.into_iter().for_each(|(timer, count, sum)| sums.add_time(timer, Timed(count, sum)));
+            ServerRecord { at, span, name, role, unit, whole, failed, gauges, sums }
+        })
 }
 
 fn split() -> impl Strategy<Value = Split> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use loadgen::guard::AbortOn;
+use loadgen::metrics::MetricsAt;
 use loadgen::profile::{Cluster, Library, Loaded};
 use loadgen::recording::Reader;
 use loadgen::schedule::{LoadSpec, ShiftScript, Traffic};
@@ -14,6 +15,7 @@ use loadgen::time::Micros;
 use loadgen::trace::{TraceFormat, is_recording};
 
 use super::load::{GuardArgs, check_warmup, parse_count, parse_positive_duration, parse_speed, read_slo, stem};
+use super::metrics::MetricsArgs;
 use super::predict::PredictArgs;
 use super::ready::{Ready, ReadyArgs};
 use super::target::TargetArgs;
@@ -28,6 +30,7 @@ pub(super) struct ReplayArgs {
     target: TargetArgs,
     #[command(flatten)]
     ready: ReadyArgs,
+    metrics: MetricsArgs,
     /// So many times as fast [default: 1]
     #[arg(long, value_name = "FACTOR", value_parser = parse_speed, default_value_t = 1.0, hide_default_value = true, help_heading = "Load")]
     speed: f64,
@@ -86,6 +89,8 @@ pub struct ReplayOptions {
     pub target: TargetSpec,
     /// How long it is waited for.
     pub ready: Ready,
+    /// Where servers tell of themselves, if anywhere.
+    pub metrics: Option<MetricsAt>,
     /// The load, but for what the file itself says.
     pub load: ReplayLoad,
     /// Where the run is recorded.
@@ -180,7 +185,8 @@ impl ReplayArgs {
         };
         check_shifts_none(read_only, &load.shifts)?;
         let ready = self.ready.resolve(&target)?;
-        Ok(ReplayOptions { target, ready, load, out: self.out, shown })
+        let metrics = self.metrics.resolve(&target)?;
+        Ok(ReplayOptions { target, ready, metrics, load, out: self.out, shown })
     }
 }
 
@@ -225,18 +231,26 @@ impl ReplayOptions {
     /// # Errors
     /// When the file cannot be read, or there is no SLO to be missed.
     pub fn run(self) -> anyhow::Result<ReplayRun> {
-        let Self { target, ready, load, out, shown } = self;
+        let Self { target, ready, metrics, load, out, shown } = self;
         let load = load.load()?;
         Ok(match shown {
             Shown::Live { screen, asciicast, predict_with } => {
                 let why = "the arrivals are those of a trace or a recording".to_owned();
-                let load_is_given = Some(why);
-                let options = LiveOptions { target, ready, load, out, asciicast, screen, predict_with, load_is_given };
-                ReplayRun::Live(options)
+                ReplayRun::Live(LiveOptions {
+                    target,
+                    ready,
+                    metrics,
+                    load,
+                    out,
+                    asciicast,
+                    screen,
+                    predict_with,
+                    load_is_given: Some(why),
+                })
             }
             Shown::Summary { json, fail_on_slo, read_only } => {
                 ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo, the file has none");
-                ReplayRun::Record(RecordOptions { target, ready, load, out, json, fail_on_slo, read_only })
+                ReplayRun::Record(RecordOptions { target, ready, metrics, load, out, json, fail_on_slo, read_only })
             }
         })
     }

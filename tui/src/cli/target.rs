@@ -156,12 +156,14 @@ impl PlaneArgs {
             !deployments || matches!(control, ControlArg::Ray(_)),
             "--prefill-deployment and --decode-deployment are for Ray Serve, and not for {named}"
         );
-        ensure!(
-            self.kubeconfig.is_none() || control.is_kube(),
-            "--kubeconfig is for kube:// controls, and not for {named}"
-        );
+        let kubeconfig = self.kubeconfig.is_some();
         match control {
-            ControlArg::None | ControlArg::Grpc(_) => self.check_none(named),
+            ControlArg::None | ControlArg::Grpc(_) => return self.check_none(named),
+            #[cfg(feature = "kube")]
+            ControlArg::Kube(_) => {}
+            _ => ensure!(!kubeconfig, "--kubeconfig is for kube:// controls, and not for {named}"),
+        }
+        match control {
             ControlArg::Gateway(_) => Ok(()),
             _ => self.gateway.check_none(named),
         }
@@ -220,15 +222,6 @@ pub(super) enum ControlArg {
     #[cfg(feature = "kube")]
     Kube(KubeAddress),
     Exec(ExecCommand),
-}
-
-impl ControlArg {
-    fn is_kube(&self) -> bool {
-        #[cfg(feature = "kube")]
-        return matches!(self, Self::Kube(_));
-        #[cfg(not(feature = "kube"))]
-        false
-    }
 }
 
 /// What the control of objects on Kubernetes begins with, whether this build has it or not.

@@ -9,7 +9,7 @@ use loadgen::target::{Abilities, Ways};
 
 use super::{
     aggregated, ailing, crowded, down, fitted, in_phase, model, normal, predicted, predicted_of_processes, recorded,
-    recorded_with_many_events, seconds, shifting, waiting, without_slo,
+    recorded_with_many_events, seconds, served, served_by_engines, shifting, waiting, without_slo,
 };
 use crate::model::{Model, Offers};
 use crate::update::{Msg, update};
@@ -73,6 +73,22 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "whatif-fitted", about: "the same, by what was fitted", model: || type_into(fitted(), "w") },
     Screen { name: "whatif-shift", about: "a shift of several units", model: several },
     Screen { name: "whatif-none", about: "no prediction yet", model: || after("w") },
+    Screen { name: "served", about: "a control plane whose engines tell of themselves", model: || model(served()) },
+    Screen {
+        name: "served-engines",
+        about: "engines that tell of themselves, and of transfers that fail",
+        model: || model(served_by_engines()),
+    },
+    Screen {
+        name: "served-units",
+        about: "one panel: units that are engines",
+        model: || type_into(model(served()), "\t\t\t\tz"),
+    },
+    Screen {
+        name: "served-stages",
+        about: "one panel: where TTFT goes, and servers",
+        model: || type_into(model(served()), "\t\tz"),
+    },
     Screen { name: "slo", about: "the form of the SLO", model: || after("o5") },
     Screen { name: "load", about: "the form of the load", model: || after("l.5") },
     Screen { name: "commands", about: "the command palette", model: || after(":rate") },

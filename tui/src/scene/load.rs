@@ -31,12 +31,14 @@ pub struct Script {
     pub turn: u64,
     /// What makes a request good.
     pub slo: Option<Slo>,
+    /// Whether the target tells the stages of requests.
+    pub tells_stages: bool,
 }
 
 impl Default for Script {
     fn default() -> Self {
         let slo = Slo { ttft: Some(seconds(0.4)), tpot: Some(seconds(0.025)), ..Slo::default() };
-        Self { seconds: 151, turn: 100, slo: Some(slo) }
+        Self { seconds: 151, turn: 100, slo: Some(slo), tells_stages: true }
     }
 }
 
@@ -86,7 +88,7 @@ impl Script {
             let gap = (step * (0.93 + 0.16 * late + 0.25 * late.powi(20)) * 1e3) as u64;
             let failed = second % 50 == 37 || index % 911 == 910;
             let sample = sample(index, due, ttft, gap, failed);
-            Sample { server: Some(self.server(second, &sample)), ..sample }
+            Sample { server: self.tells_stages.then(|| self.server(second, &sample)), ..sample }
         };
         (0..rate).map(request).collect()
     }
@@ -184,6 +186,7 @@ impl Script {
             recent,
             history: Arc::default(),
             units,
+            servers: Arc::default(),
             events: Arc::new(Vec::<Event>::new()),
             shifts: Vec::new(),
             abilities: cpu::ABILITIES,

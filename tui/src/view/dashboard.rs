@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::figures::{roles, span};
 use super::latency::{self, Metric};
 use super::layout::{Layout, is_framed, layout};
-use super::{compact, events, footer, goodput, header, lanes, scrub as scrub_bar, split, stages};
+use super::{compact, events, footer, goodput, header, lanes, scrub as scrub_bar, servers, split, stages};
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::tier::Tier;
@@ -58,9 +58,14 @@ fn plain(panel: Panel, model: &Model, theme: &Theme, place: Rect, buf: &mut Buff
         Panel::Events => events::rows(model, theme, place, buf),
         Panel::Stages => stages::rows(model, theme, place, buf),
         _ => {
-            let units = &model.here().units;
-            for (row, role) in place.rows().zip(roles(units)) {
-                lanes::role_line(units, role, theme, row, buf);
+            let shown = model.here();
+            for (row, role) in place.rows().zip(roles(&shown.units)) {
+                lanes::role_line(shown, role, theme, row, buf);
+            }
+            if shown.units.is_empty() {
+                for (row, group) in place.rows().zip(servers::groups(shown)) {
+                    servers::line(&group, theme, row, buf);
+                }
             }
         }
     }

@@ -2,28 +2,44 @@
 
 use engine::cluster::UnitState;
 use engine::units::Role;
-use loadgen::live::UnitView;
+use loadgen::live::{ServerView, Snapshot, UnitView};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::figures::{role_paint, roles, side, span, state};
+use super::servers;
 use crate::format;
 use crate::model::{Model, Panel};
 use crate::theme::{Paint, Theme};
 use crate::widget::{bar::bar, panel};
 
-/// Rows, frame included, that the lanes of `units` want.
-pub(super) fn wanted_height(units: &[UnitView]) -> u16 {
+/// Rows, frame included, that the lanes want.
+pub(super) fn wanted_height(shown: &Snapshot) -> u16 {
+    let units = shown.units.as_slice();
+    if units.is_empty() {
+        return servers::wanted_height(shown);
+    }
     let most = roles(units).into_iter().map(|role| units.iter().filter(|unit| unit.role == role).count()).max();
     (most.unwrap_or(1).max(1) as u16).saturating_add(2)
 }
 
+/// Lines that they want where there is one for each role.
+pub(super) fn lines(shown: &Snapshot) -> u16 {
+    let roles = roles(&shown.units).len();
+    (if roles == 0 { servers::groups(shown).len() } else { roles }) as u16
+}
+
 /// Draws a panel for each role, side by side.
 pub(super) fn panels(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let units = model.here().units.as_slice();
+    let shown = model.here();
+    let units = shown.units.as_slice();
     let focus = model.focus == Panel::Units;
     let roles = roles(units);
+    if roles.is_empty() && !servers::groups(shown).is_empty() {
+        servers::panels(shown, focus, theme, area, buf);
+        return;
+    }
     if roles.is_empty() {
         let title = Line::from(span(theme, Paint::Title, "UNITS"));
         let inner = panel::panel(theme, focus, title, Line::default(), area, buf);
@@ -33,17 +49,18 @@ pub(super) fn panels(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer)
     }
     let places = Layout::horizontal(vec![Constraint::Fill(1); roles.len()]).split(area);
     for (role, place) in roles.into_iter().zip(places.iter()) {
-        role_panel(units, role, focus, theme, *place, buf);
+        role_panel(shown, role, focus, theme, *place, buf);
     }
 }
 
-fn role_panel(units: &[UnitView], role: Role, focus: bool, theme: &Theme, area: Rect, buf: &mut Buffer) {
+fn role_panel(shown: &Snapshot, role: Role, focus: bool, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let units = shown.units.as_slice();
     let sums = side(units, role);
     let lanes: Vec<&UnitView> = units.iter().filter(|unit| unit.role == role).collect();
     let title = format!("{} ×{}", role.to_string().to_uppercase(), lanes.len());
     let dot = theme.symbols.dot;
     let figures = match role {
-        _ if !sums.measured => String::new(),
+        _ if !sums.measured => servers::of_role(shown, role),
         Role::Prefill => format!("queue {} {dot} {} tok/s", sums.queue, format::number(sums.input_tps)),
         Role::Decode => format!("batch {} {dot} {} tok/s", sums.running, format::number(sums.output_tps)),
         Role::Aggregated => format!(
@@ -61,7 +78,7 @@ fn role_panel(units: &[UnitView], role: Role, focus: bool, theme: &Theme, area: 
     let (seen, folded) = fold(&lanes, usize::from(inner.height));
     let mut rows = inner.rows();
     for (unit, row) in seen.into_iter().zip(rows.by_ref()) {
-        buf.set_line(row.x, row.y, &lane(unit, theme, inner.width), row.width);
+        buf.set_line(row.x, row.y, &lane(unit, servers::of_unit(shown, unit.unit), theme, inner.width), row.width);
     }
     if let (Some(row), false) = (rows.next(), folded.is_empty()) {
         buf.set_line(row.x, row.y, &Line::from(span(theme, Paint::Dim, summary(&folded, role))), row.width);
@@ -96,16 +113,24 @@ fn summary(folded: &[&UnitView], role: Role) -> String {
     format!("+{} more units  {}% busy  {held}", folded.len(), format::percent(busy))
 }
 
-/// ` 3 serving`, of a unit whose figures nobody tells.
-fn plain_lane(unit: &UnitView, theme: &Theme) -> Line<'static> {
-    let does = state(theme, unit).unwrap_or_else(|| span(theme, Paint::Dim, "serving"));
-    Line::from_iter([span(theme, Paint::Text, format!("{:>2} ", unit.unit.0)), does])
+/// ` 3 serving`, of a unit whose figures nobody tells; ` 3 q2  b16  kv █████░ 62%` where its engine tells of itself.
+fn plain_lane(unit: &UnitView, server: Option<&ServerView>, theme: &Theme, width: u16) -> Line<'static> {
+    let mut line = Line::from(span(theme, Paint::Text, format!("{:>2} ", unit.unit.0)));
+    let moving = state(theme, unit);
+    let room = width.saturating_sub(3 + moving.as_ref().map_or(0, |moving| moving.width() as u16 + 2));
+    match server {
+        Some(server) => line.extend(servers::beside(server, theme, room)),
+        None if moving.is_none() => line.push_span(span(theme, Paint::Dim, "serving")),
+        None => {}
+    }
+    line.extend(moving);
+    line
 }
 
 /// ` 3 ██████░░░░  71%  b16  kv █████░ 62%  1.2k t/s`. A unit on its way shows its state in place of its rate.
-fn lane(unit: &UnitView, theme: &Theme, width: u16) -> Line<'static> {
+fn lane(unit: &UnitView, server: Option<&ServerView>, theme: &Theme, width: u16) -> Line<'static> {
     if !unit.measured {
-        return plain_lane(unit, theme);
+        return plain_lane(unit, server, theme, width);
     }
     let wide = width >= 44;
     let gap = if wide { "  " } else { " " };
@@ -144,10 +169,11 @@ fn lane(unit: &UnitView, theme: &Theme, width: u16) -> Line<'static> {
 }
 
 /// One line for a role: ` P 0███████ 1██████░ 5██░░░░⟳  q9  31.2k tok/s`.
-pub(super) fn role_line(units: &[UnitView], role: Role, theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(super) fn role_line(shown: &Snapshot, role: Role, theme: &Theme, area: Rect, buf: &mut Buffer) {
+    let units = shown.units.as_slice();
     let sums = side(units, role);
     let figures = match role {
-        _ if !sums.measured => String::new(),
+        _ if !sums.measured => servers::of_role(shown, role),
         Role::Prefill => format!("q{}  {} tok/s", sums.queue, format::number(sums.input_tps)),
         Role::Decode => {
             format!("b{}  kv {}%  {} tok/s", sums.running, format::percent(sums.kv), format::number(sums.output_tps))

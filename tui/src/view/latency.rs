@@ -1,6 +1,6 @@
 //! The TTFT and TPOT charts.
 
-use loadgen::live::{Percentiles, Slot, Snapshot};
+use loadgen::live::{Percentiles, Slot, Snapshot, server_itl, server_ttft};
 use loadgen::measure::SlotHistogram;
 use loadgen::time::Micros;
 use ratatui::buffer::Buffer;
@@ -10,6 +10,7 @@ use ratatui::text::Line;
 use super::figures::{is_waiting, percentiles, span};
 use super::goodput::{empty, marks};
 use super::heatmap::heatmap;
+use super::servers;
 use crate::chart::{ChartSpec, Mark, Series, Unit, ValueAxis, column};
 use crate::format;
 use crate::model::{Model, Panel};
@@ -50,6 +51,14 @@ impl Metric {
         }
     }
 
+    /// Its mean over the last few seconds, as servers have it.
+    pub(super) fn of_servers(self, shown: &Snapshot) -> Option<Micros> {
+        match self {
+            Self::Ttft => server_ttft(&shown.servers, shown.now),
+            Self::Tpot => server_itl(&shown.servers, shown.now),
+        }
+    }
+
     /// The panel that shows it.
     pub(super) fn panel(self) -> Panel {
         match self {
@@ -78,6 +87,10 @@ impl Metric {
     }
 }
 
+/// From this width on, a panel has room for all of its figures.
+const WIDE: u16 = 46;
+/// The same with what servers say.
+const WIDEST: u16 = 56;
 /// From this height on, a zoomed panel shows the lines and the heatmap.
 const BOTH: u16 = 18;
 
@@ -98,8 +111,12 @@ pub(super) fn latency(model: &Model, theme: &Theme, metric: Metric, area: Rect, 
 fn lines(model: &Model, theme: &Theme, metric: Metric, area: Rect, buf: &mut Buffer) {
     let shown = model.shown();
     let here = model.here();
-    let which: &[_] = if area.width >= 46 { &["p50", "p95", "p99"] } else { &["p50", "p95"] };
-    let title = Line::from_iter([span(theme, Paint::Title, metric.name()), span(theme, Paint::Dim, " ms")]);
+    // Beside what servers say there is room for two, where there would be for three.
+    let two = area.width < if metric.of_servers(here).is_some() { WIDEST } else { WIDE };
+    let which: &[_] = if two { &["p50", "p95"] } else { &["p50", "p95", "p99"] };
+    let mut title = Line::from_iter([span(theme, Paint::Title, metric.name()), span(theme, Paint::Dim, " ms")]);
+    let told = metric.of_servers(here).filter(|_| area.width >= WIDE);
+    title.extend(servers::mean(theme, told));
     let figures = Line::from(percentiles(theme, metric.recent(here), metric.bound(here), which));
     let inner = panel::panel(theme, model.focus == metric.panel(), title, figures, area, buf);
     if is_waiting(shown) {
@@ -114,12 +131,18 @@ fn lines(model: &Model, theme: &Theme, metric: Metric, area: Rect, buf: &mut Buf
         columns: column::columns(slots, time, count, |_, slot| pick(metric.of(slot)).map(Micros::as_millis_f64)),
     };
     let series = vec![line(Paint::Median, |p| p.p50), line(Paint::Tail, |p| p.p95)];
-    let highest = series.iter().map(|s| column::highest(&s.columns)).fold(0.0, f64::max);
+    // What servers say of it is a line under those of the client.
+    let told = column::columns(slots, time, count, |_, slot| {
+        slot.then.as_deref().and_then(|then| metric.of_servers(then)).map(Micros::as_millis_f64)
+    });
+    let lines = series.iter().map(|s| s.columns.as_slice()).chain([told.as_slice()]);
+    let highest = lines.map(column::highest).fold(0.0, f64::max);
+    let offered = told.iter().any(Option::is_some).then_some(told);
     let bound = metric.bound(shown).map(Micros::as_millis_f64);
     let value = ValueAxis::covering(highest, bound, Unit::Millis);
     let cursor = cursor(model, metric);
     let bounds_before = bounds_before(slots, metric, metric.bound(shown));
-    let spec = ChartSpec { time, value, bound, bounds_before, offered: None, series, marks: marks(shown), cursor };
+    let spec = ChartSpec { time, value, bound, bounds_before, offered, series, marks: marks(shown), cursor };
     plot::plot(theme, &spec, inner, buf);
 }
 

@@ -15,7 +15,6 @@
 
 use ratatui::layout::{Constraint, Layout as Cut, Margin, Rect};
 
-use super::figures::roles;
 use super::{lanes, stages};
 use crate::model::{Model, Panel};
 use crate::tier::Tier;
@@ -94,7 +93,7 @@ fn zoomed(model: &Model, area: Rect, header: u16) -> Layout {
 }
 
 fn full(model: &Model, area: Rect) -> Layout {
-    let lanes_height = lanes::wanted_height(&model.here().units).clamp(3, (area.height / LANES_PART).max(6));
+    let lanes_height = lanes::wanted_height(model.here()).clamp(3, (area.height / LANES_PART).max(6));
     let events_height = if area.height >= 40 { 8 } else { 4 };
     let [top, lanes, upper, lower, events, footer] = Cut::vertical([
         Constraint::Length(2),
@@ -116,7 +115,7 @@ fn full(model: &Model, area: Rect) -> Layout {
 fn standard(model: &Model, area: Rect) -> Layout {
     let [top, lanes, upper, lower, events, footer] = Cut::vertical([
         Constraint::Length(2),
-        Constraint::Length(roles(&model.here().units).len() as u16),
+        Constraint::Length(lanes::lines(model.here())),
         Constraint::Fill(1),
         Constraint::Fill(1),
         Constraint::Length(2),

@@ -23,6 +23,7 @@ pub(super) fn split(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) 
     let inner = panel::panel(theme, model.focus == Panel::Split, title, right, area, buf);
     let mut lines = shifts(shown, theme);
     lines.push(limit(shown, theme));
+    lines.extend(fault(shown, theme, usize::from(inner.width.saturating_sub(2))));
     if let Some(prediction) = model.prediction() {
         let room = usize::from(inner.height).saturating_sub(lines.len());
         lines.extend(predicted(prediction, &model.outlook.score, shown.split, theme, (inner.width, room)));
@@ -113,6 +114,13 @@ fn predicted(
 fn limit(shown: &Snapshot, theme: &Theme) -> Line<'static> {
     let text = format!(" {}", shown.diagnosis.words().name.to_uppercase());
     span(theme, limit_paint(shown.diagnosis.limit), text).into()
+}
+
+/// `✗ 3 KV transfers failed: …`, whatever limits.
+fn fault(shown: &Snapshot, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let text = shown.diagnosis.fault.map(|fault| format!("{} {fault}", theme.symbols.bad));
+    let lines = text.map(|text| wrap(&text, width, 2)).unwrap_or_default();
+    lines.into_iter().map(|text| Line::from(span(theme, Paint::Bad, format!(" {text}")))).collect()
 }
 
 /// How the name of a limit is painted.

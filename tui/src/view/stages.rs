@@ -11,6 +11,7 @@ use ratatui::text::{Line, Span};
 use super::figures::span;
 use super::goodput::{empty, marks};
 use super::latency::Metric;
+use super::servers;
 use crate::chart::{ChartSpec, Mark, Unit, ValueAxis, column, stack};
 use crate::format;
 use crate::model::{Model, Panel};
@@ -19,6 +20,8 @@ use crate::widget::{panel, plot, stages};
 
 /// Below this width a figure gets a letter in place of a name.
 const WIDE: u16 = 46;
+/// From this width on, what servers tell has room.
+const TABLE: u16 = 78;
 /// Rows that bars, figures and a chart over time need together.
 const TALL: u16 = 18;
 /// Rows of the chart over time at least.
@@ -81,6 +84,10 @@ pub(super) fn rows(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     lines.extend(figures(p50, p99, theme, area.width, room));
     if lines.len() < usize::from(area.height) && area.width >= WIDE {
         lines.extend(legend(p50, p99, theme));
+    }
+    if area.width >= TABLE {
+        let room = usize::from(area.height).saturating_sub(lines.len());
+        lines.extend(servers::table(model.here(), theme, room));
     }
     for (row, line) in area.rows().zip(lines) {
         buf.set_line(row.x, row.y, &line, row.width);

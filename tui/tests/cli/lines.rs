@@ -340,3 +340,40 @@ fn refused_simulations() {
         ],
     );
 }
+
+/// Where servers tell of themselves, as a command line has it.
+fn sources(line: &str) -> String {
+    let words = std::iter::once("pdtune").chain(line.split_whitespace());
+    match Cli::read(words).map_err(anyhow::Error::from).and_then(|cli| cli.command(&Library::new(Vec::new()))) {
+        Ok(Command::Live(options)) => format!("{:?}", options.metrics),
+        Ok(Command::Record(options)) => format!("{:?}", options.metrics),
+        Ok(other) => format!("{other:?}"),
+        Err(error) => format!("error: {error:#}"),
+    }
+}
+
+#[test]
+fn metrics() {
+    let mut text = String::new();
+    for line in [
+        "live",
+        "live --target http://gpu:8000",
+        "live --target http://gpu:8000 --metrics none",
+        "record --requests 1 --target http://gpu:8000 --metrics prefill=http://a:8101,decode=http://b:8102/metrics",
+        "record --requests 1 --target http://gpu:8000 --metrics ray:/tmp/ray/sd.json --metrics-period 5s",
+        "record --requests 1 --target grpc://gpu:50051",
+        "record --requests 1 --target grpc://gpu:50051 --metrics http://gpu:8080",
+        "record --requests 1 --metrics http://gpu:8080",
+        "record --requests 1 --target cpu --metrics-period 2s",
+        "record --requests 1 --target http://gpu:8000 --metrics gpu:8000",
+        "record --requests 1 --target http://gpu:8000 --metrics router=http://gpu:8000",
+        "record --requests 1 --target http://gpu:8000 --metrics ray:",
+        "record --requests 1 --target http://gpu:8000 --metrics http://me:hunter2@gpu:8000",
+        "record --requests 1 --target http://gpu:8000 --metrics-period 10ms",
+        "search --target http://gpu:8000 --slo ttft=1s --metrics none",
+    ] {
+        let _ = writeln!(text, "$ pdtune {line}\n{}\n", sources(line));
+    }
+    assert_eq!(text.matches("hunter2").count(), 1, "it stands in the line alone: {text}");
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("metrics", text) });
+}

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
-use loadgen::diagnose::diagnose;
+use loadgen::diagnose::{Diagnosis, diagnose, fault};
 use loadgen::live::{
-    Counts, Event, Health, MarkKind, Outage, Percentiles, Phase, Recent, ShiftView, Slot, Snapshot, TtftStages,
-    UnitView,
+    Counts, Event, Health, MarkKind, Outage, Percentiles, Phase, Recent, ServerView, ShiftView, Slot, Snapshot,
+    TtftStages, UnitView,
 };
 use loadgen::measure::{SlotHistogram, Stage, StageHistogram, StageTimes};
+use loadgen::metrics::{Counter, Gauges, Sums, Timed, Timer};
 use loadgen::request::Slowest;
 use loadgen::sample::{
     Account, Failure, FailureKind, Gap, Outcome, Sample, ServerSide, ServerTimes, TOKEN_HASH_SEED, Told, WorkerName,
@@ -300,6 +301,23 @@ fn health() -> BoxedStrategy<Health> {
         .boxed()
 }
 
+fn server_view() -> BoxedStrategy<ServerView> {
+    let role = option::of(proptest::sample::select(vec![Role::Prefill, Role::Decode, Role::Aggregated]));
+    let gauges = (option::of(any::<u32>()), option::of(any::<u32>()), option::of(any::<u16>()))
+        .prop_map(|(running, waiting, kv_used)| Gauges { running, waiting, kv_used });
+    let counts = vec((proptest::sample::select(Counter::ALL.to_vec()), any::<u64>()), 0..6);
+    let times = vec((proptest::sample::select(Timer::ALL.to_vec()), any::<u64>(), micros()), 0..8);
+    let unit = option::of((0_u16..20).prop_map(UnitId));
+    (".{0,40}", role, unit, any::<bool>(), (micros(), micros()), gauges, counts, times)
+        .prop_map(|(name, role, unit, whole, (heard, span), gauges, counts, times)| {
+            let mut sums = Sums::default();
+            counts.into_iter().for_each(|(counter, count)| sums.add_count(counter, count));
+            times.into_iter().for_each(|(timer, count, sum)| sums.add_time(timer, Timed(count, sum)));
+            ServerView { name: name.as_str().into(), role, unit, whole, heard, span, gauges, sums }
+        })
+        .boxed()
+}
+
 fn counts() -> BoxedStrategy<Counts> {
     [any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()]
         .prop_map(|[offered, sent, completed, failed, cut, shed]| Counts {
@@ -324,16 +342,21 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
     let run =
         (micros(), phase, ".{0,40}", ".{0,80}", option::of(micros()), option::of(any::<u64>()), float(), any::<u64>());
     let load = (option::of(slo()), counts(), recent(), history());
-    let cluster = (split(), vec(unit(), 0..20), vec(event(), 0..12), vec(shift(), 0..4), ".{0,120}");
+    let units = prop_oneof![vec(unit(), 0..20), Just(Vec::new())];
+    let cluster = (split(), units, vec(server_view(), 0..12), vec(event(), 0..12), vec(shift(), 0..4), ".{0,120}");
     (run, load, cluster, health())
         .prop_map(
             |(
                 (now, phase, workload, target, duration, requests, rate_rps, seed),
                 (slo, counts, recent, history),
-                (split, units, events, shifts, error),
+                (split, units, mut servers, events, shifts, error),
                 health,
             )| {
                 let diagnosis = diagnose(&units, &recent, slo, counts.in_flight);
+                for server in servers.iter_mut().step_by(2) {
+                    server.heard = now;
+                }
+                let diagnosis = Diagnosis { fault: fault(&servers, now), ..diagnosis };
                 Snapshot {
                     now,
                     phase,
@@ -350,6 +373,7 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                     recent,
                     history: Arc::new(history),
                     units: Arc::new(units),
+                    servers: Arc::new(servers),
                     events: Arc::new(events),
                     shifts,
                     abilities: if seed % 3 == 0 { REPLICAS } else { Abilities::ALL },

@@ -157,8 +157,8 @@ impl<'k> Answer<'k> {
             None if finished || done => Outcome::Completed,
             None => why,
         };
-        let told = self.state.served.filter(|served| !served.is_empty()).map(Arc::new);
-        let server = match (usage.and_then(Usage::server_side), told) {
+        let served = self.state.served.filter(|served| !served.is_empty()).map(Arc::new);
+        let server = match (usage.and_then(Usage::server_side), served) {
             (Some(server), told) => Some(ServerSide { told, ..server }),
             (None, Some(told)) => Some(ServerSide { told: Some(told), ..ServerSide::default() }),
             (None, None) => None,

@@ -36,6 +36,7 @@ pub fn open_jumping(target: &SimTarget) -> Result<Connection, SimError> {
         events: Box::new(JumpingEvents { jumping }),
         terms: None,
         control: None,
+        metrics: None,
         client: None,
         time_scale: 1.0,
         remarks: Vec::new(),

@@ -187,7 +187,7 @@ impl State {
                     }
                     Fate::Failed => return Reply::Whole(500, json!({"error": "oh"})),
                     Fate::Ignored if words.len() == 2 && words[1] == "pd_role_switch" => {
-                        self.engine(words[0]).lies = true
+                        self.engine(words[0]).lies = true;
                     }
                     Fate::Ignored => return Reply::Whole(202, json!({"status": "accepted"})),
                     Fate::Unanswered => return Reply::Nothing,

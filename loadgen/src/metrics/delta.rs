@@ -1,0 +1,222 @@
+//! From values that only grow to what is new since they were last seen.
+
+use std::collections::HashMap;
+
+use super::families::Tally;
+use super::vocabulary::{Counter, Sums, Timed, Timer};
+use crate::time::Micros;
+
+/// Series that are remembered of a source; more are left out.
+const MAX_SERIES: usize = 4_096;
+/// Pages after which a series that is gone is forgotten: that of a process that has ended.
+const FORGET: u64 = 600;
+
+/// One series of a page.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Series {
+    /// What tells it apart from all others of its source.
+    pub(super) id: u64,
+    pub(super) tally: Tally,
+    pub(super) rank: u8,
+    pub(super) value: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    value: f64,
+    page: u64,
+}
+
+/// The last values of a source.
+///
+/// What comes out is never negative: a value that is smaller than the one before was set back, by a process that began anew, and
+/// all of it is new. So is the first value of a series that comes later than the source; of the first page nothing is known to be
+/// new.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    seen: HashMap<u64, Seen>,
+    pages: u64,
+}
+
+impl Memory {
+    /// Another page of the source begins. `false` for the first one, of which nothing is known to be new.
+    pub(super) fn page(&mut self) -> bool {
+        self.pages += 1;
+        if self.pages.is_multiple_of(FORGET) {
+            let oldest = self.pages - FORGET;
+            self.seen.retain(|_, seen| seen.page > oldest);
+        }
+        self.pages > 1
+    }
+
+    /// What is new in the series of a row.
+    pub(super) fn take(&mut self, series: &[Series]) -> Sums {
+        let mut new = Growth::default();
+        for one in series {
+            if let Some(by) = self.growth(one) {
+                new.add(one.tally, one.rank, by);
+            }
+        }
+        new.sums()
+    }
+
+    fn growth(&mut self, series: &Series) -> Option<f64> {
+        let Series { id, value, .. } = *series;
+        if !(value.is_finite() && value >= 0.0) {
+            return None;
+        }
+        let page = self.pages;
+        if self.seen.len() >= MAX_SERIES && !self.seen.contains_key(&id) {
+            return None;
+        }
+        match self.seen.insert(id, Seen { value, page }) {
+            Some(before) if value >= before.value => Some(value - before.value),
+            Some(_) => Some(value),
+            // Told from the first page on, if only to be nothing: a row without a key does not have it.
+            None => Some(if page > 1 { value } else { 0.0 }),
+        }
+    }
+}
+
+/// What grew, by rank: of names that mean the same, those with the lowest rank that are there at all.
+#[derive(Default)]
+struct Growth {
+    counts: [Option<(u8, f64)>; Counter::ALL.len()],
+    sums: [Option<(u8, f64)>; Timer::ALL.len()],
+    taken: [Option<(u8, f64)>; Timer::ALL.len()],
+}
+
+impl Growth {
+    fn add(&mut self, tally: Tally, rank: u8, by: f64) {
+        let place = match tally {
+            Tally::Count(counter) => &mut self.counts[counter as usize],
+            Tally::Sum(timer) => &mut self.sums[timer as usize],
+            Tally::Taken(timer) => &mut self.taken[timer as usize],
+        };
+        *place = match *place {
+            Some((best, sum)) if best == rank => Some((best, sum + by)),
+            Some((best, sum)) if best < rank => Some((best, sum)),
+            _ => Some((rank, by)),
+        };
+    }
+
+    fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        for counter in Counter::ALL {
+            if let Some((_, count)) = self.counts[counter as usize] {
+                sums.add_count(counter, count.round() as u64);
+            }
+        }
+        for timer in Timer::ALL {
+            if let Some(((_, sum), (_, taken))) = self.sums[timer as usize].zip(self.taken[timer as usize]) {
+                sums.add_time(timer, Timed(taken.round() as u64, Micros(sum.round() as u64)));
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn output(id: u64, value: f64) -> Series {
+        Series { id, tally: Tally::Count(Counter::Output), rank: 0, value }
+    }
+
+    fn counted(memory: &mut Memory, series: &[Series]) -> Option<u64> {
+        memory.page();
+        memory.take(series).count(Counter::Output)
+    }
+
+    #[test]
+    fn the_first_page_is_where_counting_begins() {
+        let mut memory = Memory::default();
+        assert!(!memory.page());
+        assert_eq!(memory.take(&[output(1, 1000.0)]).count(Counter::Output), Some(0));
+        assert!(memory.page());
+        assert_eq!(memory.take(&[output(1, 1007.0)]).count(Counter::Output), Some(7));
+    }
+
+    #[test]
+    fn a_series_that_comes_later_and_one_that_was_set_back_are_all_new() {
+        let mut memory = Memory::default();
+        assert_eq!(counted(&mut memory, &[output(1, 100.0)]), Some(0));
+        assert_eq!(counted(&mut memory, &[output(1, 110.0), output(2, 5.0)]), Some(15));
+        assert_eq!(counted(&mut memory, &[output(1, 3.0), output(2, 5.0)]), Some(3));
+        assert_eq!(counted(&mut memory, &[]), None, "nobody told");
+        assert_eq!(
+            counted(&mut memory, &[output(1, 4.0), output(2, 6.0)]),
+            Some(2),
+            "a page without it is no end of it"
+        );
+    }
+
+    #[test]
+    fn of_names_that_mean_the_same_the_best_that_is_there_counts() {
+        let mut memory = Memory::default();
+        let older = |value| Series { rank: 1, ..output(9, value) };
+        assert_eq!(counted(&mut memory, &[older(10.0), output(1, 10.0)]), Some(0));
+        assert_eq!(counted(&mut memory, &[older(20.0), output(1, 12.0)]), Some(2));
+        assert_eq!(counted(&mut memory, &[older(25.0)]), Some(5));
+    }
+
+    #[test]
+    fn a_time_needs_its_sum_and_its_count() {
+        let mut memory = Memory::default();
+        let of = |tally, id, value| Series { id, tally, rank: 0, value };
+        let page = |sum, taken| [of(Tally::Sum(Timer::Queue), 1, sum), of(Tally::Taken(Timer::Queue), 2, taken)];
+        memory.page();
+        memory.take(&page(5e6, 10.0));
+        memory.page();
+        let sums = memory.take(&page(5.5e6, 12.0));
+        assert_eq!(sums.time(Timer::Queue), Some(Timed(2, Micros(500_000))));
+        memory.page();
+        assert_eq!(memory.take(&page(6e6, 13.0)[..1]).time(Timer::Queue), None);
+    }
+
+    #[test]
+    fn series_that_are_gone_are_forgotten_and_more_than_there_is_room_for_are_left_out() {
+        let mut memory = Memory::default();
+        let many: Vec<Series> = (0..2 * MAX_SERIES as u64).map(|id| output(id, 1.0)).collect();
+        counted(&mut memory, &many);
+        assert_eq!(memory.seen.len(), MAX_SERIES);
+        for _ in 0..2 * FORGET {
+            counted(&mut memory, &[]);
+        }
+        assert!(memory.seen.is_empty());
+    }
+
+    proptest! {
+        /// What is told as new, all in all, is what a counter has grown by, whatever resets there were.
+        #[test]
+        fn growth_adds_up_over_resets(start in 0_u32..1000, steps in proptest::collection::vec((0_u32..50, any::<bool>()), 0..40)) {
+            let mut memory = Memory::default();
+            let mut value = f64::from(start);
+            counted(&mut memory, &[output(1, value)]);
+            let (mut told, mut grown) = (0, 0.0);
+            for (by, resets) in steps {
+                let by = f64::from(by);
+                // A reset that nobody could see, because it has grown beyond its old value again, is not told apart.
+                if resets && by < value {
+                    value = by;
+                } else {
+                    value += by;
+                }
+                grown += by;
+                told += counted(&mut memory, &[output(1, value)]).unwrap_or(0);
+            }
+            prop_assert_eq!(told, grown as u64);
+        }
+
+        #[test]
+        fn no_value_is_too_strange(values in proptest::collection::vec(any::<f64>(), 0..40)) {
+            let mut memory = Memory::default();
+            for value in values {
+                counted(&mut memory, &[output(1, value)]);
+            }
+        }
+    }
+}

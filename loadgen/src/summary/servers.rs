@@ -1,0 +1,251 @@
+//! What servers told of themselves over a run.
+//!
+//! What they counted from the end of the warm-up to the end of the run stands beside the figures of the requests that were due
+//! from then on: servers count the times of a request when it is over, and the last ones are over after the schedule is.
+
+use std::collections::BTreeMap;
+
+use engine::units::Role;
+use serde::Serialize;
+
+use super::account::Account;
+use crate::metrics::{Counter, Gauges, MAX_ROWS, Sums, Timer};
+use crate::recording::ServerRecord;
+use crate::time::Micros;
+
+/// What servers told.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServerSummary {
+    /// Scrapes that brought no page.
+    pub failed_scrapes: u64,
+    /// KV transfers that failed; `None` where nobody counts them.
+    pub failed_kv_transfers: Option<u64>,
+    /// Requests whose KV was given up because nobody fetched it; `None` where nobody counts them.
+    pub expired_kv: Option<u64>,
+    /// The client's mean TTFT, taken apart; `None` where servers tell too little.
+    pub ttft: Option<Account>,
+    /// The client's mean TPOT beside that of servers.
+    pub tpot: Option<Account>,
+    /// Each of them, and before them all of a role together.
+    pub rows: Vec<ServerRow>,
+}
+
+/// What one of them, or all of a role, told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ServerRow {
+    /// Its name; `None` for all of a role.
+    pub name: Option<String>,
+    /// `prefill`, `decode`, `aggregated`, or `None` where it is not known.
+    pub role: Option<String>,
+    /// The unit that it is, where it is known.
+    pub unit: Option<u16>,
+    /// Units that are summed up; 1 for a single one.
+    pub units: usize,
+    /// It speaks for the whole service.
+    pub whole: bool,
+    /// Requests in batches.
+    pub running: Option<Held>,
+    /// Requests that waited.
+    pub waiting: Option<Held>,
+    /// Share of KV in use, 0..=1.
+    pub kv_used: Option<Held>,
+    /// TTFT as the server has it.
+    pub ttft_ms: Option<Mean>,
+    /// ITL as the server has it.
+    pub itl_ms: Option<Mean>,
+    /// E2E as the server has it.
+    pub e2e_ms: Option<Mean>,
+    /// Waiting for the first place in a batch.
+    pub queue_ms: Option<Mean>,
+    /// From there to the first token.
+    pub prefill_ms: Option<Mean>,
+    /// From the first token to the last.
+    pub decode_ms: Option<Mean>,
+    /// KV transfers.
+    pub kv_transfer_ms: Option<Mean>,
+    /// Bytes of them, in units of 10^6.
+    pub kv_transfer_mb: Option<f64>,
+    /// Those that failed.
+    pub failed_kv_transfers: Option<u64>,
+    /// Requests whose KV was given up.
+    pub expired_kv: Option<u64>,
+    /// Times a request lost its KV.
+    pub preemptions: Option<u64>,
+    /// Prompt tokens looked up in the prefix cache.
+    pub prefix_queried_tokens: Option<u64>,
+    /// Prompt tokens found there.
+    pub prefix_hit_tokens: Option<u64>,
+    /// Prompt tokens.
+    pub input_tokens: Option<u64>,
+    /// Tokens generated.
+    pub output_tokens: Option<u64>,
+}
+
+/// What was held at the instants of scrapes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Held {
+    /// On average.
+    pub mean: f64,
+    /// At most.
+    pub max: f64,
+}
+
+/// A time on average. Servers tell sums: no percentile is known.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Mean {
+    /// The mean.
+    pub mean: f64,
+    /// Of how many.
+    pub n: u64,
+}
+
+/// Takes the records of servers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Servers {
+    rows: BTreeMap<String, Row>,
+    failed: u64,
+    /// Anything was heard or missed at all.
+    asked: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Row {
+    role: Option<Role>,
+    unit: Option<u16>,
+    whole: bool,
+    running: Level,
+    waiting: Level,
+    kv: Level,
+    sums: Sums,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    sum: u64,
+    taken: u64,
+    max: u64,
+}
+
+impl Level {
+    fn take(&mut self, value: Option<impl Into<u64>>) {
+        if let Some(value) = value.map(Into::into) {
+            (self.sum, self.taken, self.max) = (self.sum.saturating_add(value), self.taken + 1, self.max.max(value));
+        }
+    }
+
+    fn held(self, scale: f64) -> Option<Held> {
+        let mean = self.sum as f64 / self.taken.max(1) as f64;
+        (self.taken > 0).then_some(Held { mean: mean / scale, max: self.max as f64 / scale })
+    }
+}
+
+/// What was counted in all. Where a gateway counts what its engines count, too, it is not counted twice.
+pub(crate) fn counted<'a>(rows: impl Iterator<Item = (bool, &'a Sums)>, counter: Counter) -> Option<u64> {
+    let mut sums = [Sums::default(); 2];
+    rows.for_each(|(whole, of)| sums[usize::from(whole)].add(of));
+    sums[0].count(counter).max(sums[1].count(counter))
+}
+
+impl Servers {
+    pub(super) fn record(&mut self, warmup: Micros, record: &ServerRecord) {
+        self.asked = true;
+        if record.failed {
+            self.failed += 1;
+            return;
+        }
+        if self.rows.len() >= MAX_ROWS && !self.rows.contains_key(&record.name) {
+            return;
+        }
+        let row = self.rows.entry(record.name.clone()).or_default();
+        (row.role, row.unit) = (record.role.or(row.role), record.unit.or(row.unit));
+        row.whole = record.whole;
+        // What was counted until then belongs to what came before.
+        if record.at <= warmup {
+            return;
+        }
+        let Gauges { running, waiting, kv_used } = record.gauges;
+        row.running.take(running);
+        row.waiting.take(waiting);
+        row.kv.take(kv_used);
+        row.sums.add(&record.sums);
+    }
+
+    pub(super) fn summary(&self) -> Option<ServerSummary> {
+        if !self.asked {
+            return None;
+        }
+        let mut rows = Vec::new();
+        for role in [Some(Role::Prefill), Some(Role::Decode), Some(Role::Aggregated), None] {
+            let of_role: Vec<&Row> = self.rows.values().filter(|row| !row.whole && row.role == role).collect();
+            if !of_role.is_empty() {
+                rows.push(together(&of_role, role));
+            }
+        }
+        let failed = |counter| counted(self.rows.values().map(|row| (row.whole, &row.sums)), counter);
+        let (failed_kv_transfers, expired_kv) = (failed(Counter::HandOffFailed), failed(Counter::HandOffExpired));
+        let mut single: Vec<(&String, &Row)> = self.rows.iter().collect();
+        single.sort_by_key(|(name, row)| {
+            (!row.whole, row.role.is_none(), row.role.map(|role| role as u8), row.unit, *name)
+        });
+        rows.extend(single.into_iter().map(|(name, row)| row.summary(Some(name.clone()))));
+        let (ttft, tpot) = (None, None);
+        Some(ServerSummary { failed_scrapes: self.failed, failed_kv_transfers, expired_kv, ttft, tpot, rows })
+    }
+}
+
+/// All of a role: requests are added (their maxima came at different instants, so that the sum is an upper bound), shares of KV
+/// averaged.
+fn together(rows: &[&Row], role: Option<Role>) -> ServerRow {
+    let mut sums = Sums::default();
+    for row in rows {
+        sums.add(&row.sums);
+    }
+    let all = Row { role, sums, ..Row::default() }.summary(None);
+    let held = |of: fn(&Row) -> Option<Held>| -> Vec<Held> { rows.iter().filter_map(|row| of(row)).collect() };
+    let added = |held: Vec<Held>| held.into_iter().reduce(|a, b| Held { mean: a.mean + b.mean, max: a.max + b.max });
+    let kv = held(|row| row.kv.held(1000.0));
+    let count = kv.len().max(1) as f64;
+    let mean = kv.into_iter().reduce(|a, b| Held { mean: a.mean + b.mean, max: a.max.max(b.max) });
+    ServerRow {
+        units: rows.len(),
+        running: added(held(|row| row.running.held(1.0))),
+        waiting: added(held(|row| row.waiting.held(1.0))),
+        kv_used: mean.map(|sum| Held { mean: sum.mean / count, ..sum }),
+        ..all
+    }
+}
+
+impl Row {
+    fn summary(&self, name: Option<String>) -> ServerRow {
+        let sums = &self.sums;
+        let mean = |timer| {
+            let time = sums.time(timer)?;
+            Some(Mean { mean: time.1.as_millis_f64() / time.0.max(1) as f64, n: time.0 }).filter(|mean| mean.n > 0)
+        };
+        ServerRow {
+            name,
+            role: self.role.map(|role| role.to_string()),
+            unit: self.unit,
+            units: 1,
+            whole: self.whole,
+            running: self.running.held(1.0),
+            waiting: self.waiting.held(1.0),
+            kv_used: self.kv.held(1000.0),
+            ttft_ms: mean(Timer::Ttft),
+            itl_ms: mean(Timer::Gap),
+            e2e_ms: mean(Timer::EndToEnd),
+            queue_ms: mean(Timer::Queue),
+            prefill_ms: mean(Timer::Prefill),
+            decode_ms: mean(Timer::Decode),
+            kv_transfer_ms: mean(Timer::HandOff),
+            kv_transfer_mb: sums.count(Counter::HandOffBytes).map(|bytes| bytes as f64 / 1e6),
+            failed_kv_transfers: sums.count(Counter::HandOffFailed),
+            expired_kv: sums.count(Counter::HandOffExpired),
+            preemptions: sums.count(Counter::Preempted),
+            prefix_queried_tokens: sums.count(Counter::PrefixQueried),
+            prefix_hit_tokens: sums.count(Counter::PrefixHit),
+            input_tokens: sums.count(Counter::Input),
+            output_tokens: sums.count(Counter::Output),
+        }
+    }
+}
