@@ -46,7 +46,7 @@ fn a_request_asks_for_what_the_schedule_says() {
     assert_eq!(index, 11);
     assert!(head.starts_with("post /v1/completions http/1.1\r\n") && head.contains("authorization: bearer hunter2"));
     let wanted = serde_json::json!({
-        "model": "m", "prompt": [1, 2, 3, 4], "max_tokens": 3, "min_tokens": 3, "ignore_eos": true, "temperature": 0.0,
+        "model": "m", "prompt": [1, 2, 3, 4], "max_tokens": 3, "ignore_eos": true, "temperature": 0.0,
         "stream": true, "stream_options": { "include_usage": true }, "return_token_ids": true,
     });
     assert_eq!(body, wanted);

@@ -7,6 +7,7 @@ use engine::units::Split;
 use reqwest::Client;
 use reqwest::header::LOCATION;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::OpenError;
 use super::secrets::Secrets;
@@ -16,6 +17,8 @@ use crate::http::{HttpAddress, read_to, unreachable as why_unreachable};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer that is read.
 const LONGEST: usize = 4 << 20;
+/// Ray Serve LLM's word for the context, within the `metadata` of a model.
+const RAYS_CONTEXT: &str = "max_request_context_length";
 /// Models that a message names.
 const NAMED: usize = 8;
 
@@ -57,9 +60,17 @@ struct Model {
     #[serde(default)]
     owned_by: Option<String>,
     #[serde(default)]
+    metadata: Value,
+    #[serde(default)]
     pdtune: Option<Own>,
 }
 
+impl Model {
+    fn context_tokens(&self) -> Option<u32> {
+        let tokens = || u32::try_from(self.metadata.get(RAYS_CONTEXT)?.as_u64()?).ok();
+        self.max_model_len.or_else(tokens).filter(|most| *most > 1)
+    }
+}
 /// Who owns the models of Dynamo's frontend, by its own word (1.6.1).
 const DYNAMO: &str = "nvidia";
 
@@ -116,10 +127,11 @@ fn pick(models: Vec<Model>, address: &HttpAddress, wanted: Option<&str>) -> Resu
         None => models.into_iter().next(),
     };
     match (chosen, wanted) {
-        (Some(Model { id, max_model_len, owned_by, pdtune }), _) => {
+        (Some(model), _) => {
+            let context_tokens = model.context_tokens();
+            let Model { id, owned_by, pdtune, .. } = model;
             let split = pdtune.as_ref().and_then(|own| own.split.as_ref()?.parse().ok());
             let vocabulary = pdtune.and_then(|own| own.vocabulary).filter(|vocabulary| *vocabulary > 0);
-            let context_tokens = max_model_len.filter(|most| *most > 1);
             let is_dynamo = owned_by.as_deref() == Some(DYNAMO);
             Ok(Served { name: id, context_tokens, vocabulary, split, is_dynamo })
         }
@@ -159,6 +171,10 @@ mod tests {
         assert_eq!(picked(own, None), Ok(served(Some(300), Some("2P2D"))));
         let theirs = r#"{"object": "list", "data": [{"id": "m", "max_model_len": 4096, "permission": []}]}"#;
         assert_eq!(picked(theirs, Some("m")), Ok(served(None, None)));
+        let rays = r#"{"data": [{"id": "m", "metadata": {"model_id": "m", "max_request_context_length": 4096}}]}"#;
+        assert_eq!(picked(rays, None), Ok(served(None, None)));
+        let strange = r#"{"data": [{"id": "m", "max_model_len": 4096, "metadata": ["of", "another"]}]}"#;
+        assert_eq!(picked(strange, None), Ok(served(None, None)));
     }
 
     #[test]
