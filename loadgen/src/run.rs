@@ -15,6 +15,7 @@ mod notes;
 mod observe;
 mod orders;
 mod pace;
+mod script;
 mod shifting;
 
 use std::collections::BTreeMap;
@@ -25,8 +26,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
-use engine::cluster::{How, ShiftRefused, check_restart};
-use engine::drive::wall::ShiftError;
 use tokio::sync::{mpsc, watch};
 
 pub use memory::resident_bytes;
@@ -162,7 +161,8 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
     let RunConfig { mut load, connection, record_to } = config;
     let Connection { info, target, mut events, terms: _, control, metrics, client, time_scale, remarks: of_target } =
         connection;
-    check_shifts(&load, &info, control.is_some())?;
+    let abilities = control.as_deref().map(Control::abilities);
+    script::check(&load.shifts, &info, abilities)?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
     let content = schedule.content(NonZeroU32::new(info.limits.vocabulary).unwrap_or(NonZeroU32::MIN));
@@ -173,7 +173,7 @@ pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandl
 
     let clock = RunClock::scaled(time_scale);
     let meters = Arc::new(CpuMeters::new(client.clone(), metrics.as_ref().map(Metrics::cpu)));
-    let run = run_record(&load, &schedule, &info, control.as_deref().map(Control::abilities))?;
+    let run = run_record(&load, &schedule, &info, abilities)?;
     let recorder = match record_to {
         Some(path) => {
             let meters = Arc::clone(&meters);
@@ -268,31 +268,6 @@ fn settle_warmup(load: &mut LoadSpec, schedule: &Schedule) -> Result<Option<Stri
         "no request is due after the warm-up of {inherited}, which is that of the recorded run: it is left out, and all \
          requests count"
     )))
-}
-
-/// A shift script is wrong before the load is sent, not when its time comes.
-fn check_shifts(load: &LoadSpec, info: &crate::target::TargetInfo, controlled: bool) -> Result<(), RunError> {
-    let mut before = info.split;
-    for shift in load.shifts.shifts() {
-        if !controlled {
-            return Err(RunError::NoControl(info.name.clone()));
-        }
-        let restarts = shift.how == How::Restart;
-        let from = std::mem::replace(&mut before, info.split.map(|_| shift.to));
-        let why = match (shift.to.check(), info.split) {
-            (Err(error), _) => error.to_string(),
-            (Ok(to), Some(split)) if to.units() != split.units() => {
-                format!("it has {} units, the target has {} ({split})", to.units(), split.units())
-            }
-            (Ok(_), _) if restarts && info.name == crate::target::cpu::NAME => ShiftError::NoProcess.to_string(),
-            (Ok(to), _) => match from.filter(|_| restarts).map(|from| check_restart(from, to)) {
-                Some(Err(missing)) => ShiftRefused::NobodyMeanwhile { to, missing }.to_string(),
-                Some(Ok(())) | None => continue,
-            },
-        };
-        return Err(RunError::Shift { at_s: shift.at.as_secs_f64(), to: shift.to.to_string(), why });
-    }
-    Ok(())
 }
 
 fn run_record(
