@@ -148,7 +148,7 @@ fn headers_and_fields_of_the_users_are_sent_and_headers_hidden() {
 
 /// `OpenAI`'s own service, which knows none of vLLM's fields.
 fn strict(asked: &Asked) -> Vec<Act> {
-    for name in ["ignore_eos", "min_tokens", "return_token_ids"] {
+    for name in ["ignore_eos", "return_token_ids"] {
         if asked.body.get(name).is_some() {
             let message = format!(r#"{{"error": {{"message": "Unrecognized request argument supplied: {name}"}}}}"#);
             return send(&[&status(400, "application/json", &message)]);
@@ -163,14 +163,14 @@ fn fields_that_a_server_refuses_are_found_before_the_load_and_told() {
     let mut client = Client::new(target(&server.url()));
     assert_eq!(client.ask(0, 2).outcome, Outcome::Completed);
     let facts = &client.connection.info.facts;
-    assert_eq!(facts["fields_left_out"], "ignore_eos min_tokens return_token_ids");
+    assert_eq!(facts["fields_left_out"], "ignore_eos return_token_ids");
     let told = client.events.iter().find_map(|event| match event {
         TargetEvent::Remark { text, .. } => Some(text.clone()),
         _ => None,
     });
     let told = told.expect("a remark");
     assert!(
-        told.contains("refuses ignore_eos, min_tokens, return_token_ids") && told.contains("may be shorter"),
+        told.contains("refuses ignore_eos, return_token_ids") && told.contains("may be shorter"),
         "{told}"
     );
     let mut client = Client::new(HttpTarget { strict: true, ..target(&server.url()) });
