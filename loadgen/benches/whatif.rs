@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use engine::model::counter;
 use engine::units::Split;
 use loadgen::profile::Library;
-use loadgen::sample::{Gap, Outcome, Sample, TOKEN_HASH_SEED};
+use loadgen::sample::{Account, Gap, Outcome, Sample, TOKEN_HASH_SEED};
 use loadgen::schedule::Segment;
 use loadgen::time::Micros;
 use loadgen::whatif::{Asked, Basis, Eras, Observed, Offered, Sights, UnitTerms, predict};
@@ -69,6 +69,7 @@ fn sights(rate: f64) -> Sights {
             token_hash: TOKEN_HASH_SEED,
             logits_hash: None,
             server: None,
+            account: Account::default(),
         }
     };
     let samples: Vec<Sample> = arrivals(rate).into_iter().enumerate().map(sample).collect();

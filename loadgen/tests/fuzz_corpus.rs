@@ -16,7 +16,7 @@ const BEGINNINGS: usize = 512;
 
 type Check = fn(&[u8]);
 
-const CHECKS: [(&str, Check); 6] = [
+const CHECKS: [(&str, Check); 7] = [
     ("answer", checks::answer),
     ("recording", checks::recording),
     ("trace", checks::trace),

@@ -196,6 +196,7 @@ struct LiveArgs {
     target: TargetArgs,
     #[command(flatten)]
     ready: ReadyArgs,
+    #[command(flatten)]
     metrics: MetricsArgs,
     #[command(flatten)]
     load: LoadArgs,
@@ -217,6 +218,7 @@ struct RecordArgs {
     target: TargetArgs,
     #[command(flatten)]
     ready: ReadyArgs,
+    #[command(flatten)]
     metrics: MetricsArgs,
     #[command(flatten)]
     load: LoadArgs,

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use loadgen::metrics::{Metrics, MetricsAt};
 use loadgen::target::Connection;
 
-use crate::cli::{self, Cli, Command, TargetSpec};
+use crate::cli::{self, Cli, Command};
 
 /// How a command ended when nothing was wrong with its input. Bad input is an error, and exit code 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,11 +13,11 @@
 mod roster;
 mod running;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use engine::cluster::{How, ShiftId, ShiftReport};
-use engine::units::{Nanos, Split, UnitId};
+use engine::units::{Nanos, Split};
 
 use super::plane::{Action, CallError, MemberState, Plan, Topology};
 use crate::target::{ClusterView, TargetEvent};

@@ -6,7 +6,6 @@
 //!   reader of events ◄───────────── units, shifts ◄───────┘     └ decides by `conduct`, which is pure
 //! ```
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

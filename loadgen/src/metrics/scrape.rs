@@ -247,7 +247,7 @@ impl Scraper {
                 }),
             }
         }
-        if let Some(address) = at.tried {
+        for address in at.tried {
             scraper.add(&address, None, true);
         }
         scraper.several = scraper.sources.len() + scraper.discoveries.len() > 1;
@@ -260,7 +260,7 @@ impl Scraper {
             return;
         }
         let key = self.at.key_for(address).cloned();
-        let own = self.at.tried.as_ref().is_some_and(|target| authority(target) == name);
+        let own = self.at.tried.iter().any(|target| authority(target) == name);
         self.sources.push(Source {
             url,
             name,

@@ -45,10 +45,10 @@ pub struct Sources(pub Vec<SourceAt>);
 pub struct MetricsAt {
     /// What the user has named.
     pub sources: Vec<SourceAt>,
-    /// The target itself, whose own page is tried: it may have none.
-    pub tried: Option<HttpAddress>,
+    /// The addresses of the target itself, whose own pages are tried: there may be none.
+    pub tried: Vec<HttpAddress>,
     /// The address that knows the key, and the key; no other is sent it.
-    pub key: Option<(HttpAddress, ApiKey)>,
+    pub key: Option<(Vec<HttpAddress>, ApiKey)>,
     /// How the pages are reached.
     pub http: HttpOptions,
     /// Between two scrapes.
@@ -58,12 +58,13 @@ pub struct MetricsAt {
 impl MetricsAt {
     /// Of these sources, each second, without a key.
     pub fn new(sources: Vec<SourceAt>) -> Self {
-        Self { sources, tried: None, key: None, http: HttpOptions::default(), period: PERIOD }
+        Self { sources, tried: Vec::new(), key: None, http: HttpOptions::default(), period: PERIOD }
     }
 
     /// The key for a page, if it may see it: over TLS only where the target itself does.
     pub(super) fn key_for(&self, page: &HttpAddress) -> Option<&ApiKey> {
-        self.key.as_ref().filter(|(address, _)| origin(address) == origin(page)).map(|(_, key)| key)
+        let (addresses, key) = self.key.as_ref()?;
+        addresses.iter().any(|address| origin(address) == origin(page)).then_some(key)
     }
 }
 
@@ -217,7 +218,7 @@ mod tests {
     fn a_key_goes_to_nobody_but_who_knows_it() {
         let target: HttpAddress = "http://gateway:8000".parse().expect("an address");
         let key = ApiKey::new("k".to_owned()).expect("a key");
-        let at = MetricsAt { key: Some((target, key)), ..MetricsAt::new(Vec::new()) };
+        let at = MetricsAt { key: Some((vec![target], key)), ..MetricsAt::new(Vec::new()) };
         let knows = |page: &str| at.key_for(&page.parse().expect("an address")).is_some();
         assert!(knows("http://gateway:8000/metrics"));
         for page in ["http://gateway:8001", "http://other:8000", "https://gateway:8000"] {

@@ -58,7 +58,7 @@ fn run_with(metrics: MetricsAt) -> (RunResult, Vec<ServerRecord>, Vec<String>) {
 fn our_own_server_tells_the_times_of_every_request_and_the_hand_offs_of_its_units() {
     let own = Own::new("1P1D");
     let mut connection = http::open(target(&own.http())).expect("a target");
-    let tried = Some(own.http().parse().expect("an address"));
+    let tried = vec![own.http().parse().expect("an address")];
     connection.metrics = Metrics::open(MetricsAt { tried, ..at(&[]) }).expect("a thread");
     assert!(connection.metrics.is_some(), "it has a page");
     let folder = tempfile::tempdir().expect("a folder");
@@ -98,7 +98,7 @@ fn our_own_server_tells_the_times_of_every_request_and_the_hand_offs_of_its_unit
 fn a_target_without_a_page_of_its_own_is_none_the_worse() {
     for page in [|_| Page::Status(404), |_| Page::Text("<html>hello</html>".to_owned()), |_| Page::Close] {
         let pages = Pages::new(page);
-        let tried = Some(pages.url().parse().expect("an address"));
+        let tried = vec![pages.url().parse().expect("an address")];
         assert!(Metrics::open(MetricsAt { tried, ..at(&[]) }).expect("no error").is_none());
         assert_eq!(pages.heads().len(), 1);
     }
@@ -137,7 +137,7 @@ fn a_page_that_breaks_and_begins_anew_is_said_once_counted_and_ends_nothing() {
 fn a_key_is_shown_to_the_target_and_to_nobody_else() {
     let (known, other) = (Pages::new(|_| Page::Text(String::new())), Pages::new(|_| Page::Text(String::new())));
     let key = ApiKey::new("hunter2".to_owned()).expect("a key");
-    let key = Some((known.url().parse().expect("an address"), key));
+    let key = Some((vec![known.url().parse().expect("an address")], key));
     let metrics = Metrics::open(MetricsAt { key, ..at(&[known.url(), other.url()]) }).expect("a thread");
     drop(metrics);
     assert!(known.heads()[0].contains("authorization: bearer hunter2"));

@@ -169,10 +169,7 @@ fn fields_that_a_server_refuses_are_found_before_the_load_and_told() {
         _ => None,
     });
     let told = told.expect("a remark");
-    assert!(
-        told.contains("refuses ignore_eos, return_token_ids") && told.contains("may be shorter"),
-        "{told}"
-    );
+    assert!(told.contains("refuses ignore_eos, return_token_ids") && told.contains("may be shorter"), "{told}");
     let mut client = Client::new(HttpTarget { strict: true, ..target(&server.url()) });
     assert_eq!(client.ask(0, 2).outcome, Outcome::Completed);
     assert!(!client.connection.info.facts.contains_key("fields_left_out"), "nothing had to be");

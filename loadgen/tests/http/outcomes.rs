@@ -54,7 +54,7 @@ fn a_request_asks_for_what_the_schedule_says() {
     let prefix = facts.strip_suffix("-INDEX").expect("a pattern");
     assert!(head.contains(&format!("x-request-id: {prefix}-11\r\n")), "{head}");
     let run = prefix.strip_prefix("pdtune-").expect("its name");
-    let run = format!("{:0>16}", run);
+    let run = format!("{run:0>16}");
     let traces = &client.connection.info.facts["trace_ids"];
     assert!(traces.starts_with(&run), "{traces}");
     assert!(head.contains(&format!("traceparent: 00-{run}000000000000000b-000000000000000c-01\r\n")), "{head}");

@@ -14,7 +14,8 @@ use loadgen::recording::{
     ServerRecord, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
 };
 use loadgen::sample::{
-    Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide, ServerTimes, Told, WorkerName,
+    Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide, ServerTimes, Told,
+    WorkerName,
 };
 use loadgen::schedule::{Segment, Shape};
 use loadgen::slo::Slo;
@@ -237,8 +238,12 @@ fn server_record() -> impl Strategy<Value = ServerRecord> {
     (instant(), instant(), "[a-zA-Z0-9:.# ]{0,20}", role, option::of(any::<u16>()), flags, gauges, counts, times)
         .prop_map(|(at, span, name, role, unit, (whole, failed), gauges, counts, times)| {
             let mut sums = Sums::default();
-            counts.into_iter().for_each(|(counter, count)| sums.add_count(counter, count));
-            times.into_iter().for_each(|(timer, count, sum)| sums.add_time(timer, Timed(count, sum)));
+            for (counter, count) in counts {
+                sums.add_count(counter, count);
+            }
+            for (timer, count, sum) in times {
+                sums.add_time(timer, Timed(count, sum));
+            }
             ServerRecord { at, span, name, role, unit, whole, failed, gauges, sums }
         })
 }

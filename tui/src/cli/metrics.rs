@@ -49,9 +49,9 @@ impl MetricsArgs {
         match target {
             _ if is_off => return Ok(None),
             TargetSpec::Http(target) => {
-                at.tried = Some(target.address.clone());
+                at.tried.clone_from(&target.addresses);
                 at.http = target.http.clone();
-                at.key = target.key.clone().map(|key| (target.address.clone(), key));
+                at.key = target.key.clone().map(|key| (target.addresses.clone(), key));
             }
             // What it tells on its own goes beyond what its page has.
             TargetSpec::Grpc(_) if at.sources.is_empty() => return Ok(None),

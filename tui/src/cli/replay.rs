@@ -30,6 +30,7 @@ pub(super) struct ReplayArgs {
     target: TargetArgs,
     #[command(flatten)]
     ready: ReadyArgs,
+    #[command(flatten)]
     metrics: MetricsArgs,
     /// So many times as fast [default: 1]
     #[arg(long, value_name = "FACTOR", value_parser = parse_speed, default_value_t = 1.0, hide_default_value = true, help_heading = "Load")]

@@ -246,9 +246,10 @@ impl FromStr for ControlArg {
             _ => Err(Box::new(Malformed {
                 what: "a control",
                 found: text.to_owned(),
-                allowed: "none, grpc://HOST:PORT, ray+http://HOST:PORT, smg+http://HOST:PORT, sglang+http://HOST:PORT, \
+                allowed:
+                    "none, grpc://HOST:PORT, ray+http://HOST:PORT, smg+http://HOST:PORT, sglang+http://HOST:PORT, \
                           kube://NAMESPACE/… or exec:COMMAND"
-                    .to_owned(),
+                        .to_owned(),
             })),
         }
     }

@@ -311,8 +311,12 @@ fn server_view() -> BoxedStrategy<ServerView> {
     (".{0,40}", role, unit, any::<bool>(), (micros(), micros()), gauges, counts, times)
         .prop_map(|(name, role, unit, whole, (heard, span), gauges, counts, times)| {
             let mut sums = Sums::default();
-            counts.into_iter().for_each(|(counter, count)| sums.add_count(counter, count));
-            times.into_iter().for_each(|(timer, count, sum)| sums.add_time(timer, Timed(count, sum)));
+            for (counter, count) in counts {
+                sums.add_count(counter, count);
+            }
+            for (timer, count, sum) in times {
+                sums.add_time(timer, Timed(count, sum));
+            }
             ServerView { name: name.as_str().into(), role, unit, whole, heard, span, gauges, sums }
         })
         .boxed()

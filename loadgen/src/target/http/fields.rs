@@ -157,6 +157,9 @@ mod tests {
         assert!(!fields.leave_out("Unrecognized request argument supplied: ignore_eos"), "it is not sent any more");
         assert!(fields.leave_out("'max_tokens' is not supported. Use 'max_completion_tokens' instead."));
         assert!(!fields.leave_out("no such model"));
-        assert_eq!((fields.left_out, fields.renamed), (vec!["ignore_eos".to_owned(), "return_token_ids".to_owned()], true));
+        assert_eq!(
+            (fields.left_out, fields.renamed),
+            (vec!["ignore_eos".to_owned(), "return_token_ids".to_owned()], true)
+        );
     }
 }
