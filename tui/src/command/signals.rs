@@ -1,7 +1,13 @@
 //! The signals that end a run or its screen. Of a headless run the first lets what is in flight finish, the second leaves at
 //! once.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+/// Hang-ups within this time are one: a terminal that goes tells its foreground processes, and the first of its session once more.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// What a signal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +25,8 @@ pub struct Signals {
     terminate: Signal,
     /// `None` where the process was started to outlive its terminal.
     hang_up: Option<Signal>,
+    /// Until when another hang-up is the same as the last.
+    hung_up: Option<Instant>,
 }
 
 impl Signals {
@@ -31,6 +39,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: (!kernels::signals::ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose()?,
+            hung_up: None,
         })
     }
 
@@ -41,10 +50,18 @@ impl Signals {
 
     /// Waits for one of them and says which it was.
     pub async fn which(&mut self) -> Told {
-        tokio::select! {
-            _ = self.interrupt.recv() => Told::Interrupt,
-            _ = self.terminate.recv() => Told::Terminate,
-            () = hung_up(self.hang_up.as_mut()) => Told::Terminate,
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return Told::Interrupt,
+                _ = self.terminate.recv() => return Told::Terminate,
+                () = hung_up(self.hang_up.as_mut()) => {}
+            }
+            let until = sleep(TOGETHER).deadline();
+            let now = until - TOGETHER;
+            if self.hung_up.is_none_or(|last| last <= now) {
+                self.hung_up = Some(until);
+                return Told::Terminate;
+            }
         }
     }
 }

@@ -121,7 +121,7 @@ fn workers(told: &Told, theme: &Theme) -> Line<'static> {
     drawn
 }
 
-/// `by the server's own clock: waited 0.3ms, prefill 23.5ms, first token 23.8ms, all 43.4ms, hand-off up to 7.9ms`.
+/// `by the server's own clock: waited 300us, prefill 23.5ms, first token 23.8ms, all 43.4ms, hand-off up to 7.9ms`.
 fn by_server(told: &Told, theme: &Theme) -> Option<Line<'static>> {
     let ServerTimes { wait, prefill, ttft, total, transfer } = told.times;
     let times =
@@ -236,7 +236,7 @@ mod tests {
         let server = ServerSide { told: Some(Arc::new(told)), ..ServerSide::default() };
         let text = drawn(server.clone());
         assert!(text.contains("prefill by 12420605765060856883   decode by 17282117966043035430"), "{text}");
-        assert!(text.contains("by the server's own clock: waited 0.3ms, first token 23.8ms"), "{text}");
+        assert!(text.contains("by the server's own clock: waited 300us, first token 23.8ms"), "{text}");
         assert!(text.contains("this target does not tell when a request passes its stages"), "{text}");
         assert!(!text.contains("unit"), "{text}");
         let known = ServerSide { prefill_unit: Some(0), decode_unit: Some(3), ..server };
