@@ -196,6 +196,7 @@ impl Scaled {
             generation: Some(sides.iter().map(|side| side.generation.0).sum()),
             rival: self.rival(),
             trouble: self.trouble(&sides, now),
+            ..Topology::default()
         };
         self.sides = Some(sides);
         Ok(topology)
