@@ -77,7 +77,13 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
         offers,
         meters: handle.meters.clone(),
     };
-    let exit = runtime.block_on(shell::run(source, &theme, cast, &mut signals));
+    let exit = runtime.block_on(async {
+        let exit = shell::run(source, &theme, cast, &mut signals).await;
+        if exit.is_err() {
+            signals.terminal_is_gone();
+        }
+        exit
+    });
     if !matches!(exit, Ok(Exit::Done)) && handle.snapshots.borrow().phase != Phase::Done {
         // Full only when nobody takes commands any more, and then the run is over.
         let _ = handle.commands.try_send(Command::Abort);

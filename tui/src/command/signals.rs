@@ -48,6 +48,11 @@ impl Signals {
         self.which().await;
     }
 
+    /// The terminal is found to have gone: a hang-up that comes now tells nothing new. For async code.
+    pub fn terminal_is_gone(&mut self) {
+        self.hung_up = Some(sleep(TOGETHER).deadline());
+    }
+
     /// Waits for one of them and says which it was.
     pub async fn which(&mut self) -> Told {
         loop {

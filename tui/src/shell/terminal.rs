@@ -1,6 +1,6 @@
 //! The terminal: taken over on entry, given back on every way out, panics included.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, BufWriter, Stdout, Write, stdout};
 use std::rc::Rc;
@@ -43,10 +43,16 @@ impl Command for TakeMouse {
 struct Tee {
     out: Stdout,
     cast: Rc<RefCell<Option<Cast>>>,
+    /// The terminal was given back: what is written from now on vanishes. Its owner writes once more when it is dropped, and
+    /// complains of a failure on standard error, which may be the very terminal that has gone.
+    given_back: Rc<Cell<bool>>,
 }
 
 impl Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.given_back.get() {
+            return Ok(bytes.len());
+        }
         let written = self.out.write(bytes)?;
         if let (Some(cast), Some(bytes)) = (self.cast.borrow_mut().as_mut(), bytes.get(..written)) {
             cast.sent(bytes);
@@ -55,7 +61,7 @@ impl Write for Tee {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        if self.given_back.get() { Ok(()) } else { self.out.flush() }
     }
 }
 
@@ -63,6 +69,7 @@ impl Write for Tee {
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Tee>>>,
     cast: Rc<RefCell<Option<Cast>>>,
+    given_back: Rc<Cell<bool>>,
 }
 
 impl std::fmt::Debug for Screen {
@@ -83,13 +90,15 @@ impl Screen {
         enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
         let cast = Rc::new(RefCell::new(cast));
-        let mut out = BufWriter::with_capacity(FRAME_BYTES, Tee { out: stdout(), cast: Rc::clone(&cast) });
+        let given_back = Rc::new(Cell::new(false));
+        let tee = Tee { out: stdout(), cast: Rc::clone(&cast), given_back: Rc::clone(&given_back) };
+        let mut out = BufWriter::with_capacity(FRAME_BYTES, tee);
         // Whoever plays the cast has a mouse of their own.
         let entered = execute!(out, EnterAlternateScreen, Hide)
             .and_then(|()| execute!(stdout(), TakeMouse))
             .and_then(|()| Terminal::new(CrosstermBackend::new(out)));
         match entered {
-            Ok(terminal) => Ok(Self { terminal, cast }),
+            Ok(terminal) => Ok(Self { terminal, cast, given_back }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -151,6 +160,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         restore();
+        self.given_back.set(true);
         // Where it matters what became of it, it was closed by `leave`.
         let _ = self.close();
     }
