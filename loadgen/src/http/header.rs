@@ -9,6 +9,8 @@ use crate::text::Malformed;
 
 /// Values shorter than this are not looked for in what a server says: they would be found everywhere.
 const SECRET: usize = 4;
+/// Nor are words of a value that are shorter than this.
+const SECRET_WORD: usize = 8;
 
 /// A header sent with every request. Its value may be a secret, and is never shown or recorded.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,12 +39,11 @@ impl ExtraHeader {
         headers.append(self.name.clone(), self.value.clone());
     }
 
-    /// Takes the value out of a text of the server's, which may repeat it.
+    /// Takes the value out of a text of the server's, which may repeat it, or of `Bearer KEY` the key alone.
     pub(crate) fn hide_in(&self, text: String) -> String {
-        match self.value.to_str() {
-            Ok(value) if value.len() >= SECRET => text.replace(value, "…"),
-            _ => text,
-        }
+        let Some(value) = self.value.to_str().ok().filter(|value| value.len() >= SECRET) else { return text };
+        let words = value.split_whitespace().filter(|word| word.len() >= SECRET_WORD);
+        words.fold(text.replace(value, "…"), |text, word| text.replace(word, "…"))
     }
 }
 
@@ -83,6 +84,8 @@ mod tests {
         let header: ExtraHeader = "X-Team: hunter2".parse().expect("a header");
         assert_eq!(format!("{header:?}"), "x-team:…");
         assert_eq!(header.hide_in("team hunter2 is unknown".to_owned()), "team … is unknown");
+        let header: ExtraHeader = "Authorization: Bearer sk-hunter2".parse().expect("a header");
+        assert_eq!(header.hide_in("sk-hunter2 bears no key".to_owned()), "… bears no key");
         for text in ["hunter2", "a b:hunter2", ":hunter2", "host:hunter2", "x:hunter2\n"] {
             if let Err(error) = text.parse::<ExtraHeader>() {
                 assert!(!error.to_string().contains("hunter2"), "{error}");
