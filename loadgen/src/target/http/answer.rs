@@ -2,7 +2,7 @@
 //!
 //! # How many tokens
 //! Which arrival brought how many is told by their ids where the server tells them, else by the difference to the usage so far
-//! where every piece carries one, else a piece with text is one. How many there were in all is told by the last usage, else by
+//! where every piece with text carries one, else a piece with text is one. How many there were in all is told by the last usage, else by
 //! the ids, else by the pieces. Reasoning that a server keeps to itself, but counts, is no token of the answer: it was generated
 //! before the first that came.
 
@@ -23,6 +23,8 @@ const EVENT_BYTES: (usize, usize) = (256 * 1024, 16);
 const BEYOND: (u32, u32) = (2, 256);
 /// Letters that are kept of what a server calls itself.
 const FINGERPRINT: usize = 100;
+/// A usage with more tokens of the prompt than so many times what was sent, and so many more, has not counted them.
+const PROMPT: (u32, u32) = (64, 1 << 17);
 
 /// What has been read of an answer.
 #[derive(Debug)]
@@ -39,9 +41,16 @@ struct State<'k> {
     told: u32,
     /// Those of them that were reasoning.
     reasoned: u32,
+    /// Those that came, by their ids, before any text: they belong to what comes first.
+    textless: u32,
+    /// Whether text of the answer itself has come.
+    answered: bool,
     most: u32,
+    most_of_prompt: u32,
     /// Whether the server tells ids, by which arrivals are counted then.
     ids: bool,
+    /// A piece with text had no usage, so that the difference between two of them is not what one piece brought.
+    skips_usage: bool,
     usage: Option<Usage>,
     fingerprint: Option<String>,
     /// Who served it; `None` before the first piece.
@@ -80,12 +89,18 @@ impl<'k> Answer<'k> {
     pub(super) fn new(prompt: usize, output_tokens: u32, secrets: &'k Secrets) -> Self {
         let framer = Framer::new(EVENT_BYTES.0.saturating_add(prompt.saturating_mul(EVENT_BYTES.1)));
         let most = output_tokens.saturating_mul(BEYOND.0).saturating_add(BEYOND.1);
+        let most_of_prompt =
+            u32::try_from(prompt).unwrap_or(u32::MAX).saturating_mul(PROMPT.0).saturating_add(PROMPT.1);
         let state = State {
             secrets,
             told: 0,
             reasoned: 0,
+            textless: 0,
+            answered: false,
             most,
+            most_of_prompt,
             ids: false,
+            skips_usage: false,
             usage: None,
             fingerprint: None,
             served: None,
@@ -122,7 +137,7 @@ impl<'k> Answer<'k> {
 
     /// Whether a token of the answer itself has come, and not only reasoning.
     pub(super) fn has_answered(&self) -> bool {
-        self.state.told > self.state.reasoned
+        self.state.answered
     }
 
     /// What the server calls its software and configuration, where it does.
@@ -138,7 +153,7 @@ impl<'k> Answer<'k> {
     /// What became of it when nothing more came for `why`; the last piece may have come before. When tokens of the answer
     /// itself came after reasoning is for the caller to say.
     pub(super) fn broken(self, why: Outcome) -> End {
-        let State { told, reasoned, usage, finished, done, ids, most, .. } = self.state;
+        let State { told, reasoned, usage, finished, done, ids, most, most_of_prompt, .. } = self.state;
         let counted = self.state.counted().filter(|counted| *counted <= most);
         let by = match counted {
             Some(_) => Some(CountedBy::Usage),
@@ -148,7 +163,7 @@ impl<'k> Answer<'k> {
         let tokens = usage.and_then(Usage::reasoning_tokens).filter(|tokens| *tokens <= most).unwrap_or(reasoned);
         let account = Account {
             counted: by,
-            prompt_tokens: usage.and_then(|usage| usage.prompt_tokens),
+            prompt_tokens: usage.and_then(|usage| usage.prompt_tokens).filter(|of| (1..=most_of_prompt).contains(of)),
             reasoning: (reasoned > 0).then_some(Reasoning { tokens, answer: None }),
             address: None,
         };
@@ -198,7 +213,7 @@ impl State<'_> {
     fn piece(&mut self, piece: Piece<'_>, tokens: &mut Vec<Option<u32>>) {
         let before = tokens.len();
         if let (None, Some(name)) = (&self.fingerprint, piece.system_fingerprint) {
-            self.fingerprint = Some(name.chars().take(FINGERPRINT).collect());
+            self.fingerprint = Some(self.secrets.line(&name).chars().take(FINGERPRINT).collect());
         }
         let id = piece.id.as_deref();
         let served = self.served.get_or_insert_with(|| id.and_then(told::of_id).unwrap_or_default());
@@ -207,14 +222,11 @@ impl State<'_> {
         }
         // One answer was asked for.
         if let Some(choice) = piece.choices.into_iter().flatten().next() {
-            let so_far = piece.usage.and_then(|usage| usage.completion_tokens);
             let part = choice.part();
+            let so_far = self.so_far(part, piece.usage);
             let reason = self.choice(choice, so_far, tokens);
             let new = (tokens.len() - before) as u32;
-            // Half a character has no text yet: it belongs to what it stands in.
-            if part == Part::Reasoning || (part == Part::Nothing && self.told == self.reasoned && self.reasoned > 0) {
-                self.reasoned = self.reasoned.saturating_add(new);
-            }
+            self.belongs(part, new);
             if let Some(reason) = reason {
                 self.finish(&reason);
             }
@@ -226,6 +238,36 @@ impl State<'_> {
         } else if let Some(counted) = self.counted().filter(|counted| *counted > self.most) {
             self.fail(FailureKind::Malformed, format!("its usage has {counted} tokens, more than {}", self.most));
         }
+    }
+
+    /// What tokens that came belong to. Those without text (half a character, or what a parser keeps to itself) belong to what they
+    /// stand in, and to what comes first where they come before all text.
+    fn belongs(&mut self, part: Part, new: u32) {
+        match part {
+            Part::Answer => self.answered = true,
+            Part::Reasoning => {
+                let before = std::mem::take(&mut self.textless);
+                self.reasoned =
+                    self.reasoned.saturating_add(new).saturating_add(if self.answered { 0 } else { before });
+            }
+            Part::Nothing if self.answered => {}
+            Part::Nothing if self.reasoned > 0 => self.reasoned = self.reasoned.saturating_add(new),
+            Part::Nothing => self.textless = self.textless.saturating_add(new),
+        }
+    }
+
+    /// How many tokens had come with this piece, if its usage is one of those that say so: a usage in the last piece alone counts
+    /// the whole answer, and nothing of it came with that piece.
+    fn so_far(&mut self, part: Part, usage: Option<Usage>) -> Option<u32> {
+        let so_far = usage.and_then(|usage| usage.completion_tokens);
+        self.skips_usage |= part != Part::Nothing && so_far.is_none();
+        let hidden = if self.reasoned == 0 && part != Part::Reasoning {
+            usage.and_then(Usage::reasoning_tokens).unwrap_or(0)
+        } else {
+            0
+        };
+        let is_one_of_many = !self.skips_usage && (part != Part::Nothing || self.usage.is_some());
+        so_far.filter(|_| is_one_of_many).map(|so_far| so_far.saturating_sub(hidden))
     }
 
     /// Appends the tokens of a piece; gives back why it was the last, if it was.

@@ -87,6 +87,37 @@ fn the_role_of_a_chat_is_no_token_and_reasoning_is_one_but_no_answer() {
 }
 
 #[test]
+fn ids_before_any_text_belong_to_what_comes_first() {
+    let ids = |delta: &str| format!(r#"{{"choices": [{{"delta": {delta}, "token_ids": [5]}}]}}"#);
+    let (empty, thought, word) = (ids("{}"), ids(r#"{"reasoning": "x"}"#), ids(r#"{"content": "x"}"#));
+    let mut answer = Answer::new(4, 64, &OPEN);
+    let mut seen = Vec::new();
+    for piece in [&empty, &thought, &thought, &word] {
+        answer.read(stream(&[piece]).as_bytes(), &mut Vec::new());
+        seen.push(answer.has_answered());
+    }
+    assert_eq!(seen, [false, false, false, true]);
+    assert_eq!(answer.end().account.reasoning, Some(Reasoning { tokens: 3, answer: None }));
+    let (tokens, end) = whole(&[&empty, &word, LAST, "[DONE]"]);
+    assert_eq!((tokens.len(), end.account.reasoning), (2, None));
+}
+
+#[test]
+fn a_usage_in_the_last_piece_alone_is_no_arrival() {
+    let last = r#"{"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 0,
+        "completion_tokens": 50, "completion_tokens_details": {"reasoning_tokens": 47}}}"#;
+    let last = last.replace('\n', "");
+    let (tokens, end) = whole(&[WORD, WORD, &last, "[DONE]"]);
+    assert_eq!((tokens.len(), end.tokens, end.account.counted), (2, Some(3), Some(CountedBy::Usage)));
+    assert_eq!(end.account.prompt_tokens, None, "none is no count");
+    let with_text = last.replace("{}", r#"{"content": "x"}"#);
+    let (tokens, end) = whole(&[WORD, WORD, &with_text, "[DONE]"]);
+    assert_eq!((tokens.len(), end.tokens), (3, None));
+    let huge = last.replace(r#""prompt_tokens": 0"#, r#""prompt_tokens": 4000000000"#);
+    assert_eq!(whole(&[WORD, &huge, "[DONE]"]).1.account.prompt_tokens, None);
+}
+
+#[test]
 fn half_a_character_belongs_to_what_it_stands_in() {
     let ids = |delta: &str| format!(r#"{{"choices": [{{"delta": {delta}, "token_ids": [5]}}]}}"#);
     let (thought, half, word) = (ids(r#"{"reasoning": "x"}"#), ids(r#"{"content": ""}"#), ids(r#"{"content": "x"}"#));
