@@ -32,28 +32,60 @@ struct Seen {
 /// What comes out is never negative: a value that is smaller than the one before was set back, by a process that began anew, and
 /// all of it is new. So is the first value of a series that comes later than the source; of the first page nothing is known to be
 /// new.
+///
+/// Where the page says when its process began, a balancer before several of them is told from a process that began anew: that is
+/// younger than the one before, and its page is another first one. A page of an older one, or a value that falls while the process
+/// is the same, shows several of them, between whose values there is no growth.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     seen: HashMap<u64, Seen>,
     pages: u64,
+    /// When the process began.
+    started: Option<f64>,
+    /// Nothing on this page is known to be new.
+    is_first: bool,
+    /// An older process has followed a younger one.
+    alternates: bool,
+    /// A value has fallen while the process was the same.
+    falls: bool,
 }
 
 impl Memory {
-    /// Another page of the source begins. `false` for the first one, of which nothing is known to be new.
-    pub(super) fn page(&mut self) -> bool {
+    /// Another page of the source begins, of a process that began at `started`. `false` for a first one, of which nothing is known
+    /// to be new.
+    pub(super) fn page(&mut self, started: Option<f64>) -> bool {
         self.pages += 1;
         if self.pages.is_multiple_of(FORGET) {
             let oldest = self.pages - FORGET;
             self.seen.retain(|_, seen| seen.page > oldest);
         }
-        self.pages > 1
+        self.is_first = self.pages == 1;
+        if let Some(now) = started
+            && let Some(before) = self.started.replace(now)
+            && now != before
+        {
+            self.alternates |= now < before;
+            self.seen.clear();
+            self.is_first = true;
+        }
+        self.is_first |= self.alternates;
+        !self.is_first
+    }
+
+    /// Whether more than one process has been seen to answer.
+    pub(super) fn is_of_several(&self) -> bool {
+        self.alternates || self.falls
     }
 
     /// What is new in the series of a row.
     pub(super) fn take(&mut self, series: &[Series]) -> Sums {
         let mut new = Growth::default();
+        let fell = |one: &Series| self.seen.get(&one.id).is_some_and(|before| one.value < before.value);
+        let falls = self.started.is_some() && !self.is_first && series.iter().any(fell);
+        self.falls |= falls;
         for one in series {
             if let Some(by) = self.growth(one) {
+                let by = if falls { 0.0 } else { by };
                 new.add(one.tally, one.rank, by);
             }
         }
@@ -70,10 +102,10 @@ impl Memory {
             return None;
         }
         match self.seen.insert(id, Seen { value, page }) {
+            _ if self.is_first => Some(0.0),
             Some(before) if value >= before.value => Some(value - before.value),
             Some(_) => Some(value),
-            // Told from the first page on, if only to be nothing: a row without a key does not have it.
-            None => Some(if page > 1 { value } else { 0.0 }),
+            None => Some(value),
         }
     }
 }
@@ -127,16 +159,16 @@ mod tests {
     }
 
     fn counted(memory: &mut Memory, series: &[Series]) -> Option<u64> {
-        memory.page();
+        memory.page(None);
         memory.take(series).count(Counter::Output)
     }
 
     #[test]
     fn the_first_page_is_where_counting_begins() {
         let mut memory = Memory::default();
-        assert!(!memory.page());
+        assert!(!memory.page(None));
         assert_eq!(memory.take(&[output(1, 1000.0)]).count(Counter::Output), Some(0));
-        assert!(memory.page());
+        assert!(memory.page(None));
         assert_eq!(memory.take(&[output(1, 1007.0)]).count(Counter::Output), Some(7));
     }
 
@@ -155,6 +187,28 @@ mod tests {
     }
 
     #[test]
+    fn processes_that_answer_in_turn_are_told_from_one_that_began_anew() {
+        let mut memory = Memory::default();
+        let mut page = |started, value| {
+            memory.page(Some(started));
+            let count = memory.take(&[output(1, value)]).count(Counter::Output);
+            (count, memory.is_of_several())
+        };
+        assert_eq!(page(10.0, 5000.0), (Some(0), false));
+        assert_eq!(page(10.0, 5007.0), (Some(7), false));
+        assert_eq!(page(20.0, 3.0), (Some(0), false), "it began anew");
+        assert_eq!(page(20.0, 5.0), (Some(2), false));
+        assert_eq!(page(10.0, 5009.0), (Some(0), true));
+        assert_eq!(page(20.0, 6.0), (Some(0), true));
+        let mut memory = Memory::default();
+        let counts = [5000.0, 300.0, 310.0].map(|value| {
+            memory.page(Some(10.0));
+            memory.take(&[output(1, value)]).count(Counter::Output)
+        });
+        assert_eq!((counts, memory.is_of_several()), ([Some(0), Some(0), Some(10)], true));
+    }
+
+    #[test]
     fn of_names_that_mean_the_same_the_best_that_is_there_counts() {
         let mut memory = Memory::default();
         let older = |value| Series { rank: 1, ..output(9, value) };
@@ -168,12 +222,12 @@ mod tests {
         let mut memory = Memory::default();
         let of = |tally, id, value| Series { id, tally, rank: 0, value };
         let page = |sum, taken| [of(Tally::Sum(Timer::Queue), 1, sum), of(Tally::Taken(Timer::Queue), 2, taken)];
-        memory.page();
+        memory.page(None);
         memory.take(&page(5e6, 10.0));
-        memory.page();
+        memory.page(None);
         let sums = memory.take(&page(5.5e6, 12.0));
         assert_eq!(sums.time(Timer::Queue), Some(Timed(2, Micros(500_000))));
-        memory.page();
+        memory.page(None);
         assert_eq!(memory.take(&page(6e6, 13.0)[..1]).time(Timer::Queue), None);
     }
 

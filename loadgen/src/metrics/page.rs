@@ -49,6 +49,8 @@ pub(super) struct Page {
     pub(super) left_out: bool,
     /// Replicas of Ray's with their deployments, wherever they run.
     pub(super) replicas: BTreeMap<String, String>,
+    /// When the process began whose page it is, where one alone says so.
+    pub(super) started: Option<f64>,
 }
 
 /// Reads a page.
@@ -70,6 +72,10 @@ struct Reading {
     replicas: BTreeMap<String, String>,
     /// This program's own page: what vLLM has of an engine, it has of all units together.
     own: bool,
+    /// When processes began.
+    started: Option<f64>,
+    /// Several tell that on this page.
+    several: bool,
 }
 
 /// A row that is being read.
@@ -92,6 +98,9 @@ struct Mix {
 impl Reading {
     fn take(&mut self, sample: &Sample<'_>) {
         self.own |= sample.name.starts_with("pdtune_");
+        if sample.name == "process_start_time_seconds" {
+            self.several |= self.started.replace(sample.value).is_some();
+        }
         if sample.name.starts_with("ray_serve_") && !sample.name.ends_with("_bucket") {
             self.place_of_replica(sample);
         } else if sample.name == "pdtune_unit_role" {
@@ -149,19 +158,41 @@ impl Reading {
         }
     }
 
-    fn finish(self) -> Page {
+    fn finish(mut self) -> Page {
+        if self.own
+            && let Some(page) = self.rows.remove(&Key::Page)
+        {
+            self.rows.entry(Key::Service).or_default().join(page);
+        }
         let row = |(key, open): (Key, Open)| Row {
-            key: if self.own && key == Key::Page { Key::Service } else { key },
+            key,
             role: open.role,
             backend: open.backend,
             gauges: open.gauges(),
             series: open.series,
         };
-        Page { rows: self.rows.into_iter().map(row).collect(), left_out: self.left_out, replicas: self.replicas }
+        Page {
+            rows: self.rows.into_iter().map(row).collect(),
+            left_out: self.left_out,
+            replicas: self.replicas,
+            started: self.started.filter(|started| !self.several && started.is_finite()),
+        }
     }
 }
 
 impl Open {
+    /// What another row tells of the same: of each gauge the better rank, and this row's where they are equal.
+    fn join(&mut self, other: Self) {
+        self.role = self.role.or(other.role);
+        self.backend |= other.backend;
+        for (mine, theirs) in self.gauges.iter_mut().zip(other.gauges) {
+            if mine.is_none_or(|mine| theirs.is_some_and(|theirs| theirs.rank < mine.rank)) {
+                *mine = theirs;
+            }
+        }
+        self.series.extend(other.series);
+    }
+
     fn gauge(&mut self, gauge: Gauge, rank: u8, value: f64) {
         // A gateway sets the values of a worker that has gone to -1.
         if !(value.is_finite() && value >= 0.0) {

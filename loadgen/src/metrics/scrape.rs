@@ -27,7 +27,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::delta::Memory;
 use super::page::{self, Key, Page, Row};
-use super::source::{MAX_SOURCES, MetricsAt, Place, authority, discovered, page_of};
+use super::source::{MAX_SOURCES, MetricsAt, Place, authority, discovered, page_of, path_before_page};
 use super::{MAX_ROWS, Sums};
 use crate::clock::RunClock;
 use crate::http::{ApiKey, HttpAddress, read_to, root, with_key};
@@ -48,6 +48,8 @@ const WAITING: usize = 4_096;
 const REST: u32 = 20;
 /// Between two looks at a service-discovery file; Ray writes it every five seconds.
 const DISCOVER: Duration = Duration::from_secs(5);
+/// A row that has not been told of for so long has gone, and its place is another's.
+const GONE: Micros = Micros(60_000_000);
 /// The longest service-discovery file that is read.
 const LONGEST_FILE: u64 = 1 << 20;
 
@@ -190,6 +192,8 @@ struct Source {
     memory: Memory,
     last: Option<Micros>,
     failing: bool,
+    /// Said that several processes answer.
+    said_several: bool,
     /// Left alone for so many wakings of the clock.
     rests: Duration,
 }
@@ -216,8 +220,8 @@ struct Scraper {
     several: bool,
     /// Somebody does nothing but prefill.
     has_prefill: bool,
-    /// Rows that have been told of.
-    names: BTreeSet<String>,
+    /// Rows that have been told of, and when they last were.
+    names: BTreeMap<String, Micros>,
     /// Said that there are more than are kept.
     said_left_out: bool,
 }
@@ -233,7 +237,7 @@ impl Scraper {
             deployments: BTreeMap::new(),
             several: false,
             has_prefill: false,
-            names: BTreeSet::new(),
+            names: BTreeMap::new(),
             said_left_out: false,
         };
         for source in at.sources {
@@ -250,12 +254,15 @@ impl Scraper {
         for address in at.tried {
             scraper.add(&address, None, true);
         }
+        scraper.tell_apart();
         scraper.several = scraper.sources.len() + scraper.discoveries.len() > 1;
         scraper
     }
 
     fn add(&mut self, address: &HttpAddress, role: Option<Role>, tried: bool) {
-        let (url, name) = (page_of(address), authority(address));
+        // A path of the target's own is where its API begins, and no page.
+        let url = if tried { address.at("/metrics") } else { page_of(address) };
+        let name = authority(address);
         if self.sources.iter().any(|source| source.url == url) || self.sources.len() >= MAX_SOURCES {
             return;
         }
@@ -271,8 +278,22 @@ impl Scraper {
             memory: Memory::default(),
             last: None,
             failing: false,
+            said_several: false,
             rests: Duration::ZERO,
         });
+    }
+
+    /// Pages of one host and port have their paths in their names.
+    fn tell_apart(&mut self) {
+        let mut pages: BTreeMap<String, usize> = BTreeMap::new();
+        for source in &self.sources {
+            *pages.entry(source.name.clone()).or_default() += 1;
+        }
+        for source in &mut self.sources {
+            if pages.get(&source.name).is_some_and(|pages| *pages > 1) {
+                source.name = one_line(&format!("{}{}", source.name, path_before_page(&source.url)));
+            }
+        }
     }
 
     /// Whether there is nothing to be read, now or later.
@@ -354,7 +375,7 @@ impl Scraper {
             let text = format!("{} tells of itself again", source.url);
             self.shared.push(Reading::Remark { at, text });
         }
-        source.memory.page();
+        source.memory.page(page.started);
         let span = source.last.map_or(Micros::ZERO, |last| at.since(last));
         source.last = Some(at);
         let mut left_out = page.left_out;
@@ -364,11 +385,15 @@ impl Scraper {
             if row.gauges == super::Gauges::default() && sums == Sums::default() {
                 continue;
             }
-            if self.names.len() >= MAX_ROWS && !self.names.contains(&name) {
-                left_out = true;
-                continue;
+            if self.names.len() >= MAX_ROWS && !self.names.contains_key(&name) {
+                // Replicas come and go.
+                self.names.retain(|_, told| at.since(*told) < GONE);
+                if self.names.len() >= MAX_ROWS {
+                    left_out = true;
+                    continue;
+                }
             }
-            self.names.insert(name.clone());
+            self.names.insert(name.clone(), at);
             let unit = match row.key {
                 Key::Unit(unit) if source.own => Some(unit),
                 _ => None,
@@ -384,6 +409,11 @@ impl Scraper {
                 gauges: row.gauges,
                 sums,
             })));
+        }
+        if source.memory.is_of_several() && !std::mem::replace(&mut source.said_several, true) {
+            let text =
+                format!("{} is answered by several processes in turn: what they count cannot be told", source.url);
+            self.shared.push(Reading::Remark { at, text });
         }
         if left_out && !std::mem::replace(&mut self.said_left_out, true) {
             let text = format!("more than {MAX_ROWS} servers tell of themselves: figures of the others are left out");

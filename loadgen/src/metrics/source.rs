@@ -80,6 +80,13 @@ pub(super) fn authority(address: &HttpAddress) -> String {
     rest.split('/').next().unwrap_or(rest).to_owned()
 }
 
+/// The path of an address, without the `/metrics` at its end; empty where a server alone is named.
+pub(super) fn path_before_page(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find('/').map_or("", |slash| &rest[slash..]);
+    path.strip_suffix("/metrics").unwrap_or(path)
+}
+
 /// The address of the page: that which was named, or `/metrics` where a server alone was.
 pub(super) fn page_of(address: &HttpAddress) -> String {
     let text = address.to_string();

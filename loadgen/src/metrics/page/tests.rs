@@ -25,9 +25,9 @@ fn row(text: &str) -> Row {
 fn counted(row: &Row) -> Sums {
     let mut memory = Memory::default();
     let zero: Vec<Series> = row.series.iter().map(|series| Series { value: 0.0, ..*series }).collect();
-    memory.page();
+    memory.page(None);
     memory.take(&zero);
-    memory.page();
+    memory.page(None);
     memory.take(&row.series)
 }
 
@@ -144,4 +144,16 @@ fn rows_without_end_are_left_out_and_that_is_known() {
 fn values_that_are_none_are_not_told() {
     let strange = "vllm:num_requests_running NaN\nvllm:num_requests_waiting -1\nvllm:kv_cache_usage_perc 7\n";
     assert_eq!(row(strange).gauges, gauges(None, None, Some(1000)));
+}
+
+#[test]
+fn a_page_of_our_own_has_one_row_of_the_whole_service() {
+    let text = "vllm:num_requests_running 3\npdtune_unit_role{unit=\"0\",role=\"prefill\"} 1\nprocess_start_time_seconds 1.5\n";
+    let page = read(text.as_bytes()).expect("a page");
+    let services = page.rows.iter().filter(|row| matches!(row.key, Key::Page | Key::Service));
+    assert_eq!(services.map(|row| row.gauges.running).collect::<Vec<_>>(), [Some(3)]);
+    assert_eq!(page.started, Some(1.5));
+    let two =
+        read(b"process_start_time_seconds{n=\"1\"} 1.5\nprocess_start_time_seconds{n=\"2\"} 2.5\n").expect("a page");
+    assert_eq!(two.started, None);
 }
