@@ -187,6 +187,14 @@ pub enum OpenError {
         /// What is wrong.
         why: String,
     },
+    /// It serves nothing, or nothing yet.
+    #[error(
+        "{address} serves nothing: it lists no model\nhint: a server that still starts is waited for with --ready-timeout"
+    )]
+    NoModel {
+        /// Where.
+        address: HttpAddress,
+    },
     /// It does not serve the model.
     #[error("{address} does not serve {asked}, but {served}\nhint: pick one of them with --model")]
     NoSuchModel {
@@ -222,6 +230,8 @@ pub enum OpenError {
     Refused {
         /// Where it was asked.
         address: String,
+        /// The HTTP status.
+        status: u16,
         /// What it said, with its status.
         message: String,
         /// What may help, on a line of its own, or nothing.
@@ -250,8 +260,10 @@ impl OpenError {
     /// Whether it may be otherwise a little later, when the server or its units have started.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Control(_) => true,
-            Self::Status { status, .. } => *status >= 500,
+            // What routes requests may be up before the server that it asks has its models, or its paths.
+            Self::Unreachable { .. } | Self::Control(_) | Self::NoModel { .. } | Self::NoSuchModel { .. } => true,
+            Self::Status { status, .. } => *status >= 500 || matches!(status, 404 | 429),
+            Self::Refused { status, .. } => *status == 404,
             _ => false,
         }
     }

@@ -16,7 +16,7 @@ pub(super) struct ReadyArgs {
     /// that no load is sent. Said, a server that is not there yet is waited for, too [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, conflicts_with = "no_wait", help_heading = "Target")]
     ready_timeout: Option<Micros>,
-    /// Send load at once, whatever serves
+    /// Send load without waiting until units serve; an HTTP server is asked for its models and one token all the same
     #[arg(long, help_heading = "Target")]
     no_wait: bool,
 }

@@ -52,7 +52,7 @@ pub(super) struct Fields {
 /// Fields beyond `OpenAI`'s protocol.
 const BEYOND: [&str; 2] = ["ignore_eos", "return_token_ids"];
 /// Fields that a request is good without.
-const DISPENSABLE: [&str; 4] = ["ignore_eos", "return_token_ids", "stream_options", "temperature"];
+const DISPENSABLE: [&str; 5] = ["ignore_eos", "nvext", "return_token_ids", "stream_options", "temperature"];
 
 impl Fields {
     /// For a model; `strict` leaves out what is beyond `OpenAI`'s protocol, unless the user names it.
@@ -147,6 +147,7 @@ mod tests {
         fields.ask_dynamo();
         assert!(!fields.all.contains_key("return_token_ids"));
         assert_eq!(fields.all["nvext"], json!({ "annotations": [], "extra_fields": ["timing", "worker_id"] }));
+        assert!(fields.leave_out("Unsupported parameter: nvext"), "another server of the same owner");
     }
 
     #[test]

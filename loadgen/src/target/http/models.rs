@@ -136,7 +136,7 @@ fn pick(models: Vec<Model>, address: &HttpAddress, wanted: Option<&str>) -> Resu
             Ok(Served { name: id, context_tokens, vocabulary, split, is_dynamo })
         }
         (None, Some(asked)) if count > 0 => Err(OpenError::NoSuchModel { address, asked: asked.to_owned(), served }),
-        (None, _) => Err(OpenError::Malformed { address, why: "it lists no model".to_owned() }),
+        (None, _) => Err(OpenError::NoModel { address }),
     }
 }
 
@@ -196,6 +196,8 @@ mod tests {
         assert!(error.contains("does not serve c, but a, b\nhint: "), "{error}");
         let error = picked(r#"{"data": []}"#, None).expect_err("none");
         assert!(error.contains("it lists no model"), "{error}");
+        let address: HttpAddress = "http://host:1".parse().expect("an address");
+        assert!(pick(Vec::new(), &address, Some("m")).is_err_and(|error| error.may_pass()), "it may come");
         let many: Vec<_> = (0..30).map(|i| format!(r#"{{"id": "m{i}"}}"#)).collect();
         let error = picked(&format!(r#"{{"data": [{}]}}"#, many.join(",")), None).expect_err("which?");
         assert!(error.contains("m7, 22 more"), "{error}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::SERVER;
 use reqwest::{Response, StatusCode};
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::request::Requests;
@@ -30,13 +31,24 @@ pub(super) struct Shown {
     pub(super) remark: Option<String>,
 }
 
-/// Asks for one token, without the fields that the server refuses.
+/// Asks every address for one token, without the fields that any of them refuses. What was shown is what the first has shown, and the
+/// first thing to be remarked. All but the first have [`TIMEOUT`] together.
 ///
 /// # Errors
 /// When it refuses what the load would be made of.
 pub(super) async fn probe(requests: &mut Requests) -> Result<Shown, OpenError> {
+    let mut first = probe_one(requests, 0, Instant::now() + TIMEOUT).await?;
+    let until = Instant::now() + TIMEOUT;
+    for address in 1..requests.addresses.len() {
+        let shown = probe_one(requests, address, until).await?;
+        first.remark = first.remark.or(shown.remark);
+    }
+    Ok(first)
+}
+
+async fn probe_one(requests: &mut Requests, address: usize, until: Instant) -> Result<Shown, OpenError> {
     loop {
-        let tried = tokio::time::timeout(TIMEOUT, ask(requests)).await;
+        let tried = tokio::time::timeout_at(until, ask(requests, address)).await;
         let (shown, outcome) = tried.unwrap_or_else(|_| (Shown::default(), Said::Late));
         let remark = match outcome {
             Said::Answer(Outcome::Completed) => None,
@@ -44,10 +56,10 @@ pub(super) async fn probe(requests: &mut Requests) -> Result<Shown, OpenError> {
                 if requests.fields.leave_out(&failure.message) {
                     continue;
                 }
-                return Err(refused(requests, status, failure.message));
+                return Err(refused(requests, address, status, failure.message));
             }
             Said::No(status @ (401 | 403 | 404 | 405), Outcome::Failed(failure)) => {
-                return Err(refused(requests, status, failure.message));
+                return Err(refused(requests, address, status, failure.message));
             }
             Said::No(_, outcome) | Said::Answer(outcome) => Some(match outcome {
                 Outcome::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
@@ -55,7 +67,12 @@ pub(super) async fn probe(requests: &mut Requests) -> Result<Shown, OpenError> {
             }),
             Said::Late => Some(format!("no answer within {} s", TIMEOUT.as_secs())),
         };
-        let remark = remark.map(|why| format!("a request for one token before the load was not answered well: {why}"));
+        let whom = match requests.addresses.get(address) {
+            Some(address) if requests.has_several() => format!(" by {address}"),
+            _ => String::new(),
+        };
+        let remark =
+            remark.map(|why| format!("a request for one token before the load was not answered well{whom}: {why}"));
         return Ok(Shown { remark, ..shown });
     }
 }
@@ -69,9 +86,9 @@ enum Said {
     Late,
 }
 
-async fn ask(requests: &Requests) -> (Shown, Said) {
+async fn ask(requests: &Requests, address: usize) -> (Shown, Said) {
     let body = requests.body(&PROMPT, OUTPUT);
-    let response = match requests.post(0, requests.run.request("probe"), body.into()).send().await {
+    let response = match requests.post(address, requests.run.request("probe"), body.into()).send().await {
         Ok(response) => response,
         Err(error) => return (Shown::default(), Said::Answer(super::failure::of_connection(&error))),
     };
@@ -108,11 +125,11 @@ async fn read(mut response: Response, mut answer: Answer<'_>) -> (Option<String>
             break Outcome::Cut;
         }
     };
-    (answer.fingerprint().map(engine::remote::one_line), answer.broken(broken).outcome)
+    (answer.fingerprint().map(str::to_owned), answer.broken(broken).outcome)
 }
 
-fn refused(requests: &Requests, status: u16, message: String) -> OpenError {
-    let address = requests.addresses.first().cloned().map_or_else(String::new, |address| address.to_string());
+fn refused(requests: &Requests, address: usize, status: u16, message: String) -> OpenError {
+    let address = requests.addresses.get(address).map_or_else(String::new, |address| address.to_string());
     let path = requests.api.path();
     let hint = match (status, requests.api) {
         (401 | 403, _) => "\nhint: put its key into a variable and name that with --api-key-env",
@@ -121,5 +138,5 @@ fn refused(requests: &Requests, status: u16, message: String) -> OpenError {
         (_, Api::Completions) => "\nhint: one that takes no token ids may take text: --prompt text",
         _ => "",
     };
-    OpenError::Refused { address: address + path, message, hint }
+    OpenError::Refused { address: address + path, status, message, hint }
 }
