@@ -4,6 +4,7 @@ mod told;
 
 use std::sync::Arc;
 
+use engine::remote::one_line;
 use serde::{Deserialize, Serialize};
 
 use super::text;
@@ -28,6 +29,9 @@ pub(super) struct Req {
     /// The kind of a failure.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     failure: Option<String>,
+    /// It was refused because the target took no more for now.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    limited: bool,
     /// Its message.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "text::sentence_option")]
     why: Option<String>,
@@ -126,7 +130,8 @@ impl From<&Sample> for Req {
             last: sample.last,
             end: sample.ended,
             outcome,
-            failure: failure.map(|failure| failure.kind.name().to_owned()),
+            failure: failure.map(|failure| written(failure.kind).name().to_owned()),
+            limited: failure.is_some_and(|failure| failure.kind == FailureKind::Limited),
             why: failure.map(|failure| failure.message.clone()),
             input: sample.input_tokens,
             asked: sample.output_asked,
@@ -148,17 +153,30 @@ impl From<&Sample> for Req {
     }
 }
 
+/// The kind that is written. Readers that do not know `limited` take a kind that they do not know for a damaged file.
+fn written(kind: FailureKind) -> FailureKind {
+    match kind {
+        FailureKind::Limited => FailureKind::Refused,
+        kind => kind,
+    }
+}
+
+/// The failure of this kind; one of a kind that is not known here is the engine's.
+fn failure(kind: &str, limited: bool, message: String) -> Failure {
+    match FailureKind::ALL.into_iter().find(|known| known.name() == kind) {
+        Some(FailureKind::Refused) if limited => Failure { kind: FailureKind::Limited, message },
+        Some(kind) => Failure { kind, message },
+        None => Failure { kind: FailureKind::Engine, message: one_line(&format!("{kind}: {message}")) },
+    }
+}
+
 impl TryFrom<Req> for Sample {
     type Error = String;
 
     fn try_from(req: Req) -> Result<Self, String> {
         let outcome = match (req.outcome, req.failure) {
             (Name::Completed, None) => Outcome::Completed,
-            (Name::Failed, Some(kind)) => {
-                let known = FailureKind::ALL.into_iter().find(|known| known.name() == kind);
-                let kind = known.ok_or_else(|| format!("`{kind}` is not a kind of failure"))?;
-                Outcome::Failed(Failure { kind, message: req.why.unwrap_or_default() })
-            }
+            (Name::Failed, Some(kind)) => Outcome::Failed(failure(&kind, req.limited, req.why.unwrap_or_default())),
             (Name::Cut, None) => Outcome::Cut,
             (Name::Cancelled, None) => Outcome::Cancelled,
             (Name::Shed, None) => Outcome::Shed,
@@ -240,5 +258,31 @@ impl From<Server> for ServerSide {
             decode_start: server.decode_start,
             told: server.told.map(|told| Arc::new(told.into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::testing;
+
+    fn read_again(written: serde_json::Value) -> Outcome {
+        let req: Req = serde_json::from_value(written).expect("a record");
+        Sample::try_from(req).expect("a sample").outcome
+    }
+
+    #[test]
+    fn a_request_that_was_limited_is_refused_to_whoever_does_not_know_that() {
+        let limited = Failure { kind: FailureKind::Limited, message: "429".to_owned() };
+        let sample = Sample { outcome: Outcome::Failed(limited), ..testing::completed(0, 0, 10, &[]) };
+        let mut written = serde_json::to_value(Req::from(&sample)).expect("JSON");
+        assert_eq!((&written["failure"], &written["limited"]), (&"refused".into(), &true.into()));
+        assert_eq!(read_again(written.clone()), sample.outcome);
+        written["limited"] = false.into();
+        written["failure"] = "limited".into();
+        assert_eq!(read_again(written.clone()), sample.outcome, "as it was written for a while");
+        written["failure"] = "drained".into();
+        let other = Failure { kind: FailureKind::Engine, message: "drained: 429".to_owned() };
+        assert_eq!(read_again(written), Outcome::Failed(other));
     }
 }
