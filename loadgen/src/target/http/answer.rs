@@ -2,9 +2,9 @@
 //!
 //! # How many tokens
 //! Which arrival brought how many is told by their ids where the server tells them, else by the difference to the usage so far
-//! where every piece with text carries one, else a piece with text is one. How many there were in all is told by the last usage, else by
-//! the ids, else by the pieces. Reasoning that a server keeps to itself, but counts, is no token of the answer: it was generated
-//! before the first that came.
+//! where every piece with text carries one, else a piece with text is one. How many there were in all is told by the last usage,
+//! else by the ids, else by the pieces. Reasoning that a server keeps to itself, but counts, is no token of the answer: it was
+//! generated before the first that came.
 
 mod piece;
 mod told;

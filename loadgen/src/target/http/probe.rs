@@ -31,8 +31,8 @@ pub(super) struct Shown {
     pub(super) remark: Option<String>,
 }
 
-/// Asks every address for one token, without the fields that any of them refuses. What was shown is what the first has shown, and the
-/// first thing to be remarked. All but the first have [`TIMEOUT`] together.
+/// Asks every address for one token, without the fields that any of them refuses. What was shown is what the first has shown, and
+/// the first thing to be remarked. All but the first have [`TIMEOUT`] together.
 ///
 /// # Errors
 /// When it refuses what the load would be made of.
