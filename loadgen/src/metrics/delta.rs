@@ -62,7 +62,7 @@ impl Memory {
         self.is_first = self.pages == 1;
         if let Some(now) = started
             && let Some(before) = self.started.replace(now)
-            && now != before
+            && now.total_cmp(&before).is_ne()
         {
             self.alternates |= now < before;
             self.seen.clear();

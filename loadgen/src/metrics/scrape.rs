@@ -179,6 +179,7 @@ fn carry(runtime: Runtime, mut scraper: Scraper, period: Duration, mut asked: mp
 
 /// A page that is read again and again.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not, whatever the others are")]
 struct Source {
     url: String,
     /// Host and port: what people call it.

@@ -34,6 +34,7 @@ pub(super) struct Answer<'k> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not, whatever the others are")]
 struct State<'k> {
     /// To be kept out of messages.
     secrets: &'k Secrets,
