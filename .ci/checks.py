@@ -141,8 +141,31 @@ def peer_shifts(summary_path, recording_path, *splits):
     assert wanted <= states, states
 
 
+def told_workers(summary_path, recording_path, prefill, decode):
+    """Every request names its two workers, with what it took by the server's clock, which is no more than what the client saw; so
+    many workers of each role had a part in it, and the summary has figures of each and knows its unit. Of a request, too, the units are
+    known, unless one of them was so new that nobody had looked yet."""
+    requests = [record for record in records(recording_path) if record["k"] == "req"]
+    assert requests
+    for request in requests:
+        server = request["server"]
+        told = server["told"]
+        assert told["p"].isdigit() and told["d"].isdigit() and told["p"] != told["d"], request
+        assert "p" not in server or "d" not in server or server["p"] != server["d"], request
+        assert 0 < told["ttft"] <= told["total"], request
+        assert told["ttft"] <= request["first"] - request["sent"] + 20_000, request
+    placed = [request for request in requests if {"p", "d"} <= request["server"].keys()]
+    assert len(placed) >= 0.95 * len(requests), f"{len(placed)} of {len(requests)} requests have their units"
+    workers = summary(summary_path)["workers"]
+    for role, key, latency, count in (("prefill", "p", "ttft_ms", prefill), ("decode", "d", "tpot_ms", decode)):
+        of_role = [worker for worker in workers if worker["role"] == role]
+        assert {worker["name"] for worker in of_role} == {request["server"]["told"][key] for request in requests}, of_role
+        assert len(of_role) == int(count) and sum(worker["requests"] for worker in of_role) == len(requests), of_role
+        assert all(worker["unit"] is not None and worker[latency]["p50"] > 0 for worker in of_role), of_role
+
+
 def peer_flips(summary_path, recording_path, *splits):
-    """A real gateway took every shift, its workers staying the units that they were, and every answer had its length."""
+    """Every shift was taken, whoever moved staying the unit that it was, and every answer had its length."""
     found = summary(summary_path)
     nothing_lost(found, splits)
     told = records(recording_path)
@@ -324,6 +347,6 @@ def prefix(summary_path, recording_path, trace_path):
 if __name__ == "__main__":
     checks = [
         as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_flips, peer_foreign, peer_shifts, plan,
-        prefix, same, same_answers, search, served, shift, shifts, simulated, some, told,
+        prefix, same, same_answers, search, served, shift, shifts, simulated, some, told, told_workers,
     ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

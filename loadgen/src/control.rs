@@ -6,6 +6,7 @@
 pub mod at;
 mod conduct;
 pub mod conductor;
+pub mod dynamo;
 pub mod exec;
 pub mod gateway;
 pub mod grpc;

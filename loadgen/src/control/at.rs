@@ -8,6 +8,7 @@ use engine::remote::{RemoteAddress, RemoteConfig, RemoteKey};
 use engine::units::Split;
 
 use super::conductor;
+use super::dynamo::{DynamoFile, DynamoWorkers};
 use super::exec::{Exec, ExecCommand};
 use super::gateway::{Gateway, GatewayAddress, GatewayOptions};
 use super::grpc::{self, GrpcControl};
@@ -35,6 +36,8 @@ pub enum ControlAt {
     /// Objects on Kubernetes.
     #[cfg(feature = "kube")]
     Kube(KubeControlAt),
+    /// Workers of Dynamo that register in a folder.
+    Dynamo(DynamoWorkers),
     /// A command of the user's.
     Exec {
         /// The command.
@@ -132,6 +135,11 @@ pub struct Preview {
 }
 
 impl ControlAt {
+    /// Whether opening it starts what serves the target.
+    pub fn starts_workers(&self) -> bool {
+        matches!(self, Self::Dynamo(workers) if workers.split.is_some())
+    }
+
     /// What a shift would do; only looks. Blocks, so it is not for async code.
     ///
     /// # Errors
@@ -143,6 +151,7 @@ impl ControlAt {
             Self::Gateway(at) => previewed(Gateway::new(&at.address, at.options, at.key, &at.http)?, to, how),
             #[cfg(feature = "kube")]
             Self::Kube(at) => previewed(Kube::new(at.address, at.kubeconfig), to, how),
+            Self::Dynamo(workers) => previewed(DynamoFile::new(DynamoWorkers { split: None, ..workers }), to, how),
             Self::Exec { command, .. } => previewed(Exec::new(command), to, how),
         }
     }
@@ -172,6 +181,11 @@ impl ControlAt {
             Self::Kube(at) => {
                 let kube = Kube::new(at.address, at.kubeconfig);
                 let (control, topology) = conductor::open(kube, at.patience, listener)?;
+                Ok((Arc::new(control), topology.serving()))
+            }
+            Self::Dynamo(workers) => {
+                let patience = workers.patience;
+                let (control, topology) = conductor::open(DynamoFile::new(workers), patience, listener)?;
                 Ok((Arc::new(control), topology.serving()))
             }
             Self::Exec { command, patience } => {

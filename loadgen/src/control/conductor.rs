@@ -9,12 +9,13 @@
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::cluster::How;
 use engine::units::{Split, UnitId};
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::conduct::{Conduct, Turn, UnitNames};
@@ -36,6 +37,9 @@ pub enum OpenError {
     /// It does not tell of units.
     #[error("{0}")]
     Unseen(String),
+    /// What it was to start has not come up.
+    #[error("{0}")]
+    NotUp(String),
     /// The system has no room for a thread.
     #[error("cannot start the control thread: {0}")]
     Thread(#[from] io::Error),
@@ -54,11 +58,29 @@ impl View {
     }
 }
 
-/// A control plane under control. Dropped, it is left as it is.
+/// A control plane under control. Dropped, it is left as it is, but for what was started for the run alone.
 pub struct PlaneControl {
     view: Arc<Mutex<View>>,
     orders: mpsc::Sender<(Split, How)>,
     abilities: Abilities,
+    /// Where something was started for the run alone.
+    ending: Option<Ending>,
+}
+
+/// What whoever drops the control does: says so, whatever the thread is about, and waits until everything has ended.
+struct Ending {
+    held: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Drop for PlaneControl {
+    fn drop(&mut self) {
+        if let Some(Ending { held, thread }) = self.ending.take() {
+            drop(held);
+            // A thread that panicked has nothing left to end.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl fmt::Debug for PlaneControl {
@@ -80,7 +102,17 @@ pub fn open<A: Adapter>(
     // The thread beside it resolves names.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().max_blocking_threads(1).thread_name("resolve").build()?;
-    let first = runtime.block_on(adapter.observe()).map_err(OpenError::Unseen)?;
+    let first = runtime.block_on(async {
+        adapter.ready().await.map_err(OpenError::NotUp)?;
+        adapter.observe().await.map_err(OpenError::Unseen)
+    });
+    let first = match first {
+        Ok(first) => first,
+        Err(why) => {
+            runtime.block_on(adapter.close());
+            return Err(why);
+        }
+    };
     let now = listener.now();
     let conduct = Conduct::new(first.clone(), patience, now);
     let view = Arc::new(Mutex::new(View::of(&conduct, now)));
@@ -88,8 +120,12 @@ pub fn open<A: Adapter>(
     let abilities = adapter.abilities();
     let conductor = Conductor { adapter, conduct, listener, view: Arc::clone(&view) };
     let thread = std::thread::Builder::new().name("control".to_owned());
-    thread.spawn(move || runtime.block_on(conductor.run(asked)))?;
-    Ok((PlaneControl { view, orders, abilities }, first))
+    let is_of_the_run = conductor.adapter.is_of_the_run();
+    let (held, released) = oneshot::channel();
+    let released = is_of_the_run.then_some(released);
+    let thread = thread.spawn(move || runtime.block_on(conductor.run(asked, released)))?;
+    let ending = is_of_the_run.then_some(Ending { held, thread });
+    Ok((PlaneControl { view, orders, abilities, ending }, first))
 }
 
 fn lock(view: &Mutex<View>) -> MutexGuard<'_, View> {
@@ -125,8 +161,22 @@ struct Conductor<A: Adapter, L> {
 }
 
 impl<A: Adapter, L: Listener> Conductor<A, L> {
-    /// Goes on until nobody can give an order any more.
-    async fn run(mut self, mut orders: mpsc::Receiver<(Split, How)>) {
+    /// Goes on until nobody can give an order any more, and ends what is of the run; `released` says that at once.
+    async fn run(mut self, orders: mpsc::Receiver<(Split, How)>, released: Option<oneshot::Receiver<()>>) {
+        let released = async {
+            match released {
+                Some(released) => _ = released.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.take_orders(orders) => {}
+            () = released => {}
+        }
+        self.adapter.close().await;
+    }
+
+    async fn take_orders(&mut self, mut orders: mpsc::Receiver<(Split, How)>) {
         loop {
             let pause = if self.conduct.is_shifting() { SHIFT_LOOK } else { IDLE_LOOK };
             match timeout(pause, orders.recv()).await {

@@ -77,6 +77,24 @@ pub trait Adapter: Send + 'static {
     /// What it lets be done.
     fn abilities(&self) -> Abilities;
 
+    /// Gets ready, before the first look.
+    ///
+    /// # Errors
+    /// Why there is nothing to be looked at; [`Adapter::close`] is called then, too.
+    fn ready(&mut self) -> impl Future<Output = Result<(), String>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Whether something is started for the run alone: then whoever drops the control waits for [`Adapter::close`].
+    fn is_of_the_run(&self) -> bool {
+        false
+    }
+
+    /// Nobody will shift any more: what was started for the run alone is ended, within a bounded time.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Looks. What is seen is what [`Adapter::propose`] starts from.
     ///
     /// # Errors

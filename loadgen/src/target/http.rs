@@ -57,6 +57,7 @@ use super::remote::{Ground, Limits};
 use super::{Connection, TargetEvent, TargetInfo, TargetLimits};
 use crate::clock::unix_micros;
 use crate::control::at::{self, ControlAt};
+use crate::control::conductor::OpenError as PlaneError;
 use crate::control::listener::Listener;
 use crate::time::Micros;
 use fields::Fields;
@@ -260,6 +261,8 @@ impl OpenError {
     /// Whether it may be otherwise a little later, when the server or its units have started.
     pub fn may_pass(&self) -> bool {
         match self {
+            // What was started and died would only be started again.
+            Self::Control(at::OpenError::Plane(PlaneError::NotUp(_))) => false,
             // What routes requests may be up before the server that it asks has its models, or its paths.
             Self::Unreachable { .. } | Self::Control(_) | Self::NoModel { .. } | Self::NoSuchModel { .. } => true,
             Self::Status { status, .. } => *status >= 500 || matches!(status, 404 | 429),
@@ -284,7 +287,16 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let client = crate::http::client(IDLE, &target.http).map_err(OpenError::Client)?;
     let ground = Ground::new()?;
     let secrets = Secrets::new(target.key, target.headers);
-    let served = ground.block_on(ask_all(&client, &target.addresses, &secrets, target.model.as_deref()))?;
+    let ask = || ask_all(&client, &target.addresses, &secrets, target.model.as_deref());
+    let first = ground.block_on(ask());
+    let starts = target.control.as_ref().is_some_and(ControlAt::starts_workers);
+    // There may be no model before there are workers.
+    let first = if starts { models::absent(first)? } else { Some(first?) };
+    let control = target.control.map(|control| control.open(ground.link())).transpose()?;
+    let served = match first {
+        Some(served) => served,
+        None => ground.block_on(models::patiently(ask))?,
+    };
     let run = RunId(unix_micros());
     // A chat takes no ids.
     let mut fields = Fields::new(&served.name, target.strict, &target.fields);
@@ -310,7 +322,6 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
         let mut remark = vec![TargetEvent::Remark { at: Micros::ZERO, text }];
         ground.block_on(ground.link().tell(&mut remark));
     }
-    let control = target.control.map(|control| control.open(ground.link())).transpose()?;
     let limits = TargetLimits {
         context_tokens: served.context_tokens.unwrap_or(CONTEXT),
         // A server that says what a request may have has counted its KV in.
@@ -325,7 +336,7 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let name: Vec<String> = requests.addresses.iter().map(ToString::to_string).collect();
     // The server's own name for it goes back to the server alone.
     let info = TargetInfo { name: name.join(","), model: one_line(&served.name), split, limits, facts };
-    let completions = Completions::new(requests, target.patience, control.clone());
+    let completions = Completions::new(requests, target.patience, control.as_ref());
     let (limits, too_few) = Limits::of_sockets(target.timeout);
     let parts = ground.connect(completions, limits)?;
     Ok(Connection {

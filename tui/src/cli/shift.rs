@@ -145,6 +145,10 @@ impl ShiftArgs {
                 self.plane.check(&self.target, &address.to_string())?;
                 self.plane(address.to_string(), self.plane.kube(address.clone()))
             }
+            ControlArg::Dynamo(folder) => bail!(
+                "--target {folder}: workers belong to the run that has started them\nhint: shift them there, with --shift or in the \
+                 live screen"
+            ),
             ControlArg::Exec(command) => {
                 ensure!(self.api_key_env.is_none(), "--api-key-env: a command finds its own keys");
                 self.reach.check_none("a command")?;

@@ -13,6 +13,7 @@ use engine::units::Split;
 #[cfg(feature = "kube")]
 use loadgen::control::at::KubeControlAt;
 use loadgen::control::at::{ControlAt, GatewayControlAt, GrpcControlAt, PATIENCE, RayControlAt};
+use loadgen::control::dynamo::{self, DynamoFolder, DynamoWorkers, WorkerCommand};
 use loadgen::control::exec::{self, ExecCommand};
 use loadgen::control::gateway::GatewayAddress;
 #[cfg(feature = "kube")]
@@ -74,7 +75,8 @@ pub(super) struct TargetArgs {
     target: Option<Place>,
     /// Roles of the engine's units at the start: 2P2D is two prefill and two decode units, 4A is four that do both [default:
     /// half of the units prefill; the embedded engine has as many units as cores, at least four]. Of a server over HTTP without a
-    /// --control: the units that it has, for predictions
+    /// --control: the units that it has, for predictions. With --control dynamo+file:DIR: the workers that are started, and ended
+    /// with the run
     #[arg(long, value_name = "xPyD|nA")]
     split: Option<Split>,
     /// Simulated targets only: so many seconds in a second of wall time [default: 1]
@@ -88,8 +90,8 @@ pub(super) struct TargetArgs {
     /// What watches and shifts the units: `none`; grpc://HOST:PORT, the control of `pdtune serve`; ray+http://HOST:PORT, the
     /// dashboard of a Ray cluster, for a prefill-decode application of Ray Serve; smg+http://HOST:PORT and
     /// sglang+http://HOST:PORT, a gateway of SGLang's; kube://[CONTEXT/]NAMESPACE/KIND/PREFILL,KIND/DECODE, objects on Kubernetes,
-    /// in builds with the feature `kube`; exec:COMMAND, a command of yours (the README has the kinds and the contract) [default:
-    /// that of a grpc:// target; none for http://]
+    /// in builds with the feature `kube`; dynamo+file:DIR, workers of NVIDIA Dynamo that register in a folder; exec:COMMAND, a
+    /// command of yours (the README has the kinds and the contract) [default: that of a grpc:// target; none for http://]
     #[arg(long, value_name = "CONTROL")]
     control: Option<ControlArg>,
     #[command(flatten)]
@@ -122,6 +124,13 @@ pub(super) struct PlaneArgs {
     /// The kubeconfig of a kube:// control [default: that of KUBECONFIG, else ~/.kube/config, else the service account]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// What starts a worker of Dynamo, without a shell: `python -m dynamo.vllm --model M --disaggregation-mode {role}`; {role}
+    /// becomes prefill or decode, {port} a free port
+    #[arg(long, value_name = "COMMAND")]
+    worker_command: Option<WorkerCommand>,
+    /// The namespace of Dynamo's workers [default: dynamo]
+    #[arg(long, value_name = "NAME")]
+    dynamo_namespace: Option<String>,
     /// How long a control plane may take for each step of a shift, such as a new replica, before it is rolled back [default:
     /// 15m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
@@ -138,6 +147,8 @@ impl PlaneArgs {
             ("--prefill-deployment", self.prefill_deployment.is_some()),
             ("--decode-deployment", self.decode_deployment.is_some()),
             ("--kubeconfig", self.kubeconfig.is_some()),
+            ("--worker-command", self.worker_command.is_some()),
+            ("--dynamo-namespace", self.dynamo_namespace.is_some()),
             ("--shift-timeout", self.shift_timeout.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
@@ -155,6 +166,11 @@ impl PlaneArgs {
         ensure!(
             !deployments || matches!(control, ControlArg::Ray(_)),
             "--prefill-deployment and --decode-deployment are for Ray Serve, and not for {named}"
+        );
+        let dynamo = self.worker_command.is_some() || self.dynamo_namespace.is_some();
+        ensure!(
+            !dynamo || matches!(control, ControlArg::None | ControlArg::Grpc(_) | ControlArg::Dynamo(_)),
+            "--worker-command and --dynamo-namespace are for workers of Dynamo, and not for {named}"
         );
         let kubeconfig = self.kubeconfig.is_some();
         match control {
@@ -184,6 +200,24 @@ impl PlaneArgs {
     #[cfg(feature = "kube")]
     pub(super) fn kube(&self, address: KubeAddress) -> ControlAt {
         ControlAt::Kube(KubeControlAt { address, kubeconfig: self.kubeconfig.clone(), patience: self.patience() })
+    }
+
+    /// # Errors
+    /// When workers shall be started, and nothing says how.
+    pub(super) fn dynamo(&self, folder: DynamoFolder, split: Option<Split>) -> anyhow::Result<ControlAt> {
+        if let Some(split) = split.filter(|_| self.worker_command.is_none()) {
+            bail!(
+                "--split {split} with {folder}: nothing says how to start a worker\nhint: --worker-command \"python -m dynamo.vllm \
+                 --model M --disaggregation-mode {{role}}\""
+            );
+        }
+        Ok(ControlAt::Dynamo(DynamoWorkers {
+            folder,
+            namespace: self.dynamo_namespace.clone().unwrap_or_else(|| dynamo::NAMESPACE.to_owned()),
+            command: self.worker_command.clone(),
+            split,
+            patience: self.patience(),
+        }))
     }
 
     pub(super) fn exec(&self, command: ExecCommand) -> ControlAt {
@@ -221,6 +255,7 @@ pub(super) enum ControlArg {
     Gateway(GatewayAddress),
     #[cfg(feature = "kube")]
     Kube(KubeAddress),
+    Dynamo(DynamoFolder),
     Exec(ExecCommand),
 }
 
@@ -242,13 +277,14 @@ impl FromStr for ControlArg {
             _ if text.starts_with(KUBE) => {
                 Err("this build has no Kubernetes: build it with `cargo build --release --features kube`".into())
             }
+            _ if text.starts_with(dynamo::PREFIX) => Ok(Self::Dynamo(text.parse()?)),
             _ if text.starts_with(exec::PREFIX) => Ok(Self::Exec(text.parse()?)),
             _ => Err(Box::new(Malformed {
                 what: "a control",
                 found: text.to_owned(),
                 allowed:
                     "none, grpc://HOST:PORT, ray+http://HOST:PORT, smg+http://HOST:PORT, sglang+http://HOST:PORT, \
-                          kube://NAMESPACE/… or exec:COMMAND"
+                          kube://NAMESPACE/…, dynamo+file:DIR or exec:COMMAND"
                         .to_owned(),
             })),
         }
@@ -474,7 +510,7 @@ impl TargetArgs {
             "--target has {} addresses, more than {MOST_ADDRESSES}",
             addresses.len()
         );
-        if !matches!(self.control, Some(ControlArg::None) | None) {
+        if !matches!(self.control, Some(ControlArg::None | ControlArg::Dynamo(_)) | None) {
             self.check_no_split(address)?;
         }
         let split = self.split;
@@ -496,6 +532,7 @@ impl TargetArgs {
             }
             #[cfg(feature = "kube")]
             Some(ControlArg::Kube(address)) => Some(self.plane.kube(address.clone())),
+            Some(ControlArg::Dynamo(folder)) => Some(self.plane.dynamo(folder.clone(), split)?),
             Some(ControlArg::Exec(command)) => Some(self.plane.exec(command.clone())),
             Some(ControlArg::None) | None => None,
         };
@@ -539,6 +576,11 @@ impl TargetArgs {
 }
 
 impl TargetSpec {
+    /// Whether opening it starts the workers that serve it.
+    pub fn starts_workers(&self) -> bool {
+        matches!(self, Self::Http(target) if target.control.as_ref().is_some_and(ControlAt::starts_workers))
+    }
+
     /// What predictions of other splits rest on before anything was seen of the target.
     pub fn ground(&self) -> Option<Ground> {
         match self {

@@ -62,6 +62,7 @@ fn calibrate(options: &CalibrateOptions) -> anyhow::Result<(Calibration, Cluster
     let calibrator = |start| Calibrator::new(start, options.budget, unix_micros());
     let exact = matches!(options.target, TargetSpec::Sim(_));
     if options.splits.is_empty() {
+        let _guard = ready::Guard::of(&options.target)?;
         let connection = ready::open(options.target.clone(), options.ready)?;
         let split = served_split(&connection, options)?;
         // The profile is of what is there.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use loadgen::clock::RunClock;
 use loadgen::ready::wait;
 use loadgen::target::{Connection, grpc, http};
+use tokio::sync::oneshot;
 
-use super::tell;
+use super::signals::Signals;
+use super::{leave_at_once, tell};
 use crate::cli::{Ready, TargetSpec};
 
 /// Between two attempts to open a target that is not there yet.
@@ -17,6 +20,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// # Errors
 /// When it cannot be opened, or does not get ready in time.
 pub(super) fn open(target: TargetSpec, ready: Ready) -> anyhow::Result<Connection> {
+    let starts = target.starts_workers();
+    let _guard = Guard::of(&target)?;
     let Some(patience) = ready.patience else { return target.open() };
     let clock = RunClock::start();
     let mut said = String::new();
@@ -34,8 +39,43 @@ pub(super) fn open(target: TargetSpec, ready: Ready) -> anyhow::Result<Connectio
             Err(error) => return Err(error),
         }
     };
-    wait(&mut connection, patience.since(clock.now()), tell)?;
+    // Workers have had a time of their own to come up in.
+    let rest = if starts { patience } else { patience.since(clock.now()) };
+    wait(&mut connection, rest, tell)?;
     Ok(connection)
+}
+
+/// While it is there a signal ends the workers that were started, and then the process: they would outlive it.
+pub(super) struct Guard {
+    /// Dropped with the guard, which ends its thread.
+    _held: oneshot::Sender<()>,
+}
+
+impl Guard {
+    /// One for `target`, if opening it starts workers.
+    ///
+    /// # Errors
+    /// When the system does not let us listen.
+    pub(super) fn of(target: &TargetSpec) -> anyhow::Result<Option<Self>> {
+        target.starts_workers().then(Self::new).transpose()
+    }
+
+    fn new() -> anyhow::Result<Self> {
+        let (held, released) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut signals = runtime.block_on(async { Signals::install() }).context("cannot listen for signals")?;
+        let watch = async move {
+            tokio::select! {
+                _ = released => {}
+                () = signals.next() => {
+                    tell("stopped: the workers that were started are told to end");
+                    leave_at_once();
+                }
+            }
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(watch))?;
+        Ok(Self { _held: held })
+    }
 }
 
 /// Whether a target that could not be opened may be there a little later.

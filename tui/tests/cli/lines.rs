@@ -298,6 +298,14 @@ fn refused_controls() {
             "record --target http://gpu:8000 --control ray+http://gpu:8265 --bootstrap-port 8998 --requests 1",
             "record --target http://gpu:8000 --control smg+http://gpu:30000 --engine-switch perhaps --requests 1",
             "shift --target exec:./plane.sh --to 3P1D --engine-switch never",
+            "record --target http://gpu:8000 --control dynamo+file: --requests 1",
+            "record --target http://gpu:8000 --control dynamo+file:kv --split 1P1D --requests 1",
+            "record --target http://gpu:8000 --control dynamo+file:kv --worker-command serve --requests 1",
+            "record --target http://gpu:8000 --control dynamo+file:kv --worker-command serve-{mode} --requests 1",
+            "record --target http://gpu:8000 --control dynamo+file:kv --prefill-deployment p --requests 1",
+            "record --target http://gpu:8000 --control ray+http://gpu:8265 --dynamo-namespace prod --requests 1",
+            "record --target http://gpu:8000 --worker-command serve-{role} --requests 1",
+            "shift --target dynamo+file:kv --to 3P1D",
         ],
     );
 }

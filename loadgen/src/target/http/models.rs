@@ -8,6 +8,7 @@ use reqwest::Client;
 use reqwest::header::LOCATION;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use super::OpenError;
 use super::secrets::Secrets;
@@ -15,6 +16,9 @@ use crate::http::{HttpAddress, read_to, unreachable as why_unreachable};
 
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a model may take to appear once its workers are there, and between two looks for it.
+const APPEARS: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(200);
 /// The longest answer that is read.
 const LONGEST: usize = 4 << 20;
 /// Ray Serve LLM's word for the context, within the `metadata` of a model.
@@ -115,6 +119,33 @@ pub(super) async fn ask(
     let list: List = serde_json::from_slice(&body)
         .map_err(|error| OpenError::Malformed { address: address.clone(), why: error.to_string() })?;
     pick(list.data, address, wanted)
+}
+
+/// The model, or nothing where there is none yet.
+pub(super) fn absent(answer: Result<Served, OpenError>) -> Result<Option<Served>, OpenError> {
+    match answer {
+        Ok(served) => Ok(Some(served)),
+        Err(OpenError::NoModel { .. } | OpenError::NoSuchModel { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks until there is a model, whose workers have just come up: a frontend takes a moment to see them.
+pub(super) async fn patiently<F: Future<Output = Result<Served, OpenError>>>(
+    ask: impl Fn() -> F,
+) -> Result<Served, OpenError> {
+    let appears = async {
+        loop {
+            if let Some(served) = absent(ask().await)? {
+                return Ok(served);
+            }
+            sleep(AGAIN).await;
+        }
+    };
+    match timeout(APPEARS, appears).await {
+        Ok(served) => served,
+        Err(_) => ask().await,
+    }
 }
 
 fn pick(models: Vec<Model>, address: &HttpAddress, wanted: Option<&str>) -> Result<Served, OpenError> {

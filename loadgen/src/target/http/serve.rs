@@ -1,7 +1,7 @@
 //! One request over HTTP, from its sending to the end of its answer.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use engine::remote::one_line;
@@ -49,18 +49,20 @@ pub(super) struct Completions {
     requests: Requests,
     patience: Patience,
     /// Knows the units by what the server calls them.
-    control: Option<Arc<dyn Control>>,
+    control: Option<Weak<dyn Control>>,
 }
 
 impl Completions {
-    pub(super) fn new(requests: Requests, patience: Patience, control: Option<Arc<dyn Control>>) -> Self {
-        Self { requests, patience, control }
+    /// Units go by the names that `control` knows. It is not held: whoever shifts ends it.
+    pub(super) fn new(requests: Requests, patience: Patience, control: Option<&Arc<dyn Control>>) -> Self {
+        Self { requests, patience, control: control.map(Arc::downgrade) }
     }
 
     /// Puts the units to the names of those who served a request.
     fn place(&self, end: &mut End) {
-        let (Some(control), Some(server)) = (&self.control, &mut end.server) else { return };
+        let Some(server) = &mut end.server else { return };
         let Some(told) = &server.told else { return };
+        let Some(control) = self.control.as_ref().and_then(Weak::upgrade) else { return };
         let unit = |name: &Option<WorkerName>| Some(control.unit_called(name.as_ref()?.as_str())?.0);
         (server.prefill_unit, server.decode_unit) = (unit(&told.prefill), unit(&told.decode));
     }
