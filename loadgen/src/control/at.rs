@@ -8,7 +8,7 @@ use engine::remote::{RemoteAddress, RemoteConfig, RemoteKey};
 use engine::units::Split;
 
 use super::conductor;
-use super::dynamo::{DynamoFile, DynamoWorkers};
+use super::dynamo::{DynamoEtcd, DynamoFile, DynamoPlanner, DynamoWorkers};
 use super::exec::{Exec, ExecCommand};
 use super::gateway::{Gateway, GatewayAddress, GatewayOptions};
 use super::grpc::{self, GrpcControl};
@@ -38,6 +38,15 @@ pub enum ControlAt {
     Kube(KubeControlAt),
     /// Workers of Dynamo that register in a folder.
     Dynamo(DynamoWorkers),
+    /// Workers of Dynamo that register in etcd, by the keys of its planner.
+    DynamoEtcd {
+        /// Where.
+        at: DynamoEtcd,
+        /// How etcd is reached.
+        http: HttpOptions,
+        /// How long a shift may take to come true.
+        patience: Duration,
+    },
     /// A command of the user's.
     Exec {
         /// The command.
@@ -152,6 +161,7 @@ impl ControlAt {
             #[cfg(feature = "kube")]
             Self::Kube(at) => previewed(Kube::new(at.address, at.kubeconfig), to, how),
             Self::Dynamo(workers) => previewed(DynamoFile::new(DynamoWorkers { split: None, ..workers }), to, how),
+            Self::DynamoEtcd { at, http, .. } => previewed(DynamoPlanner::new(&at, &http)?, to, how),
             Self::Exec { command, .. } => previewed(Exec::new(command), to, how),
         }
     }
@@ -186,6 +196,11 @@ impl ControlAt {
             Self::Dynamo(workers) => {
                 let patience = workers.patience;
                 let (control, topology) = conductor::open(DynamoFile::new(workers), patience, listener)?;
+                Ok((Arc::new(control), topology.serving()))
+            }
+            Self::DynamoEtcd { at, http, patience } => {
+                let planner = DynamoPlanner::new(&at, &http).map_err(conductor::OpenError::Unseen)?;
+                let (control, topology) = conductor::open(planner, patience, listener)?;
                 Ok((Arc::new(control), topology.serving()))
             }
             Self::Exec { command, patience } => {

@@ -8,12 +8,13 @@
 //! ```
 //!
 //! Dynamo has nobody who starts processes without Kubernetes, so they are started from here, by a command. Only those are ever
-//! ended: at the end of the run all of them, in a shift one of the side that becomes smaller, the last started one first. Workers that others have started are
-//! seen and left alone.
+//! ended: at the end of the run all of them, in a shift one of the side that becomes smaller, the last started one first.
+//! Workers that others have started are seen and left alone.
 
 mod command;
 mod crew;
 mod instances;
+mod planner;
 mod propose;
 mod seats;
 
@@ -32,6 +33,7 @@ use crate::text::Malformed;
 pub use command::WorkerCommand;
 use crew::Crew;
 pub use crew::end_all;
+pub use planner::{Decide, DynamoEtcd, DynamoPlanner, PREFIX as ETCD_PREFIX};
 pub use propose::SetUnits;
 use seats::{Life, Seats};
 

@@ -21,7 +21,8 @@ pub(super) struct ShiftArgs {
     /// What is shifted: grpc://HOST:PORT, an engine, as `pdtune serve` prints it; ray+http://HOST:PORT, the dashboard of a Ray
     /// cluster with a prefill-decode application of Ray Serve; smg+http://HOST:PORT and sglang+http://HOST:PORT, a gateway of
     /// SGLang's; kube://[CONTEXT/]NAMESPACE/KIND/PREFILL,KIND/DECODE, objects on Kubernetes, in builds with the feature `kube`;
-    /// exec:COMMAND, whatever a command of yours shifts
+    /// dynamo+etcd://HOST:PORT/NAMESPACE, workers of NVIDIA Dynamo by the keys of its planner; exec:COMMAND, whatever a command of
+    /// yours shifts
     #[arg(long, value_name = "CONTROL")]
     target: ControlArg,
     #[command(flatten)]
@@ -149,6 +150,11 @@ impl ShiftArgs {
                 "--target {folder}: workers belong to the run that has started them\nhint: shift them there, with --shift or in the \
                  live screen"
             ),
+            ControlArg::DynamoEtcd(at) => {
+                ensure!(self.api_key_env.is_none(), "--api-key-env: etcd is spoken to without a key");
+                self.plane.check(&self.target, &at.to_string())?;
+                self.plane(at.to_string(), self.plane.dynamo_etcd(at.clone(), self.reach.resolve()?))
+            }
             ControlArg::Exec(command) => {
                 ensure!(self.api_key_env.is_none(), "--api-key-env: a command finds its own keys");
                 self.reach.check_none("a command")?;

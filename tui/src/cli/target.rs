@@ -13,7 +13,7 @@ use engine::units::Split;
 #[cfg(feature = "kube")]
 use loadgen::control::at::KubeControlAt;
 use loadgen::control::at::{ControlAt, GatewayControlAt, GrpcControlAt, PATIENCE, RayControlAt};
-use loadgen::control::dynamo::{self, DynamoFolder, DynamoWorkers, WorkerCommand};
+use loadgen::control::dynamo::{self, DynamoEtcd, DynamoFolder, DynamoWorkers, WorkerCommand};
 use loadgen::control::exec::{self, ExecCommand};
 use loadgen::control::gateway::GatewayAddress;
 #[cfg(feature = "kube")]
@@ -90,8 +90,9 @@ pub(super) struct TargetArgs {
     /// What watches and shifts the units: `none`; grpc://HOST:PORT, the control of `pdtune serve`; ray+http://HOST:PORT, the
     /// dashboard of a Ray cluster, for a prefill-decode application of Ray Serve; smg+http://HOST:PORT and
     /// sglang+http://HOST:PORT, a gateway of SGLang's; kube://[CONTEXT/]NAMESPACE/KIND/PREFILL,KIND/DECODE, objects on Kubernetes,
-    /// in builds with the feature `kube`; dynamo+file:DIR, workers of NVIDIA Dynamo that register in a folder; exec:COMMAND, a
-    /// command of yours (the README has the kinds and the contract) [default: that of a grpc:// target; none for http://]
+    /// in builds with the feature `kube`; dynamo+file:DIR, workers of NVIDIA Dynamo that register in a folder;
+    /// dynamo+etcd://HOST:PORT/NAMESPACE, those that register in etcd, by the keys of its planner; exec:COMMAND, a command of
+    /// yours (the README has the kinds and the contract) [default: that of a grpc:// target; none for http://]
     #[arg(long, value_name = "CONTROL")]
     control: Option<ControlArg>,
     #[command(flatten)]
@@ -220,6 +221,10 @@ impl PlaneArgs {
         }))
     }
 
+    pub(super) fn dynamo_etcd(&self, at: DynamoEtcd, http: HttpOptions) -> ControlAt {
+        ControlAt::DynamoEtcd { at, http, patience: self.patience() }
+    }
+
     pub(super) fn exec(&self, command: ExecCommand) -> ControlAt {
         ControlAt::Exec { command, patience: self.patience() }
     }
@@ -256,6 +261,7 @@ pub(super) enum ControlArg {
     #[cfg(feature = "kube")]
     Kube(KubeAddress),
     Dynamo(DynamoFolder),
+    DynamoEtcd(DynamoEtcd),
     Exec(ExecCommand),
 }
 
@@ -278,13 +284,14 @@ impl FromStr for ControlArg {
                 Err("this build has no Kubernetes: build it with `cargo build --release --features kube`".into())
             }
             _ if text.starts_with(dynamo::PREFIX) => Ok(Self::Dynamo(text.parse()?)),
+            _ if text.starts_with(dynamo::ETCD_PREFIX) => Ok(Self::DynamoEtcd(text.parse()?)),
             _ if text.starts_with(exec::PREFIX) => Ok(Self::Exec(text.parse()?)),
             _ => Err(Box::new(Malformed {
                 what: "a control",
                 found: text.to_owned(),
                 allowed:
                     "none, grpc://HOST:PORT, ray+http://HOST:PORT, smg+http://HOST:PORT, sglang+http://HOST:PORT, \
-                          kube://NAMESPACE/…, dynamo+file:DIR or exec:COMMAND"
+                          kube://NAMESPACE/…, dynamo+file:DIR, dynamo+etcd://HOST:PORT/NAMESPACE or exec:COMMAND"
                         .to_owned(),
             })),
         }
@@ -533,6 +540,7 @@ impl TargetArgs {
             #[cfg(feature = "kube")]
             Some(ControlArg::Kube(address)) => Some(self.plane.kube(address.clone())),
             Some(ControlArg::Dynamo(folder)) => Some(self.plane.dynamo(folder.clone(), split)?),
+            Some(ControlArg::DynamoEtcd(at)) => Some(self.plane.dynamo_etcd(at.clone(), reach.clone())),
             Some(ControlArg::Exec(command)) => Some(self.plane.exec(command.clone())),
             Some(ControlArg::None) | None => None,
         };

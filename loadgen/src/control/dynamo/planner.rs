@@ -1,0 +1,253 @@
+//! Dynamo's workers by way of etcd, in the place of its planner: `dynamo+etcd://HOST:PORT/NAMESPACE`.
+//!
+//! Dynamo's planner, where it runs without Kubernetes, writes how many workers there shall be to etcd, and something of the
+//! operator's that starts and ends them reads it there and writes back what it has done. Here, pdtune writes in the planner's
+//! place, by the planner's rules: a decision has a number, the next one is not made before the last was acknowledged, and all of
+//! it hangs on a lease that is kept alive and goes with the run. Workers are seen where they register, and that alone tells
+//! whether a shift is done.
+//!
+//! Two that decide would undo each other's decisions. So nothing is written while the keys hang on the lease of somebody else,
+//! and nothing that was written since they were read is overwritten.
+
+mod base64;
+mod decision;
+mod gateway;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use engine::cluster::How;
+use engine::units::{Role, Split};
+use tokio::time::{sleep, timeout};
+
+use super::NAMESPACE;
+use super::instances::of_key;
+use crate::control::plane::{Action, Adapter, CallError, Goal, Member, MemberState, Plan, Step, Topology};
+use crate::http::{HttpAddress, HttpOptions};
+use crate::target::{Abilities, Ways};
+use crate::text::Malformed;
+use decision::Decision;
+use gateway::Etcd;
+
+/// What the address begins with.
+pub const PREFIX: &str = "dynamo+etcd://";
+/// Seconds that our decisions outlive us.
+const LEASE: u32 = 30;
+/// How long the last decision may take to be acknowledged before the next one is refused, and between two looks.
+const HOLD: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_millis(500);
+/// Most workers that are looked at.
+const MOST: usize = 4096;
+
+/// An etcd and a namespace of Dynamo's, as `dynamo+etcd://HOST:PORT/NAMESPACE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DynamoEtcd {
+    address: HttpAddress,
+    namespace: String,
+}
+
+impl FromStr for DynamoEtcd {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let allowed = "write dynamo+etcd://HOST:PORT/NAMESPACE, such as dynamo+etcd://127.0.0.1:2379/dynamo";
+        let malformed = || Malformed::new("the address of Dynamo's etcd", text, allowed);
+        let rest = text.strip_prefix(PREFIX).ok_or_else(malformed)?;
+        let (authority, namespace) = rest.split_once('/').unwrap_or((rest, NAMESPACE));
+        let namespace = if namespace.is_empty() { NAMESPACE } else { namespace };
+        if authority.is_empty() || namespace.contains('/') {
+            return Err(malformed());
+        }
+        Ok(Self { address: format!("http://{authority}").parse()?, namespace: namespace.to_owned() })
+    }
+}
+
+impl fmt::Display for DynamoEtcd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.address.to_string();
+        write!(f, "{PREFIX}{}/{}", address.trim_start_matches("http://"), self.namespace)
+    }
+}
+
+/// So many workers shall there be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decide(Split);
+
+/// The keys and workers of one namespace.
+#[derive(Debug)]
+pub struct DynamoPlanner {
+    etcd: Etcd,
+    namespace: String,
+    /// Ours, once we have decided something.
+    lease: Option<i64>,
+    /// As last seen.
+    seen: Option<(Topology, Decision)>,
+}
+
+impl DynamoPlanner {
+    /// Nothing is asked yet.
+    ///
+    /// # Errors
+    /// One line: why there is no HTTP client.
+    pub fn new(at: &DynamoEtcd, http: &HttpOptions) -> Result<Self, String> {
+        let DynamoEtcd { address, namespace } = at;
+        Ok(Self { etcd: Etcd::new(address, http)?, namespace: namespace.clone(), lease: None, seen: None })
+    }
+
+    /// What the names of all keys of a decision begin with.
+    fn prefix(&self) -> String {
+        format!("v1/{}/planner/", self.namespace)
+    }
+
+    async fn decision(&self) -> Result<Decision, String> {
+        let prefix = self.prefix();
+        Ok(Decision::of(&self.etcd.below(&prefix).await?, &prefix))
+    }
+
+    async fn workers(&self) -> Result<Vec<Member>, String> {
+        const INSTANCES: &str = "v1/instances/";
+        let pairs = self.etcd.below(&format!("{INSTANCES}{}/", self.namespace)).await?;
+        let instances: Vec<_> = pairs
+            .iter()
+            .filter_map(|pair| of_key(pair.key.strip_prefix(INSTANCES)?, &self.namespace))
+            .take(MOST)
+            .collect();
+        let member = |instance: super::instances::Instance| {
+            Member::new(instance.id.to_string(), instance.role, MemberState::Serving)
+        };
+        Ok(instances.into_iter().map(member).collect())
+    }
+
+    /// # Errors
+    /// When somebody else decides.
+    fn check_alone(&self, decision: &Decision) -> Result<(), String> {
+        let ours = decision.lease == 0 || Some(decision.lease) == self.lease;
+        if ours { Ok(()) } else { Err(self.rival(decision)) }
+    }
+
+    fn rival(&self, decision: &Decision) -> String {
+        let wants = decision.wanted.map(|split| format!(" and wants {split}")).unwrap_or_default();
+        format!(
+            "a planner of Dynamo is alive in namespace {} (lease {:x} on its keys){wants}: it would undo the shift; stop it first",
+            self.namespace, decision.lease
+        )
+    }
+
+    /// The keys, once the last decision was acknowledged.
+    async fn acknowledged(&self) -> Result<Decision, CallError> {
+        let done = async {
+            loop {
+                let decision = self.decision().await?;
+                if decision.pending().is_none() {
+                    return Ok(decision);
+                }
+                if let Some(lease) = self.lease {
+                    // What waits to be acknowledged shall not expire meanwhile.
+                    self.etcd.keep(lease).await?;
+                }
+                sleep(LOOK).await;
+            }
+        };
+        let late = |_| {
+            let (seconds, prefix) = (HOLD.as_secs(), self.prefix());
+            Err(format!(
+                "the last decision has not been acknowledged within {seconds} s: nothing scales by the keys {prefix}*, or it could not"
+            ))
+        };
+        timeout(HOLD, done).await.unwrap_or_else(late).map_err(CallError::Refused)
+    }
+}
+
+impl Adapter for DynamoPlanner {
+    type Call = Decide;
+
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            ways: Ways::of(&[How::Drain]),
+            aggregated: false,
+            in_place: false,
+            counts: true,
+            drain_visible: false,
+            dry_run: false,
+        }
+    }
+
+    async fn observe(&mut self) -> Result<Topology, String> {
+        if let Some(lease) = self.lease
+            && !self.etcd.keep(lease).await?
+        {
+            // It has expired, and what we decided with it.
+            self.lease = None;
+        }
+        let decision = self.decision().await?;
+        let members = self.workers().await?;
+        let rival = self.check_alone(&decision).is_err().then(|| "a planner of Dynamo".to_owned());
+        let topology = Topology { members, wanted: decision.wanted, rival, ..Topology::default() };
+        self.seen = Some((topology.clone(), decision));
+        Ok(topology)
+    }
+
+    fn propose(&self, to: Split, how: How) -> Result<Plan<Decide>, String> {
+        let (topology, decision) = self.seen.as_ref().ok_or("the workers have not been seen yet")?;
+        if to.aggregated > 0 {
+            return Err("Dynamo's workers either prefill or decode".to_owned());
+        }
+        if to.prefill == 0 || to.decode == 0 {
+            return Err(format!("{to} would leave nobody to {}", if to.prefill == 0 { "prefill" } else { "decode" }));
+        }
+        if how == How::Migrate {
+            return Err("a worker of Dynamo ends what it holds and cannot migrate it: use drain".to_owned());
+        }
+        self.check_alone(decision)?;
+        let from = topology.serving();
+        let action = |from: Split, to: Split, id: u64| {
+            let count = |role: Role| format!("num_{role}_workers {} -> {}", from.count(role), to.count(role));
+            let (prefill, decode) = (count(Role::Prefill), count(Role::Decode));
+            let says = format!("put {}{{{prefill}, {decode}, decision_id {id}}}", self.prefix());
+            Action { call: Decide(to), says, goal: Goal::All(to), wants: Some(to) }
+        };
+        let next = decision.next();
+        let step = Step { forth: action(from, to, next), back: Some(action(to, from, next.saturating_add(1))) };
+        let remark =
+            "what starts and ends workers by these keys is not part of pdtune; without it the shift is rolled back";
+        let steps = if from == to { Vec::new() } else { vec![step] };
+        Ok(Plan { from, steps, moves: None, remarks: vec![remark.to_owned()] })
+    }
+
+    async fn apply(&mut self, call: &Decide) -> Result<(), CallError> {
+        let Decide(to) = *call;
+        let decision = self.acknowledged().await?;
+        self.check_alone(&decision).map_err(CallError::Refused)?;
+        let lease = match self.lease {
+            Some(lease) => lease,
+            None => *self.lease.insert(self.etcd.grant(LEASE).await?),
+        };
+        let prefix = self.prefix();
+        let pair = |name: &str, value: String| (format!("{prefix}{name}"), value);
+        let id = pair("decision_id", decision.next().to_string());
+        let key = id.0.clone();
+        let counts =
+            [Role::Prefill, Role::Decode].map(|role| pair(&format!("num_{role}_workers"), to.count(role).to_string()));
+        let [prefill, decode] = counts;
+        if self.etcd.put_if((&key, decision.revision), &[prefill, decode, id], lease).await? {
+            return Ok(());
+        }
+        let now = self.decision().await.map_err(CallError::Refused)?;
+        Err(CallError::Refused(self.rival(&now)))
+    }
+
+    fn is_of_the_run(&self) -> bool {
+        true
+    }
+
+    async fn close(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            // It ends by itself in half a minute, where etcd does not hear.
+            let _ = self.etcd.revoke(lease).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
