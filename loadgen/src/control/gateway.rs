@@ -145,7 +145,7 @@ impl Gateway {
         Ok(Self { api, flavor: *flavor, options, seen: None })
     }
 
-    /// The workers as they are now.
+    /// The workers as they are now. Before a call, a look that fails is made again: nothing was sent yet.
     async fn look(&mut self) -> Result<&mut Seen, String> {
         let workers = self.api.workers().await?;
         let seen = self.seen.get_or_insert_default();
@@ -154,7 +154,7 @@ impl Gateway {
     }
 
     async fn remove(&mut self, Removed { url, role, .. }: &Removed) -> Result<(), CallError> {
-        let seen = self.look().await.map_err(CallError::Refused)?;
+        let seen = self.look().await.map_err(CallError::NotYet)?;
         let Some(there) = seen.kept_at(url) else {
             // One of ours that never came in need not be taken out.
             let out = seen.known(url).out.is_some();
@@ -170,22 +170,29 @@ impl Gateway {
             return Err(CallError::Refused(format!("{url} is {} by now: somebody else has changed it", named(now))));
         }
         seen.taken_out(url, *role);
-        self.api.remove(&id).await
+        let answer = self.api.remove(&id).await;
+        if let (Err(CallError::Refused(_) | CallError::NotYet(_)), Some(seen)) = (&answer, &mut self.seen) {
+            seen.never_left(url);
+        }
+        answer
     }
 
     async fn add(&mut self, Put(added): &Put) -> Result<(), CallError> {
-        let seen = self.look().await.map_err(CallError::Refused)?;
+        let seen = self.look().await.map_err(CallError::NotYet)?;
         match seen.kept_at(&added.url).map(workers::Worker::role) {
             None => self.api.add(added).await,
             // It never left.
-            Some(now) if now == Some(added.role) => Ok(()),
+            Some(now) if now == Some(added.role) => {
+                seen.never_left(&added.url);
+                Ok(())
+            }
             // sglang-router would answer 202 and change nothing.
             Some(now) => Err(put_in(&added.url, now)),
         }
     }
 
     async fn switch(&mut self, url: &str, to: Role) -> Result<(), CallError> {
-        let seen = self.look().await.map_err(CallError::Refused)?;
+        let seen = self.look().await.map_err(CallError::NotYet)?;
         if let Some(there) = seen.kept_at(url) {
             return Err(put_in(url, there.role()));
         }

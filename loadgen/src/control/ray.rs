@@ -125,7 +125,8 @@ impl Adapter for Ray {
             }
             RayCall::Put { application, change } => {
                 // What is sent back is what is deployed now, and not what was when the shift was planned.
-                let answer = self.api.instance().await.map_err(CallError::Refused)?;
+                // Nothing was sent yet: a look that fails is made again.
+                let answer = self.api.instance().await.map_err(CallError::NotYet)?;
                 let all = answer.read().map_err(CallError::Refused)?;
                 let body = desired::desired(&all, application, change).map_err(CallError::Refused)?;
                 self.api.put(&body).await

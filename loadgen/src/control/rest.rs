@@ -23,13 +23,20 @@ pub(super) enum Failed {
 pub(super) struct Rest {
     client: Client,
     key: Option<ApiKey>,
+    /// Keys that are sent in bodies: an answer may repeat them, too.
+    sent: Vec<ApiKey>,
     /// Most bytes of an answer.
     longest: usize,
 }
 
 impl Rest {
     pub(super) fn new(client: Client, key: Option<ApiKey>, longest: usize) -> Self {
-        Self { client, key, longest }
+        Self { client, key, sent: Vec::new(), longest }
+    }
+
+    /// The same, of somebody who is told this key, too.
+    pub(super) fn telling(self, key: Option<ApiKey>) -> Self {
+        Self { sent: key.into_iter().collect(), ..self }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -55,7 +62,7 @@ impl Rest {
 
     /// A status with what was said, in one line.
     pub(super) fn said(&self, status: StatusCode, body: &[u8]) -> String {
-        let said = message(body, self.key.as_ref());
+        let said = message(body, self.key.iter().chain(&self.sent));
         if said.is_empty() { status.as_u16().to_string() } else { format!("{}: {said}", status.as_u16()) }
     }
 

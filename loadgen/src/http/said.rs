@@ -30,10 +30,9 @@ pub(crate) fn unreachable(error: &reqwest::Error) -> String {
 }
 
 /// What a server says of an error, in one line: the message of OpenAI's shape, else the beginning of the text. It may repeat
-/// the key, which is taken out.
-pub(crate) fn message(body: &[u8], key: Option<&ApiKey>) -> String {
-    let text = said(body);
-    key.map_or_else(|| one_line(&text), |key| one_line(&key.hide_in(&text)))
+/// keys, which are taken out.
+pub(crate) fn message<'k>(body: &[u8], keys: impl IntoIterator<Item = &'k ApiKey>) -> String {
+    one_line(&keys.into_iter().fold(said(body), |text, key| key.hide_in(&text)))
 }
 
 /// The same as it was said, with whatever it may repeat.

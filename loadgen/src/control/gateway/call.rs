@@ -53,8 +53,8 @@ impl Api {
         let client = http::client(IDLE, &options.of_controls())?;
         Ok(Self {
             address: address.clone(),
-            gateway: Rest::new(client.clone(), key, LONGEST),
-            engines: Rest::new(client, worker_key.clone(), LONGEST),
+            gateway: Rest::new(client.clone(), key.clone(), LONGEST).telling(worker_key.clone()),
+            engines: Rest::new(client, worker_key.clone(), LONGEST).telling(key),
             worker_key,
         })
     }

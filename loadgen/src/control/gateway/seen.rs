@@ -25,11 +25,26 @@ pub(super) struct Known {
     pub(super) out: Option<Role>,
     /// Whether its engine was asked to switch while it was out: then it is asked for its role.
     pub(super) asked: bool,
+    /// Whether it was seen to be gone since it was taken out.
+    gone: bool,
 }
 
 /// Nobody has been asked.
-const UNKNOWN: &Known =
-    &Known { engine: Err(String::new()), bootstrap_port: None, gpus: None, tries: 0, out: None, asked: false };
+const UNKNOWN: &Known = &Known {
+    engine: Err(String::new()),
+    bootstrap_port: None,
+    gpus: None,
+    tries: 0,
+    out: None,
+    asked: false,
+    gone: false,
+};
+
+impl Known {
+    fn is_back(&mut self) {
+        (self.out, self.asked, self.gone) = (None, false, false);
+    }
+}
 
 /// Everything that is known.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +92,8 @@ impl Seen {
         known.engine = engine;
     }
 
-    /// The gateway has listed its workers.
+    /// The gateway has listed its workers. Who was gone and serves again is out no more: if it goes once more, somebody else has
+    /// taken it out. Who is neither listed nor out is forgotten.
     pub(super) fn listed(&mut self, workers: Vec<Worker>) {
         for worker in &workers {
             if let Some(port) = worker.bootstrap_port {
@@ -85,12 +101,29 @@ impl Seen {
             }
         }
         self.workers = workers;
+        let workers = &self.workers;
+        self.known.retain(|url, known| {
+            let listed = workers.iter().find(|worker| worker.url == *url);
+            match listed {
+                None => known.gone = true,
+                Some(worker) if known.gone && worker.state() == MemberState::Serving => known.is_back(),
+                Some(_) => {}
+            }
+            listed.is_some() || known.out.is_some()
+        });
+    }
+
+    /// It was to be taken out, and is there all the same.
+    pub(super) fn never_left(&mut self, url: &str) {
+        if let Some(known) = self.known.get_mut(url) {
+            known.is_back();
+        }
     }
 
     /// A worker is taken out of a role.
     pub(super) fn taken_out(&mut self, url: &str, role: Role) {
         let known = self.known.entry(url.to_owned()).or_insert_with(|| UNKNOWN.clone());
-        (known.out, known.asked) = (Some(role), false);
+        (known.out, known.asked, known.gone) = (Some(role), false, false);
     }
 
     /// Its engine was asked to switch.

@@ -23,6 +23,8 @@ pub(super) struct Worker {
     pub(super) url: String,
     #[serde(rename = "worker_type")]
     kind: String,
+    #[serde(default)]
+    model_id: Option<String>,
     is_healthy: bool,
     /// Of SMG alone: pending, ready, `not_ready`, failed or draining.
     #[serde(default)]
@@ -83,10 +85,19 @@ pub(super) fn read(said: &[u8]) -> Result<Vec<Worker>, String> {
         return Err(format!("it has {} workers, {MOST} at most", workers.len()));
     }
     let mut urls = BTreeSet::new();
-    match workers.iter().find(|worker| worker.stays() && !urls.insert(&worker.url)) {
-        Some(twice) => Err(format!("two workers are at {}", one_line(&twice.url))),
-        None => Ok(workers),
+    if let Some(twice) = workers.iter().find(|worker| worker.stays() && !urls.insert(&worker.url)) {
+        return Err(format!("two workers are at {}", one_line(&twice.url)));
     }
+    let with_role = workers.iter().filter(|worker| worker.role().is_some());
+    let models: BTreeSet<_> = with_role.filter_map(|worker| worker.model_id.as_deref()).collect();
+    if models.len() > 1 {
+        let models: Vec<_> = models.into_iter().collect();
+        return Err(format!(
+            "its workers serve several models, {}: a split is one of one",
+            one_line(&models.join(", "))
+        ));
+    }
+    Ok(workers)
 }
 
 #[cfg(test)]
@@ -127,5 +138,8 @@ mod tests {
         assert!(read(b"<html>").is_err());
         let twice = r#"{"workers":[{"id":"a","url":"u","worker_type":"decode","is_healthy":true},{"id":"b","url":"u","worker_type":"decode","is_healthy":true}]}"#;
         assert_eq!(read(twice.as_bytes()), Err("two workers are at u".to_owned()));
+        let two = SGLANG.replacen(r#""model_id":"tiny""#, r#""model_id":"other""#, 1);
+        let why = "its workers serve several models, other, tiny: a split is one of one";
+        assert_eq!(read(two.as_bytes()), Err(why.to_owned()));
     }
 }

@@ -67,6 +67,8 @@ pub(super) struct State {
     pub(super) fewest: usize,
     /// Whether engines tell how they were started.
     pub(super) reticent: bool,
+    /// Looks that it fails to answer.
+    pub(super) unwell: u32,
 }
 
 pub(super) struct Mock {
@@ -95,6 +97,7 @@ impl Mock {
             calls: Vec::new(),
             fewest: usize::MAX,
             reticent: false,
+            unwell: 0,
         };
         for (name, role) in
             [("p0", Engine::Prefill), ("p1", Engine::Prefill), ("d0", Engine::Decode), ("d1", Engine::Decode)]
@@ -168,6 +171,10 @@ impl State {
         let Request { method, path, body } = request;
         let words: Vec<_> = path.trim_start_matches('/').split('/').collect();
         match (method.as_str(), words.as_slice()) {
+            ("GET", ["workers"]) if self.unwell > 0 => {
+                self.unwell -= 1;
+                Reply::Whole(503, json!({"error": "not now"}))
+            }
             ("GET", ["workers"]) => self.workers(),
             ("GET", [_, "server_info"]) if self.reticent => Reply::Whole(404, json!({})),
             ("GET", [name, "server_info"]) => Reply::Whole(200, self.engine(name).server_info(8998)),
@@ -182,7 +189,10 @@ impl State {
                     Fate::Refused => {
                         return Reply::Whole(
                             400,
-                            json!({"error": "not today", "success": false, "message": "not today", "safe_to_restore": true}),
+                            json!({
+                                "error": format!("not today{}", body["api_key"].as_str().unwrap_or_default()), "success": false,
+                                "message": "not today", "safe_to_restore": true,
+                            }),
                         );
                     }
                     Fate::Failed => return Reply::Whole(500, json!({"error": "oh"})),

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::mock::engine::Engine;
 use super::mock::{Fate, Mock};
 use super::{Ended, EngineSwitch, Flavor, GatewayAddress, GatewayOptions, block_on, gateway, shift, split};
-use crate::control::plane::{Adapter, MemberState};
+use crate::control::plane::{Adapter, CallError, MemberState};
 use crate::http::{ApiKey, HttpOptions};
 use crate::target::TargetEvent;
 
@@ -257,6 +257,11 @@ fn a_key_of_workers_goes_to_the_gateway_in_the_body_and_into_no_text() {
         let ended = shift(&mut gateway, "3P1D", |_| {}).await.expect("it begins");
         assert_eq!(mock.lock().calls[2].1["api_key"], "hunter2");
         assert!(!format!("{:?}", ended.told).contains("hunter2"));
+        // A gateway that refuses may repeat what it was sent.
+        mock.lock().fates.extend([Fate::Fine, Fate::Fine, Fate::Refused]);
+        let ended = shift(&mut gateway, "2P2D", |_| {}).await.expect("it begins");
+        let why = ended.why.expect("refused");
+        assert!(why.contains("not today") && !why.contains("hunter2"), "{why}");
     });
 }
 
@@ -302,4 +307,43 @@ fn the_last_healthy_worker_of_a_role_is_never_taken_out() {
         assert!(error.to_string().ends_with("d1 is the last decode worker that is healthy"), "{error}");
         assert!(mock.called().is_empty());
     });
+}
+
+#[test]
+fn a_look_that_fails_before_a_call_is_made_again() {
+    block_on(async {
+        let mock = Mock::new(Flavor::Sglang).await;
+        let mut gateway = gateway(&mock, GatewayOptions::default());
+        gateway.observe().await.expect("workers");
+        let plan = gateway.propose(split("3P1D"), ::engine::cluster::How::Drain).expect("a plan");
+        for step in &plan.steps {
+            mock.lock().unwell = 1;
+            let answer = gateway.apply(&step.forth.call).await;
+            assert!(matches!(&answer, Err(CallError::NotYet(why)) if why.contains("503")), "{answer:?}");
+            gateway.apply(&step.forth.call).await.expect("now");
+        }
+        assert_eq!(mock.called().len(), 3);
+    });
+}
+
+#[test]
+fn a_worker_that_came_back_and_is_taken_out_by_somebody_else_is_not_ours() {
+    for flavor in BOTH {
+        block_on(async {
+            let mock = Mock::new(flavor).await;
+            let mut gateway = gateway(&mock, GatewayOptions::default());
+            let ended = shift(&mut gateway, "3P1D", |_| {}).await.expect("it begins");
+            assert_eq!(ended.why, None);
+            let plan = gateway.propose(split("2P2D"), ::engine::cluster::How::Drain).expect("a plan");
+            let url = plan.moves.as_ref().expect("moves")[0].clone();
+            mock.lock().drop_worker(url.rsplit('/').next().expect("a name"));
+            let seen = gateway.observe().await.expect("workers");
+            assert_eq!(seen.member(&url), None, "{}", seen.account());
+            let answer = gateway.apply(&plan.steps[0].forth.call).await;
+            assert!(
+                matches!(&answer, Err(CallError::Refused(why)) if why.ends_with("is not there any more")),
+                "{answer:?}"
+            );
+        });
+    }
 }
