@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::cluster::UnitState;
+use engine::units::UnitId;
 
 use crate::clock::RunClock;
 use crate::sample::Outcome;
@@ -18,6 +19,8 @@ use crate::time::Micros;
 const LOOK: Duration = Duration::from_millis(200);
 /// Between a tiny request that failed and the next.
 const AGAIN: Micros = Micros(1_000_000);
+/// What a tiny request is given at least, however late the units have come to serve; less only where less was stated.
+const PROBE: Micros = Micros(5_000_000);
 /// Tokens of its prompt: too few to fill a block of anybody's prefix cache.
 const PROMPT: u32 = 4;
 /// Tokens of its answer: the second is computed behind a hand-off.
@@ -56,15 +59,21 @@ pub enum NotReady {
     Stopped(String),
 }
 
-/// Waits until `connection` is ready, up to `patience`; `told` hears what is waited for whenever that changes. Blocks, and reads
+/// Waits until `connection` is ready, up to `patience`, of which `spent` is over by now; `told` hears what is waited for whenever that changes. Blocks, and reads
 /// events that came before the run: a run begins with a look at the units.
 ///
 /// # Errors
 /// When it is not ready in time, or has stopped.
-pub fn wait(connection: &mut Connection, patience: Micros, mut told: impl FnMut(&str)) -> Result<(), NotReady> {
+pub fn wait(
+    connection: &mut Connection,
+    patience: Micros,
+    spent: Micros,
+    mut told: impl FnMut(&str),
+) -> Result<(), NotReady> {
     let mut waiting = Waiting {
         clock: RunClock::start(),
         patience,
+        until: patience.since(spent),
         said: String::new(),
         told: &mut told,
         fresh: Vec::new(),
@@ -73,7 +82,7 @@ pub fn wait(connection: &mut Connection, patience: Micros, mut told: impl FnMut(
     if let Some(control) = connection.control.clone() {
         loop {
             let view = control.observe();
-            let Some(units) = not_serving(&view) else {
+            let Some(units) = not_serving(&view, &control.vacated()) else {
                 // What serves may have become more since the target was opened.
                 connection.info.split = Some(view.split);
                 break;
@@ -90,7 +99,10 @@ pub fn wait(connection: &mut Connection, patience: Micros, mut told: impl FnMut(
 
 struct Waiting<'t> {
     clock: RunClock,
+    /// As it was stated.
     patience: Micros,
+    /// When it is over.
+    until: Micros,
     /// What was told last.
     said: String,
     told: &'t mut dyn FnMut(&str),
@@ -100,7 +112,7 @@ struct Waiting<'t> {
 
 impl Waiting<'_> {
     fn is_up(&self) -> bool {
-        self.clock.now() >= self.patience
+        self.clock.now() >= self.until
     }
 
     fn say(&mut self, line: &str) {
@@ -127,6 +139,7 @@ impl Waiting<'_> {
 
     /// Asks until there is an answer.
     fn request(&mut self, connection: &mut Connection) -> Result<(), NotReady> {
+        self.until = self.until.max(self.clock.now() + PROBE.min(self.patience));
         let vocabulary = connection.info.limits.vocabulary.max(1);
         let prompt: Arc<[u32]> = (0..PROMPT).map(|token| (token + 1) % vocabulary).collect();
         // Counted down from the top, where no request of a run is.
@@ -178,9 +191,10 @@ impl Waiting<'_> {
     }
 }
 
-/// Units that do not serve, and what they do instead.
-fn not_serving(view: &ClusterView) -> Option<String> {
-    let missing = view.units.iter().filter_map(|unit| {
+/// Units that do not serve, and what they do instead. Those that are `vacated` are not missed.
+fn not_serving(view: &ClusterView, vacated: &[UnitId]) -> Option<String> {
+    let units = view.units.iter().filter(|unit| !vacated.contains(&unit.unit));
+    let missing = units.filter_map(|unit| {
         let does = match unit.state {
             UnitState::Serving => return None,
             UnitState::Draining { .. } => "drains",

@@ -262,6 +262,16 @@ pub trait Control: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Units of the view that nobody is any more, though all that is wanted serves: others serve in their stead.
+    fn vacated(&self) -> Vec<UnitId> {
+        Vec::new()
+    }
+
+    /// A plain account of what is there, with the names of those that do not serve, where the control knows names.
+    fn account(&self) -> Option<String> {
+        None
+    }
+
     /// What can be asked for.
     fn abilities(&self) -> Abilities {
         Abilities::ENGINE

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use engine::cluster::{How, ShiftId, ShiftReport};
-use engine::units::{Nanos, Split};
+use engine::units::{Nanos, Split, UnitId};
 
 use super::plane::{Action, CallError, MemberState, Plan, Topology};
 use crate::target::{ClusterView, TargetEvent};
@@ -28,6 +28,8 @@ use running::{Running, Stage, Way};
 
 /// How long it may take until a call that was answered is seen to be taken in.
 const TAKEN_IN: Micros = Micros(30_000_000);
+/// How long trouble from before a shift may last after a call, which may be what ends it.
+const STANDING: Micros = Micros(60_000_000);
 /// How long nobody may answer, in the middle of a shift, before the shift is given up.
 const UNSEEN: Micros = Micros(60_000_000);
 
@@ -106,6 +108,12 @@ impl<C: Clone> Conduct<C> {
         &self.topology
     }
 
+    /// Places that nobody has taken, once all that is wanted serves without them.
+    pub(super) fn vacated(&self) -> Vec<UnitId> {
+        let complete = self.topology.is(self.topology.wanted.unwrap_or_else(|| self.topology.serving()));
+        if complete && self.running.is_none() { self.roster.vacated() } else { Vec::new() }
+    }
+
     /// Which units are meant by which names.
     pub(super) fn names(&self) -> UnitNames {
         self.roster.names()
@@ -134,7 +142,9 @@ impl<C: Clone> Conduct<C> {
         let Waiting { id, to, how } = order;
         let mut events = vec![TargetEvent::ShiftStarted { at: now, id, to, how }];
         events.extend(plan.remarks.iter().map(|text| TargetEvent::Remark { at: now, text: text.clone() }));
-        self.running = Some(Running::new(order, plan, now));
+        // Where nothing is called, nothing ends it.
+        let standing = self.topology.trouble.clone().filter(|_| !plan.steps.is_empty());
+        self.running = Some(Running { standing, ..Running::new(order, plan, now) });
         self.go_on(events, now)
     }
 
@@ -142,6 +152,10 @@ impl<C: Clone> Conduct<C> {
     pub(super) fn saw(&mut self, topology: Topology, now: Micros) -> Turn<C> {
         self.topology = topology;
         self.unseen = None;
+        if let Some(running) = &mut self.running {
+            running.standing =
+                running.standing.take().filter(|trouble| self.topology.trouble.as_ref() == Some(trouble));
+        }
         let running = self.running.as_ref();
         let moves = |name: &str| running.is_some_and(|running| running.moves(name));
         let mut events = self.roster.see(&self.topology, moves, now);
@@ -236,7 +250,8 @@ impl<C: Clone> Conduct<C> {
                     // Every step has come true, or there was none to be made; units may have come and gone since.
                     let late = now.since(running.since) >= self.patience;
                     let late = late.then(|| format!("the units have not become {} in time", running.order.to));
-                    return match self.topology.trouble.clone().or(late) {
+                    let trouble = running.trouble(&self.topology, now.since(running.since) >= STANDING);
+                    return match trouble.or(late) {
                         Some(why) => self.fail(why, true, events, now),
                         None => Turn { events, call: None },
                     };
@@ -277,7 +292,8 @@ impl<C: Clone> Conduct<C> {
                 running.advance(now);
                 continue;
             }
-            let trouble = self.topology.trouble.clone().filter(|_| is_wanted || waited >= TAKEN_IN);
+            let trouble = running.trouble(&self.topology, waited >= STANDING);
+            let trouble = trouble.filter(|_| is_wanted || waited >= TAKEN_IN);
             let why = if let Some(why) = action.goal.refuted(&self.topology).or(trouble) {
                 why
             } else if !is_wanted && waited >= TAKEN_IN {

@@ -50,11 +50,18 @@ pub enum OpenError {
 struct View {
     cluster: ClusterView,
     names: UnitNames,
+    vacated: Vec<UnitId>,
+    account: String,
 }
 
 impl View {
     fn of<C: Clone>(conduct: &Conduct<C>, now: Micros) -> Self {
-        Self { cluster: conduct.view(now), names: conduct.names() }
+        Self {
+            cluster: conduct.view(now),
+            names: conduct.names(),
+            vacated: conduct.vacated(),
+            account: conduct.topology().account(),
+        }
     }
 }
 
@@ -146,6 +153,14 @@ impl Control for PlaneControl {
 
     fn unit_called(&self, name: &str) -> Option<UnitId> {
         lock(&self.view).names.find(name)
+    }
+
+    fn vacated(&self) -> Vec<UnitId> {
+        lock(&self.view).vacated.clone()
+    }
+
+    fn account(&self) -> Option<String> {
+        Some(lock(&self.view).account.clone())
     }
 
     fn abilities(&self) -> Abilities {

@@ -27,6 +27,14 @@ impl Control for ReadOnly {
         self.0.unit_called(name)
     }
 
+    fn vacated(&self) -> Vec<UnitId> {
+        self.0.vacated()
+    }
+
+    fn account(&self) -> Option<String> {
+        self.0.account()
+    }
+
     fn abilities(&self) -> Abilities {
         Abilities { ways: Ways::of(&[]), ..self.0.abilities() }
     }

@@ -104,8 +104,8 @@ impl Memory {
         match self.seen.insert(id, Seen { value, page }) {
             _ if self.is_first => Some(0.0),
             Some(before) if value >= before.value => Some(value - before.value),
-            Some(_) => Some(value),
-            None => Some(value),
+            // It began anew, or is new.
+            Some(_) | None => Some(value),
         }
     }
 }

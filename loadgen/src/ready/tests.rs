@@ -11,7 +11,7 @@ use crate::target::{Control, Shed, null};
 
 /// Units that become what they will be from one look to the next, then stay.
 #[derive(Debug)]
-struct Starting(Mutex<VecDeque<Vec<UnitState>>>);
+struct Starting(Mutex<VecDeque<Vec<UnitState>>>, Vec<UnitId>);
 
 impl Control for Starting {
     fn observe(&self) -> ClusterView {
@@ -34,6 +34,10 @@ impl Control for Starting {
         };
         let units: Vec<UnitView> = states.iter().enumerate().map(unit).collect();
         ClusterView { split: Split::of(units.iter().map(|unit| unit.role)), units, waiting_shifts: Vec::new() }
+    }
+
+    fn vacated(&self) -> Vec<UnitId> {
+        self.1.clone()
     }
 
     fn shift(&self, _: Split, _: How) -> Result<(), String> {
@@ -84,7 +88,7 @@ fn connection(looks: &[&[UnitState]], outcomes: &[Option<Outcome>]) -> Connectio
     Connection {
         target: answers.clone(),
         events: Box::new(Events(answers)),
-        control: Some(Arc::new(Starting(Mutex::new(looks)))),
+        control: Some(Arc::new(Starting(Mutex::new(looks), Vec::new()))),
         ..null::connect()
     }
 }
@@ -102,7 +106,7 @@ fn units_that_start_are_waited_for_then_an_answer_and_each_is_told_once() {
     let mut connection = connection(&looks[1..], &[Some(refused()), Some(Outcome::Completed)]);
     connection.info.split = Some(Split { prefill: 1, decode: 0, aggregated: 0 });
     let mut told = Vec::new();
-    wait(&mut connection, LONG, |line| told.push(line.to_owned())).expect("ready");
+    wait(&mut connection, LONG, Micros::ZERO, |line| told.push(line.to_owned())).expect("ready");
     assert_eq!(
         told,
         [
@@ -116,21 +120,38 @@ fn units_that_start_are_waited_for_then_an_answer_and_each_is_told_once() {
 #[test]
 fn what_does_not_come_true_in_time_is_named() {
     let mut lost = connection(&[&[UnitState::Serving, UnitState::Failed, UnitState::Draining { left: 3 }]], &[]);
-    let why = wait(&mut lost, Micros(1), |_| {}).expect_err("a unit is lost").to_string();
+    let why = wait(&mut lost, Micros(1), Micros::ZERO, |_| {}).expect_err("a unit is lost").to_string();
     assert!(why.contains("unit 1 (decode) is lost, unit 2 (decode) drains after 1us\nhint: "), "{why}");
     assert!(why.contains("--no-wait"), "{why}");
 
     let mut silent = connection(&[&[UnitState::Serving]], &[None]);
-    let why = wait(&mut silent, Micros(1), |_| {}).expect_err("no answer").to_string();
+    let why = wait(&mut silent, Micros(1), Micros::ZERO, |_| {}).expect_err("no answer").to_string();
     assert!(why.contains("a request of 4 tokens got no answer, after 1us"), "{why}");
 
     let mut failing = connection(&[&[UnitState::Serving]], &[Some(refused())]);
-    let why = wait(&mut failing, Micros(1), |_| {}).expect_err("an error").to_string();
+    let why = wait(&mut failing, Micros(1), Micros::ZERO, |_| {}).expect_err("an error").to_string();
     assert!(why.contains("failed (refused: 503: loading)"), "{why}");
 }
 
 #[test]
 fn without_a_control_an_answer_will_do() {
     let mut connection = Connection { control: None, ..connection(&[], &[Some(Outcome::Completed)]) };
-    wait(&mut connection, LONG, |line| panic!("{line}")).expect("ready");
+    wait(&mut connection, LONG, Micros::ZERO, |line| panic!("{line}")).expect("ready");
+}
+
+#[test]
+fn a_place_that_nobody_has_taken_is_not_waited_for() {
+    let looks = VecDeque::from([vec![UnitState::Serving, UnitState::Failed]]);
+    let control = Arc::new(Starting(Mutex::new(looks), vec![UnitId(1)]));
+    let mut connection = Connection { control: Some(control), ..connection(&[], &[Some(Outcome::Completed)]) };
+    wait(&mut connection, LONG, Micros::ZERO, |line| panic!("{line}")).expect("ready");
+}
+
+#[test]
+fn the_time_that_was_stated_is_told_however_much_of_it_was_spent_before() {
+    let mut starting = connection(&[&[UnitState::Warming]], &[]);
+    let why = wait(&mut starting, LONG, LONG, |_| {}).expect_err("it starts").to_string();
+    assert!(why.contains("is still starting after 1m\n"), "{why}");
+    let mut late = connection(&[&[UnitState::Serving]], &[Some(Outcome::Completed)]);
+    wait(&mut late, LONG, LONG, |_| {}).expect("a request is given its time");
 }

@@ -40,8 +40,8 @@ pub(super) fn open(target: TargetSpec, ready: Ready) -> anyhow::Result<Connectio
         }
     };
     // Workers have had a time of their own to come up in.
-    let rest = if starts { patience } else { patience.since(clock.now()) };
-    wait(&mut connection, rest, tell)?;
+    let waited = if starts { Duration::ZERO } else { Duration::from_micros(clock.now().0) };
+    wait(&mut connection, patience, waited, tell)?;
     Ok(connection)
 }
 

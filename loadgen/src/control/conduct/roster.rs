@@ -120,6 +120,12 @@ impl Roster {
         events
     }
 
+    /// Places whose members have gone.
+    pub(super) fn vacated(&self) -> Vec<UnitId> {
+        let places = self.places.iter().enumerate();
+        places.filter(|(_, place)| !place.taken).map(|(at, _)| unit(at)).collect()
+    }
+
     /// Its own place where it had one, else the first that is free, else a new one.
     fn settle(&mut self, name: &str, role: Role, now: Micros) -> usize {
         let own = self.places.iter().position(|place| !place.taken && place.name == name);

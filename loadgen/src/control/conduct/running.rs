@@ -1,7 +1,7 @@
 //! A shift that is under way: which step, on the way forth or back, and since when.
 
 use super::Waiting;
-use crate::control::plane::{Action, Plan};
+use crate::control::plane::{Action, Plan, Topology};
 use crate::time::Micros;
 
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Running<C> {
     pub(super) stage: Stage,
     /// Why the call cannot be taken yet.
     pub(super) not_yet: Option<String>,
+    /// The trouble that there was before, and has been ever since: the shift may be meant to end it.
+    pub(super) standing: Option<String>,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,13 @@ impl<C> Running<C> {
     /// The first step is next.
     pub(super) fn new(order: Waiting, plan: Plan<C>, now: Micros) -> Self {
         let (way, stage) = (Way::Forth, Stage::Call);
-        Self { order, plan, begun: now, drain: Micros::ZERO, step: 0, since: now, way, stage, not_yet: None }
+        let (drain, not_yet, standing) = (Micros::ZERO, None, None);
+        Self { order, plan, begun: now, drain, step: 0, since: now, way, stage, not_yet, standing }
+    }
+
+    /// Why nothing more will come of it, as the control plane says; what stood before counts once that is `due`.
+    pub(super) fn trouble(&self, topology: &Topology, due: bool) -> Option<String> {
+        topology.trouble.clone().filter(|trouble| due || self.standing.as_ref() != Some(trouble))
     }
 
     /// Whether the member of that name may come and go.

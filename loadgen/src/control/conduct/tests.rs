@@ -315,6 +315,43 @@ fn what_is_wanted_already_is_not_there_already() {
     assert_eq!(rig.ended(), [Some("no room".to_owned())]);
 }
 
+/// Somebody else has asked for more than there is room for, and less of the other role makes room.
+#[test]
+fn trouble_that_stood_before_a_shift_does_not_roll_back_what_ends_it() {
+    let mut rig = Rig::new("2P2D", PROMPT);
+    rig.wanted = split("2P3D");
+    rig.reconcile();
+    rig.seconds(3);
+    assert_eq!(rig.conduct.topology().trouble.as_deref(), Some("no room"));
+    rig.shift("1P3D");
+    rig.seconds(10);
+    assert_eq!((rig.ended(), rig.topology().serving()), (vec![None], split("1P3D")));
+    // Where it does not end, it counts.
+    let mut rig = Rig::new("2P2D", Ways { slow: 100, ..PROMPT });
+    rig.wanted = split("2P3D");
+    rig.reconcile();
+    rig.seconds(3);
+    rig.shift("1P3D");
+    rig.seconds(59);
+    assert_eq!(rig.ended(), []);
+    rig.seconds(400);
+    assert!(rig.ended()[0].as_ref().is_some_and(|why| why.starts_with("no room")), "{:?}", rig.ended());
+}
+
+#[test]
+fn a_place_that_nobody_has_taken_is_vacated_once_all_that_is_wanted_serves() {
+    let mut rig = Rig::new("1P2D", PROMPT);
+    let gone = rig.units.remove(2);
+    rig.second();
+    assert_eq!(rig.conduct.vacated(), [], "two are wanted");
+    rig.wanted = split("1P1D");
+    rig.second();
+    assert_eq!(rig.conduct.vacated(), [UnitId(2)]);
+    rig.units.push(gone);
+    rig.second();
+    assert_eq!(rig.conduct.vacated(), []);
+}
+
 #[test]
 fn what_takes_too_long_is_rolled_back() {
     let mut rig = Rig::new("2P2D", Ways { slow: 500, ..PROMPT });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::SERVER;
 use reqwest::{Response, StatusCode};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::answer::Answer;
 use super::request::Requests;
@@ -37,8 +37,8 @@ pub(super) struct Shown {
 /// # Errors
 /// When it refuses what the load would be made of.
 pub(super) async fn probe(requests: &mut Requests) -> Result<Shown, OpenError> {
-    let mut first = probe_one(requests, 0, Instant::now() + TIMEOUT).await?;
-    let until = Instant::now() + TIMEOUT;
+    let mut first = probe_one(requests, 0, sleep(TIMEOUT).deadline()).await?;
+    let until = sleep(TIMEOUT).deadline();
     for address in 1..requests.addresses.len() {
         let shown = probe_one(requests, address, until).await?;
         first.remark = first.remark.or(shown.remark);
@@ -129,7 +129,7 @@ async fn read(mut response: Response, mut answer: Answer<'_>) -> (Option<String>
 }
 
 fn refused(requests: &Requests, address: usize, status: u16, message: String) -> OpenError {
-    let address = requests.addresses.get(address).map_or_else(String::new, |address| address.to_string());
+    let address = requests.addresses.get(address).map_or_else(String::new, ToString::to_string);
     let path = requests.api.path();
     let hint = match (status, requests.api) {
         (401 | 403, _) => "\nhint: put its key into a variable and name that with --api-key-env",
