@@ -21,8 +21,8 @@ pub(super) fn prepared<A: Adapter>(adapter: &A, seen: &Topology, to: Split, how:
             from.units()
         ));
     }
-    // A unit that stays what it is keeps its GPUs, whatever its role.
-    let traded = if abilities.in_place { None } else { trade(seen, from, to)? };
+    // A unit that can neither be started nor ended keeps its GPUs, whatever its role.
+    let traded = if abilities.in_place && !abilities.counts { None } else { trade(seen, from, to)? };
     let mut plan = adapter.propose(to, how)?;
     for step in &plan.steps {
         if let Some(on_the_way) = step.forth.wants {
