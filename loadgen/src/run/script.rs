@@ -15,12 +15,20 @@ pub(super) fn check(shifts: &ShiftScript, info: &TargetInfo, abilities: Option<A
         let Some(abilities) = abilities else {
             return Err(RunError::NoControl(info.name.clone()));
         };
-        let restarts = shift.how == How::Restart;
+        // Where another process takes the place of a unit in any case, to restart is what draining comes to.
+        let drains = shift.how == How::Restart && !abilities.in_place && abilities.ways.contains(How::Drain);
+        let restarts = shift.how == How::Restart && abilities.in_place;
         let from = std::mem::replace(&mut before, info.split.map(|_| shift.to));
         let why = match (shift.to.check(), info.split) {
             (Err(error), _) => error.to_string(),
             (Ok(to), Some(split)) if !abilities.counts && to.units() != split.units() => {
                 format!("it has {} units, the target has {} ({split})", to.units(), split.units())
+            }
+            (Ok(_), _) if !drains && !abilities.ways.contains(shift.how) => {
+                format!("its units cannot be shifted by {}{}", shift.how, instead(abilities))
+            }
+            (Ok(to), _) if to.aggregated > 0 && !abilities.aggregated => {
+                "its units cannot be aggregated: each has one role".to_owned()
             }
             (Ok(_), _) if restarts && info.name == crate::target::cpu::NAME => ShiftError::NoProcess.to_string(),
             (Ok(to), _) => match from.filter(|_| restarts).map(|from| check_restart(from, to)) {
@@ -33,12 +41,18 @@ pub(super) fn check(shifts: &ShiftScript, info: &TargetInfo, abilities: Option<A
     Ok(())
 }
 
+/// What can be asked for instead.
+fn instead(abilities: Abilities) -> String {
+    let ways: Vec<String> = abilities.ways.into();
+    if ways.is_empty() { String::new() } else { format!(", but by {}", ways.join(" or ")) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::target::TargetLimits;
+    use crate::target::{TargetLimits, Ways};
 
     /// A server of one unit of each role.
     fn checked(script: &str, abilities: Option<Abilities>) -> Result<(), String> {
@@ -61,5 +75,17 @@ mod tests {
         let why = checked(there_and_back, None).expect_err("nobody to ask");
         assert_eq!(why, "shifts are planned, but target http://host:1 offers no control");
         assert_eq!(checked("", None), Ok(()));
+    }
+
+    #[test]
+    fn a_way_that_the_control_has_not_is_refused_before_the_load() {
+        let drains = Abilities { ways: Ways::of(&[How::Drain]), aggregated: false, ..Abilities::ENGINE };
+        let why = checked("10s=1P1D:migrate", Some(drains)).expect_err("no such way");
+        assert_eq!(why, "shift at 10 s to 1P1D: its units cannot be shifted by migrate, but by drain");
+        assert!(checked("10s=1P1D:restart", Some(drains)).is_err());
+        let replaces = Abilities { in_place: false, ..drains };
+        assert_eq!(checked("10s=1P1D:restart", Some(replaces)), Ok(()), "that is what draining comes to there");
+        let why = checked("10s=2A", Some(drains)).expect_err("one role each");
+        assert_eq!(why, "shift at 10 s to 2A: its units cannot be aggregated: each has one role");
     }
 }
