@@ -10,7 +10,7 @@ mod progress;
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use engine::cluster::How;
 use engine::remote::{
     RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, RemoteKey, StatusCode, Topology, is_serving,
@@ -30,7 +30,7 @@ const CALL: Duration = Duration::from_secs(10);
 /// Shifts, waits and prints the outcome.
 ///
 /// # Errors
-/// When the engine cannot be reached, or refuses the shift.
+/// When the engine cannot be reached, or refuses the shift; of one that is only tried, when it would be refused.
 pub fn run(options: ShiftOptions) -> anyhow::Result<Ending> {
     let ShiftOptions { shifted, to, how, json } = options;
     let report = match shifted {
@@ -39,7 +39,9 @@ pub fn run(options: ShiftOptions) -> anyhow::Result<Ending> {
             runtime.block_on(shift(Engine { target, patience: timeout, key }, to, how))?
         }
         Shifted::Plane { control, dry_run: true, .. } => {
-            print(&plane::preview(control, to, how)?)?;
+            let (text, taken) = plane::preview(control, to, how)?;
+            print(&text)?;
+            ensure!(taken, "it would not be taken");
             return Ok(Ending::Fine);
         }
         Shifted::Plane { control, name, dry_run: false } => plane::shift(control, &name, to, how)?,

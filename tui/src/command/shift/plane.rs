@@ -40,11 +40,11 @@ impl Listener for Told {
     }
 }
 
-/// Every call that a shift would make, one a line.
+/// Every call that a shift would make, one a line; and whether the first would be taken, where that could be asked.
 ///
 /// # Errors
 /// When the control plane cannot be reached, or the shift would be refused.
-pub(super) fn preview(control: ControlAt, to: Split, how: How) -> anyhow::Result<String> {
+pub(super) fn preview(control: ControlAt, to: Split, how: How) -> anyhow::Result<(String, bool)> {
     let preview = control.preview(to, how).map_err(anyhow::Error::msg)?;
     let calls = preview.calls.iter().enumerate().map(|(before, call)| format!("{:>3}. {call}", before + 1));
     let asked = preview.rehearsed.as_ref().map(|asked| match asked {
@@ -54,7 +54,8 @@ pub(super) fn preview(control: ControlAt, to: Split, how: How) -> anyhow::Result
     let remarks = preview.remarks.iter().map(|remark| format!("   - {remark}"));
     let head = format!("{} to {to}: nothing was called", preview.from);
     let lines: Vec<_> = std::iter::once(head).chain(calls).chain(asked).chain(remarks).collect();
-    Ok(lines.join("\n") + "\n")
+    let taken = !matches!(preview.rehearsed, Some(Err(_)));
+    Ok((lines.join("\n") + "\n", taken))
 }
 
 /// Shifts, and waits for the end.
@@ -77,7 +78,8 @@ pub(super) fn shift(control: ControlAt, name: &str, to: Split, how: How) -> anyh
     loop {
         let stopped = runtime.block_on(async { tokio::time::timeout(Duration::ZERO, signals.next()).await.is_ok() });
         if stopped {
-            let why = format!("stopped half-way and left as it is: {}", control.observe().split);
+            let account = control.account().unwrap_or_else(|| control.observe().split.to_string());
+            let why = format!("stopped half-way and left as it is: {account}");
             return Ok(report(ticket, Outcome::LeftAlone { why }));
         }
         let Some(event) = next(&told)? else { continue };
