@@ -169,6 +169,10 @@ impl Adapter for Kube {
     }
 
     async fn apply(&mut self, call: &KubeCall) -> Result<(), CallError> {
+        match &mut self.seen {
+            Seen::Scaled(scaled) => scaled.waits.restart(),
+            Seen::Labelled(labels) => labels.restart(),
+        }
         self.make(call, false).await
     }
 }
@@ -230,7 +234,7 @@ impl Scaled {
 async fn scale(api: &Api, lever: &Lever, (from, to): (u32, u32), rehearsed: bool) -> Result<(), CallError> {
     let mut conflict = String::new();
     for _ in 0..ATTEMPTS {
-        let object: Value = api.get(&lever.place).await.map_err(|failure| CallError::Refused(failure.to_string()))?;
+        let object: Value = api.get(&lever.place).await.map_err(Failure::before_call)?;
         let now = lever.read(&object);
         if now == Some(to) {
             return Ok(());

@@ -78,6 +78,14 @@ impl Failure {
             other => CallError::Refused(other.to_string()),
         }
     }
+
+    /// As the failure of a look before such a call: nothing was sent yet, so what may pass is waited for.
+    pub(super) fn before_call(self) -> CallError {
+        match self {
+            Self::Unsent(why) | Self::Conflict(why) | Self::Busy(why) | Self::Unclear(why) => CallError::NotYet(why),
+            Self::Absent(why) | Self::Forbidden(why) | Self::Refused(why) | Self::Odd(why) => CallError::Refused(why),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,5 +110,8 @@ mod tests {
         let of = |status| Failure::of_status(status, b"", "patch", &scale, "llm").into_call_error();
         assert!(matches!(of(500), CallError::Unclear(_)) && matches!(of(422), CallError::Refused(_)));
         assert!(matches!(of(429), CallError::NotYet(_)) && matches!(of(409), CallError::NotYet(_)));
+        let before = |status| Failure::of_status(status, b"", "get", &scale, "llm").before_call();
+        assert!(matches!(before(503), CallError::NotYet(_)) && matches!(before(429), CallError::NotYet(_)));
+        assert!(matches!(before(403), CallError::Refused(_)) && matches!(before(404), CallError::Refused(_)));
     }
 }

@@ -80,9 +80,31 @@ pub(super) struct Labelled {
 #[derive(Debug)]
 struct Leaving {
     role: Role,
+    /// Since when its label is seen to be off.
     since: Option<Micros>,
+    /// What it told last.
     busy: Busy,
+    /// Since when it does not tell.
+    blind: Option<Micros>,
     done: bool,
+}
+
+impl Leaving {
+    fn of(role: Role) -> Self {
+        Self { role, since: None, busy: Busy::Unknown, blind: None, done: false }
+    }
+
+    /// Takes in what the pod tells.
+    fn hear(&mut self, told: Busy, now: Micros) {
+        let since = now.since(*self.since.get_or_insert(now));
+        self.done = match told {
+            Busy::With(requests, _) => {
+                (self.busy, self.blind) = (told, None);
+                requests == 0 && since >= NOTICED
+            }
+            Busy::Unknown => now.since(*self.blind.get_or_insert(now)) >= BLIND,
+        };
+    }
 }
 
 impl Labelled {
@@ -179,16 +201,14 @@ impl Labels {
     /// Whether the pods that were taken out hold anything yet.
     async fn drain(&mut self, api: &Api, now: Micros) {
         let pods = &self.pods;
-        self.leaving.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid && pod.word.is_none()));
-        for pod in pods {
+        // A label that nobody answered for may still go.
+        self.leaving.retain(|uid, leaving| {
+            pods.iter().any(|pod| pod.uid == *uid && (pod.word.is_none() || leaving.since.is_none()))
+        });
+        for pod in pods.iter().filter(|pod| pod.word.is_none()) {
             let Some(leaving) = self.leaving.get_mut(&pod.uid).filter(|leaving| !leaving.done) else { continue };
-            let since = now.since(*leaving.since.get_or_insert(now));
-            leaving.busy = busy(api, &pod.name, &pod.ports, leaving.busy).await;
-            leaving.done = match leaving.busy {
-                Busy::With(0, _) => since >= NOTICED,
-                Busy::With(..) => false,
-                Busy::Unknown => since >= BLIND,
-            };
+            let told = busy(api, &pod.name, &pod.ports, leaving.busy).await;
+            leaving.hear(told, now);
         }
     }
 
@@ -204,7 +224,7 @@ impl Labels {
 
     pub(super) async fn apply(&mut self, api: &Api, flip: &Flip, rehearsed: bool) -> Result<(), CallError> {
         let place = Place::pod(&flip.pod);
-        let pod: Value = api.get(&place).await.map_err(|failure| CallError::Refused(failure.to_string()))?;
+        let pod: Value = api.get(&place).await.map_err(Failure::before_call)?;
         let meta = Meta::of(&pod);
         let word = meta.labels.get(ROLE).map(String::as_str);
         if meta.uid != flip.uid {
@@ -218,18 +238,45 @@ impl Labels {
                     flip.pod
                 )));
             }
-            api.patch(&place, Patch::Json, &flip.operations(word), rehearsed)
-                .await
-                .map_err(Failure::into_call_error)?;
+            if flip.to.is_none() && !self.stands_in(flip) {
+                return Err(CallError::Refused(format!("nobody serves who could stand in for pod {}", flip.pod)));
+            }
         }
-        if !rehearsed
-            && flip.to.is_none()
-            && let Some(role) = flip.from.as_deref().and_then(role_of)
-        {
-            let leaving = Leaving { role, since: None, busy: Busy::Unknown, done: false };
-            self.leaving.insert(flip.uid.clone(), leaving);
+        let so_already = word == flip.to.map(word_of);
+        if !rehearsed {
+            match (flip.to, flip.from.as_deref().and_then(role_of)) {
+                // Before the call: an answer that does not come must not keep a pod from being given its time.
+                (None, Some(role)) => drop(self.leaving.insert(flip.uid.clone(), Leaving::of(role))),
+                (Some(_), _) if so_already => drop(self.leaving.remove(&flip.uid)),
+                _ => {}
+            }
         }
-        Ok(())
+        if so_already {
+            return Ok(());
+        }
+        let answer = api.patch(&place, Patch::Json, &flip.operations(word), rehearsed).await;
+        let answer = answer.map_err(Failure::into_call_error);
+        if !rehearsed && flip.to.is_none() && matches!(answer, Err(CallError::Refused(_) | CallError::NotYet(_))) {
+            self.leaving.remove(&flip.uid);
+        }
+        answer
+    }
+
+    /// Whether others serve in every role that a pod has.
+    fn stands_in(&self, flip: &Flip) -> bool {
+        let others = self.pods.iter().filter(|pod| pod.uid != flip.uid && pod.state == MemberState::Serving);
+        let serving = Split::of(others.filter_map(Labelled::role));
+        let covered = |role| serving.count(role) + serving.aggregated > 0;
+        match flip.from.as_deref().and_then(role_of) {
+            Some(Role::Aggregated) => covered(Role::Prefill) && covered(Role::Decode),
+            Some(role) => covered(role),
+            None => true,
+        }
+    }
+
+    /// Something was changed that may end what is wrong.
+    pub(super) fn restart(&mut self) {
+        self.waits.restart();
     }
 }
 

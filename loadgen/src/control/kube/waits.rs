@@ -14,6 +14,11 @@ pub(super) struct Waits {
 }
 
 impl Waits {
+    /// Something was changed that may end what is wrong: all of it is given its time again.
+    pub(super) fn restart(&mut self) {
+        self.since.clear();
+    }
+
     /// Takes in all that is wrong now, of whom and what; what has been wrong for too long.
     pub(super) fn see(&mut self, wrong: &[(&str, &str)], now: Micros) -> Option<String> {
         self.since.retain(|whom, _| wrong.iter().any(|(wrong, _)| wrong == whom));
@@ -44,5 +49,8 @@ mod tests {
         );
         assert_eq!(waits.see(&[("q", "no image")], second(62)), None);
         assert_eq!(waits.see(&[("p", "no node")], second(200)), None, "it begins anew");
+        assert!(waits.see(&[("p", "no node")], second(270)).is_some());
+        waits.restart();
+        assert_eq!(waits.see(&[("p", "no node")], second(271)), None, "a call may have ended it");
     }
 }

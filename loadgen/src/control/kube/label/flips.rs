@@ -27,7 +27,18 @@ pub(super) fn propose(
     }
     let mut plan = Plan { from, steps: Vec::new(), moves: Some(Vec::new()), remarks: Vec::new() };
     let mut at = from;
-    for (pod, old, new) in moves(pods, from, to)? {
+    let moves = moves(pods, from, to)?;
+    // Whoever stays may have to stand in.
+    let stays = |pod: &&Labelled| pod.role().is_some() && pod.state != MemberState::Stopping;
+    if let Some(ill) = pods.iter().filter(stays).find(|pod| pod.state != MemberState::Serving)
+        && !moves.is_empty()
+    {
+        return Err(format!(
+            "pod {} does not serve, and would be needed: the others would have its part, too",
+            ill.name
+        ));
+    }
+    for (pod, old, new) in moves {
         let mut without = at;
         *part(&mut without, old) -= 1;
         let mut after = without;

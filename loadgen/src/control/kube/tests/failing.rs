@@ -157,13 +157,12 @@ fn what_the_rollback_finds_changed_by_nobody_is_not_called_again() {
         let back = plan.steps[0].back.clone().expect("a way back");
         world.kube.apply(&back.call).await.expect("it is so already");
         assert!(world.cluster.patches().is_empty());
-        let why = {
+        {
             let path = "/apis/apps/v1/namespaces/llm/deployments/vllm-decode";
             let mut state = world.cluster.state();
             state.objects.get_mut(path).expect("it is there")["spec"]["replicas"] = serde_json::json!(5);
-            drop(state);
-            world.kube.apply(&plan.steps[0].forth.call).await.expect_err("somebody else was there")
-        };
+        }
+        let why = world.kube.apply(&plan.steps[0].forth.call).await.expect_err("somebody else was there");
         assert!(
             matches!(&why, CallError::Refused(why) if why.contains("has set the units of deployments/vllm-decode to 5 meanwhile")),
             "{why}"

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::cluster::collection;
 use super::world::{World, block_on, split};
+use crate::control::plane::{Adapter, CallError};
 
 /// Pods with these values of the label, all of them ready.
 async fn pods(words: &[&str]) -> World {
@@ -148,5 +149,62 @@ fn a_shift_that_cannot_go_on_puts_the_label_back() {
             "{why}"
         );
         assert_eq!(labels(&world), ["prefill", "decode", "decode"]);
+    });
+}
+
+#[test]
+fn a_pod_that_once_does_not_tell_holds_what_it_held() {
+    block_on(async {
+        let mut world = pods(&["prefill", "decode", "decode", "decode"]).await;
+        serve(&world, 1, 3);
+        let (mut looks, mut off) = (0, 0);
+        let shifted = world
+            .shift_beside("2P2D", |cluster, calls| {
+                looks += 1;
+                off += usize::from(calls == 1);
+                let mut state = cluster.state();
+                let metrics = &mut state.metrics;
+                match looks {
+                    10 => drop(metrics.remove("vllm-1:8200")),
+                    11 => drop(metrics.insert("vllm-1:8200".to_owned(), "vllm:num_requests_running 3\n".to_owned())),
+                    20 => drop(metrics.insert("vllm-1:8200".to_owned(), "vllm:num_requests_running 0\n".to_owned())),
+                    _ => {}
+                }
+            })
+            .await;
+        assert_eq!((shifted.report.abandoned, shifted.split), (None, split("2P2D")));
+        assert!(off >= 20, "it was put back after {off} looks");
+    });
+}
+
+#[test]
+fn a_pod_that_would_be_needed_and_does_not_serve_stands_in_for_nobody() {
+    block_on(async {
+        let mut world = pods(&["prefill", "prefill", "decode"]).await;
+        {
+            let mut state = world.cluster.state();
+            let pod = state.objects.iter_mut().find(|(path, _)| path.ends_with("/pods/vllm-1")).expect("a pod").1;
+            pod["status"]["conditions"][1]["status"] = json!("False");
+        }
+        let why = "pod vllm-1 does not serve, and would be needed: the others would have its part, too";
+        assert_eq!(world.refusal("1P2D").await, why);
+    });
+}
+
+#[test]
+fn the_last_pod_of_a_role_that_serves_keeps_its_label() {
+    block_on(async {
+        let mut world = pods(&["prefill", "prefill", "decode"]).await;
+        let plan = world.plan("1P2D").await.expect("a plan");
+        {
+            // It falls ill in between.
+            let mut state = world.cluster.state();
+            let pod = state.objects.iter_mut().find(|(path, _)| path.ends_with("/pods/vllm-1")).expect("a pod").1;
+            pod["status"]["conditions"][1]["status"] = json!("False");
+        }
+        world.kube.observe().await.expect("pods");
+        let error = world.kube.apply(&plan.steps[0].forth.call).await.expect_err("refused");
+        assert_eq!(error, CallError::Refused("nobody serves who could stand in for pod vllm-0".to_owned()));
+        assert_eq!(labels(&world), ["prefill", "prefill", "decode"]);
     });
 }

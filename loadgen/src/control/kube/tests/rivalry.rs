@@ -5,7 +5,7 @@ use serde_json::json;
 use super::cluster::collection;
 use super::world::{block_on, deployments, split};
 
-fn scaler(name: &str, labels: serde_json::Value) -> serde_json::Value {
+fn scaler(name: &str, labels: &serde_json::Value) -> serde_json::Value {
     json!({"metadata": {"name": name, "labels": labels}, "spec": {"minReplicas": 1, "maxReplicas": 8,
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "vllm-decode"}}})
 }
@@ -15,8 +15,8 @@ fn autoscalers_that_aim_at_the_units_are_named_before() {
     block_on(async {
         let mut world = deployments().await;
         let scalers = collection("autoscaling", "v2", "horizontalpodautoscalers");
-        world.cluster.put(&scalers, scaler("keda-hpa-decode", json!({"scaledobject.keda.sh/name": "decode"})));
-        let mut other = scaler("other", json!({}));
+        world.cluster.put(&scalers, scaler("keda-hpa-decode", &json!({"scaledobject.keda.sh/name": "decode"})));
+        let mut other = scaler("other", &json!({}));
         other["spec"]["scaleTargetRef"]["name"] = json!("something-else");
         world.cluster.put(&scalers, other);
         let wva = json!({"metadata": {"name": "qwen"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "vllm-prefill"}}});
