@@ -59,8 +59,8 @@ pub enum NotReady {
     Stopped(String),
 }
 
-/// Waits until `connection` is ready, up to `patience`, of which `spent` is over by now; `told` hears what is waited for whenever that changes. Blocks, and reads
-/// events that came before the run: a run begins with a look at the units.
+/// Waits until `connection` is ready, up to `patience`, of which `spent` is over by now; `told` hears what is waited for
+/// whenever that changes. Blocks, and reads events that came before the run: a run begins with a look at the units.
 ///
 /// # Errors
 /// When it is not ready in time, or has stopped.

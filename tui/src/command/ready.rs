@@ -6,6 +6,7 @@ use anyhow::Context;
 use loadgen::clock::RunClock;
 use loadgen::ready::wait;
 use loadgen::target::{Connection, grpc, http};
+use loadgen::time::Micros;
 use tokio::sync::oneshot;
 
 use super::signals::Signals;
@@ -40,8 +41,8 @@ pub(super) fn open(target: TargetSpec, ready: Ready) -> anyhow::Result<Connectio
         }
     };
     // Workers have had a time of their own to come up in.
-    let waited = if starts { Duration::ZERO } else { Duration::from_micros(clock.now().0) };
-    wait(&mut connection, patience, waited, tell)?;
+    let spent = if starts { Micros::ZERO } else { clock.now() };
+    wait(&mut connection, patience, spent, tell)?;
     Ok(connection)
 }
 
