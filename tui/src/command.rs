@@ -1,6 +1,7 @@
 //! What the program does, one file for each subcommand, and how it ends.
 
 pub mod calibrate;
+mod hang_up;
 pub mod live;
 pub mod plan;
 pub mod profiles;

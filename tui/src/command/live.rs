@@ -8,6 +8,7 @@ use loadgen::live::{Command, Phase};
 use loadgen::run::{self, RunConfig};
 use loadgen::whatif::{self, Ground, Worker};
 
+use super::hang_up::HangUp;
 use super::signals::Signals;
 use super::{Ending, print, ready, record, tell};
 use crate::cli::LiveOptions;
@@ -53,6 +54,8 @@ pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
             return Err(error.into());
         }
     };
+    let _hang_up =
+        HangUp::listen(handle.snapshots.clone(), handle.commands.clone()).context("cannot listen for signals")?;
     for remark in &handle.remarks {
         // Stands above the summary once the screen is gone; on the screen it is an event.
         tell(&format!("warning: {remark}"));
