@@ -190,7 +190,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
         &self.links
     }
 
-    /// Time that a unit has spent in steps that have ended, in [`Ticks`](crate::executor::sim::Ticks). What a lost unit had begun does not count.
+    /// Time that a unit has spent in steps that have ended, in [`Ticks`]. What a lost unit had begun does not count.
     pub fn busy(&self, unit: UnitId) -> u128 {
         self.units.get(unit.index()).map_or(0, |here| here.busy)
     }
