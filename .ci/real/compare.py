@@ -1,16 +1,22 @@
 """Holds what the client has seen beside what the server has counted, and says where the difference is.
 
-Usage: compare.py alone|split SUMMARY RECORDING RISES REQUESTS ISL OSL
+Usage: compare.py alone|chat|split SUMMARY RECORDING RISES REQUESTS ISL OSL
 
-RISES is what watch.py wrote of vLLM alone, or of a prefill and decode engines under Ray Serve. A mean out of vLLM's own
+RISES is what watch.py wrote of vLLM alone, or of a prefill and decode engines under Ray Serve. The recording has the server's view,
+too, as pdtune took it from the same pages once a second. A mean out of vLLM's own
 histograms is their sum by their count. Ray's have no such sums: those that it shows are made up from the middles of the buckets.
 What is certain of a mean there is that it lies between those of the lower and of the upper bounds of the buckets that were hit.
 So a server's mean is an interval here, which of vLLM alone is a point.
+Before the load one more request is sent, to see whether the server takes such: engines count it, the summary does not.
 """
 
 import json
 import subprocess
 import sys
+
+
+# Of the request before the load: its prompt, for an answer of one token.
+BEFORE = 4
 
 
 def recorded(path):
@@ -83,16 +89,29 @@ def counts(summary, records, requests, isl, osl):
     return done
 
 
-def same(what, ours, theirs):
-    print(f"   {what}: {ours:,} by the client, {theirs:,.0f} by the server")
-    assert ours == theirs, what
+def same(what, ours, theirs, before):
+    print(f"   {what}: {ours:,} by the client, {theirs:,.0f} by the server, of which {before} came before the load")
+    assert ours + before == theirs, what
+
+
+def view(summary, role, requests, **means):
+    """What pdtune took from the server's pages is what was counted there: it stops to look when the last answer is there, and pages
+    are renewed late, so that the last requests may be missing."""
+    row = next(row for row in summary["server"]["rows"] if row["role"] == role and row["name"] is None)
+    assert summary["server"]["failed_scrapes"] < 5, summary["server"]
+    for key, (least, most) in means.items():
+        told = row[key]
+        low, high = told.get("between") or (told["mean"], told["mean"])
+        print(f"   {role or 'engine'} {key} as recorded: {low:.1f} to {high:.1f} of {told['n']}; by its pages {least:.1f} to {most:.1f}")
+        assert 0.8 * requests <= told["n"] <= requests + 1, (key, told)
+        assert low <= most * 1.1 + 1 and least <= high * 1.1 + 1, (key, told, least, most)
 
 
 def alone(summary, records, rises, requests, isl, osl):
     client, server = Client(counts(summary, records, requests, isl, osl)), Server(rises)
-    same("requests", requests, server.total("request_success_total"))
-    same("tokens of prompts", requests * isl, server.total("prompt_tokens_total"))
-    same("tokens of answers", requests * osl, server.total("generation_tokens_total"))
+    same("requests", requests, server.total("request_success_total"), 1)
+    same("tokens of prompts", requests * isl, server.total("prompt_tokens_total"), BEFORE)
+    same("tokens of answers", requests * osl, server.total("generation_tokens_total"), 1)
     first, whole = server.mean_ms("time_to_first_token_seconds"), server.mean_ms("e2e_request_latency_seconds")
     each = server.mean_ms("request_time_per_output_token_seconds")
     print(f"   TTFT, mean: {client.ttft:.1f} ms by the client, {told(first)} by the engine; on the way: "
@@ -101,17 +120,32 @@ def alone(summary, records, rises, requests, isl, osl):
     assert first[0] <= client.ttft_sent and whole[0] <= client.e2e_sent, (first, whole, vars(client))
     # The way there and back is taken once, not with every token.
     assert abs(client.tpot / each[0] - 1) < 0.1, (client.tpot, each)
+    view(summary, None, requests, ttft_ms=first, e2e_ms=whole)
+
+
+def chat(summary, records, rises, requests, isl, osl):
+    """The server's template adds its own tokens to a prompt, which the client tells from the server's count."""
+    done = [record for record in records if record["k"] == "req"]
+    server, of = Server(rises), summary["requests"]
+    assert of["offered"] == of["completed"] == requests == len(done), of
+    assert all(record["out"] == osl for record in done), done[:3]
+    counted = sum(record.get("in_counted", record["in"]) for record in done)
+    assert counted > requests * isl * 0.9, counted
+    own = server.total("prompt_tokens_total") - counted
+    print(f"   chat: {requests} requests, {counted:,} tokens of prompts by the answers' usage, {own:.0f} more of the one before the load")
+    assert 0 < own < 100, own
+    same("tokens of answers", requests * osl, server.total("generation_tokens_total"), 1)
 
 
 def split(summary, records, rises, requests, isl, osl):
     done = counts(summary, records, requests, isl, osl)
     client, prefill, decode = Client(done), Server(rises, "Prefill:tiny"), Server(rises, "Decode:tiny")
-    same("requests that had their prompt computed", requests, prefill.total("request_success_total"))
-    same("requests that were continued", requests, decode.total("request_success_total"))
-    same("tokens of prompts", requests * isl, prefill.total("prompt_tokens_total"))
+    same("requests that had their prompt computed", requests, prefill.total("request_success_total"), 1)
+    same("requests that were continued", requests, decode.total("request_success_total"), 1)
+    same("tokens of prompts", requests * isl, prefill.total("prompt_tokens_total"), BEFORE)
     same("tokens of prompts that were handed over", requests * isl,
-         decode.total("prompt_tokens_by_source_total", source="external_kv_transfer"))
-    same("tokens of answers", requests * osl, decode.total("generation_tokens_total"))
+         decode.total("prompt_tokens_by_source_total", source="external_kv_transfer"), BEFORE)
+    same("tokens of answers", requests * osl, decode.total("generation_tokens_total"), 1)
     computing, waiting = prefill.mean_ms("e2e_request_latency_seconds"), decode.mean_ms("time_to_first_token_seconds")
     each = decode.mean_ms("request_time_per_output_token_seconds")
     engines = computing[0] + waiting[0], computing[1] + waiting[1]
@@ -122,6 +156,8 @@ def split(summary, records, rises, requests, isl, osl):
     print(f"   TPOT, mean: {client.tpot:.1f} ms by the client, {told(each)} by the decode engines")
     assert engines[0] <= client.ttft_sent, (computing, waiting, vars(client))
     assert each[0] * 0.9 <= client.tpot <= each[1] * 1.1, (client.tpot, each)
+    view(summary, "prefill", requests, e2e_ms=computing)
+    view(summary, "decode", requests, ttft_ms=waiting)
     shifts(summary, done)
 
 
@@ -139,7 +175,7 @@ def shifts(summary, done):
 def main():
     how, summary, recording, rises, *figures = sys.argv[1:]
     with open(summary) as one, open(rises) as other:
-        {"alone": alone, "split": split}[how](json.load(one), recorded(recording), json.load(other), *map(int, figures))
+        {"alone": alone, "chat": chat, "split": split}[how](json.load(one), recorded(recording), json.load(other), *map(int, figures))
 
 
 main()

@@ -44,6 +44,18 @@ pub const NAMESPACE: &str = "dynamo";
 /// Between two looks whether the first workers have come up.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// # Errors
+/// When workers of Dynamo cannot get to a split, however they are counted.
+fn check(to: Split, how: How) -> Result<(), String> {
+    if to.aggregated > 0 {
+        return Err("Dynamo's workers either prefill or decode".to_owned());
+    }
+    if how == How::Migrate {
+        return Err("a worker of Dynamo ends what it holds and cannot migrate it: use drain".to_owned());
+    }
+    Ok(())
+}
+
 /// The folder of a file discovery, as `dynamo+file:DIR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DynamoFolder(PathBuf);

@@ -10,8 +10,10 @@ use crate::http::{ApiKey, message, read_to, root, unreachable, with_key};
 /// Why there is no good answer.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The request was not sent.
+    /// The request was not sent: nobody was there to take it.
     Unsent(String),
+    /// It can never be sent.
+    Unsendable(String),
     /// It was answered with a status of its own.
     Status(StatusCode, Vec<u8>),
     /// Nobody knows.
@@ -68,8 +70,16 @@ impl Rest {
 
     /// What a call that was to change something has come to; `who` was called.
     pub(super) fn call_error(&self, who: &str, failed: Failed) -> CallError {
+        const REQUEST_TIMEOUT: StatusCode = StatusCode::REQUEST_TIMEOUT;
+        const TOO_EARLY: StatusCode = StatusCode::TOO_EARLY;
+        const TOO_MANY_REQUESTS: StatusCode = StatusCode::TOO_MANY_REQUESTS;
         match failed {
-            Failed::Unsent(why) => CallError::Refused(format!("cannot reach {who}: {why}")),
+            Failed::Unsent(why) => CallError::NotYet(format!("cannot reach {who}: {why}")),
+            Failed::Unsendable(why) => CallError::Refused(format!("cannot call {who}: {why}")),
+            // Whoever stands before them may have had too much to do, or waited too long.
+            Failed::Status(status @ (REQUEST_TIMEOUT | TOO_EARLY | TOO_MANY_REQUESTS), body) => {
+                CallError::NotYet(format!("{who} did not take it: {}", self.said(status, &body)))
+            }
             Failed::Status(status, body) if status.is_client_error() => {
                 CallError::Refused(format!("{who} refused it with {}", self.said(status, &body)))
             }
@@ -81,9 +91,32 @@ impl Rest {
     /// Why a question has no answer; `who` was asked.
     pub(super) fn unanswered(&self, who: &str, failed: Failed) -> String {
         match failed {
-            Failed::Unsent(why) => format!("cannot reach {who}: {why}"),
+            Failed::Unsent(why) | Failed::Unsendable(why) => format!("cannot reach {who}: {why}"),
             Failed::Status(status, body) => format!("{who} answered {}", self.said(status, &body)),
             Failed::Unclear(why) => format!("{who} did not answer: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_taken_may_be_tried_again_and_what_was_refused_may_not() {
+        let client =
+            crate::http::client(Duration::from_secs(1), &crate::http::HttpOptions::default()).expect("a client");
+        let rest = Rest::new(client, None, 1 << 10);
+        let of = |failed| rest.call_error("Ray", failed);
+        let status = |status| of(Failed::Status(StatusCode::from_u16(status).expect("a status"), b"{}".to_vec()));
+        for passing in [of(Failed::Unsent("refused".to_owned())), status(408), status(425), status(429)] {
+            assert!(matches!(passing, CallError::NotYet(_)), "{passing:?}");
+        }
+        for final_one in [of(Failed::Unsendable("no address".to_owned())), status(400), status(404), status(422)] {
+            assert!(matches!(final_one, CallError::Refused(_)), "{final_one:?}");
+        }
+        for unknown in [of(Failed::Unclear("late".to_owned())), status(500), status(503)] {
+            assert!(matches!(unknown, CallError::Unclear(_)), "{unknown:?}");
         }
     }
 }

@@ -121,7 +121,7 @@ mod tests {
 
     fn record(second: u64, name: &str, failed: u64) -> ServerRecord {
         let mut sums = Sums::default();
-        sums.add_time(Timer::Queue, Timed(1, Micros(second * 1000)));
+        sums.add_time(Timer::Queue, Timed::exact(1, Micros(second * 1000)));
         sums.add_count(Counter::HandOffFailed, failed);
         ServerRecord {
             failed: false,

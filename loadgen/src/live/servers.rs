@@ -73,8 +73,8 @@ mod tests {
 
     fn server(whole: bool, role: Option<Role>, ttft: u64, gap: u64) -> ServerView {
         let mut sums = Sums::default();
-        sums.add_time(Timer::Ttft, Timed(10, Micros(10 * ttft)));
-        sums.add_time(Timer::Gap, Timed(100, Micros(100 * gap)));
+        sums.add_time(Timer::Ttft, Timed::exact(10, Micros(10 * ttft)));
+        sums.add_time(Timer::Gap, Timed::exact(100, Micros(100 * gap)));
         let (name, gauges, unit) = ("a:1".into(), Gauges::default(), None);
         ServerView { name, role, unit, whole, heard: Micros(5), span: Micros(1), gauges, sums }
     }

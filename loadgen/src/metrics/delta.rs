@@ -1,13 +1,13 @@
 //! From values that only grow to what is new since they were last seen.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::families::Tally;
 use super::vocabulary::{Counter, Sums, Timed, Timer};
 use crate::time::Micros;
 
 /// Series that are remembered of a source; more are left out.
-const MAX_SERIES: usize = 4_096;
+const MAX_SERIES: usize = 16_384;
 /// Pages after which a series that is gone is forgotten: that of a process that has ended.
 const FORGET: u64 = 600;
 
@@ -116,6 +116,8 @@ struct Growth {
     counts: [Option<(u8, f64)>; Counter::ALL.len()],
     sums: [Option<(u8, f64)>; Timer::ALL.len()],
     taken: [Option<(u8, f64)>; Timer::ALL.len()],
+    /// By upper bounds: how many more there are up to there.
+    within: [Option<(u8, BTreeMap<u64, f64>)>; Timer::ALL.len()],
 }
 
 impl Growth {
@@ -124,12 +126,23 @@ impl Growth {
             Tally::Count(counter) => &mut self.counts[counter as usize],
             Tally::Sum(timer) => &mut self.sums[timer as usize],
             Tally::Taken(timer) => &mut self.taken[timer as usize],
+            Tally::Within(timer, bound) => return self.add_within(timer, bound, rank, by),
         };
         *place = match *place {
             Some((best, sum)) if best == rank => Some((best, sum + by)),
             Some((best, sum)) if best < rank => Some((best, sum)),
             _ => Some((rank, by)),
         };
+    }
+
+    fn add_within(&mut self, timer: Timer, bound: u64, rank: u8, by: f64) {
+        let place = &mut self.within[timer as usize];
+        if place.as_ref().is_none_or(|(best, _)| rank < *best) {
+            *place = Some((rank, BTreeMap::new()));
+        }
+        if let Some((_, bounds)) = place.as_mut().filter(|(best, _)| *best == rank) {
+            *bounds.entry(bound).or_default() += by;
+        }
     }
 
     fn sums(&self) -> Sums {
@@ -141,11 +154,30 @@ impl Growth {
         }
         for timer in Timer::ALL {
             if let Some(((_, sum), (_, taken))) = self.sums[timer as usize].zip(self.taken[timer as usize]) {
-                sums.add_time(timer, Timed(taken.round() as u64, Micros(sum.round() as u64)));
+                sums.add_time(timer, Timed::exact(taken.round() as u64, Micros(sum.round() as u64)));
+            } else if let Some((_, bounds)) = &self.within[timer as usize] {
+                sums.add_time(timer, bounded(bounds));
             }
         }
         sums
     }
+}
+
+/// A time by how often it was at most each bound: what lies between two bounds is at least the lower and at most the upper one. What
+/// lies beyond the last finite bound is taken to lie at it, which is 80 s or more where buckets are used.
+fn bounded(bounds: &BTreeMap<u64, f64>) -> Timed {
+    let mut time = Timed::default();
+    let (mut lower, mut up_to) = (0, 0.0);
+    for (&bound, &more) in bounds {
+        let upper = if bound == u64::MAX { lower } else { bound };
+        // Bounds are counted one after the other: a request that ends between two looks is in the later ones alone.
+        let within = (more - up_to).max(0.0).round() as u64;
+        time.taken = time.taken.saturating_add(within);
+        time.least = time.least + Micros(within.saturating_mul(lower));
+        time.most = time.most + Micros(within.saturating_mul(upper));
+        (lower, up_to) = (upper, more.max(up_to));
+    }
+    time
 }
 
 #[cfg(test)]
@@ -226,9 +258,26 @@ mod tests {
         memory.take(&page(5e6, 10.0));
         memory.page(None);
         let sums = memory.take(&page(5.5e6, 12.0));
-        assert_eq!(sums.time(Timer::Queue), Some(Timed(2, Micros(500_000))));
+        assert_eq!(sums.time(Timer::Queue), Some(Timed::exact(2, Micros(500_000))));
         memory.page(None);
         assert_eq!(memory.take(&page(6e6, 13.0)[..1]).time(Timer::Queue), None);
+    }
+
+    #[test]
+    fn of_buckets_the_sum_is_known_by_its_bounds() {
+        let mut memory = Memory::default();
+        let of = |bound, id, value| Series { id, tally: Tally::Within(Timer::Queue, bound), rank: 0, value };
+        let page = |counts: [f64; 4]| {
+            [100, 200, 400, u64::MAX].into_iter().zip(1..).zip(counts).map(|((bound, id), value)| of(bound, id, value))
+        };
+        let mut counted = |counts| {
+            memory.page(None);
+            memory.take(&page(counts).collect::<Vec<_>>()).time(Timer::Queue)
+        };
+        assert_eq!(counted([5.0, 7.0, 7.0, 7.0]), Some(Timed::default()));
+        let expected = Timed { taken: 4, least: Micros(100 + 200 + 400), most: Micros(100 + 200 + 400 + 400) };
+        assert_eq!(counted([6.0, 9.0, 10.0, 11.0]), Some(expected));
+        assert_eq!(counted([6.0, 9.0, 10.0, 11.0]).and_then(Timed::mean), None);
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) enum Tally {
     Sum(Timer),
     /// How often it was taken.
     Taken(Timer),
+    /// How often it was at most so many microseconds.
+    Within(Timer, u64),
 }
 
 /// What a name means.
@@ -39,6 +41,8 @@ pub(super) enum Means {
     Tally(Tally),
     /// A histogram: its `_sum` and its `_count`.
     Time(Timer),
+    /// One of a histogram's buckets.
+    Bucket(Timer),
 }
 
 /// Whose value it is.
@@ -72,7 +76,7 @@ impl Family {
     const fn new(name: &'static str, whose: Whose, means: Means) -> Self {
         let scale = match means {
             Means::Time(_) | Means::Tally(Tally::Sum(_)) => 1e6,
-            Means::Gauge(_) | Means::Tally(_) => 1.0,
+            Means::Gauge(_) | Means::Tally(_) | Means::Bucket(_) => 1.0,
         };
         Self { name, means, whose, rank: 0, scale, only: None }
     }
@@ -193,6 +197,10 @@ const PDTUNE: &[Family] = &[
     Family::new("unit_handoffs_total", Unit, Means::Tally(Tally::Taken(Timer::HandOff))),
 ];
 
+/// How the metrics of Ray's nodes begin. Its agents are handed the buckets of a histogram and no sum: the `_sum` that they show is
+/// made up from the middles of the buckets, so that only the buckets are to be trusted.
+const RAY: &str = "ray_";
+
 /// Prefixes of names and the system that they stand for. Ray allows no colon in a name and puts its own prefix before it.
 const SYSTEMS: [(&str, &str, &[Family]); 8] = [
     ("vllm:", "", VLLM),
@@ -211,13 +219,16 @@ pub(super) fn families(name: &str) -> impl Iterator<Item = (&'static Family, Mea
         let rest = name.strip_prefix(prefix)?;
         Some((kept, rest, families))
     });
-    let (kept, rest, families) = system.filter(|(_, rest, _)| !rest.ends_with("_bucket")).unwrap_or(("", "", &[]));
+    let (kept, rest, families) = system.unwrap_or(("", "", &[]));
+    let of_ray = name.starts_with(RAY);
     families.iter().filter_map(move |family| {
         let suffix = family.name.strip_prefix(kept).and_then(|of| rest.strip_prefix(of))?;
         let means = match (family.means, suffix) {
-            (Means::Time(timer), "_sum") => Means::Tally(Tally::Sum(timer)),
-            (Means::Time(timer), "_count") => Means::Tally(Tally::Taken(timer)),
+            (Means::Time(timer), "_bucket") if of_ray => Means::Bucket(timer),
+            (Means::Time(timer), "_sum") if !of_ray => Means::Tally(Tally::Sum(timer)),
+            (Means::Time(timer), "_count") if !of_ray => Means::Tally(Tally::Taken(timer)),
             (Means::Time(_), _) => return None,
+            (_, "") if of_ray && family.name.ends_with("_sum") => return None,
             (means, "") => means,
             _ => return None,
         };
@@ -228,7 +239,13 @@ pub(super) fn families(name: &str) -> impl Iterator<Item = (&'static Family, Mea
 impl Family {
     /// What the value counts to the vocabulary: how often something was taken has no unit.
     pub(super) fn value(&self, means: Means, value: f64) -> f64 {
-        if matches!(means, Means::Tally(Tally::Taken(_))) { value } else { value * self.scale }
+        if matches!(means, Means::Tally(Tally::Taken(_)) | Means::Bucket(_)) { value } else { value * self.scale }
+    }
+
+    /// The upper bound of a bucket, in microseconds; all bits where it has none.
+    pub(super) fn bound(&self, le: f64) -> u64 {
+        // Saturates where the bound is infinite.
+        (le * self.scale).round() as u64
     }
 }
 
@@ -257,7 +274,6 @@ mod tests {
         let sum = vec![Means::Tally(Tally::Sum(Timer::HandOff))];
         for name in [
             "vllm:nixl_xfer_time_seconds_sum",
-            "ray_vllm_nixl_xfer_time_seconds_sum",
             "nixl_xfer_time_seconds_sum",
             "sglang:kv_transfer_latency_ms_sum",
             "pdtune_unit_handoff_seconds_total",
@@ -276,6 +292,19 @@ mod tests {
             assert_eq!(of(suffix), [], "{suffix}");
         }
     }
+
+    #[test]
+    fn of_a_histogram_of_rays_the_buckets_alone_are_what_was_counted() {
+        let name = "ray_vllm_nixl_xfer_time_seconds";
+        let of = |suffix: &str| meanings(&format!("{name}{suffix}"));
+        assert_eq!((of("_sum"), of("_count")), (vec![], vec![]));
+        assert_eq!(of("_bucket"), [Means::Bucket(Timer::HandOff)]);
+        assert_eq!(meanings("ray_vllm_nixl_bytes_transferred_sum"), []);
+        assert_eq!(VLLM_TTFT.bound(0.25), 250_000);
+        assert_eq!(VLLM_TTFT.bound(f64::INFINITY), u64::MAX);
+    }
+
+    const VLLM_TTFT: Family = Family::time("time_to_first_token_seconds", Engine, Timer::Ttft);
 
     #[test]
     fn names_of_others_mean_nothing() {

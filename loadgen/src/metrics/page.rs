@@ -9,7 +9,7 @@ use engine::units::Role;
 use super::MAX_ROWS;
 use super::delta::Series;
 use super::exposition::{NotText, Sample, samples};
-use super::families::{Gauge, Means, Whose, families};
+use super::families::{Gauge, Means, Tally, Whose, families};
 use super::vocabulary::Gauges;
 
 /// Names of replicas and deployments that are kept; Ray's are short.
@@ -120,9 +120,12 @@ impl Reading {
             let value = family.value(means, sample.value);
             match means {
                 Means::Gauge(gauge) => row.gauge(gauge, family.rank, value),
-                Means::Tally(tally) => {
-                    let id = identity(sample, means);
-                    row.series.push(Series { id, tally, rank: family.rank, value });
+                Means::Tally(tally) => row.tally(sample, tally, family.rank, value),
+                Means::Bucket(timer) => {
+                    let le = sample.label("le").and_then(|le| le.parse().ok()).filter(|le: &f64| !le.is_nan());
+                    if let Some(le) = le {
+                        row.tally(sample, Tally::Within(timer, family.bound(le)), family.rank, value);
+                    }
                 }
                 Means::Time(_) => {}
             }
@@ -193,6 +196,10 @@ impl Open {
         self.series.extend(other.series);
     }
 
+    fn tally(&mut self, sample: &Sample<'_>, tally: Tally, rank: u8, value: f64) {
+        self.series.push(Series { id: identity(sample, tally), tally, rank, value });
+    }
+
     fn gauge(&mut self, gauge: Gauge, rank: u8, value: f64) {
         // A gateway sets the values of a worker that has gone to -1.
         if !(value.is_finite() && value >= 0.0) {
@@ -259,9 +266,9 @@ fn last_part(name: &str) -> &str {
 }
 
 /// What tells a series apart: a name can count for two things.
-fn identity(sample: &Sample<'_>, means: Means) -> u64 {
+fn identity(sample: &Sample<'_>, tally: Tally) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (sample.name, sample.written_labels(), format!("{means:?}")).hash(&mut hasher);
+    (sample.name, sample.written_labels(), format!("{tally:?}")).hash(&mut hasher);
     hasher.finish()
 }
 

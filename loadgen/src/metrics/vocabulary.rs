@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -122,29 +122,82 @@ impl Timer {
     }
 }
 
-/// A time that was taken so many times, and its sum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timed(
+/// A time that was taken so many times, and its sum, of which some servers tell no more than between which bounds it lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timed {
     /// How often.
-    pub u64,
-    /// All of them together.
-    pub Micros,
-);
+    pub taken: u64,
+    /// The least that all of them together may be.
+    pub least: Micros,
+    /// The most.
+    pub most: Micros,
+}
 
 impl Timed {
-    /// The mean; `None` of nothing.
+    /// Taken so many times, and this in all.
+    pub const fn exact(taken: u64, sum: Micros) -> Self {
+        Self { taken, least: sum, most: sum }
+    }
+
+    /// The mean, or the middle of what it may be; `None` of nothing.
     pub fn mean(self) -> Option<Micros> {
-        self.1.0.checked_div(self.0).map(Micros)
+        let middle = self.least.0 + self.most.since(self.least).0 / 2;
+        middle.checked_div(self.taken).map(Micros)
+    }
+
+    /// The least and the most that the mean may be; `None` where it is known.
+    pub fn between(self) -> Option<(Micros, Micros)> {
+        let mean = |sum: Micros| sum.0.checked_div(self.taken).map(Micros);
+        mean(self.least).zip(mean(self.most)).filter(|_| self.least != self.most)
     }
 
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0), self.1 + other.1)
+        Self {
+            taken: self.taken.saturating_add(other.taken),
+            least: self.least + other.least,
+            most: self.most + other.most,
+        }
+    }
+}
+
+/// `[count, sum]`, or `[count, least, most]` where the sum is not known better.
+impl Serialize for Timed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.least == self.most {
+            (self.taken, self.least).serialize(serializer)
+        } else {
+            (self.taken, self.least, self.most).serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(TimedVisitor)
+    }
+}
+
+struct TimedVisitor;
+
+impl<'de> Visitor<'de> for TimedVisitor {
+    type Value = Timed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a count and a sum, or its bounds")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Timed, A::Error> {
+        let missing = |place| A::Error::invalid_length(place, &self);
+        let taken = parts.next_element()?.ok_or_else(|| missing(0))?;
+        let least = parts.next_element()?.ok_or_else(|| missing(1))?;
+        let most = parts.next_element()?.unwrap_or(least);
+        Ok(Timed { taken, least, most: most.max(least) })
     }
 }
 
 /// What a server has counted over an interval. What it does not tell is `None`.
 ///
-/// In a recording each is a key of its own, those of times as `[count, microseconds]`.
+/// In a recording each is a key of its own, those of times as `[count, microseconds]`, or `[count, least, most]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     counts: [Option<u64>; Counter::ALL.len()],
@@ -265,12 +318,24 @@ mod tests {
     fn sums_are_read_as_they_were_written_and_keep_out_of_what_is_not_theirs() {
         let mut sums = Sums::default();
         sums.add_count(Counter::PrefixHit, 7);
-        sums.add_time(Timer::Queue, Timed(2, Micros(900)));
+        sums.add_time(Timer::Queue, Timed::exact(2, Micros(900)));
         let text = serde_json::to_string(&sums).expect("JSON");
         assert_eq!(text, r#"{"hit":7,"queue":[2,900]}"#);
         let read: Sums = serde_json::from_str(r#"{"later": {"x": 1}, "hit": 7, "queue": [2, 900]}"#).expect("sums");
         assert_eq!(read, sums);
         assert_eq!((sums.mean(Timer::Queue), sums.mean(Timer::Decode)), (Some(Micros(450)), None));
+    }
+
+    #[test]
+    fn of_a_time_that_is_not_known_better_its_bounds_are_kept() {
+        let mut sums = Sums::default();
+        sums.add_time(Timer::Queue, Timed { taken: 2, least: Micros(200), most: Micros(400) });
+        assert_eq!(serde_json::to_string(&sums).expect("JSON"), r#"{"queue":[2,200,400]}"#);
+        assert_eq!(serde_json::from_str::<Sums>(r#"{"queue":[2,200,400]}"#).expect("sums"), sums);
+        sums.add_time(Timer::Queue, Timed::exact(2, Micros(100)));
+        let time = sums.time(Timer::Queue).expect("a time");
+        assert_eq!((time.mean(), time.between()), (Some(Micros(100)), Some((Micros(75), Micros(125)))));
+        assert_eq!(Timed::exact(2, Micros(100)).between(), None);
     }
 
     #[test]

@@ -65,7 +65,7 @@ mod tests {
     fn a_record_says_what_is_known_and_no_more() {
         let mut sums = Sums::default();
         sums.add_count(Counter::Output, 640);
-        sums.add_time(Timer::Queue, Timed(3, Micros(1_500)));
+        sums.add_time(Timer::Queue, Timed::exact(3, Micros(1_500)));
         let record = ServerRecord {
             at: Micros(2_000_000),
             span: Micros(1_000_000),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::servers::{Mean, ServerRow};
+use super::text::figure;
 use super::{Statistics, Summary};
 
 /// More or fewer than this share of the client's requests is not the client's requests alone.
@@ -32,7 +33,7 @@ pub struct Part {
     pub ms: f64,
 }
 
-/// Whose figures are asked for.
+/// Whose figures are asked for: all of a role together, or all that speak for the whole, which stand before single ones.
 fn of<'a>(rows: &'a [ServerRow], role: Option<&str>, whole: bool) -> Option<&'a ServerRow> {
     rows.iter().find(|row| row.whole == whole && row.role.as_deref() == role && (whole || row.name.is_none()))
 }
@@ -51,12 +52,12 @@ pub(super) fn ttft(rows: &[ServerRow], client: &Statistics) -> Option<Account> {
     let computing = prefill.filter(|_| decode.is_some()).filter(|row| row.prefill_ms.is_some());
     let computing = computing.or_else(|| whole.filter(|row| row.prefill_ms.is_some())).or(one);
     // A service that tells of its prefill tells of its transfers, too, if there are such.
-    let of_sides = || sides.and_then(|(prefill, decode)| ms(decode.kv_transfer_ms).or(ms(prefill.kv_transfer_ms)));
-    let transfer = computing.filter(|row| row.whole).map_or_else(of_sides, |whole| ms(whole.kv_transfer_ms));
+    let of_sides = || sides.map(|(prefill, decode)| if decode.kv_transfer_ms.is_some() { decode } else { prefill });
+    let transferring = computing.filter(|row| row.whole).or_else(of_sides);
     let known = [
         ("prefill queue", computing.and_then(|row| ms(row.queue_ms))),
         ("prefill", computing.and_then(|row| ms(row.prefill_ms))),
-        ("KV transfer", transfer),
+        ("KV transfer", transferring.and_then(|row| ms(row.kv_transfer_ms))),
     ];
     let mut parts: Vec<Part> = known.into_iter().filter_map(|(what, ms)| Some(Part { what, ms: ms? })).collect();
     let sum = |parts: &[Part]| parts.iter().map(|part| part.ms).sum::<f64>();
@@ -79,19 +80,43 @@ pub(super) fn ttft(rows: &[ServerRow], client: &Statistics) -> Option<Account> {
     };
     let counted =
         computing.and_then(|row| row.prefill_ms.or(row.ttft_ms)).or_else(|| whole.and_then(|row| row.ttft_ms));
-    Some(Account { client_ms, parts, rest_ms, rest: rest.to_owned(), doubts: doubts(counted, client.n) })
+    let mut doubts = doubts(counted, client.n);
+    doubts.extend(unsure(&[
+        ("prefill queue", computing.and_then(|row| row.queue_ms)),
+        ("prefill", computing.and_then(|row| row.prefill_ms)),
+        ("KV transfer", transferring.and_then(|row| row.kv_transfer_ms)),
+        ("TTFT of decode", decode.and_then(|row| row.ttft_ms)),
+    ]));
+    Some(Account { client_ms, parts, rest_ms, rest: rest.to_owned(), doubts })
 }
 
 /// TPOT.
 pub(super) fn tpot(rows: &[ServerRow], client: &Statistics) -> Option<Account> {
-    let told = |row: Option<&ServerRow>| row.and_then(|row| ms(row.itl_ms));
+    let told = |row: Option<&ServerRow>| row.and_then(|row| row.itl_ms);
     let one = || told(of(rows, Some("aggregated"), false)).or_else(|| told(of(rows, None, false)));
     let whole = || told(of(rows, None, true));
-    let ms = told(of(rows, Some("decode"), false)).or_else(whole).or_else(one)?;
+    let itl = told(of(rows, Some("decode"), false)).or_else(whole).or_else(one)?;
+    let ms = itl.mean;
     let client_ms = client.mean?;
     let rest = "network and gateway; servers average over gaps, the client over requests".to_owned();
     let parts = vec![Part { what: "between tokens on the server", ms }];
-    Some(Account { client_ms, parts, rest_ms: client_ms - ms, rest, doubts: Vec::new() })
+    Some(Account {
+        client_ms,
+        parts,
+        rest_ms: client_ms - ms,
+        rest,
+        doubts: unsure(&[("ITL", Some(itl))]).into_iter().collect(),
+    })
+}
+
+/// What is known by its bounds alone.
+fn unsure(means: &[(&str, Option<Mean>)]) -> Option<String> {
+    let bounds = means.iter().filter_map(|(what, mean)| {
+        let [least, most] = (*mean)?.between?;
+        Some(format!("{what} {} to {}", figure(least), figure(most)))
+    });
+    let bounds: Vec<String> = bounds.collect();
+    (!bounds.is_empty()).then(|| format!("known by buckets alone, whose middles are shown: {} ms", bounds.join(", ")))
 }
 
 /// A server counts what everybody sends to it, and some tell late.
@@ -133,7 +158,7 @@ mod tests {
     }
 
     fn mean(mean: f64) -> Mean {
-        Mean { mean, n: 100 }
+        Mean { mean, between: None, n: 100 }
     }
 
     fn parts(account: &Account) -> Vec<(&'static str, f64)> {
@@ -177,12 +202,28 @@ mod tests {
 
     #[test]
     fn figures_of_other_requests_are_doubted() {
-        let engine = |n| ServerRow { ttft_ms: Some(Mean { mean: 200.0, n }), ..row(None, false) };
+        let engine = |n| ServerRow { ttft_ms: Some(Mean { n, ..mean(200.0) }), ..row(None, false) };
         let told = ttft(&[engine(300)], &client(160.0, 100)).expect("an account");
         assert_eq!(told.rest, "parts that overlap, or belong to other requests");
         assert!(told.doubts[0].starts_with("the server counted 300 requests, this client 100"), "{told:?}");
         let late = ttft(&[engine(90)], &client(210.0, 100)).expect("an account");
         assert!(late.doubts[0].contains("not told of all"), "{late:?}");
+    }
+
+    #[test]
+    fn what_is_known_by_its_bounds_alone_is_said_to_be() {
+        let between = |least, most| Some(Mean { between: Some([least, most]), ..mean(f64::midpoint(least, most)) });
+        let engine = ServerRow {
+            queue_ms: Some(mean(5.0)),
+            prefill_ms: between(80.0, 160.0),
+            itl_ms: between(10.0, 25.0),
+            ..row(None, false)
+        };
+        let told = ttft(std::slice::from_ref(&engine), &client(180.0, 100)).expect("an account");
+        assert_eq!(parts(&told), [("prefill queue", 5.0), ("prefill", 120.0)]);
+        assert_eq!(told.doubts, ["known by buckets alone, whose middles are shown: prefill 80.0 to 160 ms"]);
+        let told = tpot(&[engine], &client(18.0, 100)).expect("an account");
+        assert_eq!(told.doubts, ["known by buckets alone, whose middles are shown: ITL 10.0 to 25.0 ms"]);
     }
 
     #[test]

@@ -39,18 +39,26 @@ impl ServerSummary {
 
     /// What stands for the whole and for each role; single units are in the JSON.
     fn shown(&self) -> impl Iterator<Item = &ServerRow> {
-        let of = |whole: bool| self.rows.iter().filter(move |row| row.whole == whole && (whole || row.name.is_none()));
-        of(true).chain(of(false))
+        let whole = self.rows.iter().find(|row| row.whole);
+        whole.into_iter().chain(self.rows.iter().filter(|row| !row.whole && row.name.is_none()))
     }
 }
 
 fn title(row: &ServerRow) -> String {
     let name = match (&row.role, row.whole) {
-        (_, true) => return "all".to_owned(),
+        (_, true) => "all",
         (Some(role), _) => role.as_str(),
         (None, _) => "engine",
     };
     if row.units == 1 { name.to_owned() } else { format!("{name} ×{}", row.units) }
+}
+
+/// `120`, or `80.0–160` where its bounds are all that is known.
+fn told(mean: Mean) -> String {
+    match mean.between {
+        None => figure(mean.mean),
+        Some([least, most]) => format!("{}–{}", figure(least), figure(most)),
+    }
 }
 
 /// `running 1.2  waiting 0.4  kv 12%  queue 4.1  prefill 120 ms`.
@@ -60,7 +68,7 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = self.0;
         let held = |name: &str, held: Option<Held>| Some(format!("{name} {}", figure(held?.mean)));
-        let time = |name: &str, mean: Option<Mean>| Some(format!("{name} {}", figure(mean?.mean)));
+        let time = |name: &str, mean: Option<Mean>| Some(format!("{name} {}", told(mean?)));
         let share = |part: Option<u64>, of: Option<u64>| Some(part? as f64 / of.filter(|of| *of > 0)? as f64 * 100.0);
         let hits = share(row.prefix_hit_tokens, row.prefix_queried_tokens);
         let levels = [

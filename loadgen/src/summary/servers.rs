@@ -26,14 +26,14 @@ pub struct ServerSummary {
     pub ttft: Option<Account>,
     /// The client's mean TPOT beside that of servers.
     pub tpot: Option<Account>,
-    /// Each of them, and before them all of a role together.
+    /// Each of them, and before them all that speak for the whole and all of a role together.
     pub rows: Vec<ServerRow>,
 }
 
-/// What one of them, or all of a role, told.
+/// What one of them, or several together, told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ServerRow {
-    /// Its name; `None` for all of a role.
+    /// Its name; `None` for several together.
     pub name: Option<String>,
     /// `prefill`, `decode`, `aggregated`, or `None` where it is not known.
     pub role: Option<String>,
@@ -93,8 +93,11 @@ pub struct Held {
 /// A time on average. Servers tell sums: no percentile is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Mean {
-    /// The mean.
+    /// The mean, or the middle of what it may be.
     pub mean: f64,
+    /// The least and the most that it may be, where it is not known better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub between: Option<[f64; 2]>,
     /// Of how many.
     pub n: u64,
 }
@@ -175,6 +178,10 @@ impl Servers {
             return None;
         }
         let mut rows = Vec::new();
+        let whole: Vec<&Row> = self.rows.values().filter(|row| row.whole).collect();
+        if whole.len() > 1 {
+            rows.push(ServerRow { whole: true, ..together(&whole, None) });
+        }
         for role in [Some(Role::Prefill), Some(Role::Decode), Some(Role::Aggregated), None] {
             let of_role: Vec<&Row> = self.rows.values().filter(|row| !row.whole && row.role == role).collect();
             if !of_role.is_empty() {
@@ -219,8 +226,11 @@ impl Row {
     fn summary(&self, name: Option<String>) -> ServerRow {
         let sums = &self.sums;
         let mean = |timer| {
-            let time = sums.time(timer)?;
-            Some(Mean { mean: time.1.as_millis_f64() / time.0.max(1) as f64, n: time.0 }).filter(|mean| mean.n > 0)
+            let time = sums.time(timer).filter(|time| time.taken > 0)?;
+            let ms = |sum: Micros| sum.as_millis_f64() / time.taken as f64;
+            let (least, most) = (ms(time.least), ms(time.most));
+            let between = (time.least != time.most).then_some([least, most]);
+            Some(Mean { mean: f64::midpoint(least, most), between, n: time.taken })
         };
         ServerRow {
             name,

@@ -73,11 +73,11 @@ fn our_own_server_tells_the_times_of_every_request_and_the_hand_offs_of_its_unit
     let (servers, notes) = told(&path);
     assert_eq!(notes.iter().filter(|note| note.contains("tells")).count(), 0, "{notes:?}");
     let whole: Vec<ServerRecord> = servers.iter().filter(|server| server.whole).cloned().collect();
-    let taken: u64 = whole.iter().filter_map(|server| Some(server.sums.time(Timer::Prefill)?.0)).sum();
+    let taken: u64 = whole.iter().filter_map(|server| Some(server.sums.time(Timer::Prefill)?.taken)).sum();
     assert_eq!(taken, 30, "every request, and none before the run");
     let decode: Vec<ServerRecord> = servers.iter().filter(|server| server.unit == Some(1)).cloned().collect();
     assert!(decode.iter().all(|server| server.role.is_some_and(|role| role.letter() == 'D')), "{decode:?}");
-    let handed: u64 = decode.iter().filter_map(|server| Some(server.sums.time(Timer::HandOff)?.0)).sum();
+    let handed: u64 = decode.iter().filter_map(|server| Some(server.sums.time(Timer::HandOff)?.taken)).sum();
     assert_eq!(handed, 30, "each prompt was computed elsewhere");
     assert!(sum(&decode, Counter::HandOffBytes) > 0);
 

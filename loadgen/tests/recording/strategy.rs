@@ -233,7 +233,7 @@ fn server_record() -> impl Strategy<Value = ServerRecord> {
     let gauges = (option::of(any::<u32>()), option::of(any::<u32>()), option::of(any::<u16>()))
         .prop_map(|(running, waiting, kv_used)| Gauges { running, waiting, kv_used });
     let counts = proptest::collection::vec((select(Counter::ALL.to_vec()), any::<u64>()), 0..4);
-    let times = proptest::collection::vec((select(Timer::ALL.to_vec()), any::<u64>(), instant()), 0..4);
+    let times = proptest::collection::vec((select(Timer::ALL.to_vec()), any::<u64>(), instant(), instant()), 0..4);
     let flags = (any::<bool>(), any::<bool>());
     (instant(), instant(), "[a-zA-Z0-9:.# ]{0,20}", role, option::of(any::<u16>()), flags, gauges, counts, times)
         .prop_map(|(at, span, name, role, unit, (whole, failed), gauges, counts, times)| {
@@ -241,8 +241,8 @@ fn server_record() -> impl Strategy<Value = ServerRecord> {
             for (counter, count) in counts {
                 sums.add_count(counter, count);
             }
-            for (timer, count, sum) in times {
-                sums.add_time(timer, Timed(count, sum));
+            for (timer, taken, sum, more) in times {
+                sums.add_time(timer, Timed { taken, least: sum, most: sum + more });
             }
             ServerRecord { at, span, name, role, unit, whole, failed, gauges, sums }
         })

@@ -66,7 +66,7 @@ fn server(of: &Snapshot, index: usize, name: &impl Fn(usize) -> String, controll
     let ttft = of.recent.ttft.p50.unwrap_or(seconds(0.2));
     let requests = 36;
     let mut sums = Sums::default();
-    let mut take = |timer, each: Micros| sums.add_time(timer, Timed(requests, Micros(each.0 * requests)));
+    let mut take = |timer, each: Micros| sums.add_time(timer, Timed::exact(requests, Micros(each.0 * requests)));
     if role == Role::Prefill {
         let computing = Micros(118_000 + 900 * index as u64);
         let queue = ttft.since(computing + seconds(0.045));

@@ -124,13 +124,20 @@ pub(super) fn beside(server: &ServerView, theme: &Theme, width: u16) -> Vec<Span
         let times = [Timer::Queue, Timer::Prefill, Timer::Decode, Timer::HandOff];
         let told: Vec<String> = times
             .into_iter()
-            .filter_map(|timer| Some(format!("{} {}", timer.name(), format::millis(server.sums.mean(timer)?))))
+            .filter_map(|timer| Some(format!("{} {}", timer.name(), told_mean(&server.sums, timer)?)))
             .collect();
         if !told.is_empty() {
             spans.push(span(theme, Paint::Dim, format!(" {} ms", told.join("  "))));
         }
     }
     spans
+}
+
+/// A mean in milliseconds; `~120` where it is the middle of what it may be.
+fn told_mean(sums: &Sums, timer: Timer) -> Option<String> {
+    let time = sums.time(timer)?;
+    let about = if time.between().is_some() { "~" } else { "" };
+    Some(format!("{about}{}", format::millis(time.mean()?)))
 }
 
 /// One line for a kind: ` D 8102 q0 b12 kv 61%  8103 q1 b9 kv 58%`.
@@ -193,7 +200,7 @@ pub(super) fn table(shown: &Snapshot, theme: &Theme, room: usize) -> Vec<Line<'s
     let names = TIMES.map(|timer| format!("{:>12}", timer.name())).concat();
     let mut lines = vec![Line::from(span(theme, Paint::Dim, format!(" server, ms{names}")))];
     for (name, role, sums) in told.into_iter().take(room - 1) {
-        let time = |timer| sums.mean(timer).map_or_else(|| theme.symbols.none.to_owned(), format::millis);
+        let time = |timer| told_mean(&sums, timer).unwrap_or_else(|| theme.symbols.none.to_owned());
         let times = TIMES.map(|timer| format!("{:>12}", time(timer))).concat();
         let count = |counter| sums.count(counter).unwrap_or(0);
         let failed = count(Counter::HandOffFailed).saturating_add(count(Counter::HandOffExpired));

@@ -315,7 +315,7 @@ fn server_view() -> BoxedStrategy<ServerView> {
                 sums.add_count(counter, count);
             }
             for (timer, count, sum) in times {
-                sums.add_time(timer, Timed(count, sum));
+                sums.add_time(timer, Timed::exact(count, sum));
             }
             ServerView { name: name.as_str().into(), role, unit, whole, heard, span, gauges, sums }
         })

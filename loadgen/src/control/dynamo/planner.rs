@@ -21,8 +21,8 @@ use engine::cluster::How;
 use engine::units::{Role, Split};
 use tokio::time::{sleep, timeout};
 
-use super::NAMESPACE;
 use super::instances::of_key;
+use super::{NAMESPACE, check};
 use crate::control::plane::{Action, Adapter, CallError, Goal, Member, MemberState, Plan, Step, Topology};
 use crate::http::{HttpAddress, HttpOptions};
 use crate::target::{Abilities, Ways};
@@ -190,15 +190,7 @@ impl Adapter for DynamoPlanner {
 
     fn propose(&self, to: Split, how: How) -> Result<Plan<Decide>, String> {
         let (topology, decision) = self.seen.as_ref().ok_or("the workers have not been seen yet")?;
-        if to.aggregated > 0 {
-            return Err("Dynamo's workers either prefill or decode".to_owned());
-        }
-        if to.prefill == 0 || to.decode == 0 {
-            return Err(format!("{to} would leave nobody to {}", if to.prefill == 0 { "prefill" } else { "decode" }));
-        }
-        if how == How::Migrate {
-            return Err("a worker of Dynamo ends what it holds and cannot migrate it: use drain".to_owned());
-        }
+        check(to, how)?;
         self.check_alone(decision)?;
         let from = topology.serving();
         let action = |from: Split, to: Split, id: u64| {

@@ -3,6 +3,7 @@
 use engine::cluster::How;
 use engine::units::{Role, Split};
 
+use super::check;
 use super::command::WorkerCommand;
 use super::seats::{Seat, Seats};
 use crate::control::plane::{Action, Goal, Plan, Step};
@@ -31,15 +32,7 @@ pub(super) fn propose(
     to: Split,
     how: How,
 ) -> Result<Plan<SetUnits>, String> {
-    if to.aggregated > 0 {
-        return Err("Dynamo's workers either prefill or decode".to_owned());
-    }
-    if to.prefill == 0 || to.decode == 0 {
-        return Err(format!("{to} would leave nobody to {}", if to.prefill == 0 { "prefill" } else { "decode" }));
-    }
-    if how == How::Migrate {
-        return Err("a worker of Dynamo ends what it holds and cannot migrate it: use drain".to_owned());
-    }
+    check(to, how)?;
     let from = seats.topology().serving();
     let mut at = from;
     let mut steps = Vec::new();

@@ -175,7 +175,7 @@ impl Api {
 /// A path of an engine. Gateways also know workers that do not speak HTTP, and ranks of one worker as `http://HOST:PORT@RANK`.
 fn engine_at(url: &str, path: &str) -> Result<String, Failed> {
     let address: Result<HttpAddress, _> = url.parse();
-    address.map(|address| address.at(path)).map_err(|_| Failed::Unsent("it is no plain HTTP address".to_owned()))
+    address.map(|address| address.at(path)).map_err(|_| Failed::Unsendable("it is no plain HTTP address".to_owned()))
 }
 
 /// An id as a segment of a path. Gateways make them of letters, digits and dashes.

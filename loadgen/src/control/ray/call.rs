@@ -3,12 +3,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::control::plane::CallError;
-use crate::http::{self, ApiKey, HttpAddress, HttpOptions, message, read_to, root, unreachable, with_key};
+use crate::control::rest::{Failed, Rest};
+use crate::http::{self, ApiKey, HttpAddress, HttpOptions};
 
 /// How long a call may take. The dashboard has been seen to take 2.5 s for a PUT.
 const CALL: Duration = Duration::from_secs(15);
@@ -19,9 +20,8 @@ const IDLE: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 pub(super) struct Api {
-    client: Client,
+    rest: Rest,
     address: HttpAddress,
-    key: Option<ApiKey>,
 }
 
 /// An answer that may be JSON.
@@ -38,19 +38,10 @@ impl Answer {
     }
 }
 
-/// Why there is no good answer.
-enum Failed {
-    /// The request was not sent.
-    Unsent(String),
-    /// It was answered with a status of its own.
-    Status(StatusCode, String),
-    /// Nobody knows.
-    Unclear(String),
-}
-
 impl Api {
     pub(super) fn new(address: &HttpAddress, key: Option<ApiKey>, http: &HttpOptions) -> Result<Self, String> {
-        Ok(Self { client: http::client(IDLE, &http.of_controls())?, address: address.clone(), key })
+        let client = http::client(IDLE, &http.of_controls())?;
+        Ok(Self { rest: Rest::new(client, key, LONGEST), address: address.clone() })
     }
 
     /// Everything about Ray Serve.
@@ -59,62 +50,34 @@ impl Api {
     /// One line: why there is no answer.
     pub(super) async fn instance(&self) -> Result<Answer, String> {
         let address = self.address.at("/api/serve/applications/");
-        let answer = self.send(self.client.get(&address)).await;
+        let answer = self.rest.send(self.rest.client().get(&address), CALL).await;
         answer.map(Answer).map_err(|failed| match failed {
-            Failed::Unsent(why) => format!("cannot reach {}: {why}", self.address),
-            Failed::Unclear(why) => format!("{} did not answer: {why}", self.address),
-            Failed::Status(status, said) => {
-                format!(
-                    "{address} answered {}{said}\nhint: is it the port of Ray's dashboard, 8265 by default?",
-                    status.as_u16()
-                )
+            Failed::Status(..) => {
+                let said = self.rest.unanswered(&address, failed);
+                format!("{said}\nhint: is it the port of Ray's dashboard, 8265 by default?")
             }
+            failed => self.rest.unanswered(&self.address.to_string(), failed),
         })
     }
 
     /// States everything that shall be.
     pub(super) async fn put(&self, desired: &Value) -> Result<(), CallError> {
-        self.order(self.client.put(self.address.at("/api/serve/applications/")), desired).await
+        self.order(self.rest.client().put(self.address.at("/api/serve/applications/")), desired).await
     }
 
     /// Wants `target` replicas of a deployment.
     pub(super) async fn scale(&self, application: &str, deployment: &str, target: u32) -> Result<(), CallError> {
         let path = format!("/api/v1/applications/{}/deployments/{}/scale", escaped(application), escaped(deployment));
-        self.order(self.client.post(self.address.at(&path)), &json!({ "target_num_replicas": target })).await
+        self.order(self.rest.client().post(self.address.at(&path)), &json!({ "target_num_replicas": target })).await
     }
 
     async fn order(&self, request: RequestBuilder, body: &Value) -> Result<(), CallError> {
         let text = body.to_string();
-        let sent = self.send(request.header("content-type", "application/json").body(text)).await;
-        sent.map(|_| ()).map_err(|failed| match failed {
-            Failed::Unsent(why) => CallError::Refused(format!("cannot reach {}: {why}", self.address)),
-            Failed::Status(status, said) if status.is_client_error() => {
-                CallError::Refused(format!("Ray refused it with {}{said}", status.as_u16()))
-            }
-            Failed::Status(status, said) => CallError::Unclear(format!("Ray answered {}{said}", status.as_u16())),
-            Failed::Unclear(why) => CallError::Unclear(why),
-        })
-    }
-
-    async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, Failed> {
-        let key = self.key.as_ref();
-        let exchange = async {
-            let response = with_key(request, key).send().await.map_err(|error| {
-                if error.is_connect() { Failed::Unsent(unreachable(&error)) } else { Failed::Unclear(root(&error)) }
-            })?;
-            let status = response.status();
-            let body = read_to(response, LONGEST).await.map_err(|error| Failed::Unclear(root(&error)))?;
-            if body.len() > LONGEST {
-                return Err(Failed::Unclear(format!("an answer of more than {} MB", LONGEST >> 20)));
-            }
-            if status.is_success() {
-                return Ok(body);
-            }
-            let said = message(&body, key);
-            Err(Failed::Status(status, if said.is_empty() { said } else { format!(": {said}") }))
-        };
-        let late = || Failed::Unclear(format!("no answer within {} s", CALL.as_secs()));
-        tokio::time::timeout(CALL, exchange).await.unwrap_or_else(|_| Err(late()))
+        let request = request.header("content-type", "application/json").body(text);
+        match self.rest.send(request, CALL).await {
+            Ok(_) => Ok(()),
+            Err(failed) => Err(self.rest.call_error(&format!("Ray at {}", self.address), failed)),
+        }
     }
 }
 
