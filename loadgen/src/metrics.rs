@@ -22,7 +22,7 @@ mod vocabulary;
 pub use exposition::{NotText, Sample, samples};
 pub(crate) use scrape::Cpu;
 pub use scrape::{Metrics, Reading};
-pub use source::{MetricsAt, Place, SourceAt, Sources};
+pub use source::{MetricsAt, Place, SourceAt, Sources, Told};
 pub use vocabulary::{Counter, Gauges, Sums, Timed, Timer};
 
 /// Rows that are kept of all pages; more are left out.

@@ -13,8 +13,12 @@ fn assert_survives(of: &str, unit: u16, cue: Cue, trouble: Trouble) {
     let mut world = World::new(of);
     world.stage.trouble(cue, trouble);
     for request in 0..12 {
+        // Until all are in: were the first over before the last came, a unit might never have anything to do.
+        world.stage.hold(Cue::Token(RequestId(request), 0));
         world.submit(request, 20 + 7 * request as u32, 12);
     }
+    world.until_observed("all of them", |now| now.in_flight == 12);
+    world.stage.release_all();
     world.until_over(0..12);
     world.assert_answered(0..12);
     assert_eq!(world.lost(), [UnitId(unit)], "{case}");

@@ -17,6 +17,8 @@ use crate::stage::{PATIENCE, Stage, staged};
 
 /// How often the world looks whether something has happened while it waits.
 const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at an engine.
+const REST: Duration = Duration::from_micros(200);
 
 /// 256 blocks of 4 tokens a unit, prompts in chunks, everything else generous.
 pub(crate) fn cluster() -> ClusterConfig {
@@ -170,15 +172,16 @@ impl World {
 
     /// Looks at the engine until it is as expected.
     pub(crate) fn until_observed(&self, what: &str, is_so: impl Fn(&Observation) -> bool) -> Observation {
-        let mut looks = 0;
+        let mut waited = Duration::ZERO;
         loop {
             let seen = self.handle.observe();
             if is_so(&seen) {
                 return seen;
             }
-            looks += 1;
-            assert!(looks < 20_000_000, "waited in vain for {what}: {seen:?}");
-            std::thread::yield_now();
+            assert!(waited < PATIENCE, "waited in vain for {what}: {seen:?}");
+            // Whoever is waited for may need this core.
+            std::thread::sleep(REST);
+            waited += REST;
         }
     }
 

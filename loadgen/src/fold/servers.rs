@@ -8,6 +8,7 @@ use engine::units::UnitId;
 use crate::live::ServerView;
 use crate::metrics::{Counter, MAX_ROWS, Sums};
 use crate::recording::ServerRecord;
+use crate::summary::counted;
 use crate::time::Micros;
 
 /// The window over which what was counted is told: that of the client's own recent figures.
@@ -17,6 +18,11 @@ const MOST: usize = 64;
 /// Failed KV transfers are an event at most this often.
 const SAY_EVERY: Micros = Micros(30_000_000);
 
+/// Names that the event has.
+const NAMES: usize = 3;
+/// What counts as failed.
+const FAILURES: [Counter; 2] = [Counter::HandOffFailed, Counter::HandOffExpired];
+
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
@@ -24,9 +30,9 @@ pub(super) struct Servers {
     rows: BTreeMap<Arc<str>, Row>,
     /// As published; made anew only after a record.
     shared: Option<Arc<Vec<ServerView>>>,
-    /// When failed KV transfers were last an event, and how many have failed since.
+    /// When failed KV transfers were last an event, and what has been counted since, by whom, and whether it speaks for the whole.
     said: Option<Micros>,
-    unsaid: u64,
+    unsaid: BTreeMap<Arc<str>, (bool, Sums)>,
 }
 
 #[derive(Debug)]
@@ -66,16 +72,27 @@ impl Servers {
     }
 
     fn failures(&mut self, record: &ServerRecord) -> Option<String> {
-        let count = |counter| record.sums.count(counter).unwrap_or(0);
-        let failed = count(Counter::HandOffFailed).saturating_add(count(Counter::HandOffExpired));
-        self.unsaid = self.unsaid.saturating_add(failed);
-        if failed == 0 || self.said.is_some_and(|said| record.at < said + SAY_EVERY) {
+        let failed = |sums: &Sums| FAILURES.iter().filter_map(|counter| sums.count(*counter)).any(|count| count > 0);
+        if failed(&record.sums) && (self.unsaid.len() < MAX_ROWS || self.unsaid.contains_key(record.name.as_str())) {
+            self.unsaid
+                .entry(record.name.as_str().into())
+                .or_insert((record.whole, Sums::default()))
+                .1
+                .add(&record.sums);
+        }
+        if self.unsaid.is_empty() || self.said.is_some_and(|said| record.at < said + SAY_EVERY) {
             return None;
         }
         self.said = Some(record.at);
-        let failed = std::mem::take(&mut self.unsaid);
+        let unsaid = std::mem::take(&mut self.unsaid);
+        let count = |counter| counted(unsaid.values().map(|(whole, sums)| (*whole, sums)), counter).unwrap_or(0);
+        let failed = FAILURES.map(count).into_iter().fold(0, u64::saturating_add);
         let transfers = if failed == 1 { "KV transfer" } else { "KV transfers" };
-        Some(format!("{failed} {transfers} failed or expired, as {} tells", record.name))
+        let names: Vec<&str> = unsaid.keys().take(NAMES).map(|name| &**name).collect();
+        let (names, tell) = (names.join(", "), if unsaid.len() == 1 { "tells" } else { "tell" });
+        let more = unsaid.len().saturating_sub(NAMES);
+        let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+        Some(format!("{failed} {transfers} failed or expired, as {names}{others} {tell}"))
     }
 
     /// In order of roles and names.
@@ -95,6 +112,11 @@ impl Servers {
 
 impl Row {
     fn take(&mut self, record: &ServerRecord) {
+        let role = record.role.or(self.view.role);
+        if self.view.role.is_some() && role != self.view.role {
+            // What it counted in its old role is none of the new one's.
+            self.window.clear();
+        }
         self.window.push_back((record.at, record.sums));
         let from = record.at.since(WINDOW);
         while self.window.len() > MOST || self.window.front().is_some_and(|(at, _)| *at < from) {
@@ -102,7 +124,7 @@ impl Row {
         }
         let view = &mut self.view;
         (view.heard, view.span, view.whole) = (record.at, record.span, record.whole);
-        view.role = record.role.or(view.role);
+        view.role = role;
         view.unit = record.unit.map(UnitId).or(view.unit);
         view.gauges = record.gauges;
         view.sums = Sums::default();
@@ -168,5 +190,30 @@ mod tests {
         assert_eq!(seconds, [2, 32, 62]);
         assert_eq!(said[0].1, "1 KV transfer failed or expired, as a:1 tells");
         assert_eq!(said[1].1, "30 KV transfers failed or expired, as a:1 tells");
+    }
+
+    #[test]
+    fn what_a_gateway_counts_beside_its_engines_failed_once() {
+        let mut servers = Servers::default();
+        servers.apply(&record(1, "a:1", 1));
+        let gateway = |second| ServerRecord { whole: true, role: None, ..record(second, "g:8000", 3) };
+        for second in [2, 3] {
+            assert_eq!(servers.apply(&gateway(second)), None);
+            assert_eq!(servers.apply(&record(second, "a:1", 2)), None);
+        }
+        assert_eq!(servers.apply(&record(4, "b:1", 2)), None);
+        let said = servers.apply(&record(31, "a:1", 0)).expect("it is time");
+        assert_eq!(said, "6 KV transfers failed or expired, as a:1, b:1, g:8000 tell");
+    }
+
+    #[test]
+    fn a_unit_that_was_shifted_begins_anew() {
+        let mut servers = Servers::default();
+        for second in [1, 2] {
+            servers.apply(&record(second, "a:1", 0));
+        }
+        servers.apply(&ServerRecord { role: Some(Role::Prefill), ..record(3, "a:1", 0) });
+        let queue = servers.shared()[0].sums.time(Timer::Queue).expect("a time");
+        assert_eq!(queue, Timed::exact(1, Micros(3_000)));
     }
 }

@@ -35,7 +35,7 @@ struct Seen {
 ///
 /// Where the page says when its process began, a balancer before several of them is told from a process that began anew: that is
 /// younger than the one before, and its page is another first one. A page of an older one, or a value that falls while the process
-/// is the same, shows several of them, between whose values there is no growth.
+/// is the same, shows several of them: what each has counted cannot be told from there on.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     seen: HashMap<u64, Seen>,
@@ -77,7 +77,7 @@ impl Memory {
         self.alternates || self.falls
     }
 
-    /// What is new in the series of a row.
+    /// What is new in the series of a row: nothing is known to be where several processes answer.
     pub(super) fn take(&mut self, series: &[Series]) -> Sums {
         let mut new = Growth::default();
         let fell = |one: &Series| self.seen.get(&one.id).is_some_and(|before| one.value < before.value);
@@ -85,11 +85,10 @@ impl Memory {
         self.falls |= falls;
         for one in series {
             if let Some(by) = self.growth(one) {
-                let by = if falls { 0.0 } else { by };
                 new.add(one.tally, one.rank, by);
             }
         }
-        new.sums()
+        if self.is_of_several() { Sums::default() } else { new.sums() }
     }
 
     fn growth(&mut self, series: &Series) -> Option<f64> {
@@ -230,14 +229,14 @@ mod tests {
         assert_eq!(page(10.0, 5007.0), (Some(7), false));
         assert_eq!(page(20.0, 3.0), (Some(0), false), "it began anew");
         assert_eq!(page(20.0, 5.0), (Some(2), false));
-        assert_eq!(page(10.0, 5009.0), (Some(0), true));
-        assert_eq!(page(20.0, 6.0), (Some(0), true));
+        assert_eq!(page(10.0, 5009.0), (None, true));
+        assert_eq!(page(20.0, 6.0), (None, true));
         let mut memory = Memory::default();
         let counts = [5000.0, 300.0, 310.0].map(|value| {
             memory.page(Some(10.0));
             memory.take(&[output(1, value)]).count(Counter::Output)
         });
-        assert_eq!((counts, memory.is_of_several()), ([Some(0), Some(0), Some(10)], true));
+        assert_eq!((counts, memory.is_of_several()), ([Some(0), None, None], true));
     }
 
     #[test]

@@ -130,7 +130,6 @@ const VLLM: &[Family] = &[
     Family::time("nixl_xfer_time_seconds", Engine, Timer::HandOff),
     Family::count("nixl_bytes_transferred_sum", Engine, Counter::HandOffBytes),
     Family::count("nixl_num_failed_transfers_total", Engine, Counter::HandOffFailed),
-    Family::count("nixl_num_failed_notifications_total", Engine, Counter::HandOffFailed),
     Family::count("nixl_num_kv_expired_reqs_total", Engine, Counter::HandOffExpired),
 ];
 

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use engine::units::Role;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
-use crate::http::{ApiKey, HttpAddress, HttpOptions};
+use crate::http::{ApiKey, ExtraHeader, HttpAddress, HttpOptions};
 use crate::text::Malformed;
 
 /// What the file of a Ray cluster is named after.
@@ -40,6 +41,17 @@ pub struct SourceAt {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources(pub Vec<SourceAt>);
 
+/// The key and the headers that some addresses may see.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Those addresses.
+    pub to: Vec<HttpAddress>,
+    /// The key.
+    pub key: Option<ApiKey>,
+    /// The headers.
+    pub headers: Vec<ExtraHeader>,
+}
+
 /// What is scraped in a run.
 #[derive(Clone, Debug)]
 pub struct MetricsAt {
@@ -47,8 +59,8 @@ pub struct MetricsAt {
     pub sources: Vec<SourceAt>,
     /// The addresses of the target itself, whose own pages are tried: there may be none.
     pub tried: Vec<HttpAddress>,
-    /// The address that knows the key, and the key; no other is sent it.
-    pub key: Option<(Vec<HttpAddress>, ApiKey)>,
+    /// What the target is told with every request; no page of another address is.
+    pub told: Told,
     /// How the pages are reached.
     pub http: HttpOptions,
     /// Between two scrapes.
@@ -58,13 +70,19 @@ pub struct MetricsAt {
 impl MetricsAt {
     /// Of these sources, each second, without a key.
     pub fn new(sources: Vec<SourceAt>) -> Self {
-        Self { sources, tried: Vec::new(), key: None, http: HttpOptions::default(), period: PERIOD }
+        Self { sources, tried: Vec::new(), told: Told::default(), http: HttpOptions::default(), period: PERIOD }
     }
 
-    /// The key for a page, if it may see it: over TLS only where the target itself does.
-    pub(super) fn key_for(&self, page: &HttpAddress) -> Option<&ApiKey> {
-        let (addresses, key) = self.key.as_ref()?;
-        addresses.iter().any(|address| origin(address) == origin(page)).then_some(key)
+    /// The key and the headers for a page, if it may see them: over TLS only where the target itself does.
+    pub(super) fn told_to(&self, page: &HttpAddress) -> (Option<ApiKey>, HeaderMap) {
+        let mut headers = HeaderMap::new();
+        if !self.told.to.iter().any(|address| origin(address) == origin(page)) {
+            return (None, headers);
+        }
+        for header in &self.told.headers {
+            header.add_to(&mut headers);
+        }
+        (self.told.key.clone(), headers)
     }
 }
 
@@ -225,8 +243,14 @@ mod tests {
     fn a_key_goes_to_nobody_but_who_knows_it() {
         let target: HttpAddress = "http://gateway:8000".parse().expect("an address");
         let key = ApiKey::new("k".to_owned()).expect("a key");
-        let at = MetricsAt { key: Some((vec![target], key)), ..MetricsAt::new(Vec::new()) };
-        let knows = |page: &str| at.key_for(&page.parse().expect("an address")).is_some();
+        let headers = vec![ExtraHeader::new("x-tenant", "blue").expect("a header")];
+        let told = Told { to: vec![target], key: Some(key), headers };
+        let at = MetricsAt { told, ..MetricsAt::new(Vec::new()) };
+        let knows = |page: &str| {
+            let (key, headers) = at.told_to(&page.parse().expect("an address"));
+            assert_eq!(key.is_some(), headers.contains_key("x-tenant"));
+            key.is_some()
+        };
         assert!(knows("http://gateway:8000/metrics"));
         for page in ["http://gateway:8001", "http://other:8000", "https://gateway:8000"] {
             assert!(!knows(page), "{page}");

@@ -95,7 +95,7 @@ pub(super) fn tpot(rows: &[ServerRow], client: &Statistics) -> Option<Account> {
     let told = |row: Option<&ServerRow>| row.and_then(|row| row.itl_ms);
     let one = || told(of(rows, Some("aggregated"), false)).or_else(|| told(of(rows, None, false)));
     let whole = || told(of(rows, None, true));
-    let itl = told(of(rows, Some("decode"), false)).or_else(whole).or_else(one)?;
+    let itl = whole().or_else(|| told(of(rows, Some("decode"), false))).or_else(one)?;
     let ms = itl.mean;
     let client_ms = client.mean?;
     let rest = "network and gateway; servers average over gaps, the client over requests".to_owned();

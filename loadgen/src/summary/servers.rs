@@ -113,13 +113,30 @@ pub(super) struct Servers {
 
 #[derive(Clone, Debug, Default)]
 struct Row {
+    /// The last one.
     role: Option<Role>,
     unit: Option<u16>,
     whole: bool,
+    /// What it told in each role that it had: after a shift it is another one's.
+    stretches: BTreeMap<Option<Role>, Stretch>,
+}
+
+/// What was told over some time.
+#[derive(Clone, Debug, Default)]
+struct Stretch {
     running: Level,
     waiting: Level,
     kv: Level,
     sums: Sums,
+}
+
+impl Stretch {
+    fn add(&mut self, other: &Self) {
+        self.running.add(other.running);
+        self.waiting.add(other.waiting);
+        self.kv.add(other.kv);
+        self.sums.add(&other.sums);
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,6 +151,11 @@ impl Level {
         if let Some(value) = value.map(Into::into) {
             (self.sum, self.taken, self.max) = (self.sum.saturating_add(value), self.taken + 1, self.max.max(value));
         }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.sum = self.sum.saturating_add(other.sum);
+        (self.taken, self.max) = (self.taken + other.taken, self.max.max(other.max));
     }
 
     fn held(self, scale: f64) -> Option<Held> {
@@ -160,6 +182,13 @@ impl Servers {
             return;
         }
         let row = self.rows.entry(record.name.clone()).or_default();
+        if row.role.is_none()
+            && record.role.is_some()
+            && let Some(before) = row.stretches.remove(&None)
+        {
+            // It had this role all along, and only now it is known.
+            row.stretches.insert(record.role, before);
+        }
         (row.role, row.unit) = (record.role.or(row.role), record.unit.or(row.unit));
         row.whole = record.whole;
         // What was counted until then belongs to what came before.
@@ -167,10 +196,11 @@ impl Servers {
             return;
         }
         let Gauges { running, waiting, kv_used } = record.gauges;
-        row.running.take(running);
-        row.waiting.take(waiting);
-        row.kv.take(kv_used);
-        row.sums.add(&record.sums);
+        let stretch = row.stretches.entry(row.role).or_default();
+        stretch.running.take(running);
+        stretch.waiting.take(waiting);
+        stretch.kv.take(kv_used);
+        stretch.sums.add(&record.sums);
     }
 
     pub(super) fn summary(&self) -> Option<ServerSummary> {
@@ -178,23 +208,25 @@ impl Servers {
             return None;
         }
         let mut rows = Vec::new();
-        let whole: Vec<&Row> = self.rows.values().filter(|row| row.whole).collect();
-        if whole.len() > 1 {
-            rows.push(ServerRow { whole: true, ..together(&whole, None) });
+        let of = |whole: bool| self.rows.values().filter(move |row| row.whole == whole);
+        let gateways: Vec<Stretch> = of(true).map(Row::all).collect();
+        if gateways.len() > 1 {
+            rows.push(ServerRow { whole: true, ..together(&gateways.iter().collect::<Vec<_>>(), None) });
         }
         for role in [Some(Role::Prefill), Some(Role::Decode), Some(Role::Aggregated), None] {
-            let of_role: Vec<&Row> = self.rows.values().filter(|row| !row.whole && row.role == role).collect();
+            let of_role: Vec<&Stretch> = of(false).filter_map(|row| row.stretches.get(&role)).collect();
             if !of_role.is_empty() {
                 rows.push(together(&of_role, role));
             }
         }
-        let failed = |counter| counted(self.rows.values().map(|row| (row.whole, &row.sums)), counter);
+        let told = || self.rows.values().flat_map(|row| row.stretches.values().map(|each| (row.whole, &each.sums)));
+        let failed = |counter| counted(told(), counter);
         let (failed_kv_transfers, expired_kv) = (failed(Counter::HandOffFailed), failed(Counter::HandOffExpired));
         let mut single: Vec<(&String, &Row)> = self.rows.iter().collect();
         single.sort_by_key(|(name, row)| {
             (!row.whole, row.role.is_none(), row.role.map(|role| role as u8), row.unit, *name)
         });
-        rows.extend(single.into_iter().map(|(name, row)| row.summary(Some(name.clone()))));
+        rows.extend(single.into_iter().map(|(name, row)| row.summary(name.clone())));
         let (ttft, tpot) = (None, None);
         Some(ServerSummary { failed_scrapes: self.failed, failed_kv_transfers, expired_kv, ttft, tpot, rows })
     }
@@ -202,28 +234,44 @@ impl Servers {
 
 /// All of a role: requests are added (their maxima came at different instants, so that the sum is an upper bound), shares of KV
 /// averaged.
-fn together(rows: &[&Row], role: Option<Role>) -> ServerRow {
-    let mut sums = Sums::default();
-    for row in rows {
-        sums.add(&row.sums);
+fn together(told: &[&Stretch], role: Option<Role>) -> ServerRow {
+    let mut all = Stretch::default();
+    for one in told {
+        all.sums.add(&one.sums);
     }
-    let all = Row { role, sums, ..Row::default() }.summary(None);
-    let held = |of: fn(&Row) -> Option<Held>| -> Vec<Held> { rows.iter().filter_map(|row| of(row)).collect() };
+    let held = |of: fn(&Stretch) -> Option<Held>| -> Vec<Held> { told.iter().filter_map(|one| of(one)).collect() };
     let added = |held: Vec<Held>| held.into_iter().reduce(|a, b| Held { mean: a.mean + b.mean, max: a.max + b.max });
-    let kv = held(|row| row.kv.held(1000.0));
+    let kv = held(|one| one.kv.held(1000.0));
     let count = kv.len().max(1) as f64;
     let mean = kv.into_iter().reduce(|a, b| Held { mean: a.mean + b.mean, max: a.max.max(b.max) });
     ServerRow {
-        units: rows.len(),
-        running: added(held(|row| row.running.held(1.0))),
-        waiting: added(held(|row| row.waiting.held(1.0))),
+        role: role.map(|role| role.to_string()),
+        units: told.len(),
+        running: added(held(|one| one.running.held(1.0))),
+        waiting: added(held(|one| one.waiting.held(1.0))),
         kv_used: mean.map(|sum| Held { mean: sum.mean / count, ..sum }),
-        ..all
+        ..all.row()
     }
 }
 
 impl Row {
-    fn summary(&self, name: Option<String>) -> ServerRow {
+    /// Whatever role it had.
+    fn all(&self) -> Stretch {
+        let mut all = Stretch::default();
+        for stretch in self.stretches.values() {
+            all.add(stretch);
+        }
+        all
+    }
+
+    fn summary(&self, name: String) -> ServerRow {
+        let role = self.role.map(|role| role.to_string());
+        ServerRow { name: Some(name), role, unit: self.unit, whole: self.whole, ..self.all().row() }
+    }
+}
+
+impl Stretch {
+    fn row(&self) -> ServerRow {
         let sums = &self.sums;
         let mean = |timer| {
             let time = sums.time(timer).filter(|time| time.taken > 0)?;
@@ -233,11 +281,11 @@ impl Row {
             Some(Mean { mean: f64::midpoint(least, most), between, n: time.taken })
         };
         ServerRow {
-            name,
-            role: self.role.map(|role| role.to_string()),
-            unit: self.unit,
+            name: None,
+            role: None,
+            unit: None,
             units: 1,
-            whole: self.whole,
+            whole: false,
             running: self.running.held(1.0),
             waiting: self.waiting.held(1.0),
             kv_used: self.kv.held(1000.0),
@@ -257,5 +305,64 @@ impl Row {
             input_tokens: sums.count(Counter::Input),
             output_tokens: sums.count(Counter::Output),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Timed;
+
+    fn record(second: u64, name: &str, role: Option<Role>, whole: bool, ms: u64) -> ServerRecord {
+        let mut sums = Sums::default();
+        sums.add_time(Timer::Prefill, Timed::exact(1, Micros(ms * 1000)));
+        let gauges = Gauges { running: Some(ms as u32), ..Gauges::default() };
+        ServerRecord {
+            failed: false,
+            span: Micros(1_000_000),
+            role,
+            whole,
+            gauges,
+            sums,
+            ..ServerRecord::failed(Micros(second * 1_000_000), name.to_owned())
+        }
+    }
+
+    fn rows(records: &[ServerRecord]) -> Vec<ServerRow> {
+        let mut servers = Servers::default();
+        for record in records {
+            servers.record(Micros::ZERO, record);
+        }
+        servers.summary().expect("a summary").rows
+    }
+
+    fn found(rows: &[ServerRow], name: Option<&str>, role: Option<&str>) -> (f64, u64, usize) {
+        let is_it = |row: &&ServerRow| row.name.as_deref() == name && row.role.as_deref() == role;
+        let row = rows.iter().find(is_it).expect("a row");
+        let mean = row.prefill_ms.expect("a mean");
+        (mean.mean, mean.n, row.units)
+    }
+
+    #[test]
+    fn what_a_unit_told_before_it_was_shifted_is_that_of_its_old_role() {
+        let (prefill, decode) = (Some(Role::Prefill), Some(Role::Decode));
+        let rows = rows(&[
+            record(1, "a", None, false, 100),
+            record(2, "a", prefill, false, 300),
+            record(2, "b", decode, false, 10),
+            record(3, "a", decode, false, 30),
+        ]);
+        assert_eq!(found(&rows, None, Some("prefill")), (200.0, 2, 1), "its role is known from the second record on");
+        assert_eq!(found(&rows, None, Some("decode")), (20.0, 2, 2));
+        let (mean, n, units) = found(&rows, Some("a"), Some("decode"));
+        assert!((mean - 430.0 / 3.0).abs() < 1e-9 && (n, units) == (3, 1), "all of it by itself: {mean}");
+    }
+
+    #[test]
+    fn gateways_that_share_the_load_are_one_service() {
+        let rows = rows(&[record(1, "a", None, true, 100), record(1, "b", None, true, 300)]);
+        assert_eq!(found(&rows[..1], None, None), (200.0, 2, 2));
+        assert_eq!((rows.len(), rows[0].running.map(|held| held.mean)), (3, Some(400.0)));
+        assert!(rows.iter().all(|row| row.whole), "{rows:?}");
     }
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use loadgen::metrics::{Counter, Metrics, MetricsAt, SourceAt, Timer};
+use loadgen::metrics::{Counter, Metrics, MetricsAt, SourceAt, Timer, Told};
 use loadgen::playback;
 use loadgen::recording::{Reader, Record, ServerRecord};
 use loadgen::run::{self, RunConfig, RunResult};
-use loadgen::target::http::{self, ApiKey};
+use loadgen::target::http::{self, ApiKey, ExtraHeader};
 
 use crate::client::target;
 use crate::own::Own;
@@ -137,11 +137,13 @@ fn a_page_that_breaks_and_begins_anew_is_said_once_counted_and_ends_nothing() {
 fn a_key_is_shown_to_the_target_and_to_nobody_else() {
     let (known, other) = (Pages::new(|_| Page::Text(String::new())), Pages::new(|_| Page::Text(String::new())));
     let key = ApiKey::new("hunter2".to_owned()).expect("a key");
-    let key = Some((vec![known.url().parse().expect("an address")], key));
-    let metrics = Metrics::open(MetricsAt { key, ..at(&[known.url(), other.url()]) }).expect("a thread");
+    let headers = vec![ExtraHeader::new("x-tenant", "blue").expect("a header")];
+    let told = Told { to: vec![known.url().parse().expect("an address")], key: Some(key), headers };
+    let metrics = Metrics::open(MetricsAt { told, ..at(&[known.url(), other.url()]) }).expect("a thread");
     drop(metrics);
-    assert!(known.heads()[0].contains("authorization: bearer hunter2"));
-    assert!(!other.heads().is_empty() && other.heads().iter().all(|head| !head.contains("hunter2")));
+    assert!(known.heads()[0].contains("authorization: bearer hunter2") && known.heads()[0].contains("x-tenant: blue"));
+    let is_told = |head: &String| head.contains("hunter2") || head.contains("x-tenant");
+    assert!(!other.heads().is_empty() && !other.heads().iter().any(is_told));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use loadgen::metrics::{MetricsAt, Sources};
+use loadgen::metrics::{MetricsAt, Sources, Told};
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
@@ -51,7 +51,8 @@ impl MetricsArgs {
             TargetSpec::Http(target) => {
                 at.tried.clone_from(&target.addresses);
                 at.http = target.http.clone();
-                at.key = target.key.clone().map(|key| (target.addresses.clone(), key));
+                let (to, headers) = (target.addresses.clone(), target.headers.clone());
+                at.told = Told { to, key: target.key.clone(), headers };
             }
             // What it tells on its own goes beyond what its page has.
             TargetSpec::Grpc(_) if at.sources.is_empty() => return Ok(None),

@@ -90,7 +90,7 @@ impl Metric {
 /// From this width on, a panel has room for all of its figures.
 const WIDE: u16 = 46;
 /// The same with what servers say.
-const WIDEST: u16 = 56;
+const WIDEST: u16 = 60;
 /// From this height on, a zoomed panel shows the lines and the heatmap.
 const BOTH: u16 = 18;
 
@@ -131,9 +131,10 @@ fn lines(model: &Model, theme: &Theme, metric: Metric, area: Rect, buf: &mut Buf
         columns: column::columns(slots, time, count, |_, slot| pick(metric.of(slot)).map(Micros::as_millis_f64)),
     };
     let series = vec![line(Paint::Median, |p| p.p50), line(Paint::Tail, |p| p.p95)];
-    // What servers say of it is a line under those of the client.
+    // What servers say of it is a line under those of the client, where there is room to name it.
+    let named = area.width >= WIDE;
     let told = column::columns(slots, time, count, |_, slot| {
-        slot.then.as_deref().and_then(|then| metric.of_servers(then)).map(Micros::as_millis_f64)
+        slot.then.as_deref().filter(|_| named).and_then(|then| metric.of_servers(then)).map(Micros::as_millis_f64)
     });
     let lines = series.iter().map(|s| s.columns.as_slice()).chain([told.as_slice()]);
     let highest = lines.map(column::highest).fold(0.0, f64::max);

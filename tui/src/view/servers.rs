@@ -19,6 +19,9 @@ const NAME: usize = 21;
 /// From this width on, the times of each server have room beside what it holds.
 const TIMES: u16 = 78;
 
+/// From this width on, what was counted has room beside the times in the table.
+const COUNTS: u16 = 98;
+
 /// Servers of one kind.
 pub(super) struct Group<'a> {
     role: Option<Role>,
@@ -133,6 +136,18 @@ pub(super) fn beside(server: &ServerView, theme: &Theme, width: u16) -> Vec<Span
     spans
 }
 
+/// What was counted over the same seconds: the share of prompt tokens found in the prefix cache, preemptions, KV transferred.
+fn counted(sums: &Sums, theme: &Theme) -> String {
+    let none = || theme.symbols.none.to_owned();
+    let count = |counter| sums.count(counter);
+    let looked = count(Counter::PrefixQueried).filter(|queried| *queried > 0);
+    let hits = looked.map(|queried| count(Counter::PrefixHit).unwrap_or(0) as f64 / queried as f64);
+    let hits = hits.map_or_else(none, |share| format::percent(share).to_string());
+    let preempted = count(Counter::Preempted).map_or_else(none, |count| count.to_string());
+    let moved = count(Counter::HandOffBytes).map_or_else(none, |bytes| format!("{:.0}", bytes as f64 / 1e6));
+    format!("{hits:>8}{preempted:>8}{moved:>6}")
+}
+
 /// A mean in milliseconds; `~120` where it is the middle of what it may be.
 fn told_mean(sums: &Sums, timer: Timer) -> Option<String> {
     let time = sums.time(timer)?;
@@ -145,7 +160,7 @@ pub(super) fn line(group: &Group<'_>, theme: &Theme, area: Rect, buf: &mut Buffe
     let letter = group.role.map_or('S', Role::letter);
     let mut line = Line::from_iter([Span::raw(" "), span(theme, group.paint(), format!("{letter} "))]);
     for (index, server) in group.servers.iter().enumerate() {
-        let spans = held(server, theme);
+        let spans = held(server, short(group, &server.name), theme);
         let more = format!("+{}", group.servers.len() - index);
         let wide: usize = spans.iter().map(Span::width).sum();
         if line.width() + wide + more.len() > usize::from(area.width) {
@@ -157,14 +172,27 @@ pub(super) fn line(group: &Group<'_>, theme: &Theme, area: Rect, buf: &mut Buffe
     buf.set_line(area.x, area.y, &line, area.width);
 }
 
-fn held(server: &ServerView, theme: &Theme) -> Vec<Span<'static>> {
-    let short = server.name.rsplit([':', '#', ' ']).next().unwrap_or(&server.name);
+/// The end of a name, as much of it as tells it apart: the port where all are of one host.
+fn short<'a>(group: &Group<'_>, name: &'a str) -> &'a str {
+    fn end(name: &str) -> &str {
+        name.rsplit([':', '#', ' ']).next().unwrap_or(name)
+    }
+    let alike = group.servers.iter().filter(|server| end(&server.name) == end(name)).count();
+    if alike > 1 { name } else { end(name) }
+}
+
+fn held(server: &ServerView, name: &str, theme: &Theme) -> Vec<Span<'static>> {
+    // One that has to be told from others of the same end has room for a host and a port.
+    let letters = if name.len() == server.name.len() { NAME } else { 8 };
     let gauges = server.gauges;
     let waiting = gauges.waiting.map(|count| format!("q{count} "));
     let running = gauges.running.map(|count| format!("b{count} "));
     let kv = gauges.kv_used.map(|share| format!("kv {}% ", format::percent(f64::from(share) / 1000.0)));
     let figures: String = waiting.into_iter().chain(running).chain(kv).collect();
-    vec![span(theme, Paint::Dim, format!("{} ", end_of(short, 8))), span(theme, Paint::Text, format!("{figures} "))]
+    vec![
+        span(theme, Paint::Dim, format!("{} ", end_of(name, letters))),
+        span(theme, Paint::Text, format!("{figures} ")),
+    ]
 }
 
 /// All units of `role` that nobody else tells of, in a few letters: `q2 b16 kv 62%`.
@@ -184,8 +212,9 @@ pub(super) fn of_role(shown: &Snapshot, role: Role) -> String {
 }
 
 /// Means of the last seconds by kind, with a line that names them: nothing where nobody tells.
-pub(super) fn table(shown: &Snapshot, theme: &Theme, room: usize) -> Vec<Line<'static>> {
+pub(super) fn table(shown: &Snapshot, theme: &Theme, width: u16, room: usize) -> Vec<Line<'static>> {
     const TIMES: [Timer; 6] = [Timer::Queue, Timer::Prefill, Timer::HandOff, Timer::Ttft, Timer::Gap, Timer::Decode];
+    let counts = width >= COUNTS;
     let servers = &shown.servers;
     let kinds = [("all", true, None), ("prefill", false, Some(Role::Prefill)), ("decode", false, Some(Role::Decode))];
     let others = [("both", false, Some(Role::Aggregated)), ("engine", false, None)];
@@ -197,11 +226,18 @@ pub(super) fn table(shown: &Snapshot, theme: &Theme, room: usize) -> Vec<Line<'s
     if told.is_empty() || room < 2 {
         return Vec::new();
     }
-    let names = TIMES.map(|timer| format!("{:>12}", timer.name())).concat();
+    let name = |timer: Timer| if timer == Timer::HandOff { "KV xfer" } else { timer.name() };
+    let mut names = TIMES.map(|timer| format!("{:>10}", name(timer))).concat();
+    if counts {
+        names.push_str("  hits % preempt KV MB");
+    }
     let mut lines = vec![Line::from(span(theme, Paint::Dim, format!(" server, ms{names}")))];
     for (name, role, sums) in told.into_iter().take(room - 1) {
         let time = |timer| told_mean(&sums, timer).unwrap_or_else(|| theme.symbols.none.to_owned());
-        let times = TIMES.map(|timer| format!("{:>12}", time(timer))).concat();
+        let mut times = TIMES.map(|timer| format!("{:>10}", time(timer))).concat();
+        if counts {
+            times.push_str(&counted(&sums, theme));
+        }
         let count = |counter| sums.count(counter).unwrap_or(0);
         let failed = count(Counter::HandOffFailed).saturating_add(count(Counter::HandOffExpired));
         let mut line = Line::from_iter([
@@ -216,9 +252,9 @@ pub(super) fn table(shown: &Snapshot, theme: &Theme, room: usize) -> Vec<Line<'s
     lines
 }
 
-/// `  server 190`, a mean, beside the name of a chart.
+/// `  srv mean 190`, beside the name of a chart.
 pub(super) fn mean(theme: &Theme, mean: Option<Micros>) -> Option<Span<'static>> {
-    mean.map(|mean| span(theme, Paint::Offered, format!("  server {}", format::millis(mean))))
+    mean.map(|mean| span(theme, Paint::Offered, format!("  srv mean {}", format::millis(mean))))
 }
 
 fn end_of(name: &str, letters: usize) -> String {

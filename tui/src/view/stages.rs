@@ -87,7 +87,7 @@ pub(super) fn rows(model: &Model, theme: &Theme, area: Rect, buf: &mut Buffer) {
     }
     if area.width >= TABLE {
         let room = usize::from(area.height).saturating_sub(lines.len());
-        lines.extend(servers::table(model.here(), theme, room));
+        lines.extend(servers::table(model.here(), theme, area.width, room));
     }
     for (row, line) in area.rows().zip(lines) {
         buf.set_line(row.x, row.y, &line, row.width);

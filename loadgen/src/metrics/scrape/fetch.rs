@@ -2,25 +2,22 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::RequestBuilder;
 
 use super::Shared;
-use crate::http::{ApiKey, read_to, root, with_key};
+use crate::http::{read_to, root};
 use crate::time::Micros;
 
-/// The longest page that is read.
-const LONGEST: usize = 8 << 20;
 /// How long a page may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A page, with the instant at which it began to arrive.
+/// A page of at most `longest` bytes, with the instant at which it began to arrive.
 pub(super) async fn fetch(
-    client: &Client,
-    url: &str,
-    key: Option<&ApiKey>,
+    request: RequestBuilder,
+    longest: usize,
     shared: &Shared,
 ) -> Result<(Micros, Vec<u8>), String> {
-    let request = with_key(client.get(url), key).header("accept", "text/plain;version=0.0.4");
+    let request = request.header("accept", "text/plain;version=0.0.4");
     let fetched = tokio::time::timeout(TIMEOUT, async {
         let response = request.send().await.map_err(|error| root(&error))?;
         let at = shared.now();
@@ -28,9 +25,9 @@ pub(super) async fn fetch(
         if !status.is_success() {
             return Err(format!("it answered {}", status.as_u16()));
         }
-        let body = read_to(response, LONGEST).await.map_err(|error| root(&error))?;
-        if body.len() > LONGEST {
-            return Err(format!("its page is longer than {} MiB", LONGEST >> 20));
+        let body = read_to(response, longest).await.map_err(|error| root(&error))?;
+        if body.len() > longest {
+            return Err(format!("its page is longer than {} MiB", longest >> 20));
         }
         Ok((at, body))
     });

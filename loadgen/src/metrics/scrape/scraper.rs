@@ -8,6 +8,7 @@ use std::time::Duration;
 use engine::remote::one_line;
 use engine::units::Role;
 use reqwest::Client;
+use reqwest::header::HeaderMap;
 use tokio::task::JoinSet;
 
 use super::discovery::Discovery;
@@ -15,7 +16,7 @@ use super::fetch::fetch;
 use super::naming::named;
 use super::{Reading, Shared};
 use crate::clock::RunClock;
-use crate::http::{ApiKey, HttpAddress};
+use crate::http::{ApiKey, HttpAddress, with_key};
 use crate::metrics::delta::Memory;
 use crate::metrics::page::{self, Key, Page};
 use crate::metrics::source::{MAX_SOURCES, MetricsAt, Place, SourceAt, authority, page_of, path_before_page};
@@ -23,6 +24,9 @@ use crate::metrics::{Gauges, MAX_ROWS, Sums};
 use crate::recording::ServerRecord;
 use crate::time::Micros;
 
+/// The longest page that is read, and the most of a round of them.
+const LONGEST: usize = 8 << 20;
+const ROUND: usize = 128 << 20;
 /// A source rests so many times as long as its page took to be read.
 const REST: u32 = 20;
 /// A row that has not been told of for so long has gone, and its place is another's.
@@ -37,6 +41,7 @@ pub(super) struct Source {
     pub(super) name: String,
     pub(super) role: Option<Role>,
     key: Option<ApiKey>,
+    headers: HeaderMap,
     /// Nobody has named it: it may be no source at all.
     tried: bool,
     /// It is the target's own page.
@@ -104,13 +109,14 @@ impl Scraper {
         if self.sources.iter().any(|source| source.url == url) || self.sources.len() >= MAX_SOURCES {
             return;
         }
-        let key = self.at.key_for(address).cloned();
+        let (key, headers) = self.at.told_to(address);
         let own = self.at.tried.iter().any(|target| authority(target) == name);
         self.sources.push(Source {
             url,
             name,
             role,
             key,
+            headers,
             tried,
             own,
             memory: Memory::default(),
@@ -149,6 +155,7 @@ impl Scraper {
     /// Reads all pages, at the same time.
     pub(super) async fn round(&mut self) {
         self.discover();
+        let longest = LONGEST.min(ROUND / self.sources.len().max(1));
         let mut fetching = JoinSet::new();
         for (index, source) in self.sources.iter_mut().enumerate() {
             source.rests = source.rests.saturating_sub(self.at.period);
@@ -156,16 +163,16 @@ impl Scraper {
                 continue;
             }
             let (client, url, key) = (self.client.clone(), source.url.clone(), source.key.clone());
-            let shared = Arc::clone(&self.shared);
-            fetching.spawn(async move { (index, fetch(&client, &url, key.as_ref(), &shared).await) });
+            let (shared, headers) = (Arc::clone(&self.shared), source.headers.clone());
+            fetching.spawn(async move {
+                let request = with_key(client.get(url).headers(headers), key.as_ref());
+                (index, fetch(request, longest, &shared).await)
+            });
         }
-        let mut fetched = Vec::with_capacity(fetching.len());
-        while let Some(one) = fetching.join_next().await {
-            fetched.extend(one.ok());
-        }
-        fetched.sort_by_key(|(index, _)| *index);
         let mut pages = Vec::new();
-        for (index, fetched) in fetched {
+        // Each is read as it comes: its bytes go before those of the next one are looked at.
+        while let Some(fetched) = fetching.join_next().await {
+            let Ok((index, fetched)) = fetched else { continue };
             let clock = RunClock::start();
             let read = fetched
                 .and_then(|(at, body)| page::read(&body).map(|page| (at, page)).map_err(|error| error.to_string()));
@@ -178,6 +185,7 @@ impl Scraper {
                 Err(why) => self.failed(index, &why),
             }
         }
+        pages.sort_by_key(|(index, ..)| *index);
         for (_, _, page) in &mut pages {
             self.deployments.append(&mut page.replicas);
             self.has_prefill |= page.rows.iter().any(|row| row.role == Some(Role::Prefill));
@@ -197,6 +205,13 @@ impl Scraper {
         let at = self.shared.now();
         let Some(source) = self.sources.get_mut(index) else { return };
         if source.tried && source.last.is_none() {
+            if let Some(status) = [401, 403].into_iter().find(|status| why.ends_with(&status.to_string())) {
+                let text = format!(
+                    "{} answered {status}: what the server tells of itself wants a key or header that it was not given",
+                    source.url
+                );
+                self.shared.push(Reading::Remark { at, text });
+            }
             return;
         }
         if !std::mem::replace(&mut source.failing, true) {

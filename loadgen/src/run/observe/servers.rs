@@ -27,11 +27,12 @@ impl Observer {
         self.hear_servers();
     }
 
-    /// With the unit that the control knows by this name, and its role.
+    /// With the unit that the control knows by this name, and the role that it has there: what a page or `--metrics` says of it was
+    /// so before it was shifted.
     fn find_unit(&self, server: &mut ServerRecord) {
         let called = || self.parts.control.as_ref()?.unit_called(&server.name).map(|unit| unit.0);
         server.unit = server.unit.or_else(called);
         let known = |id: u16| self.fold.units().iter().find(|unit| unit.unit.0 == id).map(|unit| unit.role);
-        server.role = server.role.or_else(|| server.unit.and_then(known));
+        server.role = server.unit.and_then(known).or(server.role);
     }
 }
