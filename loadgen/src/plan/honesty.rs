@@ -326,7 +326,8 @@ fn intervals_have_the_truth_in_them_on_a_few_clusters() {
 #[test]
 #[ignore = "takes minutes; the command is beside it"]
 fn intervals_have_the_truth_in_them_as_often_as_they_say() {
-    let numbers: Vec<u64> = (0..50).collect();
+    // Others than those on which the terms of this test were settled.
+    let numbers: Vec<u64> = (50..100).collect();
     let cases = work::map(&numbers, |number| case(*number, 800, 40), |_, _| {});
     let (covered, width) = judged(&cases);
     let share = covered as f64 / cases.len() as f64;
