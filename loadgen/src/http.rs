@@ -19,7 +19,7 @@ pub(crate) use key::with_key;
 pub(crate) use options::client;
 pub use options::{CONNECT_TIMEOUT, HttpOptions};
 pub use proxy::ProxyAddress;
-pub(crate) use said::{Said, message, root, said, unreachable};
+pub(crate) use said::{Said, message, misread, root, said, unreachable};
 pub(crate) use tls::TlsFailure;
 pub use trust::{Trust, TrustError};
 

@@ -5,6 +5,7 @@ use std::error::Error;
 use engine::remote::one_line;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::error::Category;
 
 use super::{ApiKey, TlsFailure};
 
@@ -39,6 +40,21 @@ pub(crate) fn message<'k>(body: &[u8], keys: impl IntoIterator<Item = &'k ApiKey
 pub(crate) fn said(body: &[u8]) -> String {
     let said = Said::read(body).and_then(Said::message);
     said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
+}
+
+/// Why an answer is not the JSON that it was to be, in one line. The value that stands where another was to be is left out: it
+/// may repeat what nobody shall see, and be as long as the whole answer.
+pub(crate) fn misread(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let expected = text.rsplit_once(", expected ").map(|(_, expected)| format!("expected {expected}"));
+    let names_a_field = text.starts_with("missing field") || text.starts_with("duplicate field");
+    one_line(&match (error.classify(), expected) {
+        (Category::Data, Some(expected)) => expected,
+        (Category::Data, None) if !names_a_field => {
+            format!("another value than expected at line {} column {}", error.line(), error.column())
+        }
+        _ => text,
+    })
 }
 
 /// An error as servers write it: `{"error": {"message": …, "code": …}}`, or the inner object alone.
@@ -82,5 +98,29 @@ impl Said {
 
     pub(crate) fn is_code(&self, asked: &str) -> bool {
         matches!(&self.error, Some(Inner::Object { code: Some(code), .. }) if code == asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Told {
+        #[expect(dead_code, reason = "only its type counts")]
+        size: u32,
+    }
+
+    fn why(text: &str) -> String {
+        misread(&serde_json::from_str::<Told>(text).expect_err(text))
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_without_the_value_that_was_there() {
+        assert_eq!(why(r#"{"size": "hunter2"}"#), "expected u32 at line 1 column 18");
+        assert_eq!(why(r#"{"size": "a, expected hunter2"}"#), "expected u32 at line 1 column 30");
+        assert_eq!(why("{}"), "missing field `size` at line 1 column 2");
+        assert_eq!(why("{"), "EOF while parsing an object at line 1 column 1");
+        assert!(why(&format!(r#"{{"size": "{}"}}"#, "x".repeat(300_000))).len() < 60);
     }
 }

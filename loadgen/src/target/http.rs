@@ -163,12 +163,24 @@ impl HttpTarget {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Nobody answers there.
-    #[error("cannot reach {address}: {why}{hint}", hint = up_hint(why))]
+    #[error(
+        "cannot reach {address}: {why}\nhint: is the server up? `pdtune serve` starts one on http://127.0.0.1:8080"
+    )]
     Unreachable {
         /// Where.
         address: HttpAddress,
         /// Why not.
         why: String,
+    },
+    /// TLS is not agreed, or its certificate not trusted.
+    #[error("cannot reach {address}: {why}{hint}")]
+    Tls {
+        /// Where.
+        address: HttpAddress,
+        /// Why not.
+        why: String,
+        /// What may help, on a line of its own, or nothing.
+        hint: &'static str,
     },
     /// It answers with an error.
     #[error("{address}/v1/models answered {status}{message}{hint}", hint = unauthorized_hint(*.status))]
@@ -247,14 +259,6 @@ pub enum OpenError {
     /// The thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
-}
-
-/// A reason may come with a hint of its own.
-fn up_hint(why: &str) -> &'static str {
-    if why.contains("\nhint: ") {
-        return "";
-    }
-    "\nhint: is the server up? `pdtune serve` starts one on http://127.0.0.1:8080"
 }
 
 impl OpenError {

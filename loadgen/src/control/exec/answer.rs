@@ -57,7 +57,7 @@ enum State {
 /// One line: what is not as agreed.
 pub(super) fn read(said: &[u8]) -> Result<Topology, String> {
     let Answer { units, wanted, generation, rival, trouble } =
-        serde_json::from_slice(said).map_err(|error| error.to_string())?;
+        serde_json::from_slice(said).map_err(|error| one_line(&error.to_string()))?;
     if units.len() > UNITS {
         return Err(format!("it has {} units, {UNITS} at most", units.len()));
     }

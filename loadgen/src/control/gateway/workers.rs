@@ -7,6 +7,7 @@ use engine::units::{Role, Split};
 use serde::Deserialize;
 
 use crate::control::plane::MemberState;
+use crate::http::misread;
 
 /// Most workers of an answer.
 const MOST: usize = 4096;
@@ -80,7 +81,7 @@ pub(super) fn kept(workers: &[Worker]) -> Split {
 /// # Errors
 /// One line: what is not as expected.
 pub(super) fn read(said: &[u8]) -> Result<Vec<Worker>, String> {
-    let Answer { workers } = serde_json::from_slice(said).map_err(|error| error.to_string())?;
+    let Answer { workers } = serde_json::from_slice(said).map_err(|error| misread(&error))?;
     if workers.len() > MOST {
         return Err(format!("it has {} workers, {MOST} at most", workers.len()));
     }

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::place::Place;
+use crate::http::misread;
 
 /// How long a call may take.
 const CALL: Duration = Duration::from_secs(15);
@@ -87,14 +88,16 @@ impl Api {
     pub(super) async fn get<T: DeserializeOwned>(&self, place: &Place) -> Result<T, Failure> {
         let verb = if place.is_list() { "list" } else { "get" };
         let body = self.send(Method::GET, verb, place, &place.path(&self.namespace), None).await?;
-        serde_json::from_slice(&body).map_err(|error| Failure::Odd(format!("{place} is not as expected: {error}")))
+        serde_json::from_slice(&body)
+            .map_err(|error| Failure::Odd(format!("{place} is not as expected: {}", misread(&error))))
     }
 
     /// Reads what the cluster says of a group of its API.
     pub(super) async fn group<T: DeserializeOwned>(&self, group: &str) -> Result<T, Failure> {
         let place = Place::list(group, "", "");
         let body = self.send(Method::GET, "get", &place, &format!("/apis/{group}"), None).await?;
-        serde_json::from_slice(&body).map_err(|error| Failure::Odd(format!("{group} is not as expected: {error}")))
+        serde_json::from_slice(&body)
+            .map_err(|error| Failure::Odd(format!("{group} is not as expected: {}", misread(&error))))
     }
 
     /// Reads a text that a pod serves.

@@ -12,6 +12,7 @@ mod told;
 use std::sync::Arc;
 
 use super::secrets::Secrets;
+use crate::http::misread;
 use crate::sample::{Account, CountedBy, FailureKind, Outcome, Reasoning, ServerSide, Told};
 use crate::sse::{Event, Framer};
 use crate::target::remote::{End, failed};
@@ -207,7 +208,10 @@ impl State<'_> {
         match serde_json::from_slice::<Piece<'_>>(event.data) {
             Ok(piece) if !piece.is_error() && event.kind != b"error" => self.piece(piece, tokens),
             Ok(_) => self.fail(FailureKind::Engine, self.secrets.message(event.data)),
-            Err(error) => self.fail(FailureKind::Malformed, format!("an event that is no piece of an answer: {error}")),
+            Err(error) => {
+                let why = self.secrets.hide(&misread(&error));
+                self.fail(FailureKind::Malformed, format!("an event that is no piece of an answer: {why}"));
+            }
         }
     }
 

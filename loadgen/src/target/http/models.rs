@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::OpenError;
 use super::secrets::Secrets;
-use crate::http::{HttpAddress, read_to, unreachable as why_unreachable};
+use crate::http::{HttpAddress, TlsFailure, misread, read_to, root};
 
 /// How long the server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -105,7 +105,10 @@ pub(super) async fn ask(
     let (status, location, body) = answered
         .await
         .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))?
-        .map_err(|error| unreachable(why_unreachable(&error)))?;
+        .map_err(|error| match TlsFailure::find(&error) {
+            Some(tls) => OpenError::Tls { address: address.clone(), why: tls.why(), hint: tls.hint() },
+            None => unreachable(root(&error)),
+        })?;
     if !status.is_success() {
         let mut message = secrets.message(&body);
         if !message.is_empty() {
@@ -116,8 +119,10 @@ pub(super) async fn ask(
         }
         return Err(OpenError::Status { address: address.clone(), status: status.as_u16(), message });
     }
-    let list: List = serde_json::from_slice(&body)
-        .map_err(|error| OpenError::Malformed { address: address.clone(), why: error.to_string() })?;
+    let list: List = serde_json::from_slice(&body).map_err(|error| {
+        let why = secrets.hide(&misread(&error));
+        OpenError::Malformed { address: address.clone(), why }
+    })?;
     pick(list.data, address, wanted)
 }
 

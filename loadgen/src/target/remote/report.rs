@@ -29,9 +29,18 @@ impl From<Outcome> for End {
     }
 }
 
+/// Letters of a message at most. What servers say was cut before; this is for what was forgotten, since every message of a run
+/// is kept and recorded.
+const MESSAGE: usize = 600;
+
 /// A failure with one line for people.
 pub(in crate::target) fn failed(kind: FailureKind, message: impl Into<String>) -> Outcome {
-    Outcome::Failed(Failure { kind, message: message.into() })
+    let mut message = message.into();
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE) {
+        message.truncate(end);
+        message.push('…');
+    }
+    Outcome::Failed(Failure { kind, message })
 }
 
 /// Tells of one request.
@@ -98,5 +107,16 @@ impl Report {
         }
         self.events.push(TargetEvent::Ended { index, at, outcome, server });
         self.inbox.push(&mut self.events).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_failure_says_more_than_a_few_lines() {
+        let Outcome::Failed(failure) = failed(FailureKind::Engine, "ü".repeat(100_000)) else { panic!("it failed") };
+        assert_eq!(failure.message.chars().count(), MESSAGE + 1);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::base64::{decode, encode};
 use crate::control::plane::CallError;
-use crate::http::{self, HttpAddress, HttpOptions, message, read_to, root};
+use crate::http::{self, HttpAddress, HttpOptions, message, misread, read_to, root};
 
 /// How long a call may take.
 const CALL: Duration = Duration::from_secs(10);
@@ -153,7 +153,7 @@ impl Etcd {
                 let why = format!("{address}{path} answered {}: {said}", status.as_u16());
                 return Err(if status.is_client_error() { CallError::Refused(why) } else { CallError::Unclear(why) });
             }
-            serde_json::from_slice(&body).map_err(|error| unclear(format!("not as etcd answers: {error}")))
+            serde_json::from_slice(&body).map_err(|error| unclear(format!("not as etcd answers: {}", misread(&error))))
         };
         let late = || Err(unclear(format!("no answer within {} s", CALL.as_secs())));
         tokio::time::timeout(CALL, exchange).await.unwrap_or_else(|_| late())

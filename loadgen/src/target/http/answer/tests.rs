@@ -221,6 +221,15 @@ fn what_is_no_protocol_is_malformed_and_bounded() {
         let why = failure(whole(&[event, "[DONE]"]).1);
         assert!(why.starts_with("malformed: an event that is no piece"), "{event}: {why}");
     }
+    let secrets = Secrets::new(ApiKey::new("hunter2".to_owned()), Vec::new());
+    for wrong in
+        [r#"{"choices": "the key hunter2"}"#.to_owned(), format!(r#"{{"choices": "{}"}}"#, "x".repeat(200_000))]
+    {
+        let mut answer = Answer::new(4, 64, &secrets);
+        answer.read(stream(&[&wrong]).as_bytes(), &mut Vec::new());
+        let why = failure(answer.end());
+        assert!(why.len() < 200 && !why.contains("hunter2"), "{why}");
+    }
     let endless = vec![b'x'; 1 << 20];
     assert!(failure(read([endless.as_slice()], 64).1).starts_with("malformed: an event of the stream is longer than"));
     let mut answer = Answer::new(4, 10, &OPEN);
