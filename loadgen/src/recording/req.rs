@@ -59,6 +59,9 @@ pub(super) struct Req {
     /// How tokens were counted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     by: Option<CountedBy>,
+    /// Tokens of the answer as its usage says, where their ids say another number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    out_usage: Option<u32>,
     /// Tokens of the prompt as the server counted them, where that is not `in`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     in_counted: Option<u32>,
@@ -145,6 +148,7 @@ impl From<&Sample> for Req {
             logits: sample.logits_hash,
             server: sample.server.as_ref().map(Server::from),
             by: sample.account.counted,
+            out_usage: sample.account.usage_tokens,
             in_counted: sample.account.prompt_tokens.filter(|counted| *counted != sample.input_tokens),
             reasoning: sample.account.reasoning.map(|reasoning| reasoning.tokens),
             answer: sample.account.reasoning.and_then(|reasoning| reasoning.answer),
@@ -196,6 +200,7 @@ impl TryFrom<Req> for Sample {
         }
         let account = Account {
             counted: req.by,
+            usage_tokens: req.out_usage,
             prompt_tokens: req.in_counted,
             reasoning: req.reasoning.map(|tokens| Reasoning { tokens, answer: req.answer }),
             address: req.at,

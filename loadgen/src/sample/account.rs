@@ -9,6 +9,8 @@ use crate::time::Micros;
 pub struct Account {
     /// How the tokens of the answer were counted; `None` of a target that tells every one, and without an answer.
     pub counted: Option<CountedBy>,
+    /// What the target's usage says of the answer's tokens, where that is another number than that of their ids.
+    pub usage_tokens: Option<u32>,
     /// Tokens of the prompt by the target's own count.
     pub prompt_tokens: Option<u32>,
     /// The reasoning before the answer itself, where some was sent.
@@ -17,11 +19,11 @@ pub struct Account {
     pub address: Option<u16>,
 }
 
-/// How tokens were counted, the best way first.
+/// How tokens were counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CountedBy {
-    /// The target said how many there were.
+    /// The target said how many there were, and their ids, where it told them, did not say otherwise.
     Usage,
     /// It told the ids of all tokens.
     Ids,

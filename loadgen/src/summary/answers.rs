@@ -41,6 +41,8 @@ const ADDRESSES: usize = 1024;
 pub struct Answers {
     /// How their tokens were counted, where the target does not tell every one.
     pub counted_by: Ways,
+    /// Those whose usage says another number of tokens than there were ids.
+    pub usage_differed: u64,
     /// Those that had not as many tokens as were asked for.
     pub osl_missed: u64,
     /// Those whose prompt the server counted as other than it was to be.
@@ -86,6 +88,7 @@ impl Answers {
             Some(CountedBy::Chunks) => self.counted_by.chunks += 1,
             None => {}
         }
+        self.usage_differed += u64::from(account.usage_tokens.is_some());
         self.osl_missed += u64::from(sample.output_tokens != sample.output_asked);
         self.isl_differed += u64::from(sample.prompt_tokens() != sample.input_tokens);
         self.prompt_tokens_asked += u64::from(sample.input_tokens);
@@ -108,6 +111,7 @@ mod tests {
         let asked = completed(0, 0, 100, &[10, 10]);
         let account = Account {
             counted: Some(CountedBy::Chunks),
+            usage_tokens: Some(1),
             prompt_tokens: Some(asked.input_tokens + 5),
             reasoning: Some(Reasoning { tokens: 2, answer: None }),
             address: Some(2),
@@ -116,6 +120,7 @@ mod tests {
         answers.add(&Sample { account, output_asked: asked.output_tokens + 1, ..asked.clone() });
         answers.add(&Sample { output_asked: asked.output_tokens, ..asked.clone() });
         assert_eq!((answers.osl_missed, answers.isl_differed, answers.counted_by.chunks), (1, 1, 1));
+        assert_eq!(answers.usage_differed, 1);
         assert_eq!(answers.prompt_tokens_counted, answers.prompt_tokens_asked + 5);
         assert_eq!((answers.reasoned, answers.reasoning_tokens, answers.addresses), (1, 2, vec![0, 0, 1]));
     }

@@ -102,6 +102,13 @@ impl Summary {
                 writeln!(out, "tokens       counted by {}", several.collect::<Vec<_>>().join(", by "))?;
             }
         }
+        if self.answers.usage_differed > 0 {
+            let differed = self.answers.usage_differed;
+            writeln!(
+                out,
+                "usage        {differed} answers said another number of tokens than they had ids, and the ids count"
+            )?;
+        }
         if *osl_missed > 0 {
             writeln!(out, "lengths      {osl_missed} answers had not as many tokens as asked for")?;
         }

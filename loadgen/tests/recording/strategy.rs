@@ -151,8 +151,16 @@ fn told() -> impl Strategy<Value = Told> {
 fn account() -> impl Strategy<Value = Account> {
     let counted = option::of(select(vec![CountedBy::Usage, CountedBy::Ids, CountedBy::Chunks]));
     let reasoning = (any::<u32>(), option::of(instant())).prop_map(|(tokens, answer)| Reasoning { tokens, answer });
-    (counted, option::of(any::<u32>()), option::of(reasoning), option::of(any::<u16>()))
-        .prop_map(|(counted, prompt_tokens, reasoning, address)| Account { counted, prompt_tokens, reasoning, address })
+    let tokens = || option::of(any::<u32>());
+    (counted, tokens(), tokens(), option::of(reasoning), option::of(any::<u16>())).prop_map(
+        |(counted, usage_tokens, prompt_tokens, reasoning, address)| Account {
+            counted,
+            usage_tokens,
+            prompt_tokens,
+            reasoning,
+            address,
+        },
+    )
 }
 
 fn gaps() -> impl Strategy<Value = Vec<Gap>> {

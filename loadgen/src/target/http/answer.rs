@@ -2,8 +2,9 @@
 //!
 //! # How many tokens
 //! Which arrival brought how many is told by their ids where the server tells them, else by the difference to the usage so far
-//! where every piece with text carries one, else a piece with text is one. How many there were in all is told by the last usage,
-//! else by the ids, else by the pieces. Reasoning that a server keeps to itself, but counts, is no token of the answer: it was
+//! where every piece with text carries one, else a piece with text is one. How many there were in all is told by the ids where
+//! all tokens came with theirs, else by the last usage, else by the pieces. A usage that says another number than the ids is
+//! wrong, or tokens were lost on the way: TPOT is of those that came, and what it said is kept beside. Reasoning that a server keeps to itself, but counts, is no token of the answer: it was
 //! generated before the first that came.
 
 mod piece;
@@ -51,6 +52,8 @@ struct State<'k> {
     most_of_prompt: u32,
     /// Whether the server tells ids, by which arrivals are counted then.
     ids: bool,
+    /// Tokens came without theirs.
+    nameless: bool,
     /// A piece with text had no usage, so that the difference between two of them is not what one piece brought.
     skips_usage: bool,
     usage: Option<Usage>,
@@ -102,6 +105,7 @@ impl<'k> Answer<'k> {
             most,
             most_of_prompt,
             ids: false,
+            nameless: false,
             skips_usage: false,
             usage: None,
             fingerprint: None,
@@ -155,18 +159,22 @@ impl<'k> Answer<'k> {
     /// What became of it when nothing more came for `why`; the last piece may have come before. When tokens of the answer
     /// itself came after reasoning is for the caller to say.
     pub(super) fn broken(self, why: Outcome) -> End {
-        let State { told, reasoned, usage, finished, done, ids, most, most_of_prompt, .. } = self.state;
+        let State { told, reasoned, usage, finished, done, most, most_of_prompt, .. } = self.state;
+        let all_named = self.state.ids && !self.state.nameless;
         let counted = self.state.counted().filter(|counted| *counted <= most);
-        let by = match counted {
-            Some(_) => Some(CountedBy::Usage),
-            None if ids => Some(CountedBy::Ids),
-            None => (told > 0).then_some(CountedBy::Chunks),
+        let differs = counted.filter(|counted| *counted != told);
+        let (by, tokens, usage_tokens) = match counted {
+            Some(_) if all_named && differs.is_some() => (Some(CountedBy::Ids), None, differs),
+            Some(_) => (Some(CountedBy::Usage), differs, None),
+            None if all_named => (Some(CountedBy::Ids), None, None),
+            None => ((told > 0).then_some(CountedBy::Chunks), None, None),
         };
-        let tokens = usage.and_then(Usage::reasoning_tokens).filter(|tokens| *tokens <= most).unwrap_or(reasoned);
+        let of_reasoning = usage.and_then(Usage::reasoning_tokens).filter(|tokens| *tokens <= most).unwrap_or(reasoned);
         let account = Account {
             counted: by,
             prompt_tokens: usage.and_then(|usage| usage.prompt_tokens).filter(|of| (1..=most_of_prompt).contains(of)),
-            reasoning: (reasoned > 0).then_some(Reasoning { tokens, answer: None }),
+            usage_tokens,
+            reasoning: (reasoned > 0).then_some(Reasoning { tokens: of_reasoning, answer: None }),
             address: None,
         };
         let outcome = match self.state.failure {
@@ -180,7 +188,7 @@ impl<'k> Answer<'k> {
             (None, Some(told)) => Some(ServerSide { told: Some(told), ..ServerSide::default() }),
             (None, None) => None,
         };
-        End { outcome, server, tokens: counted.filter(|counted| *counted != told), account }
+        End { outcome, server, tokens, account }
     }
 }
 
@@ -283,18 +291,22 @@ impl State<'_> {
         tokens: &mut Vec<Option<u32>>,
     ) -> Option<serde_json::Value> {
         let part = choice.part();
-        match (choice.token_ids, so_far) {
+        match (choice.token_ids.filter(|ids| !ids.is_empty()), so_far) {
             (Some(ids), _) => {
                 self.ids = true;
                 tokens.extend(ids.into_iter().map(Some));
             }
-            // A piece without ids from a server that tells them, such as a last one without text.
-            (None, _) if self.ids => {}
+            // A piece without either from a server that tells ids, such as a last one.
+            (None, _) if self.ids && part == Part::Nothing => {}
             (None, Some(so_far)) => {
                 let new = so_far.saturating_sub(self.told).min(self.most.saturating_add(1));
+                self.nameless |= new > 0;
                 tokens.extend(std::iter::repeat_n(None, new as usize));
             }
-            (None, None) if part != Part::Nothing => tokens.push(None),
+            (None, None) if part != Part::Nothing => {
+                self.nameless = true;
+                tokens.push(None);
+            }
             (None, None) => {}
         }
         choice.finish_reason.filter(|reason| !reason.is_null())

@@ -43,17 +43,50 @@ const EMPTY: &str = r#"{"choices": [{"index": 0, "text": "", "finish_reason": nu
 const LAST: &str = r#"{"choices": [{"index": 0, "text": "", "finish_reason": "length"}]}"#;
 const USAGE: &str = r#"{"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 9, "total_tokens": 13}}"#;
 
+/// A usage of so many tokens.
+fn usage(tokens: u32) -> String {
+    format!(r#"{{"choices": [], "usage": {{"prompt_tokens": 4, "completion_tokens": {tokens}}}}}"#)
+}
+
 #[test]
-fn arrivals_are_counted_by_ids_and_all_tokens_by_the_usage() {
+fn arrivals_are_counted_by_ids_and_so_are_all_tokens() {
     let (tokens, end) = whole(&[IDS, IDS, LAST, "[DONE]"]);
     assert_eq!(tokens, [Some(7), Some(8), Some(7), Some(8)]);
     assert_eq!((end.outcome, end.tokens, end.account.counted), (Outcome::Completed, None, Some(CountedBy::Ids)));
-    let (tokens, end) = whole(&[IDS, IDS, LAST, USAGE, "[DONE]"]);
-    assert_eq!((tokens.len(), end.tokens, end.account.counted), (4, Some(9), Some(CountedBy::Usage)));
-    assert_eq!(end.account.prompt_tokens, Some(4));
+    let (tokens, end) = whole(&[IDS, IDS, LAST, &usage(4), "[DONE]"]);
+    assert_eq!((tokens.len(), end.tokens, end.account.counted), (4, None, Some(CountedBy::Usage)));
+    assert_eq!((end.account.prompt_tokens, end.account.usage_tokens), (Some(4), None));
     let none = r#"{"choices": [], "usage": {"completion_tokens": 0}}"#;
     let end = whole(&[IDS, LAST, none, "[DONE]"]).1;
     assert_eq!((end.tokens, end.account.counted), (None, Some(CountedBy::Ids)), "who says none has not counted");
+}
+
+#[test]
+fn a_usage_that_says_another_number_than_the_ids_is_not_believed_but_told() {
+    for lie in [1, 9, 384] {
+        let (tokens, end) = whole(&[IDS, IDS, LAST, &usage(lie), "[DONE]"]);
+        assert_eq!((tokens.len(), end.tokens, end.account.counted), (4, None, Some(CountedBy::Ids)));
+        assert_eq!((end.outcome, end.account.usage_tokens), (Outcome::Completed, Some(lie)));
+    }
+}
+
+#[test]
+fn text_without_ids_from_a_server_that_tells_them_is_a_token_until_the_usage_says_more() {
+    let empty = r#"{"choices": [{"text": "", "token_ids": [], "finish_reason": null}]}"#;
+    let (tokens, end) = whole(&[empty, TEXT, TEXT, LAST, "[DONE]"]);
+    assert_eq!((tokens.len(), end.account.counted), (2, Some(CountedBy::Chunks)), "an empty list promises nothing");
+    let unnamed = r#"{"choices": [{"text": "x", "token_ids": [], "finish_reason": null}]}"#;
+    let (tokens, end) = whole(&[IDS, TEXT, unnamed, empty, LAST, "[DONE]"]);
+    assert_eq!(tokens, [Some(7), Some(8), None, None]);
+    assert_eq!((end.tokens, end.account.counted), (None, Some(CountedBy::Chunks)), "not all have ids");
+    let (tokens, end) = whole(&[IDS, TEXT, LAST, USAGE, "[DONE]"]);
+    assert_eq!((tokens.len(), end.tokens, end.account.counted), (3, Some(9), Some(CountedBy::Usage)));
+    let so_far = |text: &str, so_far: u32| {
+        format!(r#"{{"choices": [{{"text": "{text}"}}], "usage": {{"completion_tokens": {so_far}}}}}"#)
+    };
+    let named = r#"{"choices": [{"text": "x", "token_ids": [7, 8]}], "usage": {"completion_tokens": 2}}"#;
+    let (tokens, end) = whole(&[named, &so_far("held back", 2), &so_far("x", 5), "[DONE]"]);
+    assert_eq!((tokens.len(), end.tokens), (5, None), "the usage tells what text without ids has brought");
 }
 
 #[test]
