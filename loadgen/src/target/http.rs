@@ -31,6 +31,7 @@
 //! connection open has answered all the same.
 
 mod answer;
+mod complaint;
 mod facts;
 mod failure;
 mod fields;
@@ -73,6 +74,9 @@ const IDLE: Duration = Duration::from_secs(4);
 const VOCABULARY: u32 = 30_000;
 /// The context of a server that does not tell its own: it will refuse what it cannot serve.
 const CONTEXT: u32 = 1 << 20;
+
+/// Letters of the user's fields that are recorded.
+const SHOWN: usize = 2_000;
 
 /// How long a request may take when nobody says: an overloaded server keeps some waiting for minutes.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
@@ -248,7 +252,7 @@ pub enum OpenError {
         /// What it said, with its status.
         message: String,
         /// What may help, on a line of its own, or nothing.
-        hint: &'static str,
+        hint: String,
     },
     /// Its control cannot be had.
     #[error(transparent)]
@@ -393,7 +397,8 @@ fn told(requests: &Requests, users: &[BodyField], shown: &probe::Shown) -> BTree
         Prompts::Tokens => "tokens",
         Prompts::Text => "text",
     };
-    let fields: Vec<String> = users.iter().map(ToString::to_string).collect();
+    let fields: Vec<String> = users.iter().map(|field| field.shown(&requests.secrets)).collect();
+    let fields: String = fields.join(" ").chars().take(SHOWN).collect();
     let mut facts = BTreeMap::from([
         ("api".to_owned(), api.to_owned()),
         ("prompts".to_owned(), prompts.to_owned()),
@@ -401,7 +406,7 @@ fn told(requests: &Requests, users: &[BodyField], shown: &probe::Shown) -> BTree
         ("trace_ids".to_owned(), format!("{:016x}, and INDEX as 16 hexadecimal digits", requests.run.0)),
     ]);
     for (name, fact) in [
-        ("body_fields", fields.join(" ")),
+        ("body_fields", fields),
         ("fields_left_out", requests.fields.left_out.join(" ")),
         ("server", shown.server.clone().unwrap_or_default()),
         ("system_fingerprint", shown.fingerprint.clone().unwrap_or_default()),

@@ -176,6 +176,32 @@ fn fields_that_a_server_refuses_are_found_before_the_load_and_told() {
 }
 
 #[test]
+fn a_complaint_that_repeats_the_request_first_is_read_to_its_end() {
+    let server = Server::with_probes(|asked| {
+        if asked.body.get("return_token_ids").is_none() {
+            return full(asked);
+        }
+        let message = format!("in {}{}: unknown field `return_token_ids`", asked.body, " ".repeat(500));
+        let said = serde_json::json!({ "error": { "message": message } });
+        send(&[&status(400, "application/json", &said.to_string())])
+    });
+    let mut client = Client::new(target(&server.url()));
+    assert_eq!(client.ask(0, 2).outcome, Outcome::Completed);
+    assert_eq!(client.connection.info.facts["fields_left_out"], "return_token_ids");
+}
+
+#[test]
+fn a_field_of_the_users_that_a_server_refuses_ends_the_run_before_it_begins() {
+    let server = Server::with_probes(strict);
+    let fields = vec!["ignore_eos=true".parse().expect("a field")];
+    let error = refused(HttpTarget { fields, ..target(&server.url()) }).to_string();
+    assert!(
+        error.ends_with("\nhint: ignore_eos was given with --body-field; --body-field ignore_eos=null leaves it out"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_server_that_would_refuse_every_request_is_refused_before_the_load() {
     for (code, said, hint) in [
         (401, "no key", "--api-key-env"),

@@ -102,7 +102,7 @@ fn collect(value: &Value, path: &str, depth: usize, secrets: &Secrets, all: &mut
     }
 }
 
-fn is_secret(name: &str, value: &Value) -> bool {
+pub(super) fn is_secret(name: &str, value: &Value) -> bool {
     let name = name.to_lowercase();
     SECRETS.iter().any(|part| name.contains(part)) && !(value.is_number() && name.contains("tokens"))
 }

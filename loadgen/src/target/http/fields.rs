@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
+use super::complaint::Complaint;
+use super::facts::is_secret;
+use super::secrets::Secrets;
 use crate::text::Malformed;
 
 /// Fields that the load itself sets.
@@ -32,6 +35,26 @@ impl FromStr for BodyField {
     }
 }
 
+impl BodyField {
+    /// As it may be shown and recorded: in one line, and without secrets, as far as they are known or called so.
+    pub(super) fn shown(&self, secrets: &Secrets) -> String {
+        let mut value = self.value.clone();
+        conceal(&self.name, false, &mut value);
+        secrets.line(&format!("{}={value}", self.name))
+    }
+}
+
+/// Takes out texts whose name says that they are secrets.
+fn conceal(name: &str, is_within: bool, value: &mut Value) {
+    let secret = is_within || is_secret(name, value);
+    match value {
+        Value::String(text) if secret => "…".clone_into(text),
+        Value::Array(all) => all.iter_mut().for_each(|value| conceal(name, secret, value)),
+        Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| conceal(name, secret, value)),
+        _ => {}
+    }
+}
+
 impl fmt::Display for BodyField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.name, self.value)
@@ -47,10 +70,25 @@ pub(super) struct Fields {
     pub(super) renamed: bool,
     /// Those that the server will not have.
     pub(super) left_out: Vec<String>,
+    /// Those that the user gave.
+    users: Vec<String>,
+}
+
+/// What there is to be done about a complaint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// It is done: the next request is another one.
+    Done,
+    /// It is about this field, which the user wants.
+    Users(String),
+    /// Nothing.
+    None,
 }
 
 /// Fields beyond `OpenAI`'s protocol.
 const BEYOND: [&str; 2] = ["ignore_eos", "return_token_ids"];
+/// What bounds the length of an answer, in both names that there are.
+const LENGTHS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 /// Fields that a request is good without.
 const DISPENSABLE: [&str; 5] = ["ignore_eos", "nvext", "return_token_ids", "stream_options", "temperature"];
 
@@ -72,11 +110,14 @@ impl Fields {
                 all.insert(name.to_owned(), value);
             }
         }
-        let mut fields = Self { all, renamed: false, left_out: Vec::new() };
+        let mut fields = Self { all, renamed: false, left_out: Vec::new(), users: Vec::new() };
         for BodyField { name, value } in users {
             match value {
                 Value::Null => _ = fields.all.remove(name),
-                value => _ = fields.all.insert(name.clone(), value.clone()),
+                value => {
+                    fields.all.insert(name.clone(), value.clone());
+                    fields.users.push(name.clone());
+                }
             }
         }
         fields
@@ -91,20 +132,28 @@ impl Fields {
         }
     }
 
-    /// Leaves out a field that this message complains of; `false` where it names none that can be.
-    pub(super) fn leave_out(&mut self, message: &str) -> bool {
-        let message = message.to_lowercase();
-        if !self.renamed && message.contains("max_completion_tokens") {
-            self.renamed = true;
-            return true;
-        }
-        let sent = |name: &&str| self.all.contains_key(*name);
-        let Some(name) = DISPENSABLE.into_iter().filter(sent).find(|name| message.contains(*name)) else {
-            return false;
+    /// Leaves out what a server complains of, where a request is good without it and the user has not asked for it.
+    pub(super) fn leave_out(&mut self, complaint: &Complaint) -> Remedy {
+        let sent = |name: &str| self.all.contains_key(name) || OURS.contains(&name);
+        let is_users = |name: &str| self.users.iter().any(|given| given == name);
+        let words = DISPENSABLE.iter().copied().chain(self.users.iter().map(String::as_str)).filter(|name| sent(name));
+        let Some(name) = complaint.place(sent).or_else(|| complaint.word(words.chain(LENGTHS))) else {
+            return Remedy::None;
         };
-        self.all.remove(name);
-        self.left_out.push(name.to_owned());
-        true
+        if LENGTHS.contains(&name) && !self.renamed && complaint.has("max_completion_tokens") {
+            self.renamed = true;
+            return Remedy::Done;
+        }
+        if is_users(name) {
+            return Remedy::Users(name.to_owned());
+        }
+        if !DISPENSABLE.contains(&name) || !self.all.contains_key(name) {
+            return Remedy::None;
+        }
+        let name = name.to_owned();
+        self.all.remove(&name);
+        self.left_out.push(name);
+        Remedy::Done
     }
 }
 
@@ -147,20 +196,57 @@ mod tests {
         fields.ask_dynamo();
         assert!(!fields.all.contains_key("return_token_ids"));
         assert_eq!(fields.all["nvext"], json!({ "annotations": [], "extra_fields": ["timing", "worker_id"] }));
-        assert!(fields.leave_out("Unsupported parameter: nvext"), "another server of the same owner");
+        let told = said("Unsupported parameter: nvext");
+        assert_eq!(fields.leave_out(&told), Remedy::Users("nvext".to_owned()), "another server of the same owner");
+        let mut fields = Fields::new("m", false, &[]);
+        fields.ask_dynamo();
+        assert_eq!(fields.leave_out(&told), Remedy::Done);
+    }
+
+    fn said(text: &str) -> Complaint {
+        Complaint::read(text.as_bytes())
     }
 
     #[test]
     fn what_a_server_complains_of_is_left_out_one_after_another() {
         let mut fields = Fields::new("m", false, &[]);
-        assert!(fields.leave_out("Unrecognized request argument supplied: ignore_eos"));
-        assert!(fields.leave_out("Unrecognized request argument supplied: return_token_ids"));
-        assert!(!fields.leave_out("Unrecognized request argument supplied: ignore_eos"), "it is not sent any more");
-        assert!(fields.leave_out("'max_tokens' is not supported. Use 'max_completion_tokens' instead."));
-        assert!(!fields.leave_out("no such model"));
+        let unknown = |name: &str| said(&format!("Unrecognized request argument supplied: {name}"));
+        assert_eq!(fields.leave_out(&unknown("ignore_eos")), Remedy::Done);
+        assert_eq!(fields.leave_out(&unknown("return_token_ids")), Remedy::Done);
+        assert_eq!(fields.leave_out(&unknown("ignore_eos")), Remedy::None, "it is not sent any more");
+        let renamed = said("'max_tokens' is not supported. Use 'max_completion_tokens' instead.");
+        assert_eq!(fields.leave_out(&renamed), Remedy::Done);
+        assert_eq!(fields.leave_out(&renamed), Remedy::None);
+        assert_eq!(fields.leave_out(&said("no such model")), Remedy::None);
+        let place = r#"{"detail": [{"loc": ["body", "prompt"], "msg": "no ids", "input": {"temperature": 0}}]}"#;
+        assert_eq!(fields.leave_out(&said(place)), Remedy::None, "it is about the prompt");
         assert_eq!(
             (fields.left_out, fields.renamed),
             (vec!["ignore_eos".to_owned(), "return_token_ids".to_owned()], true)
         );
+    }
+
+    #[test]
+    fn what_the_user_asks_for_is_not_left_out() {
+        let users: Vec<BodyField> = ["temperature=0.7", "top_k=5"].map(|text| text.parse().expect("a field")).to_vec();
+        let mut fields = Fields::new("m", false, &users);
+        for name in ["temperature", "top_k"] {
+            let told = said(&format!(r#"{{"error": {{"message": "no", "param": "{name}"}}}}"#));
+            assert_eq!(fields.leave_out(&told), Remedy::Users(name.to_owned()));
+        }
+        assert!(fields.left_out.is_empty() && fields.all.contains_key("temperature"));
+    }
+
+    #[test]
+    fn a_field_is_shown_without_secrets_and_in_one_short_line() {
+        let secrets = Secrets::new(crate::http::ApiKey::new("hunter2".to_owned()), Vec::new());
+        let shown = |text: &str| text.parse::<BodyField>().expect("a field").shown(&secrets);
+        assert_eq!(shown(r#"user="hunter2 and co""#), r#"user="… and co""#);
+        assert_eq!(
+            shown(r#"x={"api_key": "k", "list": {"tokens": ["t"]}, "n": 1}"#),
+            r#"x={"api_key":"…","list":{"tokens":["…"]},"n":1}"#
+        );
+        assert_eq!(shown("stop_token_ids=[1,2]"), "stop_token_ids=[1,2]");
+        assert!(shown(&format!(r#"x="{}""#, "y".repeat(100_000))).chars().count() < 210);
     }
 }

@@ -8,6 +8,8 @@ use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use super::answer::Answer;
+use super::complaint::Complaint;
+use super::fields::Remedy;
 use super::request::Requests;
 use super::serve::refusal;
 use super::{Api, OpenError};
@@ -52,16 +54,18 @@ async fn probe_one(requests: &mut Requests, address: usize, until: Instant) -> R
         let (shown, outcome) = tried.unwrap_or_else(|_| (Shown::default(), Said::Late));
         let remark = match outcome {
             Said::Answer(Outcome::Completed) => None,
-            Said::No(status @ (400 | 422), Outcome::Failed(failure)) => {
-                if requests.fields.leave_out(&failure.message) {
-                    continue;
-                }
-                return Err(refused(requests, address, status, failure.message));
+            Said::No(status @ (400 | 422), Outcome::Failed(failure), body) => {
+                let users = match requests.fields.leave_out(&Complaint::read(&body)) {
+                    Remedy::Done => continue,
+                    Remedy::Users(name) => Some(name),
+                    Remedy::None => None,
+                };
+                return Err(refused(requests, address, status, failure.message, users));
             }
-            Said::No(status @ (401 | 403 | 404 | 405), Outcome::Failed(failure)) => {
-                return Err(refused(requests, address, status, failure.message));
+            Said::No(status @ (401 | 403 | 404 | 405), Outcome::Failed(failure), _) => {
+                return Err(refused(requests, address, status, failure.message, None));
             }
-            Said::No(_, outcome) | Said::Answer(outcome) => Some(match outcome {
+            Said::No(_, outcome, _) | Said::Answer(outcome) => Some(match outcome {
                 Outcome::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
                 other => format!("{other:?}").to_lowercase(),
             }),
@@ -80,8 +84,8 @@ async fn probe_one(requests: &mut Requests, address: usize, until: Instant) -> R
 enum Said {
     /// An answer, and how it ended.
     Answer(Outcome),
-    /// Another status than 200.
-    No(u16, Outcome),
+    /// Another status than 200, and what came with it.
+    No(u16, Outcome, Vec<u8>),
     /// Nothing in time.
     Late,
 }
@@ -97,8 +101,8 @@ async fn ask(requests: &Requests, address: usize) -> (Shown, Said) {
     let shown = Shown { server, ..Shown::default() };
     let status = response.status();
     if status != StatusCode::OK {
-        let outcome = refusal(response, &requests.secrets).await;
-        return (shown, Said::No(status.as_u16(), outcome));
+        let (outcome, body) = refusal(response, &requests.secrets).await;
+        return (shown, Said::No(status.as_u16(), outcome, body));
     }
     if let Some(kind) = super::serve::other_kind(&response) {
         let message = format!("answered {kind}, not an event stream");
@@ -128,9 +132,14 @@ async fn read(mut response: Response, mut answer: Answer<'_>) -> (Option<String>
     (answer.fingerprint().map(str::to_owned), answer.broken(broken).outcome)
 }
 
-fn refused(requests: &Requests, address: usize, status: u16, message: String) -> OpenError {
+/// `users` is the field of the user's that it is about, if it is.
+fn refused(requests: &Requests, address: usize, status: u16, message: String, users: Option<String>) -> OpenError {
     let address = requests.addresses.get(address).map_or_else(String::new, ToString::to_string);
     let path = requests.api.path();
+    if let Some(name) = users {
+        let hint = format!("\nhint: {name} was given with --body-field; --body-field {name}=null leaves it out");
+        return OpenError::Refused { address: address + path, status, message, hint };
+    }
     let hint = match (status, requests.api) {
         (401 | 403, _) => "\nhint: put its key into a variable and name that with --api-key-env",
         (404 | 405, Api::Completions) => "\nhint: a server without completions may have chats: --api chat",
@@ -138,5 +147,5 @@ fn refused(requests: &Requests, address: usize, status: u16, message: String) ->
         (_, Api::Completions) => "\nhint: one that takes no token ids may take text: --prompt text",
         _ => "",
     };
-    OpenError::Refused { address: address + path, status, message, hint }
+    OpenError::Refused { address: address + path, status, message, hint: hint.to_owned() }
 }

@@ -102,7 +102,7 @@ impl Protocol for Completions {
                 self.place(&mut end);
                 end
             }
-            Ok(Ok(response)) => refusal(response, &self.requests.secrets).await.into(),
+            Ok(Ok(response)) => refusal(response, &self.requests.secrets).await.0.into(),
             Ok(Err(error)) => failure::of_connection(&error).into(),
             Err(late) => late.into(),
         }
@@ -143,8 +143,8 @@ impl Wait {
     }
 }
 
-/// What an answer of another status than 200 says.
-pub(super) async fn refusal(mut response: Response, secrets: &Secrets) -> Outcome {
+/// What an answer of another status than 200 says, and the beginning of its body.
+pub(super) async fn refusal(mut response: Response, secrets: &Secrets) -> (Outcome, Vec<u8>) {
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();
@@ -159,7 +159,7 @@ pub(super) async fn refusal(mut response: Response, secrets: &Secrets) -> Outcom
     };
     // What has come by then will do.
     let _ = tokio::time::timeout(ERROR_TIME, reading).await;
-    failure::of_status(status, &headers, &body, secrets)
+    (failure::of_status(status, &headers, &body, secrets), body)
 }
 
 async fn read(response: Response, answer: Answer<'_>, report: &mut Report, wait: Wait) -> End {
