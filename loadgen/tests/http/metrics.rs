@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use loadgen::live::Command;
 use loadgen::metrics::{Counter, Metrics, MetricsAt, SourceAt, Timer, Told};
 use loadgen::playback;
 use loadgen::recording::{Reader, Record, ServerRecord};
-use loadgen::run::{self, RunConfig, RunResult};
+use loadgen::run::{self, RunConfig, RunHandle, RunResult};
 use loadgen::target::http::{self, ApiKey, ExtraHeader};
 
 use crate::client::target;
@@ -15,8 +16,10 @@ use crate::pages::{Page, Pages};
 use crate::runs::load;
 use crate::server::{Server, full};
 
-/// Long enough for several scrapes: thirty requests in a second and a half.
-const RATE: (u64, &str) = (30, "20");
+/// Requests a second.
+const RATE: &str = "20";
+/// More requests than any of these runs gets to.
+const MANY: u64 = 100_000;
 
 fn at(sources: &[String]) -> MetricsAt {
     let sources = sources.iter().map(|source| source.parse::<SourceAt>().expect("a source")).collect();
@@ -40,16 +43,31 @@ fn sum(servers: &[ServerRecord], counter: Counter) -> u64 {
     servers.iter().filter_map(|server| server.sums.count(counter)).sum()
 }
 
-/// A run on a server of its own, with what is told at `metrics` in its recording.
-fn run_with(metrics: MetricsAt) -> (RunResult, Vec<ServerRecord>, Vec<String>) {
+/// A run on a server of its own, until so many of the pages have been read, with what is told at `metrics` in its recording.
+fn run_until(pages: &Pages, count: usize, metrics: MetricsAt) -> (RunResult, Vec<ServerRecord>, Vec<String>) {
+    run_with(metrics, MANY, |handle| {
+        pages.wait_read(count);
+        handle.commands.try_send(Command::Finish).expect("room");
+    })
+}
+
+/// A run of so many requests on a server of its own.
+fn run_with(
+    metrics: MetricsAt,
+    requests: u64,
+    meanwhile: impl FnOnce(&RunHandle),
+) -> (RunResult, Vec<ServerRecord>, Vec<String>) {
     let server = Server::new(full);
     let mut connection = http::open(target(&server.url())).expect("a target");
     connection.metrics = Metrics::open(metrics).expect("a thread");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("run.jsonl.zst");
-    let config = RunConfig { load: load(RATE.0, RATE.1, "16", "4"), connection, record_to: Some(path.clone()) };
-    let result = run::start(config).expect("a run").wait().expect("an end");
-    assert!(result.error.is_none() && result.summary.requests.completed == RATE.0, "{result:?}");
+    let config = RunConfig { load: load(requests, RATE, "16", "4"), connection, record_to: Some(path.clone()) };
+    let handle = run::start(config).expect("a run");
+    meanwhile(&handle);
+    let result = handle.wait().expect("an end");
+    let counts = result.summary.requests;
+    assert!(result.error.is_none() && counts.completed > 0 && counts.completed == counts.offered, "{result:?}");
     let (servers, notes) = told(&path);
     (result, servers, notes)
 }
@@ -121,7 +139,7 @@ fn moody(before: usize) -> Page {
 #[test]
 fn a_page_that_breaks_and_begins_anew_is_said_once_counted_and_ends_nothing() {
     let pages = Pages::new(moody);
-    let (result, servers, notes) = run_with(at(&[format!("decode={}", pages.url())]));
+    let (result, servers, notes) = run_until(&pages, 7, at(&[format!("decode={}", pages.url())]));
     let said: Vec<&String> = notes.iter().filter(|note| note.contains(&pages.authority())).collect();
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].ends_with("tells nothing of itself: it answered 500"), "{said:?}");
@@ -153,7 +171,7 @@ fn the_nodes_of_a_ray_cluster_are_found_by_its_file_and_replicas_by_their_deploy
     let file = folder.path().join("prom_metrics_service_discovery.json");
     std::fs::write(&file, format!(r#"[{{"labels": {{"job": "ray"}}, "targets": ["{}"]}}]"#, node.authority()))
         .expect("written");
-    let (result, servers, _) = run_with(at(&[format!("ray:{}", file.display())]));
+    let (result, servers, _) = run_until(&node, 2, at(&[format!("ray:{}", file.display())]));
     let mut names: Vec<String> = servers.into_iter().map(|server| server.name).collect();
     names.sort_unstable();
     names.dedup();
@@ -169,7 +187,7 @@ fn failed_kv_transfers_are_a_finding_of_their_own() {
     let pages = Pages::new(|before| {
         Page::Text(format!("vllm:nixl_num_failed_transfers_total {}\nvllm:num_requests_running 1\n", before.min(3)))
     });
-    let (result, _, notes) = run_with(at(&[pages.url()]));
+    let (result, _, notes) = run_until(&pages, 4, at(&[pages.url()]));
     let server = result.summary.server.as_ref().expect("it told");
     assert_eq!(server.failed_kv_transfers, Some(3));
     assert!(notes.iter().all(|note| !note.contains("KV transfer")), "what a record tells is no note besides");
@@ -178,7 +196,7 @@ fn failed_kv_transfers_are_a_finding_of_their_own() {
 
 #[test]
 fn a_file_that_is_missing_is_said_once() {
-    let (result, servers, notes) = run_with(at(&["ray:/nowhere/at/all.json".to_owned()]));
+    let (result, servers, notes) = run_with(at(&["ray:/nowhere/at/all.json".to_owned()]), 10, |_| {});
     assert_eq!((servers.len(), result.summary.server), (0, None));
     let said: Vec<&String> = notes.iter().filter(|note| note.contains("/nowhere/at/all.json cannot be read")).collect();
     assert_eq!(said.len(), 1, "{notes:?}");

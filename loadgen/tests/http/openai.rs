@@ -242,9 +242,14 @@ fn a_stream_that_stalls_is_given_up_by_the_timeout_that_it_has_run_into() {
     for silence in [Act::Hold, pings] {
         let behind = silence.clone();
         let server = Server::new(move |_| [send(&[EVENTS]), vec![behind.clone()]].concat());
-        let patience = Patience { first_token: soon, between_tokens: None };
-        let late = Client::new(impatient(&server, patience)).ask(0, 4);
-        assert_eq!((late.failure(), late.sent), ("timeout: no first token within 40ms".to_owned(), true));
+        // A machine may take longer than that to send a request at all.
+        let sent = [40, 400, 4_000, 40_000].into_iter().any(|ms| {
+            let patience = Patience { first_token: Some(Duration::from_millis(ms)), between_tokens: None };
+            let late = Client::new(impatient(&server, patience)).ask(0, 4);
+            assert!(late.failure().starts_with("timeout: no first token within "), "{late:?}");
+            late.sent
+        });
+        assert!(sent, "the request was there, and the token was not");
         let first = event(&piece(&[1], None));
         let server = Server::new(move |_| [send(&[EVENTS, &first]), vec![silence.clone()]].concat());
         let patience = Patience { first_token: None, between_tokens: soon };

@@ -3,9 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use crate::server::{ok, status};
+
+/// No machine is so slow.
+const LONG: Duration = Duration::from_mins(2);
 
 /// What is done about a request for a page.
 pub(crate) enum Page {
@@ -23,7 +27,14 @@ pub(crate) enum Page {
 pub(crate) struct Pages {
     address: SocketAddr,
     gone: Arc<AtomicBool>,
-    heads: Arc<Mutex<Vec<String>>>,
+    heads: Arc<Heads>,
+}
+
+/// The heads of requests, in lower case, and whoever waits for more of them.
+#[derive(Default)]
+struct Heads {
+    all: Mutex<Vec<String>>,
+    more: Condvar,
 }
 
 impl Pages {
@@ -31,7 +42,7 @@ impl Pages {
     pub(crate) fn new(page: impl Fn(usize) -> Page + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
-        let (gone, heads) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (gone, heads) = (Arc::new(AtomicBool::new(false)), Arc::new(Heads::default()));
         let (ended, seen) = (Arc::clone(&gone), Arc::clone(&heads));
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
@@ -55,7 +66,14 @@ impl Pages {
 
     /// The heads of all requests, in lower case.
     pub(crate) fn heads(&self) -> Vec<String> {
-        self.heads.lock().expect("the list").clone()
+        self.heads.all.lock().expect("the list").clone()
+    }
+
+    /// Waits until one more page than this is asked for: who asks one after another has read so many by then.
+    pub(crate) fn wait_read(&self, count: usize) {
+        let Heads { all, more } = &*self.heads;
+        let waited = more.wait_timeout_while(all.lock().expect("the list"), LONG, |all| all.len() <= count);
+        assert!(!waited.expect("the list").1.timed_out(), "{count} pages have not been read");
     }
 }
 
@@ -67,7 +85,7 @@ impl Drop for Pages {
 }
 
 /// Answers one request and closes the connection.
-fn serve(mut stream: TcpStream, heads: &Mutex<Vec<String>>, page: &impl Fn(usize) -> Page) -> Option<()> {
+fn serve(mut stream: TcpStream, heads: &Heads, page: &impl Fn(usize) -> Page) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -76,9 +94,10 @@ fn serve(mut stream: TcpStream, heads: &Mutex<Vec<String>>, page: &impl Fn(usize
         }
     }
     let before = {
-        let mut heads = heads.lock().expect("the list");
-        heads.push(head.to_lowercase());
-        heads.len() - 1
+        let mut all = heads.all.lock().expect("the list");
+        all.push(head.to_lowercase());
+        heads.more.notify_all();
+        all.len() - 1
     };
     let closed = |answer: String| answer.replacen("\r\n", "\r\nconnection: close\r\n", 1);
     match page(before) {
