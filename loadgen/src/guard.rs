@@ -51,11 +51,11 @@ pub enum Bound {
 /// How a request goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// It failed or was cut.
+    /// It failed or was cut. What the server shed has failed, too: whoever guards by errors alone is guarded against that.
     Errors,
     /// It was cut.
     Cut,
-    /// It was not sent, because a stated limit was reached.
+    /// It was not sent, because a stated limit was reached, or the server took no more for now.
     Shed,
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::{AbortOn, Bound, FEWEST, Latency, Rule, Wrong};
-use crate::sample::{Outcome, Sample};
+use crate::sample::{FailureKind, Outcome, Sample};
 use crate::text::DurationText;
 use crate::time::Micros;
 
@@ -38,8 +38,8 @@ struct Wire {
     slots: VecDeque<(Micros, u64, u64)>,
     all: u64,
     hits: u64,
-    /// Of a latency that grows while it is waited for: requests whose latency is not known yet, and when they were due. Numbers
-    /// rise with time, so that the first is due the longest.
+    /// Requests in flight. Of a latency that grows while it is waited for: those whose latency is not known yet, with when they
+    /// were due; numbers rise with time, so that the first is due the longest. Of what is shed: with when they were counted.
     open: BTreeMap<u64, Micros>,
 }
 
@@ -54,7 +54,10 @@ impl Tripwire {
     pub fn offered(&mut self, index: u64, due: Micros, now: Micros) {
         for wire in &mut self.wires {
             match wire.rule.bound {
-                Bound::Number(Wrong::Shed, _) | Bound::Percent(Wrong::Shed, _) => wire.count(now, false),
+                Bound::Number(Wrong::Shed, _) | Bound::Percent(Wrong::Shed, _) => {
+                    wire.count(now, false);
+                    wire.open.insert(index, now);
+                }
                 Bound::Latency(Latency::Ttft | Latency::E2e, ..) => {
                     wire.open.insert(index, due);
                 }
@@ -88,16 +91,22 @@ impl Tripwire {
         let (at, outcome) = (sample.ended, &sample.outcome);
         let cut = matches!(outcome, Outcome::Cut);
         let failed = matches!(outcome, Outcome::Failed(_));
+        let limited = matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Limited);
         let completed = outcome.is_completed();
         for wire in &mut self.wires {
-            let was_open = wire.open.remove(&sample.index).is_some();
+            let open = wire.open.remove(&sample.index);
             match wire.rule.bound {
+                Bound::Number(Wrong::Shed, _) | Bound::Percent(Wrong::Shed, _) => {
+                    if let Some(counted) = open.filter(|_| limited) {
+                        wire.shed_after(counted, at);
+                    }
+                }
                 Bound::Number(wrong, _) | Bound::Percent(wrong, _) if cut || failed || completed => match wrong {
                     Wrong::Errors => wire.count(at, cut || failed),
                     Wrong::Cut => wire.count(at, cut),
                     Wrong::Shed => {}
                 },
-                Bound::Latency(Latency::E2e, _, most) if completed && was_open => {
+                Bound::Latency(Latency::E2e, _, most) if completed && open.is_some() => {
                     wire.count(at, sample.e2e().is_some_and(|e2e| e2e > most));
                 }
                 Bound::Latency(Latency::Tpot, _, most) if completed => {
@@ -129,6 +138,18 @@ impl Wire {
         }
         self.all += 1;
         self.hits += u64::from(hit);
+    }
+
+    /// A request that was counted as of `counted` was shed by the server after all. What has been forgotten is counted anew.
+    fn shed_after(&mut self, counted: Micros, at: Micros) {
+        let slot = self.slots.iter_mut().rev().find(|(start, ..)| *start <= counted);
+        match slot.filter(|(_, all, hits)| hits < all) {
+            Some((_, _, hits)) => {
+                *hits += 1;
+                self.hits += 1;
+            }
+            None => self.count(at, true),
+        }
     }
 
     fn look(&mut self, now: Micros) -> Option<Tripped> {
@@ -190,8 +211,8 @@ impl fmt::Display for Tripped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::Failure;
     use crate::sample::testing::completed;
-    use crate::sample::{Failure, FailureKind};
 
     const SECOND: u64 = 1_000_000;
 
@@ -279,6 +300,37 @@ mod tests {
         assert_eq!(wire.look(Micros(SECOND)), None, "just a tenth");
         wire.shed(Micros(SECOND));
         assert_eq!(wire.look(Micros(SECOND)).map(|tripped| (tripped.hits, tripped.all)), Some((4, 31)));
+    }
+
+    #[test]
+    fn what_the_server_sheds_is_shed_as_of_when_it_was_offered_and_an_error_besides() {
+        let limited = || Outcome::Failed(Failure { kind: FailureKind::Limited, message: "429".to_owned() });
+        let mut wire = tripwire("shed>10%,errors>50%");
+        for index in 0..20 {
+            wire.offered(index, Micros(SECOND), Micros(SECOND));
+        }
+        wire.ended(&ended(0, SECOND + 1, limited()));
+        wire.ended(&ended(1, 2 * SECOND, limited()));
+        wire.ended(&ended(2, 2 * SECOND, failed()));
+        assert_eq!(wire.look(Micros(2 * SECOND)), None, "two of twenty, and what fails otherwise is not shed");
+        wire.shed(Micros(2 * SECOND));
+        let tripped = wire.look(Micros(2 * SECOND)).expect("three of 21");
+        assert_eq!((tripped.hits, tripped.all), (3, 21), "one by the client, two by the server");
+        assert!(tripped.to_string().contains("3 of 21 requests were shed (14.3 %)"), "{tripped}");
+
+        let mut wire = tripwire("shed>10%,errors>50%");
+        for index in 0..20 {
+            wire.ended(&ended(index, SECOND, if index > 7 { limited() } else { Outcome::Completed }));
+        }
+        let tripped = wire.look(Micros(SECOND)).expect("twelve of twenty");
+        assert_eq!((tripped.rule.to_string().as_str(), tripped.hits), ("errors>50%", 12));
+
+        let mut wire = tripwire("shed>0@1s");
+        wire.offered(0, Micros(SECOND), Micros(SECOND));
+        assert_eq!(wire.look(Micros(9 * SECOND)), None);
+        wire.ended(&ended(0, 9 * SECOND, limited()));
+        let tripped = wire.look(Micros(9 * SECOND)).expect("it was told late");
+        assert_eq!((tripped.hits, tripped.all), (1, 1));
     }
 
     #[test]

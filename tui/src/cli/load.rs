@@ -97,8 +97,9 @@ pub(super) struct LoadArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct GuardArgs {
     /// Send nothing more once a rule is broken, wait for what is in flight, and exit with 3: "errors>5%,ttft.p99>10s". A rule is
-    /// errors (failed and cut), cut or shed with a number or a share, or ttft, tpot or e2e with .p50, .p90, .p95 or .p99. It looks at
-    /// the last 10 s, or at a window of its own (errors>20@30s); shares and percentiles are of at least 20 requests
+    /// errors (failed and cut, those that a full server turned away with 429 among them), cut or shed (not sent by this client, or
+    /// turned away so) with a number or a share, or ttft, tpot or e2e with .p50, .p90, .p95 or .p99. It looks at the last 10 s, or at
+    /// a window of its own (errors>20@30s); shares and percentiles are of at least 20 requests
     #[arg(long, value_name = "RULES", help_heading = "Load")]
     abort_on: Option<AbortOn>,
 }
