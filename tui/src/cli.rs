@@ -140,7 +140,8 @@ enum Sub {
     Serve(ServeArgs),
     /// Move the units of a running engine to another split, and wait until they serve in it.
     ///
-    /// Progress goes to stderr, the outcome to stdout. Nothing in flight is lost. A shift asked for while another is under way
+    /// Progress goes to stderr, the outcome to stdout. An engine loses nothing in flight; a control plane may cut what takes longer
+    /// than it waits, which --dry-run says. A shift asked for while another is under way
     /// waits its turn. Ctrl-C, and --timeout, end the waiting; the shift goes on.
     ///
     /// Exit codes: 0 the engine says that every unit serves in the split asked for, 2 bad input, or the engine could not be
