@@ -24,6 +24,11 @@ impl RemoteAddress {
     pub fn authority(&self) -> &str {
         &self.authority
     }
+
+    /// `HOST`, with the brackets of an address of IPv6.
+    pub fn host(&self) -> &str {
+        self.authority.rsplit_once(':').map_or(&self.authority, |(host, _)| host)
+    }
 }
 
 impl fmt::Display for RemoteAddress {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::cluster::How;
-use engine::remote::{RemoteAddress, RemoteConfig, RemoteKey};
+use engine::remote::{RemoteAddress, RemoteConfig, RemoteKey, StatusCode};
 use engine::units::Split;
 
 use super::conductor;
@@ -18,6 +18,7 @@ use super::listener::Listener;
 use super::plane::{Adapter, Plan};
 use super::prepare::prepared;
 use super::ray::{Ray, RayAddress, RayNames};
+use super::rest::KEY_HINT;
 use crate::http::{ApiKey, HttpOptions};
 use crate::target::Control;
 
@@ -111,11 +112,25 @@ pub struct KubeControlAt {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no pdtune.
-    #[error(transparent)]
-    Grpc(#[from] grpc::OpenError),
+    #[error("{0}{hint}", hint = key_hint(.0))]
+    Grpc(grpc::OpenError),
     /// There is no control plane.
     #[error(transparent)]
     Plane(#[from] conductor::OpenError),
+}
+
+// What is told of it is in the message: as a source it would be told twice.
+impl From<grpc::OpenError> for OpenError {
+    fn from(error: grpc::OpenError) -> Self {
+        Self::Grpc(error)
+    }
+}
+
+fn key_hint(error: &grpc::OpenError) -> &'static str {
+    match error {
+        grpc::OpenError::Remote(error) if error.code() == Some(StatusCode::Unauthenticated) => KEY_HINT,
+        _ => "",
+    }
 }
 
 impl GrpcControlAt {

@@ -76,6 +76,11 @@ impl GatewayAddress {
     pub fn is_meant(text: &str) -> bool {
         Flavor::ALL.iter().any(|flavor| text.starts_with(flavor.scheme()))
     }
+
+    /// Where that is.
+    pub fn http(&self) -> &HttpAddress {
+        &self.address
+    }
 }
 
 impl FromStr for GatewayAddress {

@@ -41,6 +41,13 @@ const SCHEME: &str = "ray+";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RayAddress(HttpAddress);
 
+impl RayAddress {
+    /// Where that is.
+    pub fn http(&self) -> &HttpAddress {
+        &self.0
+    }
+}
+
 impl FromStr for RayAddress {
     type Err = Malformed;
 

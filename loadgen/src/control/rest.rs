@@ -7,6 +7,14 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use super::plane::CallError;
 use crate::http::{ApiKey, message, read_to, root, unreachable, with_key};
 
+/// What helps where a control lets nobody in without a key.
+pub(super) const KEY_HINT: &str = "\nhint: put the control's key into a variable and name that with --control-key-env, or of `pdtune shift` with --api-key-env";
+
+/// Whether a key is missing, or is not good for this.
+pub(super) fn wants_key(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 401 | 403)
+}
+
 /// Why there is no good answer.
 #[derive(Debug)]
 pub(super) enum Failed {

@@ -19,6 +19,16 @@ impl HttpAddress {
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
+
+    /// The host, without its port.
+    pub fn host(&self) -> Option<String> {
+        Url::parse(&self.base).ok()?.host_str().map(str::to_owned)
+    }
+
+    /// Whether what is sent there can be read by nobody on the way.
+    pub fn is_secret(&self) -> bool {
+        self.base.starts_with("https://")
+    }
 }
 
 impl FromStr for HttpAddress {
@@ -78,6 +88,18 @@ mod tests {
             let address: HttpAddress = text.parse().expect(text);
             assert_eq!(address.to_string(), read);
             assert_eq!(address.to_string().parse(), Ok(address));
+        }
+    }
+
+    #[test]
+    fn an_address_tells_its_host_and_whether_it_is_secret() {
+        for (text, host, is_secret) in [
+            ("http://127.0.0.1:8080", "127.0.0.1", false),
+            ("https://Gateway:8443/models/v1", "gateway", true),
+            ("http://[::1]:8000", "[::1]", false),
+        ] {
+            let address: HttpAddress = text.parse().expect(text);
+            assert_eq!((address.host().as_deref(), address.is_secret()), (Some(host), is_secret));
         }
     }
 

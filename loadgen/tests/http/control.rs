@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use engine::cluster::How;
 use engine::units::{Nanos, Split};
-use loadgen::control::at::{self, ControlAt, GrpcControlAt};
+use loadgen::control::at::{self, ControlAt, GatewayControlAt, GrpcControlAt, RayControlAt};
+use loadgen::control::gateway::GatewayOptions;
 use loadgen::control::grpc;
+use loadgen::control::ray::RayNames;
+use loadgen::http::HttpOptions;
 use loadgen::live::{Command, Snapshot};
 use loadgen::run::{self, RunConfig, RunHandle};
 use loadgen::schedule::LoadSpec;
@@ -15,6 +18,7 @@ use loadgen::target::http::{self, HttpTarget};
 use crate::client::target;
 use crate::idle::{PATIENCE, World};
 use crate::own::Own;
+use crate::pages::{Page, Pages};
 use crate::relay::Relay;
 use crate::remote_engine;
 use crate::runs::{load, recorded};
@@ -48,6 +52,33 @@ fn shifts_converge_over_either_protocol_and_nothing_is_lost() {
         assert_eq!(shifts, [(splits[0], splits[1]), (splits[1], splits[2])], "{}", info.name);
         assert!(result.summary.shifts.iter().all(|shift| shift.lost == Some(0)), "{:?}", result.summary.shifts);
         assert_eq!(result.summary.requests.completed, 40);
+    }
+}
+
+#[test]
+fn a_control_plane_that_wants_a_key_says_which_option_names_it() {
+    for status in [401, 403] {
+        let pages = Pages::new(move |_| Page::Status(status));
+        let (key, http, patience) = (None, HttpOptions::default(), at::PATIENCE);
+        let ray = RayControlAt {
+            address: format!("ray+{}", pages.url()).parse().expect("an address"),
+            names: RayNames::default(),
+            key: key.clone(),
+            http: http.clone(),
+            patience,
+        };
+        let gateway = GatewayControlAt {
+            address: format!("smg+{}", pages.url()).parse().expect("an address"),
+            options: GatewayOptions::default(),
+            key,
+            http,
+            patience,
+        };
+        for control in [ControlAt::Ray(ray), ControlAt::Gateway(gateway)] {
+            let error = control.preview("3P1D".parse().expect("a split"), How::Drain).expect_err("it has no key");
+            assert!(error.contains(&format!("answered {status}: no\nhint: ")), "{error}");
+            assert!(error.ends_with("with --control-key-env, or of `pdtune shift` with --api-key-env"), "{error}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use loadgen::control::gateway::{EngineSwitch, GatewayOptions};
 use loadgen::http::ApiKey;
 
-use super::key;
+use super::key::KeyEnv;
 
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct GatewayArgs {
@@ -54,7 +54,8 @@ impl GatewayArgs {
             Some(EngineSwitchArg::Always) => EngineSwitch::Always,
             Some(EngineSwitchArg::Never) => EngineSwitch::Never,
         };
-        let worker_key = self.worker_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
+        let worker_key = KeyEnv::of("--worker-key-env", self.worker_key_env.as_ref());
+        let worker_key = worker_key.map(|key| key.read(ApiKey::new)).transpose()?;
         Ok(GatewayOptions { bootstrap_port: self.bootstrap_port, engine_switch, worker_key })
     }
 }

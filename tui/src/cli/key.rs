@@ -1,12 +1,29 @@
 //! Keys: never words of a command line, which others on the machine can read, but values of variables.
 
-/// Makes a key of the variable that `--api-key-env` names.
-///
-/// # Errors
-/// When there is no such variable, or its value is no key.
-pub(super) fn read<K>(name: &str, make: impl FnOnce(String) -> Option<K>) -> anyhow::Result<K> {
-    let value = std::env::var(name).map_err(|error| anyhow::anyhow!("--api-key-env: {name}: {error}"))?;
-    make(value).ok_or_else(|| {
-        anyhow::anyhow!("--api-key-env: {name} is empty, or has characters other than printable ASCII without spaces")
-    })
+/// The variable that has a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyEnv<'a> {
+    /// The option that names it.
+    pub(super) option: &'static str,
+    /// Its name.
+    pub(super) name: &'a str,
+}
+
+impl<'a> KeyEnv<'a> {
+    /// The one that an option names.
+    pub(super) fn of(option: &'static str, name: Option<&'a String>) -> Option<Self> {
+        name.map(|name| Self { option, name })
+    }
+
+    /// Makes a key of it.
+    ///
+    /// # Errors
+    /// When there is no such variable, or its value is no key.
+    pub(super) fn read<K>(self, make: impl FnOnce(String) -> Option<K>) -> anyhow::Result<K> {
+        let Self { option, name } = self;
+        let value = std::env::var(name).map_err(|error| anyhow::anyhow!("{option}: {name}: {error}"))?;
+        make(value).ok_or_else(|| {
+            anyhow::anyhow!("{option}: {name} is empty, or has characters other than printable ASCII without spaces")
+        })
+    }
 }

@@ -12,7 +12,7 @@ use loadgen::target::cpu::REQUESTS;
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
-use super::key;
+use super::key::KeyEnv;
 use super::target::{EngineArgs, Served};
 
 #[derive(Args, Debug)]
@@ -71,7 +71,8 @@ impl ServeArgs {
     /// # Errors
     /// When others could reach the server without a key, the key is not there, or the engine cannot be what was said.
     pub(super) fn resolve(self, library: &Library) -> anyhow::Result<ServeOptions> {
-        let key = self.api_key_env.map(|name| key::read(&name, ApiKey::new)).transpose()?;
+        let key =
+            KeyEnv::of("--api-key-env", self.api_key_env.as_ref()).map(|key| key.read(ApiKey::new)).transpose()?;
         let ControlListen(control) = self.control_listen;
         for (option, address) in [("--listen", Some(self.listen)), ("--control-listen", control)] {
             let Some(address) = address.filter(|address| key.is_none() && !address.ip().is_loopback()) else {

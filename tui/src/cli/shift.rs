@@ -8,10 +8,9 @@ use engine::cluster::How;
 use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
 use loadgen::control::at::ControlAt;
-use loadgen::http::ApiKey;
 use loadgen::time::Micros;
 
-use super::key;
+use super::key::KeyEnv;
 use super::load::parse_positive_duration;
 use super::reach::ReachArgs;
 use super::target::{ControlArg, PlaneArgs};
@@ -115,59 +114,40 @@ impl ShiftArgs {
     }
 
     fn shifted(&self, how: How) -> anyhow::Result<Shifted> {
+        let key = KeyEnv::of("--api-key-env", self.api_key_env.as_ref());
         match &self.target {
-            ControlArg::None => bail!("--target none: there is nothing to shift"),
             ControlArg::Grpc(target) => {
                 ensure!(!self.dry_run, "--dry-run is for control planes: an engine takes one call");
                 self.reach.check_none(&format!("--target {target}"))?;
                 self.plane.check_none(&format!("--target {target}"))?;
-                let key = self.api_key_env.as_ref();
-                let key = key.map(|name| key::read(name, |key| RemoteKey::new(&key))).transpose()?;
+                let key = key.map(|key| key.read(|key| RemoteKey::new(&key))).transpose()?;
                 let timeout = self.timeout.map_or_else(|| patience(how), |timeout| Duration::from_micros(timeout.0));
                 Ok(Shifted::Engine { target: target.clone(), timeout, key })
-            }
-            ControlArg::Ray(address) => {
-                self.plane.check(&self.target, &address.to_string())?;
-                let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
-                self.plane(
-                    address.to_string(),
-                    ControlAt::Ray(self.plane.ray(address.clone(), key, self.reach.resolve()?)),
-                )
-            }
-            ControlArg::Gateway(address) => {
-                self.plane.check(&self.target, &address.to_string())?;
-                let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
-                self.plane(address.to_string(), self.plane.gateway(address.clone(), key, self.reach.resolve()?)?)
-            }
-            #[cfg(feature = "kube")]
-            ControlArg::Kube(address) => {
-                ensure!(self.api_key_env.is_none(), "--api-key-env: who asks is the kubeconfig's to say");
-                self.reach.check_none("a kubeconfig")?;
-                self.plane.check(&self.target, &address.to_string())?;
-                self.plane(address.to_string(), self.plane.kube(address.clone()))
             }
             ControlArg::Dynamo(folder) => bail!(
                 "--target {folder}: workers belong to the run that has started them\nhint: shift them there, with --shift or in the \
                  live screen"
             ),
-            ControlArg::DynamoEtcd(at) => {
-                ensure!(self.api_key_env.is_none(), "--api-key-env: etcd is spoken to without a key");
-                self.plane.check(&self.target, &at.to_string())?;
-                self.plane(at.to_string(), self.plane.dynamo_etcd(at.clone(), self.reach.resolve()?))
-            }
-            ControlArg::Exec(command) => {
-                ensure!(self.api_key_env.is_none(), "--api-key-env: a command finds its own keys");
-                self.reach.check_none("a command")?;
-                self.plane.check(&self.target, &command.to_string())?;
-                self.plane(command.to_string(), self.plane.exec(command.clone()))
+            control => {
+                if let Some(KeyEnv { option, .. }) = key {
+                    control.check_key(option)?;
+                }
+                match control {
+                    #[cfg(feature = "kube")]
+                    ControlArg::Kube(_) => self.reach.check_none("a kubeconfig")?,
+                    ControlArg::Exec(_) => self.reach.check_none("a command")?,
+                    _ => {}
+                }
+                let name = control.to_string();
+                self.plane.check(control, &name)?;
+                let hint = "a control plane has --shift-timeout for each step";
+                ensure!(self.timeout.is_none(), "--timeout is for engines; {hint}");
+                let Some(control) = self.plane.at(control, key, self.reach.resolve()?, None)? else {
+                    bail!("--target none: there is nothing to shift")
+                };
+                Ok(Shifted::Plane { name, control, dry_run: self.dry_run })
             }
         }
-    }
-
-    fn plane(&self, name: String, control: ControlAt) -> anyhow::Result<Shifted> {
-        let hint = "a control plane has --shift-timeout for each step";
-        ensure!(self.timeout.is_none(), "--timeout is for engines; {hint}");
-        Ok(Shifted::Plane { name, control, dry_run: self.dry_run })
     }
 }
 

@@ -1,6 +1,6 @@
 //! TARGET: where the load goes. ENGINE: what is served to others.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -31,7 +31,7 @@ use loadgen::time::Micros;
 use loadgen::whatif::Ground;
 
 use super::gateway::GatewayArgs;
-use super::key;
+use super::key::KeyEnv;
 use super::load::parse_positive_duration;
 use super::openai::OpenAiArgs;
 use super::reach::ReachArgs;
@@ -100,6 +100,10 @@ pub(super) struct TargetArgs {
     /// Environment variable with the key that the server wants as `Authorization: Bearer KEY`; never shown or recorded
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
+    /// The same for the key that the control wants [default: that of --api-key-env where the control is of the target's host, and
+    /// not in the clear where the target is https://; else none]
+    #[arg(long, value_name = "VAR")]
+    control_key_env: Option<String>,
     /// How long a request to a server may take before it is given up and counts as failed [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     request_timeout: Option<Micros>,
@@ -186,56 +190,62 @@ impl PlaneArgs {
         }
     }
 
+    /// The control as it is to be opened, with the key in `key` where it takes one; `split` are the units that it is to start.
+    ///
     /// # Errors
-    /// When a key is not there.
-    pub(super) fn gateway(
+    /// When a key is not there, or workers shall be started and nothing says how.
+    pub(super) fn at(
         &self,
-        address: GatewayAddress,
-        key: Option<ApiKey>,
+        control: &ControlArg,
+        key: Option<KeyEnv<'_>>,
         http: HttpOptions,
-    ) -> anyhow::Result<ControlAt> {
-        let (options, patience) = (self.gateway.resolve()?, self.patience());
-        Ok(ControlAt::Gateway(GatewayControlAt { address, options, key, http, patience }))
+        split: Option<Split>,
+    ) -> anyhow::Result<Option<ControlAt>> {
+        let patience = self.patience();
+        let api_key = || key.map(|key| key.read(ApiKey::new)).transpose();
+        Ok(Some(match control.clone() {
+            ControlArg::None => return Ok(None),
+            ControlArg::Grpc(address) => {
+                let key = key.map(|key| key.read(|key| RemoteKey::new(&key))).transpose()?;
+                ControlAt::Grpc(GrpcControlAt { address, key })
+            }
+            ControlArg::Ray(address) => {
+                let names =
+                    RayNames { prefill: self.prefill_deployment.clone(), decode: self.decode_deployment.clone() };
+                ControlAt::Ray(RayControlAt { address, names, key: api_key()?, http, patience })
+            }
+            ControlArg::Gateway(address) => {
+                let options = self.gateway.resolve()?;
+                ControlAt::Gateway(GatewayControlAt { address, options, key: api_key()?, http, patience })
+            }
+            #[cfg(feature = "kube")]
+            ControlArg::Kube(address) => {
+                ControlAt::Kube(KubeControlAt { address, kubeconfig: self.kubeconfig.clone(), patience })
+            }
+            ControlArg::Dynamo(folder) => ControlAt::Dynamo(self.dynamo(folder, split)?),
+            ControlArg::DynamoEtcd(at) => ControlAt::DynamoEtcd { at, http, patience },
+            ControlArg::Exec(command) => ControlAt::Exec { command, patience },
+        }))
     }
 
-    #[cfg(feature = "kube")]
-    pub(super) fn kube(&self, address: KubeAddress) -> ControlAt {
-        ControlAt::Kube(KubeControlAt { address, kubeconfig: self.kubeconfig.clone(), patience: self.patience() })
-    }
-
-    /// # Errors
-    /// When workers shall be started, and nothing says how.
-    pub(super) fn dynamo(&self, folder: DynamoFolder, split: Option<Split>) -> anyhow::Result<ControlAt> {
+    fn dynamo(&self, folder: DynamoFolder, split: Option<Split>) -> anyhow::Result<DynamoWorkers> {
         if let Some(split) = split.filter(|_| self.worker_command.is_none()) {
             bail!(
                 "--split {split} with {folder}: nothing says how to start a worker\nhint: --worker-command \"python -m dynamo.vllm \
                  --model M --disaggregation-mode {{role}}\""
             );
         }
-        Ok(ControlAt::Dynamo(DynamoWorkers {
+        Ok(DynamoWorkers {
             folder,
             namespace: self.dynamo_namespace.clone().unwrap_or_else(|| dynamo::NAMESPACE.to_owned()),
             command: self.worker_command.clone(),
             split,
             patience: self.patience(),
-        }))
-    }
-
-    pub(super) fn dynamo_etcd(&self, at: DynamoEtcd, http: HttpOptions) -> ControlAt {
-        ControlAt::DynamoEtcd { at, http, patience: self.patience() }
-    }
-
-    pub(super) fn exec(&self, command: ExecCommand) -> ControlAt {
-        ControlAt::Exec { command, patience: self.patience() }
+        })
     }
 
     fn patience(&self) -> Duration {
         self.shift_timeout.map_or(PATIENCE, |time| Duration::from_micros(time.0))
-    }
-
-    pub(super) fn ray(&self, address: RayAddress, key: Option<ApiKey>, http: HttpOptions) -> RayControlAt {
-        let names = RayNames { prefill: self.prefill_deployment.clone(), decode: self.decode_deployment.clone() };
-        RayControlAt { address, names, key, http, patience: self.patience() }
     }
 }
 
@@ -263,6 +273,53 @@ pub(super) enum ControlArg {
     Dynamo(DynamoFolder),
     DynamoEtcd(DynamoEtcd),
     Exec(ExecCommand),
+}
+
+impl ControlArg {
+    /// # Errors
+    /// When it takes no key, and `option` names one for it.
+    pub(super) fn check_key(&self, option: &str) -> anyhow::Result<()> {
+        let why = match self {
+            Self::Grpc(_) | Self::Ray(_) | Self::Gateway(_) => return Ok(()),
+            Self::None => "there is no control",
+            #[cfg(feature = "kube")]
+            Self::Kube(_) => "who asks is the kubeconfig's to say",
+            Self::Dynamo(_) => "a folder is read without a key",
+            Self::DynamoEtcd(_) => "etcd is spoken to without a key",
+            Self::Exec(_) => "a command finds its own keys",
+        };
+        bail!("{option}: {why}")
+    }
+
+    /// Whether the key of a target at these addresses may be shown to it unasked: it is of the same host, which has the key
+    /// already, and the key does not go in the clear where it has not done so before.
+    fn may_have_key_of(&self, targets: &[HttpAddress]) -> bool {
+        let (host, is_secret) = match self {
+            Self::Grpc(address) => (Some(address.host().to_owned()), false),
+            Self::Ray(address) => (address.http().host(), address.http().is_secret()),
+            Self::Gateway(address) => (address.http().host(), address.http().is_secret()),
+            _ => return false,
+        };
+        let Some(host) = host else { return false };
+        let is_there = |target: &HttpAddress| target.host().is_some_and(|there| there.eq_ignore_ascii_case(&host));
+        targets.iter().any(|target| is_there(target) && (is_secret || !target.is_secret()))
+    }
+}
+
+impl Display for ControlArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Grpc(address) => address.fmt(f),
+            Self::Ray(address) => address.fmt(f),
+            Self::Gateway(address) => address.fmt(f),
+            #[cfg(feature = "kube")]
+            Self::Kube(address) => address.fmt(f),
+            Self::Dynamo(folder) => folder.fmt(f),
+            Self::DynamoEtcd(at) => at.fmt(f),
+            Self::Exec(command) => command.fmt(f),
+        }
+    }
 }
 
 /// What the control of objects on Kubernetes begins with, whether this build has it or not.
@@ -484,6 +541,7 @@ impl TargetArgs {
         let of_servers = [
             ("--control", self.control.is_some()),
             ("--api-key-env", self.api_key_env.is_some()),
+            ("--control-key-env", self.control_key_env.is_some()),
             ("--request-timeout", self.request_timeout.is_some()),
             ("--http2", self.http2),
         ];
@@ -525,26 +583,17 @@ impl TargetArgs {
             split.check()?;
         }
         let timeout = self.timeout();
-        let key = self.api_key_env.as_ref().map(|name| key::read(name, ApiKey::new)).transpose()?;
+        let key_env = KeyEnv::of("--api-key-env", self.api_key_env.as_ref());
+        let key = key_env.map(|key| key.read(ApiKey::new)).transpose()?;
         let reach = self.reach.resolve()?;
-        let control = match &self.control {
-            Some(ControlArg::Grpc(address)) => {
-                Some(ControlAt::Grpc(GrpcControlAt { address: address.clone(), key: self.grpc_key()? }))
-            }
-            Some(ControlArg::Ray(address)) => {
-                Some(ControlAt::Ray(self.plane.ray(address.clone(), key.clone(), reach.clone())))
-            }
-            Some(ControlArg::Gateway(address)) => {
-                Some(self.plane.gateway(address.clone(), key.clone(), reach.clone())?)
-            }
-            #[cfg(feature = "kube")]
-            Some(ControlArg::Kube(address)) => Some(self.plane.kube(address.clone())),
-            Some(ControlArg::Dynamo(folder)) => Some(self.plane.dynamo(folder.clone(), split)?),
-            Some(ControlArg::DynamoEtcd(at)) => Some(self.plane.dynamo_etcd(at.clone(), reach.clone())),
-            Some(ControlArg::Exec(command)) => Some(self.plane.exec(command.clone())),
-            Some(ControlArg::None) | None => None,
-        };
-        self.plane.check(self.control.as_ref().unwrap_or(&ControlArg::None), "the control")?;
+        let named = self.control.as_ref().unwrap_or(&ControlArg::None);
+        let control_key = KeyEnv::of("--control-key-env", self.control_key_env.as_ref());
+        if let Some(KeyEnv { option, .. }) = control_key {
+            named.check_key(option)?;
+        }
+        let control_key = control_key.or(key_env.filter(|_| named.may_have_key_of(&addresses)));
+        let control = self.plane.at(named, control_key, reach.clone(), split)?;
+        self.plane.check(named, "the control")?;
         let model = self.model.as_ref().map(|name| name.to_string_lossy().into_owned());
         let http = HttpOptions { http2: self.http2, ..reach };
         let target = HttpTarget { model, key, http, timeout, control, split, ..HttpTarget::new(address.clone()) };
@@ -565,17 +614,16 @@ impl TargetArgs {
             Some(ControlArg::Grpc(other)) if *other == address => true,
             Some(_) => bail!("--control: a grpc:// target is its own control"),
         };
-        Ok(TargetSpec::Grpc(GrpcTarget { key: self.grpc_key()?, timeout: self.timeout(), address, controlled }))
+        ensure!(self.control_key_env.is_none(), "--control-key-env: a grpc:// target is its own control");
+        let key = KeyEnv::of("--api-key-env", self.api_key_env.as_ref());
+        let key = key.map(|key| key.read(|key| RemoteKey::new(&key))).transpose()?;
+        Ok(TargetSpec::Grpc(GrpcTarget { key, timeout: self.timeout(), address, controlled }))
     }
 
     fn check_no_split(&self, address: &impl Display) -> anyhow::Result<()> {
         let hint = "hint: change it with --shift, where the target has a control";
         ensure!(self.split.is_none(), "--split is for the embedded engine, {address} has its own\n{hint}");
         Ok(())
-    }
-
-    fn grpc_key(&self) -> anyhow::Result<Option<RemoteKey>> {
-        self.api_key_env.as_ref().map(|name| key::read(name, |key| RemoteKey::new(&key))).transpose()
     }
 
     fn timeout(&self) -> Duration {

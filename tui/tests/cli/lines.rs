@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use loadgen::control::at::ControlAt;
+use loadgen::http::ApiKey;
 use loadgen::profile::Library;
 use tui::cli::{Cli, Command, Served, TargetSpec};
 
@@ -250,6 +252,38 @@ fn refused() {
 }
 
 #[test]
+fn the_key_of_a_target_goes_to_a_control_of_its_own_host_alone() {
+    // Cargo gives tests two variables with values that can be keys.
+    let control_key = |line: &str| {
+        let words = ["pdtune", "record", "--requests", "1", "--api-key-env", "CARGO_PKG_NAME"];
+        let cli = Cli::read(words.into_iter().chain(line.split_whitespace())).expect(line);
+        let Ok(Command::Record(options)) = cli.command(&Library::new(Vec::new())) else { panic!("{line}") };
+        let TargetSpec::Http(target) = options.target else { panic!("{line}") };
+        assert!(target.key.is_some(), "{line}");
+        match target.control {
+            Some(ControlAt::Ray(at)) => at.key,
+            Some(ControlAt::Gateway(at)) => at.key,
+            other => panic!("{line}: {other:?}"),
+        }
+    };
+    let [targets, controls] =
+        [env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")].map(|key| ApiKey::new(key.to_owned()));
+    for (line, wanted) in [
+        ("--target http://gpu:8000 --control ray+http://gpu:8265", &targets),
+        ("--target http://a:8000,http://gpu:8000 --control smg+http://GPU:3000", &targets),
+        ("--target http://gpu:8000 --control ray+https://gpu", &targets),
+        ("--target https://gpu --control ray+https://gpu:8265", &targets),
+        ("--target https://gpu --control ray+http://gpu:8265", &None),
+        ("--target http://gpu:8000 --control ray+http://head:8265", &None),
+        ("--target http://gpu:8000 --control sglang+http://gpu.evil.example:8000", &None),
+        ("--target http://gpu:8000 --control ray+http://head:8265 --control-key-env CARGO_PKG_VERSION", &controls),
+        ("--target http://gpu:8000 --control smg+http://gpu:3000 --control-key-env CARGO_PKG_VERSION", &controls),
+    ] {
+        assert_eq!(control_key(line), *wanted, "{line}");
+    }
+}
+
+#[test]
 fn refused_servers() {
     assert_meanings(
         "refused_servers",
@@ -258,6 +292,14 @@ fn refused_servers() {
             "record --target http://gpu:8000 --proxy socks5://host:1 --requests 1",
             "record --target http://gpu:8000 --proxy http://me:secret@host:1 --requests 1",
             "record --proxy http://host:1 --requests 1",
+            "record --control-key-env PATH --requests 1",
+            "record --target http://gpu:8000 --control-key-env PATH --requests 1",
+            "record --target http://gpu:8000 --control exec:x --control-key-env PATH --requests 1",
+            "record --target http://gpu:8000 --control ray+http://h:8265 --control-key-env PDTUNE-NO-SUCH-VARIABLE --requests 1",
+            "record --target grpc://gpu:50051 --control-key-env PATH --requests 1",
+            "record --target http://gpu:8000 --control smg+http://h:1 --worker-key-env PDTUNE-NO-SUCH-VARIABLE --requests 1",
+            "shift --target none --to 3P1D",
+            "shift --target exec:x --to 3P1D --api-key-env PATH",
             "record --api chat --requests 1",
             "record --target http://gpu:8000 --api chat --prompt tokens --requests 1",
             "record --target http://gpu:8000,gpu:8001 --requests 1",

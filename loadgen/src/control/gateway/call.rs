@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::engine::{Answer, Graphs, Started, switch};
 use super::workers::{self, Worker};
 use crate::control::plane::CallError;
-use crate::control::rest::{Failed, Rest};
+use crate::control::rest::{Failed, KEY_HINT, Rest, wants_key};
 use crate::http::{self, ApiKey, HttpAddress, HttpOptions};
 
 /// How long the gateway may take for an answer.
@@ -67,7 +67,11 @@ impl Api {
         let asked = self.gateway.client().get(self.address.at("/workers"));
         let hint = "hint: is it an SGLang gateway, such as sglang-router or smg?";
         let said = self.gateway.send(asked, CALL).await.map_err(|failed| {
-            let hint = if matches!(failed, Failed::Status(..)) { format!("\n{hint}") } else { String::new() };
+            let hint = match failed {
+                Failed::Status(status, _) if wants_key(status) => KEY_HINT.to_owned(),
+                Failed::Status(..) => format!("\n{hint}"),
+                _ => String::new(),
+            };
             let who = format!("{}/workers", self.address);
             format!("{}{hint}", self.gateway.unanswered(&who, failed))
         })?;

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::control::plane::CallError;
-use crate::control::rest::{Failed, Rest};
-use crate::http::{self, ApiKey, HttpAddress, HttpOptions};
+use crate::control::rest::{Failed, KEY_HINT, Rest, wants_key};
+use crate::http::{self, ApiKey, HttpAddress, HttpOptions, misread};
 
 /// How long a call may take. The dashboard has been seen to take 2.5 s for a PUT.
 const CALL: Duration = Duration::from_secs(15);
@@ -33,7 +33,8 @@ impl Answer {
     /// One line: what is not as expected.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_slice(&self.0).map_err(|error| {
-            format!("the dashboard did not answer as Ray Serve's does: {error}\nhint: is it the port of the dashboard, 8265 by default?")
+            let why = misread(&error);
+            format!("the dashboard did not answer as Ray Serve's does: {why}\nhint: is it the port of the dashboard, 8265 by default?")
         })
     }
 }
@@ -52,9 +53,10 @@ impl Api {
         let address = self.address.at("/api/serve/applications/");
         let answer = self.rest.send(self.rest.client().get(&address), CALL).await;
         answer.map(Answer).map_err(|failed| match failed {
-            Failed::Status(..) => {
-                let said = self.rest.unanswered(&address, failed);
-                format!("{said}\nhint: is it the port of Ray's dashboard, 8265 by default?")
+            Failed::Status(status, _) => {
+                let elsewhere = "\nhint: is it the port of Ray's dashboard, 8265 by default?";
+                let hint = if wants_key(status) { KEY_HINT } else { elsewhere };
+                self.rest.unanswered(&address, failed) + hint
             }
             failed => self.rest.unanswered(&self.address.to_string(), failed),
         })
