@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
 use engine::cluster::How;
@@ -6,7 +6,7 @@ use engine::units::{Role, Split, UnitId};
 
 use super::*;
 use crate::live::UnitView;
-use crate::sample::{Failure, FailureKind};
+use crate::sample::{Failure, FailureKind, ServerSide};
 use crate::target::{Control, Shed, null};
 
 /// Units that become what they will be from one look to the next, then stay.
@@ -154,4 +154,109 @@ fn the_time_that_was_stated_is_told_however_much_of_it_was_spent_before() {
     assert!(why.contains("is still starting after 1m\n"), "{why}");
     let mut late = connection(&[&[UnitState::Serving]], &[Some(Outcome::Completed)]);
     wait(&mut late, LONG, LONG, |_| {}).expect("a request is given its time");
+}
+
+/// Answers every request at once, by the units that `route` names for the first, the second and so on.
+struct Routed {
+    route: fn(u32) -> Option<(u16, u16)>,
+    outcomes: Mutex<VecDeque<Outcome>>,
+    sent: Mutex<Vec<Dispatch>>,
+    told: Mutex<Vec<TargetEvent>>,
+}
+
+impl std::fmt::Debug for Routed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Routed")
+    }
+}
+
+impl Target for Routed {
+    fn submit(&self, dispatch: Dispatch) -> Result<(), Shed> {
+        let mut sent = self.sent.lock().expect("unpoisoned");
+        let units = (self.route)(sent.len() as u32);
+        let server = units.map(|(prefill, decode)| ServerSide {
+            prefill_unit: Some(prefill),
+            decode_unit: Some(decode),
+            ..ServerSide::default()
+        });
+        let outcome = self.outcomes.lock().expect("unpoisoned").pop_front().unwrap_or(Outcome::Completed);
+        let ended = TargetEvent::Ended { index: dispatch.index, at: Micros::ZERO, outcome, server };
+        self.told.lock().expect("unpoisoned").push(ended);
+        sent.push(dispatch);
+        Ok(())
+    }
+
+    fn cancel(&self, _: u64) {}
+}
+
+#[derive(Debug)]
+struct RoutedEvents(Arc<Routed>);
+
+impl TargetEvents for RoutedEvents {
+    fn align(&mut self, _: RunClock) {
+        panic!("there is no run yet");
+    }
+
+    fn drain(&mut self, into: &mut Vec<TargetEvent>, _: Duration) -> bool {
+        into.append(&mut self.0.told.lock().expect("unpoisoned"));
+        true
+    }
+}
+
+/// One prefill unit and two decode units.
+fn routed(route: fn(u32) -> Option<(u16, u16)>, outcomes: &[Outcome]) -> (Connection, Arc<Routed>) {
+    let outcomes = Mutex::new(outcomes.iter().cloned().collect());
+    let routed = Arc::new(Routed { route, outcomes, sent: Mutex::default(), told: Mutex::default() });
+    let connection = Connection {
+        target: routed.clone(),
+        events: Box::new(RoutedEvents(routed.clone())),
+        ..connection(&[&[UnitState::Serving; 3]], &[])
+    };
+    (connection, routed)
+}
+
+#[test]
+fn requests_are_sent_until_every_unit_has_answered_one() {
+    let (mut connection, routed) = routed(|sent| Some((0, 1 + u16::from(sent == 5))), &[]);
+    wait(&mut connection, LONG, Micros::ZERO, |line| panic!("{line}")).expect("ready");
+    let sent = routed.sent.lock().expect("unpoisoned");
+    assert_eq!(sent.len(), 1 + 2 * 3, "one, then as many at once as there are units, until the last is met");
+    let indices: BTreeSet<u64> = sent.iter().map(|dispatch| dispatch.index).collect();
+    let prompts: BTreeSet<&[u32]> = sent[1..4].iter().map(|dispatch| &*dispatch.prompt).collect();
+    assert_eq!((indices.len(), prompts.len()), (7, 3));
+    assert!(connection.remarks.is_empty());
+}
+
+#[test]
+fn a_unit_that_answers_none_of_many_requests_is_named_before_the_run() {
+    let (mut connection, routed) = routed(|_| Some((0, 1)), &[]);
+    wait(&mut connection, LONG, Micros::ZERO, |line| panic!("{line}")).expect("ready");
+    assert_eq!(routed.sent.lock().expect("unpoisoned").len(), 25);
+    assert_eq!(connection.remarks, ["unit 2 (decode) answered none of 25 small requests before the load"]);
+}
+
+#[test]
+fn where_nobody_tells_who_serves_as_many_at_once_as_there_are_units_will_do() {
+    let (mut connection, routed) = routed(|_| None, &[]);
+    wait(&mut connection, LONG, Micros::ZERO, |line| panic!("{line}")).expect("ready");
+    assert_eq!((routed.sent.lock().expect("unpoisoned").len(), connection.remarks.len()), (4, 0));
+}
+
+#[test]
+fn a_unit_that_is_up_and_refuses_is_waited_for() {
+    let outcomes = [Outcome::Completed, Outcome::Completed, refused()];
+    let (mut connection, routed) = routed(|sent| Some((0, 1 + sent as u16 % 2)), &outcomes);
+    let mut told = Vec::new();
+    wait(&mut connection, LONG, Micros::ZERO, |line| told.push(line.to_owned())).expect("ready");
+    let line = "waiting for an answer: one of 3 requests of 4 tokens at once failed (refused: 503: loading)";
+    assert_eq!((told, routed.sent.lock().expect("unpoisoned").len()), (vec![line.to_owned()], 7));
+}
+
+#[test]
+fn what_was_told_before_is_told_by_the_run() {
+    let (mut connection, routed) = routed(|_| None, &[]);
+    let text = "the server refuses ignore_eos".to_owned();
+    routed.told.lock().expect("unpoisoned").push(TargetEvent::Remark { at: Micros::ZERO, text: text.clone() });
+    wait(&mut connection, LONG, Micros::ZERO, |line| panic!("{line}")).expect("ready");
+    assert_eq!(connection.remarks, [text]);
 }

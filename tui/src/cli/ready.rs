@@ -12,8 +12,8 @@ const PATIENCE: Micros = Micros(60_000_000);
 
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct ReadyArgs {
-    /// How long a server may take until all units that its control tells of serve, and it answers a request of four tokens; before
-    /// that no load is sent. Said, a server that is not there yet is waited for, too [default: 1m]
+    /// How long a server may take until all units that its control tells of serve, and it answers a request of four tokens, then as
+    /// many at once as there are units, until each has answered where answers tell; before that no load is sent. Said, a server that is not there yet is waited for, too [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, conflicts_with = "no_wait", help_heading = "Target")]
     ready_timeout: Option<Micros>,
     /// Send load without waiting until units serve; an HTTP server is asked for its models and one token all the same
