@@ -1,4 +1,4 @@
-//! An engine somewhere else, over gRPC: `grpc://HOST:PORT`.
+//! An engine somewhere else, over gRPC: `grpc://HOST:PORT`. One of vLLM's is in [`vllm`].
 //!
 //! ```text
 //!   RemoteEngine ─┬─ generate ──► RemoteAnswer: tokens as they come; dropped, it cancels
@@ -17,18 +17,22 @@
 
 mod address;
 mod answer;
+mod channels;
 mod engine;
 mod error;
 mod key;
 mod load;
 mod peer;
+mod stamp;
 mod standing;
 mod topology;
+pub mod vllm;
 mod watch;
 
 pub use address::{RemoteAddress, RemoteAddressError};
 pub use answer::{AnswerEvent, RemoteAnswer};
-pub use engine::{RemoteConfig, RemoteEngine};
+pub use channels::RemoteConfig;
+pub use engine::RemoteEngine;
 pub use error::{RemoteError, StatusCode};
 pub use key::RemoteKey;
 pub use load::{Load, Rates};

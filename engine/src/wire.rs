@@ -1,6 +1,7 @@
-//! The gRPC API as code: what `proto/pdtune/v1` says, and what it means in the engine's own words.
+//! The gRPC API as code: what `proto/pdtune/v1` says, and what it means in the engine's own words. Beside it that of vLLM's engine,
+//! [`vllm`], in whose words its client speaks.
 //!
-//! [`v1`] is generated and committed; `tests/wire_is_fresh.rs` compares it with the proto files, so that no build needs
+//! [`v1`] and [`vllm`] are generated and committed; `tests/wire_is_fresh.rs` compares them with the proto files, so that no build needs
 //! protoc. Everything else here is pure and goes both ways: the server writes what the client reads, with the same file in
 //! between. What came from outside is checked where it is read; whoever sent it learns by [`Malformed`] what is wrong.
 
@@ -14,6 +15,12 @@ pub(crate) mod v1 {
     //! Generated from `proto/pdtune/v1`.
     #![expect(clippy::allow_attributes, clippy::pedantic, unreachable_pub, reason = "generated code")]
     include!("wire/pdtune.v1.rs");
+}
+
+pub(crate) mod vllm {
+    //! Generated from `proto/vllm`.
+    #![expect(unreachable_pub, reason = "generated code")]
+    include!("wire/vllm.grpc.engine.rs");
 }
 
 pub(crate) use answer::{asked, event, read_event, request};

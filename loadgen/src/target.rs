@@ -12,6 +12,7 @@ pub mod http;
 pub mod null;
 mod remote;
 pub mod sim;
+pub mod vllm;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,20 +3,24 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// What the address of an engine of ours begins with.
 const SCHEME: &str = "grpc://";
 
 /// `grpc://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteAddress {
+    /// What it begins with, which says what is spoken there.
+    scheme: &'static str,
     authority: String,
 }
 
 /// Why a text is no address of a remote engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is no address of an engine: {why}; write grpc://HOST:PORT, such as grpc://127.0.0.1:50051")]
+#[error("`{found}` is no address of an engine: {why}; write {scheme}HOST:PORT, such as {scheme}127.0.0.1:50051")]
 pub struct RemoteAddressError {
+    scheme: &'static str,
     found: String,
-    why: &'static str,
+    why: String,
 }
 
 impl RemoteAddress {
@@ -29,20 +33,11 @@ impl RemoteAddress {
     pub fn host(&self) -> &str {
         self.authority.rsplit_once(':').map_or(&self.authority, |(host, _)| host)
     }
-}
 
-impl fmt::Display for RemoteAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}", self.authority)
-    }
-}
-
-impl FromStr for RemoteAddress {
-    type Err = RemoteAddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |why| RemoteAddressError { found: text.to_owned(), why };
-        let rest = text.strip_prefix(SCHEME).ok_or_else(|| wrong("it does not begin with grpc://"))?;
+    /// What begins with `scheme`.
+    pub(super) fn read(scheme: &'static str, text: &str) -> Result<Self, RemoteAddressError> {
+        let wrong = |why: &str| RemoteAddressError { scheme, found: text.to_owned(), why: why.to_owned() };
+        let rest = text.strip_prefix(scheme).ok_or_else(|| wrong(&format!("it does not begin with {scheme}")))?;
         let (host, port) = rest.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
         // `parse` alone would take a sign.
         if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().unwrap_or(0) == 0 {
@@ -54,10 +49,24 @@ impl FromStr for RemoteAddress {
             None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
         };
         if good {
-            Ok(Self { authority: rest.to_owned() })
+            Ok(Self { scheme, authority: rest.to_owned() })
         } else {
             Err(wrong("its host is neither a name nor an address"))
         }
+    }
+}
+
+impl fmt::Display for RemoteAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.scheme, self.authority)
+    }
+}
+
+impl FromStr for RemoteAddress {
+    type Err = RemoteAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::read(SCHEME, text)
     }
 }
 

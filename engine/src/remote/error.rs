@@ -7,6 +7,20 @@ use std::time::Duration;
 use tonic::{Code, ConnectError, Status};
 
 use super::RemoteAddress;
+use super::peer::Service;
+
+/// How the client's own messages begin where it could not read what came, whatever status it puts on them.
+const UNREAD: [&str; 7] = [
+    "grpc-status header missing",
+    "protocol error: received",
+    "failed to decode Protobuf message",
+    "Error decompressing",
+    "Error, decoded message length too large",
+    "Unexpected EOF decoding stream",
+    "Missing response message",
+];
+/// And where the call ended without a word: what stands in between may have cut it.
+const NO_STATUS: &str = "protocol error: missing grpc-status trailer";
 
 /// What the server said, in gRPC's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +41,14 @@ pub enum StatusCode {
     Unavailable,
     /// The server does not know this call.
     Unimplemented,
+    /// The server ended the call of its own accord.
+    Cancelled,
+    /// The server's own time for the call is over.
+    DeadlineExceeded,
+    /// The key does not let us do this.
+    PermissionDenied,
+    /// The server could not do it, and says so.
+    Internal,
     /// Any other, by its number.
     Other(i32),
 }
@@ -42,6 +64,10 @@ impl fmt::Display for StatusCode {
             Self::Aborted => f.write_str("ABORTED"),
             Self::Unavailable => f.write_str("UNAVAILABLE"),
             Self::Unimplemented => f.write_str("UNIMPLEMENTED"),
+            Self::Cancelled => f.write_str("CANCELLED"),
+            Self::DeadlineExceeded => f.write_str("DEADLINE_EXCEEDED"),
+            Self::PermissionDenied => f.write_str("PERMISSION_DENIED"),
+            Self::Internal => f.write_str("INTERNAL"),
             Self::Other(code) => write!(f, "gRPC status {code}"),
         }
     }
@@ -58,6 +84,10 @@ impl From<Code> for StatusCode {
             Code::Aborted => Self::Aborted,
             Code::Unavailable => Self::Unavailable,
             Code::Unimplemented => Self::Unimplemented,
+            Code::Cancelled => Self::Cancelled,
+            Code::DeadlineExceeded => Self::DeadlineExceeded,
+            Code::PermissionDenied => Self::PermissionDenied,
+            Code::Internal => Self::Internal,
             other => Self::Other(other as i32),
         }
     }
@@ -119,7 +149,12 @@ impl RemoteError {
 
     /// A status may be the server's word or the transport's way to say that it has failed. `words` makes its texts fit to be
     /// shown.
-    pub(super) fn of_status(address: &RemoteAddress, status: &Status, words: impl Fn(&str) -> String) -> Self {
+    pub(super) fn of_status(
+        address: &RemoteAddress,
+        service: Service,
+        status: &Status,
+        words: impl Fn(&str) -> String,
+    ) -> Self {
         let address = address.clone();
         if causes(status).any(<dyn Error + 'static>::is::<ConnectError>) {
             return Self::Connect { address, why: words(&innermost(status)) };
@@ -128,8 +163,15 @@ impl RemoteError {
             return Self::Broken { address, why: words(&innermost(status)) };
         }
         let message = status.message();
-        if status.code() == Code::Internal || message.starts_with("grpc-status header missing") {
-            // This server has no internal errors of its own: the client could not read what came.
+        if message.starts_with(NO_STATUS) {
+            return Self::Broken { address, why: "the call ended without a status".to_owned() };
+        }
+        let unread = match service {
+            // It has no internal errors of its own.
+            Service::Ours => status.code() == Code::Internal,
+            Service::Vllm => false,
+        };
+        if unread || UNREAD.iter().any(|begin| message.starts_with(begin)) {
             return Self::Malformed { address, why: words(message) };
         }
         Self::Status { code: status.code().into(), message: words(message) }

@@ -13,11 +13,21 @@ use crate::wire::{self, Malformed, v1};
 /// Characters of a text that are kept.
 const LONGEST: usize = 200;
 
+/// What is spoken with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// What an engine of ours speaks.
+    Ours,
+    /// What vLLM's speaks.
+    Vllm,
+}
+
 /// A server.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) address: RemoteAddress,
     pub(super) key: Option<RemoteKey>,
+    pub(super) service: Service,
 }
 
 impl Peer {
@@ -39,7 +49,7 @@ impl Peer {
     }
 
     pub(super) fn status(&self, status: &Status) -> RemoteError {
-        RemoteError::of_status(&self.address, status, |text| self.words(text))
+        RemoteError::of_status(&self.address, self.service, status, |text| self.words(text))
     }
 
     pub(super) fn topology(&self, topology: v1::Topology) -> Result<Topology, RemoteError> {

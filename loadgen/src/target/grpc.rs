@@ -14,16 +14,13 @@ use std::time::Duration;
 
 use engine::remote::{RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, RemoteKey, StatusCode, Topology};
 
-use super::remote::{Ground, Limits};
+use super::remote::{GRPC_CONNECTIONS, Ground, Limits};
 use super::{Connection, Control, TargetInfo, TargetLimits};
 use crate::control::at::GrpcControlAt;
 use crate::control::grpc as control;
 use crate::control::server_clock::ServerClock;
 use serve::Generations;
 
-/// Connections that requests take in turn, and requests in flight on each: a server lets more of them wait without a word.
-const CONNECTIONS: usize = 8;
-const ON_EACH: usize = 512;
 /// Round trips by which the clocks are compared before the run.
 const ROUND_TRIPS: usize = 8;
 
@@ -45,10 +42,17 @@ pub struct GrpcTarget {
 pub enum OpenError {
     /// It cannot be reached, or does not let us in.
     #[error("{0}{hint}", hint = hint(.0))]
-    Remote(#[from] RemoteError),
+    Remote(RemoteError),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
+}
+
+/// Not by `from`: its text would stand there again as that of a cause.
+impl From<RemoteError> for OpenError {
+    fn from(error: RemoteError) -> Self {
+        Self::Remote(error)
+    }
 }
 
 impl From<control::OpenError> for OpenError {
@@ -68,6 +72,7 @@ fn hint(error: &RemoteError) -> &'static str {
         (_, Some(StatusCode::Unauthenticated)) => {
             "\nhint: put its key into a variable and name that with --api-key-env"
         }
+        (_, Some(StatusCode::Unimplemented)) => "\nhint: an engine of vLLM's over gRPC is vllm+grpc://HOST:PORT",
         _ => "",
     }
 }
@@ -79,8 +84,12 @@ fn hint(error: &RemoteError) -> &'static str {
 pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     let GrpcTarget { address, key, timeout, controlled } = target;
     let ground = Ground::new()?;
-    let config =
-        RemoteConfig { connections: CONNECTIONS, call_timeout: timeout, key: key.clone(), ..RemoteConfig::default() };
+    let config = RemoteConfig {
+        connections: GRPC_CONNECTIONS,
+        call_timeout: timeout,
+        key: key.clone(),
+        ..RemoteConfig::default()
+    };
     let engine = ground.block_on(RemoteEngine::connect(address.clone(), config))?;
     // The control reads the clock for as long as the run takes; without one it is read before.
     let (control, clock) = if controlled {
@@ -100,7 +109,7 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     let split = Some(observed.split);
     let info = TargetInfo { name: address.to_string(), model, split, limits, facts: BTreeMap::new() };
     let terms = Some(super::cpu::terms_like(Some(observed.block_tokens), limits));
-    let parts = ground.connect(Generations { engine, clock }, limits_of(timeout))?;
+    let parts = ground.connect(Generations { engine, clock }, Limits::of_grpc(timeout))?;
     Ok(Connection {
         info,
         target: parts.target,
@@ -114,11 +123,6 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     })
 }
 
-/// As many requests as the connections carry, however few sockets there may be: they are open already.
-fn limits_of(timeout: Duration) -> Limits {
-    Limits { in_flight: CONNECTIONS * ON_EACH, timeout }
-}
-
 /// Asks the engine what it is a few times, and what its clock reads.
 async fn compare_clocks(engine: &RemoteEngine, clock: &ServerClock) -> Result<Topology, RemoteError> {
     let mut asked = clock.asked();
@@ -130,14 +134,4 @@ async fn compare_clocks(engine: &RemoteEngine, clock: &ServerClock) -> Result<To
     }
     clock.answered(asked, topology.observed.at);
     Ok(topology)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_in_flight_are_bounded_by_calls_and_not_by_sockets() {
-        assert_eq!(limits_of(Duration::from_secs(1)).in_flight, 4096);
-    }
 }

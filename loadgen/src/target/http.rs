@@ -51,10 +51,10 @@ use engine::units::Split;
 
 pub use self::answer::read_answer;
 pub use self::fields::BodyField;
-pub use self::serve::Patience;
+pub use super::remote::{Patience, REQUEST_TIMEOUT};
 pub use crate::http::{ApiKey, ExtraHeader, HttpAddress, HttpOptions};
 
-use super::remote::{Ground, Limits};
+use super::remote::{Ground, Limits, RunId};
 use super::{Connection, TargetEvent, TargetInfo, TargetLimits};
 use crate::clock::unix_micros;
 use crate::control::at::{self, ControlAt};
@@ -63,7 +63,7 @@ use crate::control::listener::Listener;
 use crate::time::Micros;
 use fields::Fields;
 use models::Served;
-use request::{Requests, RunId};
+use request::Requests;
 use secrets::Secrets;
 use serve::Completions;
 
@@ -71,15 +71,12 @@ use serve::Completions;
 /// a connection that is just being closed would be lost.
 const IDLE: Duration = Duration::from_secs(4);
 /// Token ids that every model of today has, when the server does not say how many it has.
-const VOCABULARY: u32 = 30_000;
+pub(super) const VOCABULARY: u32 = 30_000;
 /// The context of a server that does not tell its own: it will refuse what it cannot serve.
-const CONTEXT: u32 = 1 << 20;
+pub(super) const CONTEXT: u32 = 1 << 20;
 
 /// Letters of the user's fields that are recorded.
 const SHOWN: usize = 2_000;
-
-/// How long a request may take when nobody says: an overloaded server keeps some waiting for minutes.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What a server is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -403,7 +400,7 @@ fn told(requests: &Requests, users: &[BodyField], shown: &probe::Shown) -> BTree
         ("api".to_owned(), api.to_owned()),
         ("prompts".to_owned(), prompts.to_owned()),
         ("request_ids".to_owned(), requests.run.request("INDEX")),
-        ("trace_ids".to_owned(), format!("{:016x}, and INDEX as 16 hexadecimal digits", requests.run.0)),
+        ("trace_ids".to_owned(), requests.run.traces()),
     ]);
     for (name, fact) in [
         ("body_fields", fields),

@@ -18,8 +18,12 @@
 mod clock;
 mod files;
 mod inbox;
+mod most;
 mod report;
+mod run_id;
 mod thread;
+mod together;
+mod wait;
 
 use std::fmt;
 use std::io;
@@ -32,7 +36,12 @@ use tokio::sync::mpsc;
 
 pub(super) use clock::SharedClock;
 pub(super) use inbox::Inbox;
+pub(super) use most::{most_of_prompt, most_tokens};
 pub(super) use report::{End, Protocol, Report, failed};
+pub(super) use run_id::RunId;
+pub(super) use together::Arrivals;
+pub use wait::Patience;
+pub(super) use wait::Wait;
 
 use super::{Dispatch, Shed, Target, TargetEvent, TargetEvents};
 use crate::clock::RunClock;
@@ -44,6 +53,11 @@ use thread::{Cancels, Thread};
 const IN_FLIGHT: usize = 8_192;
 /// Events that may wait to be read.
 const INBOX: usize = 65_536;
+/// Connections over gRPC that requests take in turn, and requests in flight on each: a server lets more of them wait without a word.
+pub(super) const GRPC_CONNECTIONS: usize = 8;
+const ON_EACH: usize = 512;
+/// How long a request may take when nobody says: an overloaded server keeps some waiting for minutes.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What the way to a remote target costs the client.
 #[derive(Debug, Default)]
@@ -88,6 +102,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// As many requests as connections over gRPC carry, however few sockets there may be: they are open already.
+    pub(super) fn of_grpc(timeout: Duration) -> Self {
+        Self { in_flight: GRPC_CONNECTIONS * ON_EACH, timeout }
+    }
+
     /// As many requests as there may be sockets, and what is to be said where these are too few.
     pub(super) fn of_sockets(timeout: Duration) -> (Self, Option<String>) {
         let files::Sockets { most, too_few } = files::sockets(IN_FLIGHT);

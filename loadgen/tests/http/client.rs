@@ -31,7 +31,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(target: HttpTarget) -> Self {
-        let mut connection = http::open(target).expect("an open target");
+        Self::of(http::open(target).expect("an open target"))
+    }
+
+    pub(crate) fn of(mut connection: Connection) -> Self {
         connection.events.align(RunClock::start());
         Self { connection, events: Vec::new() }
     }

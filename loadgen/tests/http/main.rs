@@ -1,4 +1,4 @@
-//! Servers over HTTP as targets: every outcome, whole runs, and our own server's answers against the embedded engine's.
+//! Servers over HTTP and gRPC as targets: every outcome, whole runs, and our own server's answers against the embedded engine's.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -12,9 +12,12 @@ mod openai;
 mod outcomes;
 mod own;
 mod pages;
+mod proto;
 #[path = "../idle/relay.rs"]
 mod relay;
 mod remote_engine;
 mod runs;
 mod server;
 mod tls;
+mod vllm;
+mod vllm_server;

@@ -97,7 +97,7 @@ impl CalibrateArgs {
                 target.cluster.check_units(split)?;
                 both(split)
             }
-            TargetSpec::Http(_) | TargetSpec::Grpc(_) => Vec::new(),
+            TargetSpec::Http(_) | TargetSpec::Vllm(_) | TargetSpec::Grpc(_) => Vec::new(),
         };
         let ready = self.ready.resolve(&target)?;
         Ok(CalibrateOptions { target, ready, splits, start, budget: self.budget, out: self.out, json: self.json })

@@ -36,7 +36,7 @@ impl MetricsArgs {
     /// When the target is inside the program, which shows more than servers tell.
     pub(super) fn resolve(self, target: &TargetSpec) -> anyhow::Result<Option<MetricsAt>> {
         let Self { metrics, metrics_period } = self;
-        let is_server = matches!(target, TargetSpec::Http(_) | TargetSpec::Grpc(_));
+        let is_server = target.is_server();
         let named = if metrics.is_some() { "--metrics" } else { "--metrics-period" };
         if !is_server && (metrics.is_some() || metrics_period.is_some()) {
             bail!("{named} is for servers: what is inside the program is seen anyway");
@@ -54,9 +54,9 @@ impl MetricsArgs {
                 let (to, headers) = (target.addresses.clone(), target.headers.clone());
                 at.told = Told { to, key: target.key.clone(), headers };
             }
-            // What it tells on its own goes beyond what its page has.
-            TargetSpec::Grpc(_) if at.sources.is_empty() => return Ok(None),
-            TargetSpec::Grpc(_) => {}
+            // What ours tells on its own goes beyond what its page has; vLLM's has no page where its gRPC is.
+            TargetSpec::Grpc(_) | TargetSpec::Vllm(_) if at.sources.is_empty() => return Ok(None),
+            TargetSpec::Grpc(_) | TargetSpec::Vllm(_) => {}
             TargetSpec::Embedded(_) | TargetSpec::Sim(_) => return Ok(None),
         }
         Ok(Some(at))

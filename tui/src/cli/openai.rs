@@ -32,7 +32,8 @@ pub(super) struct OpenAiArgs {
     /// that would be sent. It is recorded
     #[arg(long, value_name = "NAME=JSON")]
     body_field: Vec<BodyField>,
-    /// How long a request to an HTTP target may go without its first token before it is given up [default: no such limit]
+    /// How long a request to a target over HTTP or vLLM's gRPC may go without its first token before it is given up [default: no such
+    /// limit]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
     first_token_timeout: Option<Micros>,
     /// How long it may go without a further one [default: no such limit]
@@ -69,16 +70,33 @@ impl OpenAiArgs {
         for named in &self.header_env {
             headers.push(from_variable(named)?);
         }
-        let limit = |time: Option<Micros>| time.map(|time| Duration::from_micros(time.0));
-        let (first_token, between_tokens) = (limit(self.first_token_timeout), limit(self.between_tokens_timeout));
         let (strict, fields) = (self.strict_openai, self.body_field.clone());
-        let patience = Patience { first_token, between_tokens };
-        Ok(HttpTarget { api, prompts, strict, headers, fields, patience, ..target })
+        Ok(HttpTarget { api, prompts, strict, headers, fields, patience: self.patience(), ..target })
+    }
+
+    /// How long a request may go without tokens.
+    pub(super) fn patience(&self) -> Patience {
+        let limit = |time: Option<Micros>| time.map(|time| Duration::from_micros(time.0));
+        Patience { first_token: limit(self.first_token_timeout), between_tokens: limit(self.between_tokens_timeout) }
     }
 
     /// # Errors
     /// When an option was given that only HTTP targets know; `named` is what there is instead.
     pub(super) fn check_none(&self, named: &str) -> anyhow::Result<()> {
+        let given = [
+            ("--first-token-timeout", self.first_token_timeout.is_some()),
+            ("--between-tokens-timeout", self.between_tokens_timeout.is_some()),
+        ];
+        self.check_tokens_alone(named)?;
+        match given.iter().find(|(_, given)| *given) {
+            Some((option, _)) => bail!("{option} is for targets over HTTP and vLLM's gRPC, and {named} is none"),
+            None => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// When an option was given beyond how long tokens are waited for; `named` is what there is instead of an HTTP target.
+    pub(super) fn check_tokens_alone(&self, named: &str) -> anyhow::Result<()> {
         let given = [
             ("--api", self.api.is_some()),
             ("--prompt", self.prompt.is_some()),
@@ -86,8 +104,6 @@ impl OpenAiArgs {
             ("--header", !self.header.is_empty()),
             ("--header-env", !self.header_env.is_empty()),
             ("--body-field", !self.body_field.is_empty()),
-            ("--first-token-timeout", self.first_token_timeout.is_some()),
-            ("--between-tokens-timeout", self.between_tokens_timeout.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((option, _)) => bail!("{option} is for HTTP targets, and {named} is none"),

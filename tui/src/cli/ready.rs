@@ -16,7 +16,7 @@ pub(super) struct ReadyArgs {
     /// many at once as there are units, until each has answered where answers tell; before that no load is sent. Said, a server that is not there yet is waited for, too [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, conflicts_with = "no_wait", help_heading = "Target")]
     ready_timeout: Option<Micros>,
-    /// Send load without waiting until units serve; an HTTP server is asked for its models and one token all the same
+    /// Send load without waiting until units serve; a server over HTTP or vLLM's gRPC is asked for its model and one token all the same
     #[arg(long, help_heading = "Target")]
     no_wait: bool,
 }
@@ -34,7 +34,7 @@ impl ReadyArgs {
     /// # Errors
     /// When the target is in the process.
     pub(super) fn resolve(self, target: &TargetSpec) -> anyhow::Result<Ready> {
-        let served = matches!(target, TargetSpec::Http(_) | TargetSpec::Grpc(_));
+        let served = target.is_server();
         let said = [("--ready-timeout", self.ready_timeout.is_some()), ("--no-wait", self.no_wait)];
         for (option, given) in said {
             ensure!(served || !given, "{option} is for servers, and the target is none");

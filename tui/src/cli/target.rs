@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use clap::Args;
 use engine::model::ModelSource;
+use engine::remote::vllm::VllmAddress;
 use engine::remote::{RemoteAddress, RemoteKey};
 use engine::units::Split;
 #[cfg(feature = "kube")]
@@ -26,6 +27,7 @@ use loadgen::target::cpu::{self, CpuTarget, Started};
 use loadgen::target::grpc::{self, GrpcTarget};
 use loadgen::target::http::{self, ApiKey, HttpAddress, HttpTarget};
 use loadgen::target::sim::{self, SimTarget};
+use loadgen::target::vllm::{self, VllmTarget};
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
 use loadgen::whatif::Ground;
@@ -69,8 +71,8 @@ pub(super) struct TargetArgs {
     /// What serves the requests: `cpu`, the embedded engine on this machine; sim:CLUSTER, a simulated cluster of GPUs (`pdtune
     /// profiles list` shows them; a file works, too); http://HOST:PORT, a server that speaks OpenAI's
     /// protocol, such as vLLM, SGLang or `pdtune serve`, or https://HOST:PORT, or several of them with commas between, which requests
-    /// go to by turns; grpc://HOST:PORT, `pdtune serve` with the times of every stage
-    /// [default: cpu]
+    /// go to by turns; vllm+grpc://HOST:PORT, an engine of vLLM's over gRPC (`vllm serve --grpc`); grpc://HOST:PORT, `pdtune serve`
+    /// with the times of every stage [default: cpu]
     #[arg(long, value_name = "TARGET")]
     target: Option<Place>,
     /// Roles of the engine's units at the start: 2P2D is two prefill and two decode units, 4A is four that do both [default:
@@ -258,6 +260,7 @@ enum Place {
     Cpu,
     Sim(String),
     Http(Vec<HttpAddress>),
+    Vllm(VllmAddress),
     Grpc(RemoteAddress),
 }
 
@@ -369,11 +372,17 @@ impl FromStr for Place {
                 found: text.to_owned(),
                 allowed: "write grpc://HOST:PORT, such as grpc://127.0.0.1:50051".to_owned(),
             }),
+            _ if text.starts_with(VllmAddress::SCHEME) => text.parse().map(Self::Vllm).map_err(|_| Malformed {
+                what: "the address of an engine",
+                found: text.to_owned(),
+                allowed: "write vllm+grpc://HOST:PORT, such as vllm+grpc://127.0.0.1:50051".to_owned(),
+            }),
             _ if text.contains("://") => text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self::Http),
             _ => Err(Malformed {
                 what: "a target",
                 found: text.to_owned(),
-                allowed: "cpu, sim:CLUSTER, http://HOST:PORT, https://HOST or grpc://HOST:PORT".to_owned(),
+                allowed: "cpu, sim:CLUSTER, http://HOST:PORT, https://HOST, vllm+grpc://HOST:PORT or grpc://HOST:PORT"
+                    .to_owned(),
             }),
         }
     }
@@ -397,6 +406,8 @@ pub enum TargetSpec {
     Sim(Box<SimTarget>),
     /// A server.
     Http(Box<HttpTarget>),
+    /// An engine of vLLM's over gRPC.
+    Vllm(VllmTarget),
     /// Another pdtune.
     Grpc(GrpcTarget),
 }
@@ -526,6 +537,7 @@ impl TargetArgs {
         match self.target.clone() {
             Some(Place::Cpu | Place::Sim(_)) | None => self.embedded(),
             Some(Place::Http(addresses)) => self.http(addresses),
+            Some(Place::Vllm(address)) => self.vllm(address),
             Some(Place::Grpc(address)) => self.grpc(address),
         }
     }
@@ -615,9 +627,30 @@ impl TargetArgs {
             Some(_) => bail!("--control: a grpc:// target is its own control"),
         };
         ensure!(self.control_key_env.is_none(), "--control-key-env: a grpc:// target is its own control");
+        Ok(TargetSpec::Grpc(GrpcTarget { key: self.grpc_key()?, timeout: self.timeout(), address, controlled }))
+    }
+
+    fn vllm(self, address: VllmAddress) -> anyhow::Result<TargetSpec> {
+        ensure!(self.split.is_none(), "--split is for the embedded engine, {address} tells how many replicas it has");
+        ensure!(self.model.is_none(), "--model is for the embedded engine and HTTP servers, {address} has one model");
+        self.openai.check_tokens_alone(&format!("--target {address}"))?;
+        ensure!(!self.http2, "--http2 is for HTTP servers, and gRPC always speaks it");
+        self.reach.check_none(&format!("--target {address}"))?;
+        self.plane.check_none(&format!("--target {address}"))?;
+        let of_controls = [
+            ("--control", !matches!(self.control, Some(ControlArg::None) | None)),
+            ("--control-key-env", self.control_key_env.is_some()),
+        ];
+        if let Some((option, _)) = of_controls.iter().find(|(_, given)| *given) {
+            bail!("{option}: {address} is one engine, and nothing shifts its units");
+        }
+        let (key, timeout, patience) = (self.grpc_key()?, self.timeout(), self.openai.patience());
+        Ok(TargetSpec::Vllm(VllmTarget { address, key, timeout, patience }))
+    }
+
+    fn grpc_key(&self) -> anyhow::Result<Option<RemoteKey>> {
         let key = KeyEnv::of("--api-key-env", self.api_key_env.as_ref());
-        let key = key.map(|key| key.read(|key| RemoteKey::new(&key))).transpose()?;
-        Ok(TargetSpec::Grpc(GrpcTarget { key, timeout: self.timeout(), address, controlled }))
+        key.map(|key| key.read(|key| RemoteKey::new(&key))).transpose()
     }
 
     fn check_no_split(&self, address: &impl Display) -> anyhow::Result<()> {
@@ -632,6 +665,11 @@ impl TargetArgs {
 }
 
 impl TargetSpec {
+    /// Whether it is a server, and not inside the program.
+    pub(super) fn is_server(&self) -> bool {
+        matches!(self, Self::Http(_) | Self::Vllm(_) | Self::Grpc(_))
+    }
+
     /// Whether opening it starts the workers that serve it.
     pub fn starts_workers(&self) -> bool {
         matches!(self, Self::Http(target) if target.control.as_ref().is_some_and(ControlAt::starts_workers))
@@ -641,7 +679,7 @@ impl TargetSpec {
     pub fn ground(&self) -> Option<Ground> {
         match self {
             Self::Sim(target) => Some(Ground::Profile(Box::new(target.cluster.clone()))),
-            Self::Embedded(_) | Self::Http(_) | Self::Grpc(_) => None,
+            Self::Embedded(_) | Self::Http(_) | Self::Vllm(_) | Self::Grpc(_) => None,
         }
     }
 
@@ -654,6 +692,7 @@ impl TargetSpec {
             Self::Embedded(engine) => Ok(cpu::open(&engine.cpu())?),
             Self::Sim(target) => Ok(sim::open(&target)?),
             Self::Http(target) => Ok(http::open(*target)?),
+            Self::Vllm(target) => Ok(vllm::open(target)?),
             Self::Grpc(target) => Ok(grpc::open(target)?),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use loadgen::clock::RunClock;
 use loadgen::ready::wait;
-use loadgen::target::{Connection, grpc, http};
+use loadgen::target::{Connection, grpc, http, vllm};
 use loadgen::time::Micros;
 use tokio::sync::oneshot;
 
@@ -81,7 +81,10 @@ impl Guard {
 
 /// Whether a target that could not be opened may be there a little later.
 fn may_pass(error: &anyhow::Error) -> bool {
-    match error.downcast_ref::<http::OpenError>() {
+    if let Some(error) = error.downcast_ref::<http::OpenError>() {
+        return error.may_pass();
+    }
+    match error.downcast_ref::<vllm::OpenError>() {
         Some(error) => error.may_pass(),
         None => error.downcast_ref::<grpc::OpenError>().is_some(),
     }

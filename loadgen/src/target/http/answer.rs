@@ -16,18 +16,13 @@ use super::secrets::Secrets;
 use crate::http::misread;
 use crate::sample::{Account, CountedBy, FailureKind, Outcome, Reasoning, ServerSide, Told};
 use crate::sse::{Event, Framer};
-use crate::target::remote::{End, failed};
+use crate::target::remote::{End, failed, most_of_prompt, most_tokens};
 use piece::{Choice, Extension, Part, Piece, Usage};
 
 /// Most bytes of an event: a fixed part, and so many for each token of the prompt, which the server may repeat.
 const EVENT_BYTES: (usize, usize) = (256 * 1024, 16);
-/// An answer that goes on beyond so many times what was asked for, and so many more, has no end.
-const BEYOND: (u32, u32) = (2, 256);
 /// Letters that are kept of what a server calls itself.
 const FINGERPRINT: usize = 100;
-/// A usage with more tokens of the prompt than so many times what was sent, and so many more, has not counted them.
-const PROMPT: (u32, u32) = (64, 1 << 17);
-
 /// What has been read of an answer.
 #[derive(Debug)]
 pub(super) struct Answer<'k> {
@@ -93,17 +88,14 @@ impl<'k> Answer<'k> {
     /// To a prompt of `prompt` tokens that asked for `output_tokens`.
     pub(super) fn new(prompt: usize, output_tokens: u32, secrets: &'k Secrets) -> Self {
         let framer = Framer::new(EVENT_BYTES.0.saturating_add(prompt.saturating_mul(EVENT_BYTES.1)));
-        let most = output_tokens.saturating_mul(BEYOND.0).saturating_add(BEYOND.1);
-        let most_of_prompt =
-            u32::try_from(prompt).unwrap_or(u32::MAX).saturating_mul(PROMPT.0).saturating_add(PROMPT.1);
         let state = State {
             secrets,
             told: 0,
             reasoned: 0,
             textless: 0,
             answered: false,
-            most,
-            most_of_prompt,
+            most: most_tokens(output_tokens),
+            most_of_prompt: most_of_prompt(prompt),
             ids: false,
             nameless: false,
             skips_usage: false,

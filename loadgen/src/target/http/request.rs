@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::fields::Fields;
 use super::secrets::Secrets;
 use super::{Api, HttpAddress, Prompts, words};
-use crate::target::remote::SharedClock;
+use crate::target::remote::{RunId, SharedClock};
 use crate::time::Micros;
 
 /// Makes requests for answers.
@@ -33,23 +33,6 @@ pub(super) struct Requests {
     pub(super) run: RunId,
     /// Requests sent so far, by which addresses take turns.
     pub(super) turn: AtomicUsize,
-}
-
-/// Tells the requests of this run from all others, in the logs and traces of servers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RunId(pub(super) u64);
-
-impl RunId {
-    /// The id of a request.
-    pub(super) fn request(self, index: &str) -> String {
-        format!("pdtune-{:x}-{index}", self.0)
-    }
-
-    /// The trace that a request begins, as the W3C's Trace Context has it: the run and the number of the request, so that it can
-    /// be told from a recording.
-    pub(super) fn trace(self, index: u64) -> String {
-        format!("00-{:016x}{index:016x}-{:016x}-01", self.0, index.wrapping_add(1).max(1))
-    }
 }
 
 #[derive(Serialize)]

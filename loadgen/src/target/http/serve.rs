@@ -7,21 +7,16 @@ use std::time::Duration;
 use engine::remote::one_line;
 use reqwest::{Response, StatusCode, header};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::failure;
 use super::request::Requests;
 use super::secrets::Secrets;
 use crate::sample::{FailureKind, Outcome, WorkerName};
-use crate::target::remote::{End, Protocol, Report, failed};
+use crate::target::remote::{Arrivals, End, Patience, Protocol, Report, Wait, failed};
 use crate::target::{Control, Dispatch};
-use crate::text::DurationText;
 use crate::time::Micros;
 
-/// What is read within this time of what came before has come with it: a server's one write, in chunks that the client's
-/// connection hands over one by one. No model is so fast.
-const TOGETHER: Micros = Micros(100);
 /// Bytes of an error that are read.
 const ERROR_BYTES: usize = 64 * 1024;
 /// How long an error may take to be read.
@@ -33,15 +28,6 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that may come there.
 const LINGER_BYTES: usize = 64 * 1024;
-
-/// How long a server may leave us without tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Patience {
-    /// From the hand-over of a request to its first token.
-    pub first_token: Option<Duration>,
-    /// From one arrival of tokens to the next.
-    pub between_tokens: Option<Duration>,
-}
 
 /// The protocol of completions and of chats.
 #[derive(Debug)]
@@ -109,40 +95,6 @@ impl Protocol for Completions {
     }
 }
 
-/// Waits for tokens, and not for ever. What keeps a connection busy without bringing one, such as comments, does not count.
-#[derive(Clone, Copy)]
-struct Wait {
-    patience: Patience,
-    /// When nothing is waited for any more, and what to say then.
-    until: Option<(Instant, Duration, &'static str)>,
-}
-
-impl Wait {
-    fn new(patience: Patience) -> Self {
-        let mut wait = Self { patience, until: None };
-        wait.start(patience.first_token, "no first token");
-        wait
-    }
-
-    fn start(&mut self, limit: Option<Duration>, missing: &'static str) {
-        self.until = limit.map(|limit| (tokio::time::sleep(limit).deadline(), limit, missing));
-    }
-
-    /// Tokens came.
-    fn came(&mut self) {
-        self.start(self.patience.between_tokens, "no further token");
-    }
-
-    /// Waits for something.
-    async fn out<T>(self, future: impl Future<Output = T>) -> Result<T, Outcome> {
-        let Some((until, limit, missing)) = self.until else { return Ok(future.await) };
-        tokio::time::timeout_at(until, future).await.map_err(|_| {
-            let limit = DurationText(Micros(limit.as_micros() as u64));
-            failed(FailureKind::Timeout, format!("{missing} within {limit}"))
-        })
-    }
-}
-
 /// What an answer of another status than 200 says, and the beginning of its body.
 pub(super) async fn refusal(mut response: Response, secrets: &Secrets) -> (Outcome, Vec<u8>) {
     let status = response.status().as_u16();
@@ -166,7 +118,8 @@ async fn read(response: Response, answer: Answer<'_>, report: &mut Report, wait:
     if let Some(kind) = other_kind(&response) {
         return failed(FailureKind::Malformed, format!("answered {kind}, not an event stream")).into();
     }
-    let mut reading = Reading { response, answer, tokens: Vec::new(), last: None, answered: None, wait };
+    let mut reading =
+        Reading { response, answer, tokens: Vec::new(), arrivals: Arrivals::default(), answered: None, wait };
     let stop = loop {
         if let Some(stop) = reading.chunk(report).await {
             break stop;
@@ -207,8 +160,7 @@ struct Reading<'k> {
     answer: Answer<'k>,
     /// Kept for its memory.
     tokens: Vec<Option<u32>>,
-    /// When the last bytes came.
-    last: Option<Micros>,
+    arrivals: Arrivals,
     /// When the first token of the answer itself came.
     answered: Option<Micros>,
     wait: Wait,
@@ -224,8 +176,7 @@ impl Reading<'_> {
         let now = report.clock().now();
         let (at, stop) = match chunk {
             Ok(Some(bytes)) => {
-                let at = self.last.filter(|last| now.since(*last) < TOGETHER).unwrap_or(now);
-                self.last = Some(at);
+                let at = self.arrivals.at(now);
                 self.answer.read(&bytes, &mut self.tokens);
                 (at, self.answer.is_over().then_some(Stop::Over))
             }

@@ -147,3 +147,8 @@ fn an_answer_that_is_there_is_not_late_when_nothing_more_is_told_of_it() {
     assert_eq!(submit(&parts, 0), Ok(()));
     assert_eq!(ended(&mut parts, 1), BTreeSet::from([(0, true)]));
 }
+
+#[test]
+fn requests_in_flight_over_grpc_are_bounded_by_calls_and_not_by_sockets() {
+    assert_eq!(Limits::of_grpc(Duration::from_secs(1)).in_flight, 4096);
+}
