@@ -1,10 +1,10 @@
 """Holds what the client has seen beside what the server has counted, and says where the difference is.
 
-Usage: compare.py alone|chat|split SUMMARY RECORDING RISES REQUESTS ISL OSL
+Usage: compare.py alone|chat|split|grpc SUMMARY RECORDING RISES REQUESTS ISL OSL
 
-RISES is what watch.py wrote of vLLM alone, or of a prefill and decode engines under Ray Serve. The recording has the server's view,
-too, as pdtune took it from the same pages once a second. A mean out of vLLM's own
-histograms is their sum by their count. Ray's have no such sums: those that it shows are made up from the middles of the buckets.
+RISES is what watch.py wrote of vLLM alone, or of a prefill and decode engines under Ray Serve; `-` of vLLM's gRPC, which has no
+page of metrics. The recording has the server's view, too, as pdtune took it from the same pages once a second. A mean out of vLLM's
+own histograms is their sum by their count. Ray's have no such sums: those that it shows are made up from the middles of the buckets.
 What is certain of a mean there is that it lies between those of the lower and of the upper bounds of the buckets that were hit.
 So a server's mean is an interval here, which of vLLM alone is a point.
 Before the load one more request is sent, to see whether the server takes such: engines count it, the summary does not.
@@ -137,6 +137,15 @@ def chat(summary, records, rises, requests, isl, osl):
     same("tokens of answers", requests * osl, server.total("generation_tokens_total"), 1)
 
 
+def grpc(summary, records, _, requests, isl, osl):
+    """The ids that came, and the counts that came with them."""
+    client, answers = Client(counts(summary, records, requests, isl, osl)), summary["answers"]
+    assert answers["counted_by"] == {"usage": 0, "ids": requests, "chunks": 0}, answers
+    assert answers["prompt_tokens_counted"] == requests * isl, answers
+    print(f"   {requests * isl:,} tokens of prompts, as the answers count them; TTFT, mean: {client.ttft:.1f} ms, late by {client.lag:.1f} ms; TPOT, mean: {client.tpot:.1f} ms")
+    assert records[0]["engine"]["server_version"] == "0.32.0", records[0]["engine"]
+
+
 def split(summary, records, rises, requests, isl, osl):
     done = counts(summary, records, requests, isl, osl)
     client, prefill, decode = Client(done), Server(rises, "Prefill:tiny"), Server(rises, "Decode:tiny")
@@ -174,8 +183,13 @@ def shifts(summary, done):
 
 def main():
     how, summary, recording, rises, *figures = sys.argv[1:]
-    with open(summary) as one, open(rises) as other:
-        {"alone": alone, "chat": chat, "split": split}[how](json.load(one), recorded(recording), json.load(other), *map(int, figures))
+    with open(summary) as file:
+        summary = json.load(file)
+    if rises != "-":
+        with open(rises) as file:
+            rises = json.load(file)
+    procedures = {"alone": alone, "chat": chat, "split": split, "grpc": grpc}
+    procedures[how](summary, recorded(recording), rises, *map(int, figures))
 
 
 main()
