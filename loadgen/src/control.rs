@@ -10,6 +10,7 @@ pub mod dynamo;
 pub mod exec;
 pub mod gateway;
 pub mod grpc;
+pub mod half_way;
 #[cfg(feature = "kube")]
 pub mod kube;
 pub mod listener;

@@ -84,6 +84,9 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
 /// Ends the process as a second Ctrl-C does.
 #[expect(clippy::exit, reason = "asked for twice: whatever is still running is not waited for")]
 pub(crate) fn leave_at_once() -> ! {
+    for line in loadgen::control::half_way::lines() {
+        tell(&line);
+    }
     // Workers are not left behind, but nobody waits for them either.
     loadgen::control::dynamo::end_all();
     std::process::exit(130)

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
 
 use loadgen::recording::Reader;
 
@@ -110,6 +111,39 @@ fn another_signal_after_a_hang_up_leaves_at_once_with_what_was_recorded() {
     assert_eq!(recorded(&folder.path().join("run.jsonl.zst.partial")), (false, None));
 }
 
+/// A control plane that takes a shift, says so to whoever reads, and never does anything.
+const STUBBORN: &str = r#"
+[ "$1" = shift ] && exec echo taken > told
+echo '{"wanted": "2P1D", "units": [{"name": "a", "role": "prefill", "state": "serving"},
+    {"name": "b", "role": "prefill", "state": "stopping"}, {"name": "c", "role": "decode", "state": "serving"}]}'
+"#;
+
+#[test]
+fn whoever_leaves_at_once_is_told_what_a_shift_has_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("plane.sh"), STUBBORN).expect("a script");
+    let made = Command::new("mkfifo").arg(folder.path().join("told")).status().expect("mkfifo");
+    assert!(made.success());
+    let server = server(Says::Nothing);
+    let words = format!(
+        "record --target {server} --no-wait --arrival constant --rate 50 --duration 600s --isl 20 --osl 4 --out run.jsonl.zst \
+         --control 'exec:sh plane.sh' --shift 1s=1P2D"
+    );
+    let mut run = start(folder.path(), "", &words);
+    let told = folder.path().join("told");
+    let (over, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || over.send(std::fs::read_to_string(told)));
+    let told = asked.recv_timeout(Duration::from_mins(1)).expect("it is asked to shift").expect("a pipe");
+    assert_eq!(told, "taken\n");
+    run.signal("TERM");
+    run.until_said("stopping");
+    run.signal("TERM");
+    let (code, _, err) = run.end();
+    assert_eq!(code, Some(130), "{err}");
+    let left = "the shift from 2P1D to 1P2D is left half-way: prefill 1 serving, 1 stopping (b); decode 1 serving\n";
+    assert!(err.ends_with(left), "{err}");
+}
+
 #[test]
 fn a_broken_rule_is_exit_code_3_and_stands_in_the_summary() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -125,11 +159,21 @@ fn a_broken_rule_is_exit_code_3_and_stands_in_the_summary() {
     assert!(report.contains("aborted      nothing more was sent: ttft.p50>1ms"));
 }
 
-/// A server that has a model and is never done with loading it; it answers for as long as the test lasts.
-fn loading() -> String {
+/// What a server that has a model says to requests.
+#[derive(Clone, Copy)]
+enum Says {
+    /// It is never done with loading the model.
+    Loading,
+    /// Nothing, and it keeps the connection.
+    Nothing,
+}
+
+/// A server that has a model; it answers for as long as the test lasts.
+fn server(says: Says) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
+        let mut kept = Vec::new();
         for mut stream in listener.incoming().flatten() {
             let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
             let (mut head, mut length) = (String::new(), 0);
@@ -138,10 +182,15 @@ fn loading() -> String {
                 length = line.strip_prefix("content-length: ").map_or(length, |value| value.parse().unwrap_or(0));
             }
             let _ = reader.read_exact(&mut vec![0; length]);
-            let (status, body) = if head.starts_with("GET /v1/models") {
-                ("200 OK", r#"{"data": [{"id": "m", "max_model_len": 4096}]}"#)
-            } else {
-                ("503 Service Unavailable", r#"{"error": {"message": "the model is loading"}}"#)
+            let (status, body) = match says {
+                _ if head.starts_with("GET /v1/models") => {
+                    ("200 OK", r#"{"data": [{"id": "m", "max_model_len": 4096}]}"#)
+                }
+                Says::Loading => ("503 Service Unavailable", r#"{"error": {"message": "the model is loading"}}"#),
+                Says::Nothing => {
+                    kept.push(stream);
+                    continue;
+                }
             };
             let length = body.len();
             let _ = write!(
@@ -156,7 +205,7 @@ fn loading() -> String {
 #[test]
 fn a_server_that_is_not_ready_gets_no_load_unless_that_is_wanted() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = loading();
+    let server = server(Says::Loading);
     let words = format!("record --target {server} --requests 5 --rate 50 --isl 20 --osl 4 --out run.jsonl.zst");
     let (code, out, err) = start(folder.path(), "", &format!("{words} --ready-timeout 5s")).end();
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
@@ -174,7 +223,7 @@ fn a_server_that_is_not_ready_gets_no_load_unless_that_is_wanted() {
 #[test]
 fn too_few_files_are_said_before_the_load() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = loading();
+    let server = server(Says::Loading);
     let words =
         format!("record --target {server} --no-wait --requests 2 --rate 50 --isl 20 --osl 4 --out run.jsonl.zst");
     let (_, _, err) = start(folder.path(), "ulimit -n 200;", &words).end();

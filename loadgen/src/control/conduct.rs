@@ -3,9 +3,12 @@
 //! ```text
 //!   step: call ──► taken? ──► seen to be wanted ──► goal seen ──► next step … ──► all is as asked: converged
 //!            │         │ nobody knows: as if taken       │
-//!            ▼ refused  ▼ not wanted within 30 s          ▼ trouble, or not there in time
-//!          back: what was done is undone, in reverse order, by the same rules
+//!            ▼ refused  ▼ not wanted within 30 s          ▼ trouble of its own, or not there in time
+//!          back: what was done is undone, in reverse order
 //! ```
+//!
+//! On the way back nothing is given up before its time: a call that is refused, or has changed nothing, is made again, and no
+//! trouble counts, since to stop half-way would leave a unit out.
 //!
 //! Who changes what is wanted while a shift goes on, or afterwards, is somebody else: then the shift is given up as it stands,
 //! since to undo it would be to fight.
@@ -24,14 +27,16 @@ use crate::target::{ClusterView, TargetEvent};
 use crate::time::Micros;
 use roster::Roster;
 pub(super) use roster::UnitNames;
-use running::{Running, Stage, Way};
+use running::{End, Running, Stage, Step, Way};
 
 /// How long it may take until a call that was answered is seen to be taken in.
 const TAKEN_IN: Micros = Micros(30_000_000);
 /// How long trouble from before a shift may last after a call, which may be what ends it.
 const STANDING: Micros = Micros(60_000_000);
-/// How long nobody may answer, in the middle of a shift, before the shift is given up.
+/// How long nobody may answer before a shift that is under way, or waits, is given up.
 const UNSEEN: Micros = Micros(60_000_000);
+/// Shifts that may wait for their turn; one more is refused.
+pub(super) const ORDERS: usize = 16;
 
 /// What is known, what is under way, and what waits.
 #[derive(Debug)]
@@ -119,13 +124,23 @@ impl<C: Clone> Conduct<C> {
         self.roster.names()
     }
 
+    /// What there is to say of the shift that is under way, if it is left as it is now.
+    pub(super) fn half_way(&self) -> Option<String> {
+        let Running { order, plan, .. } = self.running.as_ref()?;
+        let account = self.topology.account();
+        Some(format!("the shift from {} to {} is left half-way: {account}", plan.from, order.to))
+    }
+
     /// Whether a shift is under way.
     pub(super) fn is_shifting(&self) -> bool {
         self.running.is_some()
     }
 
-    /// A shift is asked for: it waits for its turn.
+    /// A shift is asked for: it waits for its turn, where there is room.
     pub(super) fn accept(&mut self, to: Split, how: How, now: Micros) -> TargetEvent {
+        if self.waiting.len() >= ORDERS {
+            return TargetEvent::ShiftRefused { at: now, to, how, why: format!("{ORDERS} shifts wait already") };
+        }
         let id = ShiftId(self.next);
         self.next += 1;
         self.waiting.push_back(Waiting { id, to, how });
@@ -143,8 +158,8 @@ impl<C: Clone> Conduct<C> {
         let mut events = vec![TargetEvent::ShiftStarted { at: now, id, to, how }];
         events.extend(plan.remarks.iter().map(|text| TargetEvent::Remark { at: now, text: text.clone() }));
         // Where nothing is called, nothing ends it.
-        let standing = self.topology.trouble.clone().filter(|_| !plan.steps.is_empty());
-        self.running = Some(Running { standing, ..Running::new(order, plan, now) });
+        let standing = if plan.steps.is_empty() { Vec::new() } else { self.topology.troubles.clone() };
+        self.running = Some(Running::new(order, plan, standing, now));
         self.go_on(events, now)
     }
 
@@ -153,8 +168,7 @@ impl<C: Clone> Conduct<C> {
         self.topology = topology;
         self.unseen = None;
         if let Some(running) = &mut self.running {
-            running.standing =
-                running.standing.take().filter(|trouble| self.topology.trouble.as_ref() == Some(trouble));
+            running.standing.retain(|trouble| self.topology.troubles.contains(trouble));
         }
         let running = self.running.as_ref();
         let moves = |name: &str| running.is_some_and(|running| running.moves(name));
@@ -190,45 +204,46 @@ impl<C: Clone> Conduct<C> {
 
     /// Nobody answered.
     pub(super) fn unseen(&mut self, why: &str, now: Micros) -> Turn<C> {
-        let since = *self.unseen.get_or_insert(now);
+        self.unseen.get_or_insert(now);
         let mut turn = Turn { events: Vec::new(), call: None };
-        if now.since(since) >= UNSEEN && self.running.is_some() {
-            let seconds = UNSEEN.0 / 1_000_000;
-            let account = self.topology.account();
-            self.end(
-                Some(format!("nobody has answered for {seconds} s ({why}); when last seen: {account}")),
-                now,
-                &mut turn.events,
-            );
+        if self.is_lost(now) {
+            let (time, account) = (seconds(UNSEEN), self.topology.account());
+            let why = format!("nobody has answered for {time} ({why}); when last seen: {account}");
+            self.end(Some(why), now, &mut turn.events);
         }
         turn
+    }
+
+    /// Whether nobody has answered for so long that no shift is waited for any more.
+    pub(super) fn is_lost(&self, now: Micros) -> bool {
+        self.unseen.is_some_and(|since| now.since(since) >= UNSEEN)
     }
 
     /// The call was answered.
     pub(super) fn answered(&mut self, answer: Result<(), CallError>, now: Micros) -> Turn<C> {
         let mut events = Vec::new();
-        if let Some(running) = &mut self.running {
-            match answer {
-                Ok(()) => running.stage = Stage::Await { since: now, taken: false },
-                Err(error @ CallError::Unclear(_)) => {
-                    running.stage = Stage::Await { since: now, taken: false };
-                    events.push(TargetEvent::Remark { at: now, text: error.to_string() });
-                }
-                Err(CallError::NotYet(why)) => {
-                    if running.not_yet.as_ref() != Some(&why) {
-                        events.push(TargetEvent::Remark { at: now, text: format!("waiting: {why}") });
-                    }
-                    running.not_yet = Some(why);
-                }
-                // Nothing of this step is there to be undone.
-                Err(CallError::Refused(why)) => return self.fail(why, false, events, now),
-                Err(CallError::Broken(why)) => {
-                    let account = self.topology.account();
-                    let why = format!("{why}; it cannot be undone, and is left as it is: {account}");
-                    self.end(Some(why), now, &mut events);
-                }
+        let Some(running) = &mut self.running else { return Turn { events, call: None } };
+        let said = match answer {
+            Ok(()) => {
+                running.stage = Stage::Await { since: now, taken: false };
+                None
             }
-        }
+            Err(error @ CallError::Unclear(_)) => {
+                running.stage = Stage::Await { since: now, taken: false };
+                Some(error.to_string())
+            }
+            Err(CallError::NotYet(why)) => running.hold(why, now),
+            Err(CallError::Refused(why)) if matches!(running.way, Way::Back(_)) => running.try_again(why, now),
+            // Nothing of this step is there to be undone.
+            Err(CallError::Refused(why)) => return self.fail(why, false, events, now),
+            Err(CallError::Broken(why)) => {
+                let account = self.topology.account();
+                let why = format!("{why}; it cannot be undone, and is left as it is: {account}");
+                self.end(Some(why), now, &mut events);
+                None
+            }
+        };
+        events.extend(said.map(|text| TargetEvent::Remark { at: now, text }));
         Turn { events, call: None }
     }
 
@@ -240,71 +255,55 @@ impl<C: Clone> Conduct<C> {
                 running.drain = now.since(running.begun);
             }
             let Some(action) = running.action().cloned() else {
-                let waits = matches!(running.way, Way::Forth) && !self.topology.is(running.order.to);
-                if waits && self.topology.wanted.is_some_and(|wanted| wanted != running.order.to) {
+                return self.come_to_an_end(events, now);
+            };
+            match running.judge(&action, &self.topology, self.patience, now) {
+                Step::Call => return Turn { events, call: Some(action) },
+                Step::Waits(said) => {
+                    events.extend(said.map(|text| TargetEvent::Remark { at: now, text }));
+                    return Turn { events, call: None };
+                }
+                Step::Done => running.advance(now),
+                Step::Undone => {
                     let why = self.interfered();
                     self.end(Some(why), now, &mut events);
-                    continue;
                 }
-                if waits {
-                    // Every step has come true, or there was none to be made; units may have come and gone since.
-                    let late = now.since(running.since) >= self.patience;
-                    let late = late.then(|| format!("the units have not become {} in time", running.order.to));
-                    let trouble = running.trouble(&self.topology, now.since(running.since) >= STANDING);
-                    return match trouble.or(late) {
-                        Some(why) => self.fail(why, true, events, now),
-                        None => Turn { events, call: None },
-                    };
-                }
-                let failed = match &running.way {
-                    Way::Forth => None,
-                    Way::Back(why) if running.is_over() => {
-                        Some(format!("{why}; rolled back to {}", self.topology.serving()))
-                    }
-                    Way::Back(why) => {
-                        Some(format!("{why}; it cannot be undone, and is left as it is: {}", self.topology.account()))
-                    }
-                };
-                self.end(failed, now, &mut events);
-                continue;
-            };
-            let (since, taken) = match running.stage {
-                Stage::Call => {
-                    let late = running.not_yet.clone().filter(|_| now.since(running.since) >= self.patience);
-                    let Some(why) = late else { return Turn { events, call: Some(action) } };
-                    let why = format!("`{}` could not be done within {}: {why}", action.says, seconds(self.patience));
-                    return self.fail(why, false, events, now);
-                }
-                Stage::Await { since, taken } => (since, taken),
-            };
-            let waited = now.since(since);
-            let is_wanted = action.goal.is_taken_in(&self.topology).unwrap_or_else(|| {
-                let wants = action.wants.filter(|_| self.topology.wanted.is_some());
-                wants.is_none_or(|wants| self.topology.wanted == Some(wants))
-            });
-            if taken && !is_wanted {
-                let why = self.interfered();
-                self.end(Some(why), now, &mut events);
-                continue;
+                Step::Failed { why, done } => return self.fail(why, done, events, now),
             }
-            running.stage = Stage::Await { since, taken: is_wanted };
-            if is_wanted && action.goal.is_met(&self.topology) {
-                running.advance(now);
-                continue;
-            }
-            let trouble = running.trouble(&self.topology, waited >= STANDING);
-            let trouble = trouble.filter(|_| is_wanted || waited >= TAKEN_IN);
-            let why = if let Some(why) = action.goal.refuted(&self.topology).or(trouble) {
-                why
-            } else if !is_wanted && waited >= TAKEN_IN {
-                format!("`{}` was answered, and has changed nothing within {}", action.says, seconds(TAKEN_IN))
-            } else if waited >= self.patience {
-                format!("`{}` has not come true within {}", action.says, seconds(self.patience))
-            } else {
-                return Turn { events, call: None };
-            };
-            return self.fail(why, true, events, now);
         }
+    }
+
+    /// No step is left to be made.
+    fn come_to_an_end(&mut self, mut events: Vec<TargetEvent>, now: Micros) -> Turn<C> {
+        let Some(running) = &self.running else { return Turn { events, call: None } };
+        let (from, to) = (running.plan.from, running.order.to);
+        let abandoned = match &running.way {
+            Way::Forth => match running.outcome(&self.topology, self.patience, now) {
+                End::Waits => return Turn { events, call: None },
+                End::Failed(why) => return self.fail(why, true, events, now),
+                End::Undone => Some(self.interfered()),
+                End::Done => {
+                    if !self.topology.is(to) {
+                        let account = self.topology.account();
+                        let text = format!("whoever was to move has, and not everybody else serves: {account}");
+                        events.push(TargetEvent::Remark { at: now, text });
+                    }
+                    None
+                }
+            },
+            Way::Back(why) if running.is_over() && self.topology.serving() == from => {
+                Some(format!("{why}; rolled back to {from}"))
+            }
+            Way::Back(why) if running.is_over() => {
+                let account = self.topology.account();
+                Some(format!("{why}; rolled back, and what serves is not {from} as before: {account}"))
+            }
+            Way::Back(why) => {
+                Some(format!("{why}; it cannot be undone, and is left as it is: {}", self.topology.account()))
+            }
+        };
+        self.end(abandoned, now, &mut events);
+        Turn { events, call: None }
     }
 
     /// A step has failed; `done` when there may be something of it to undo.
@@ -316,8 +315,7 @@ impl<C: Clone> Conduct<C> {
             self.end(Some(why), now, &mut events);
             return Turn { events, call: None };
         }
-        running.way = Way::Back(why);
-        (running.stage, running.since, running.not_yet) = (Stage::Call, now, None);
+        running.turn_back(why, now);
         let undone = !done || running.is_over();
         if undone && !running.back_one() {
             // Nothing has been done at all.

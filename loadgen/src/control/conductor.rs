@@ -18,15 +18,14 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::conduct::{Conduct, Turn, UnitNames};
+use super::conduct::{Conduct, ORDERS, Turn, UnitNames};
+use super::half_way::HalfWay;
 use super::listener::Listener;
 use super::plane::{Adapter, Topology};
 use super::prepare::prepared;
 use crate::target::{Abilities, ClusterView, Control, TargetEvent};
 use crate::time::Micros;
 
-/// Shifts that may wait to be taken up; one more is not taken.
-const ORDERS: usize = 16;
 /// Between two looks while nothing is under way, and while a shift is.
 const IDLE_LOOK: Duration = Duration::from_secs(2);
 const SHIFT_LOOK: Duration = Duration::from_millis(500);
@@ -125,7 +124,7 @@ pub fn open<A: Adapter>(
     let view = Arc::new(Mutex::new(View::of(&conduct, now)));
     let (orders, asked) = mpsc::channel(ORDERS);
     let abilities = adapter.abilities();
-    let conductor = Conductor { adapter, conduct, listener, view: Arc::clone(&view) };
+    let conductor = Conductor { adapter, conduct, listener, view: Arc::clone(&view), half_way: HalfWay::new() };
     let thread = std::thread::Builder::new().name("control".to_owned());
     let is_of_the_run = conductor.adapter.is_of_the_run();
     let (held, released) = oneshot::channel();
@@ -173,6 +172,7 @@ struct Conductor<A: Adapter, L> {
     conduct: Conduct<A::Call>,
     listener: L,
     view: Arc<Mutex<View>>,
+    half_way: HalfWay,
 }
 
 impl<A: Adapter, L: Listener> Conductor<A, L> {
@@ -225,8 +225,10 @@ impl<A: Adapter, L: Listener> Conductor<A, L> {
             Err(why) => {
                 let turn = self.conduct.unseen(&why, now);
                 self.follow(turn).await;
-                // Whoever waits is not kept waiting for somebody who has gone.
-                while let Some(order) = self.conduct.take_next() {
+                // One look that fails is soon made again; whoever waits is not kept waiting for somebody who has gone.
+                while self.conduct.is_lost(now)
+                    && let Some(order) = self.conduct.take_next()
+                {
                     let dropped = order.dropped(why.clone(), self.listener.now());
                     self.tell(vec![dropped]).await;
                 }
@@ -267,6 +269,10 @@ impl<A: Adapter, L: Listener> Conductor<A, L> {
     }
 
     fn publish(&self) {
+        self.half_way.set(self.conduct.half_way());
         *lock(&self.view) = View::of(&self.conduct, self.listener.now());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ use engine::cluster::How;
 use engine::units::{Role, Split};
 use tokio::time::{sleep, timeout};
 
-use super::plane::{Adapter, CallError, Plan, Topology};
+use super::plane::{Adapter, CallError, Plan, Topology, Trouble};
 use crate::target::{Abilities, Ways};
 use crate::text::Malformed;
 pub use command::WorkerCommand;
@@ -98,7 +98,7 @@ pub struct DynamoFile {
     crew: Crew,
     seats: Seats,
     /// Why the last start came to nothing.
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
 }
 
 impl DynamoFile {
@@ -121,7 +121,7 @@ impl DynamoFile {
             if seat.life == Life::Up && !seat.has_registered() {
                 let why = format!("{} has ended before it registered, {}", seat.name(), ended.how);
                 // Of several the first one tells: the others often follow from it.
-                self.trouble.get_or_insert(why);
+                self.trouble.get_or_insert(Trouble::of_role(seat.role, why));
             }
             seat.life = Life::Ended;
         }
@@ -131,7 +131,7 @@ impl DynamoFile {
     }
 
     fn topology(&self) -> Topology {
-        Topology { trouble: self.trouble.clone(), ..self.seats.topology() }
+        Topology { troubles: self.trouble.iter().cloned().collect(), ..self.seats.topology() }
     }
 
     /// Starts the workers of `split` and waits until all of them have registered.
@@ -164,8 +164,8 @@ impl DynamoFile {
         loop {
             self.look().await?;
             let topology = self.topology();
-            if let Some(why) = topology.trouble {
-                return Err(why);
+            if let Some(trouble) = &self.trouble {
+                return Err(trouble.why.clone());
             }
             if topology.is(split) {
                 return Ok(());

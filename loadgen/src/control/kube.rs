@@ -36,7 +36,7 @@ use engine::cluster::How;
 use engine::units::Split;
 use serde_json::Value;
 
-use super::plane::{Adapter, CallError, Plan, Topology};
+use super::plane::{Adapter, CallError, Plan, Topology, Trouble};
 use crate::clock::RunClock;
 use crate::target::{Abilities, Ways};
 use crate::time::Micros;
@@ -51,6 +51,7 @@ use object::{List, Pod};
 use place::Place;
 use rivals::Rivals;
 use side::Side;
+use units::Unit;
 use waits::Waits;
 
 /// How often others are looked for.
@@ -199,7 +200,7 @@ impl Scaled {
             wanted: Some(propose::wanted(&sides)),
             generation: Some(sides.iter().map(|side| side.generation.0).sum()),
             rival: self.rival(),
-            trouble: self.trouble(&sides, now),
+            troubles: self.troubles(&sides, now),
             ..Topology::default()
         };
         self.sides = Some(sides);
@@ -221,10 +222,9 @@ impl Scaled {
         (!names.is_empty()).then(|| names.join(" and "))
     }
 
-    fn trouble(&mut self, sides: &[Side; 2], now: Micros) -> Option<String> {
-        let objects = sides.iter().filter_map(|side| Some((side.name.as_str(), side.trouble.as_deref()?)));
-        let units = sides.iter().flat_map(|side| side.units.iter().flatten());
-        let units = units.filter_map(|unit| Some((unit.name.as_str(), unit.trouble.as_deref()?)));
+    fn troubles(&mut self, sides: &[Side; 2], now: Micros) -> Vec<Trouble> {
+        let objects = sides.iter().filter_map(|side| Some(Trouble::of_role(side.role, side.trouble.as_deref()?)));
+        let units = sides.iter().flat_map(|side| side.units.iter().flatten()).filter_map(Unit::told);
         let wrong: Vec<_> = objects.chain(units).collect();
         self.waits.see(&wrong, now)
     }

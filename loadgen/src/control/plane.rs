@@ -5,6 +5,7 @@
 
 mod goal;
 mod topology;
+mod trouble;
 
 use std::fmt::Debug;
 
@@ -15,6 +16,7 @@ use crate::target::Abilities;
 
 pub use goal::Goal;
 pub use topology::{Member, MemberState, Topology};
+pub use trouble::{Trouble, Whose};
 
 /// A call to the control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]

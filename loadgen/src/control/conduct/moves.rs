@@ -3,7 +3,7 @@
 use engine::units::Role;
 
 use super::*;
-use crate::control::plane::{Goal, Member, Step};
+use crate::control::plane::{Goal, Member, Step, Trouble};
 
 const SECOND: u64 = 1_000_000;
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -203,6 +203,98 @@ fn what_becomes_of_others_meanwhile_is_told_and_stands_in_nobodys_way() {
     let [Some(why)] = &rig.ended()[..] else { panic!("{:?}", rig.told) };
     assert!(why.starts_with("somebody else changed what is wanted to 2P1D meanwhile: an autoscaler, or"), "{why}");
     assert!(why.ends_with("left as it is: prefill 2 serving; decode 1 serving"), "{why}");
+}
+
+/// As a gateway tells of workers that have failed.
+fn ill(seen: Topology, names: &[&str]) -> Topology {
+    let mut seen = seen;
+    for name in names {
+        seen.troubles.push(Trouble::of_member(*name, format!("{name} has failed")));
+        let member = seen.members.iter_mut().find(|member| member.name == *name).expect("a member");
+        member.state = MemberState::Starting;
+    }
+    seen
+}
+
+#[test]
+fn a_worker_that_falls_ill_beside_a_shift_does_not_undo_it() {
+    let mut rig = Rig::new();
+    rig.answer(Ok(()));
+    rig.saw(1, ill(with(OUT, "2P1D"), &["a"]));
+    rig.answer(Ok(()));
+    rig.saw(1, ill(with(BACK, "3P1D"), &["a"]));
+    assert_eq!((rig.calls.as_slice(), rig.ended()), (&[Call::Out, Call::In(Role::Prefill)][..], vec![None]));
+    let told =
+        "whoever was to move has, and not everybody else serves: prefill 2 serving, 1 starting (a); decode 1 serving";
+    assert_eq!(rig.remarks(), [told]);
+}
+
+#[test]
+fn where_nothing_is_to_move_everybody_is_to_serve() {
+    let mut conduct = Conduct::<Call>::new(four(), PATIENCE, Micros::ZERO);
+    conduct.saw(ill(four(), &["a"]), Micros::ZERO);
+    conduct.accept(split("2P2D"), How::Drain, Micros::ZERO);
+    let order = conduct.take_next().expect("an order");
+    let plan = Plan { from: split("2P2D"), steps: Vec::new(), moves: Some(Vec::new()), remarks: Vec::new() };
+    let turn = conduct.begin(order, plan, Micros(SECOND));
+    let ended = turn.events.into_iter().find_map(|event| match event {
+        TargetEvent::ShiftEnded { report, .. } => report.abandoned,
+        _ => None,
+    });
+    assert_eq!(ended.as_deref(), Some("a has failed"));
+}
+
+#[test]
+fn whoever_is_on_the_way_back_is_put_back_whoever_is_ill() {
+    let starting = || with(Some((Role::Prefill, MemberState::Starting)), "3P1D");
+    let mut rig = Rig::new();
+    rig.answer(Ok(()));
+    rig.saw(1, with(OUT, "2P1D"));
+    rig.answer(Ok(()));
+    rig.saw(1, ill(starting(), &["d"]));
+    rig.answer(Ok(()));
+    rig.saw(1, ill(ill(starting(), &["d"]), &["a"]));
+    assert_eq!(rig.ended(), [], "d has failed ever since, which is why it is undone");
+    rig.saw(1, ill(with(OUT, "2P1D"), &["a"]));
+    rig.answer(Ok(()));
+    rig.saw(1, ill(four(), &["a"]));
+    assert_eq!(rig.calls, [Call::Out, Call::In(Role::Prefill), Call::Out, Call::In(Role::Decode)]);
+    let left = "what serves is not 2P2D as before: prefill 1 serving, 1 starting (a); decode 2 serving";
+    assert_eq!(rig.ended(), [Some(format!("d has failed; rolled back, and {left}"))]);
+}
+
+#[test]
+fn what_has_changed_nothing_on_the_way_back_is_called_again() {
+    let mut rig = Rig::new();
+    rig.answer(Ok(()));
+    rig.saw(1, with(OUT, "2P1D"));
+    rig.answer(Err(CallError::Refused("no".to_owned())));
+    rig.answer(Ok(()));
+    rig.saw(31, with(OUT, "2P1D"));
+    let ignored = "waiting: `In(Decode)` was answered, and has changed nothing within 30 s";
+    assert_eq!((rig.remarks(), rig.ended()), (vec![ignored], vec![]));
+    rig.saw(5, with(OUT, "2P1D"));
+    rig.answer(Err(CallError::Unclear("no answer".to_owned())));
+    rig.saw(1, four());
+    assert_eq!(rig.calls, [Call::Out, Call::In(Role::Prefill), Call::In(Role::Decode), Call::In(Role::Decode)]);
+    assert_eq!(rig.ended(), [Some("no; rolled back to 2P2D".to_owned())]);
+}
+
+#[test]
+fn whoever_dies_on_its_way_up_is_nobody_elses_doing() {
+    let mut rig = Rig::new();
+    rig.answer(Ok(()));
+    rig.saw(1, with(OUT, "2P1D"));
+    rig.answer(Ok(()));
+    rig.saw(1, with(Some((Role::Prefill, MemberState::Starting)), "3P1D"));
+    rig.saw(1, with(None, "2P1D"));
+    assert_eq!(rig.calls.last(), Some(&Call::Out), "what was done is undone");
+    rig.answer(Ok(()));
+    rig.saw(1, with(None, "2P1D"));
+    rig.answer(Ok(()));
+    rig.saw(1, four());
+    let why = "d was on its way up as prefill, and is gone again; rolled back to 2P2D";
+    assert_eq!(rig.ended(), [Some(why.to_owned())]);
 }
 
 #[test]

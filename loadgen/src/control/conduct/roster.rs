@@ -3,7 +3,7 @@
 //! Where a role is changed by ending one process and starting another, the GPU stays and so does the unit: the new process takes
 //! the place of the one that has gone, and the unit is seen to drain, to switch, to warm up and to serve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::cluster::{How, UnitState};
@@ -32,7 +32,7 @@ pub(super) struct Roster {
     names: UnitNames,
 }
 
-/// Names that are remembered of members that have gone.
+/// Names beyond which those of members that have gone are forgotten.
 const NAMES: usize = 1024;
 
 /// Which unit is meant by a name. A member that has gone is still known: answers that it gave may come later.
@@ -48,6 +48,14 @@ impl UnitNames {
     fn add(&mut self, name: &str, unit: UnitId) {
         if self.find(name) != Some(unit) {
             Arc::make_mut(&mut self.0).insert(name.to_owned(), unit);
+        }
+    }
+
+    /// Forgets all but these.
+    fn keep(&mut self, names: &BTreeSet<&str>) {
+        // Whoever looks at them keeps what he has: a copy is made where something goes, and not otherwise.
+        if self.0.len() > names.len() {
+            Arc::make_mut(&mut self.0).retain(|name, _| names.contains(name.as_str()));
         }
     }
 }
@@ -85,18 +93,20 @@ impl Roster {
             let place = self.places.iter().position(|place| place.taken && place.name == member.name);
             let at = place.unwrap_or_else(|| self.settle(&member.name, member.role, now));
             self.set(at, member.role, state, now, &mut events);
-            if self.names.0.len() >= NAMES {
-                self.names = UnitNames::default();
-            }
             self.names.add(&member.name, unit(at));
-            if let Some((_, address)) = member.name.split_once("://") {
-                self.names.add(address.trim_end_matches('/'), unit(at));
+            if let Some(address) = address(&member.name) {
+                self.names.add(address, unit(at));
             }
         }
         for (called, name) in &topology.called {
             if let Some(unit) = self.names.find(name) {
                 self.names.add(called, unit);
             }
+        }
+        if self.names.0.len() > NAMES {
+            let named = topology.members.iter().map(|member| member.name.as_str());
+            let addresses = topology.members.iter().filter_map(|member| address(&member.name));
+            self.names.keep(&named.chain(addresses).chain(topology.called.keys().map(String::as_str)).collect());
         }
         events
     }
@@ -170,6 +180,39 @@ impl Roster {
     }
 }
 
+/// What a name that is a URL has behind its scheme.
+fn address(name: &str) -> Option<&str> {
+    name.split_once("://").map(|(_, address)| address.trim_end_matches('/'))
+}
+
 fn unit(at: usize) -> UnitId {
     UnitId(u16::try_from(at).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::plane::Member;
+
+    fn seen(names: impl Iterator<Item = String>) -> Topology {
+        let members = names.map(|name| Member::new(name, Role::Decode, MemberState::Serving)).collect();
+        Topology { members, ..Topology::default() }
+    }
+
+    #[test]
+    fn whoever_is_there_keeps_its_name_however_many_have_gone() {
+        let mut roster = Roster::default();
+        // Two stay; others come, each in the place of the one before.
+        for other in 0..NAMES {
+            let stay = ["http://a:1".to_owned(), "b".to_owned()];
+            let mut topology = seen(stay.into_iter().chain([format!("other-{other}")]));
+            topology.called.insert("77".to_owned(), "b".to_owned());
+            roster.see(&topology, |_| true, Micros::ZERO);
+            let names = roster.names();
+            let found = ["http://a:1", "a:1", "b", "77", &format!("other-{other}")].map(|name| names.find(name));
+            assert_eq!(found, [0, 0, 1, 1, 2].map(|unit| Some(UnitId(unit))), "{other}");
+            assert!(names.0.len() <= NAMES, "{}", names.0.len());
+            assert!(other == 0 || other > 1000 || names.find(&format!("other-{}", other - 1)).is_some(), "{other}");
+        }
+    }
 }

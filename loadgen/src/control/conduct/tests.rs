@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
-use crate::control::plane::{Goal, Member, MemberState, Step};
+use crate::control::plane::{Goal, Member, MemberState, Step, Trouble};
 
 const SECOND: u64 = 1_000_000;
 /// How long steps may take here.
@@ -48,6 +48,10 @@ struct Rig {
     now: u64,
     told: Vec<TargetEvent>,
     pending: Option<Action<Set>>,
+    /// A role that has some trouble of its own, whatever its units do.
+    ill: Option<Role>,
+    /// Of every shift that has ended: what was there and was wanted then.
+    left: Vec<(Topology, Split)>,
 }
 
 impl Rig {
@@ -67,6 +71,8 @@ impl Rig {
             now: 0,
             told: Vec::new(),
             pending: None,
+            ill: None,
+            left: Vec::new(),
         };
         rig.conduct = Conduct::new(rig.topology(), PATIENCE, Micros::ZERO);
         rig
@@ -78,7 +84,11 @@ impl Rig {
         Topology {
             members: self.units.iter().map(|(unit, _)| unit.clone()).collect(),
             wanted: Some(self.wanted),
-            trouble: stuck.then(|| "no room".to_owned()),
+            troubles: stuck
+                .then(|| Trouble::of_all("no room"))
+                .into_iter()
+                .chain(self.ill.map(|role| Trouble::of_role(role, "it is ill")))
+                .collect(),
             ..Topology::default()
         }
     }
@@ -178,11 +188,27 @@ impl Rig {
         }
         let turn = self.conduct.saw(self.topology(), Micros(now));
         self.take(turn);
+        self.keep();
         if let Some(order) = self.conduct.take_next() {
             let plan = self.plan(order.to);
             let turn = self.conduct.begin(order, plan, Micros(now));
             self.take(turn);
+            self.keep();
         }
+    }
+
+    /// Keeps what is there where a shift has just ended.
+    fn keep(&mut self) {
+        if self.left.len() < self.reports().count() {
+            self.left.push((self.topology(), self.wanted));
+        }
+    }
+
+    fn reports(&self) -> impl Iterator<Item = &ShiftReport> {
+        self.told.iter().filter_map(|event| match event {
+            TargetEvent::ShiftEnded { report, .. } => Some(report),
+            _ => None,
+        })
     }
 
     fn seconds(&mut self, seconds: u64) {
@@ -193,11 +219,7 @@ impl Rig {
 
     /// What became of shifts, in order: why each was given up, if it was.
     fn ended(&self) -> Vec<Option<String>> {
-        let ended = self.told.iter().filter_map(|event| match event {
-            TargetEvent::ShiftEnded { report, .. } => Some(report.abandoned.clone()),
-            _ => None,
-        });
-        ended.collect()
+        self.reports().map(|report| report.abandoned.clone()).collect()
     }
 
     fn remarks(&self) -> Vec<&str> {
@@ -236,11 +258,7 @@ fn what_is_freed_is_free_before_it_is_asked_for_and_the_unit_stays() {
     assert_eq!(states, expected.map(|(role, state)| (1, role, state)), "one unit, from one role to the other");
     let view = rig.conduct.view(Micros(rig.now));
     assert_eq!((view.split, view.units.len()), (split("1P3D"), 4));
-    let report = rig.told.iter().find_map(|event| match event {
-        TargetEvent::ShiftEnded { report, .. } => Some(report.clone()),
-        _ => None,
-    });
-    let report = report.expect("an end");
+    let report = rig.reports().next().expect("an end");
     assert_eq!((report.drain, report.total), (Nanos(SECOND * 1000), Nanos(4 * SECOND * 1000)));
 }
 
@@ -286,9 +304,13 @@ fn a_call_that_is_refused_has_changed_nothing() {
 fn where_undoing_is_refused_too_the_state_of_all_units_is_told() {
     let mut rig = Rig::new("2P2D", Ways { refuses_after: Some(1), ..PROMPT });
     rig.shift("1P3D");
-    rig.seconds(9);
-    let why = "not today; rolling back has failed, too: not today; left as it is: prefill 1 serving; decode 2 serving";
+    rig.seconds(120);
+    assert_eq!(rig.ended(), [], "it is tried again");
+    rig.seconds(5);
+    let why = "not today; rolling back has failed, too: `set prefill to 2` could not be done within 120 s: not today; left as it is: prefill 1 serving; decode 2 serving";
     assert_eq!(rig.ended(), [Some(why.to_owned())]);
+    assert!((20..30).contains(&rig.calls.len()), "not with every look: {}", rig.calls.len());
+    assert_eq!(rig.remarks(), ["waiting: not today"], "said once");
 }
 
 #[test]
@@ -322,7 +344,7 @@ fn trouble_that_stood_before_a_shift_does_not_roll_back_what_ends_it() {
     rig.wanted = split("2P3D");
     rig.reconcile();
     rig.seconds(3);
-    assert_eq!(rig.conduct.topology().trouble.as_deref(), Some("no room"));
+    assert_eq!(rig.conduct.topology().troubles, [Trouble::of_all("no room")]);
     rig.shift("1P3D");
     rig.seconds(10);
     assert_eq!((rig.ended(), rig.topology().serving()), (vec![None], split("1P3D")));
@@ -336,6 +358,39 @@ fn trouble_that_stood_before_a_shift_does_not_roll_back_what_ends_it() {
     assert_eq!(rig.ended(), []);
     rig.seconds(400);
     assert!(rig.ended()[0].as_ref().is_some_and(|why| why.starts_with("no room")), "{:?}", rig.ended());
+}
+
+/// As where a replica of prefill fails its health check while one of decode comes up.
+#[test]
+fn trouble_of_the_other_role_stops_no_step_on_the_way_forth_or_back() {
+    let mut rig = Rig::new("2P2D", Ways { slow: 10, ..PROMPT });
+    rig.shift("1P3D");
+    rig.seconds(14);
+    assert_eq!(rig.calls.len(), 2, "prefill is done with, and decode under way");
+    rig.ill = Some(Role::Prefill);
+    rig.seconds(12);
+    assert_eq!(rig.ended(), [None]);
+    // The role itself.
+    let mut rig = Rig::new("2P2D", Ways { slow: 10, ..PROMPT });
+    rig.shift("1P3D");
+    rig.seconds(14);
+    rig.ill = Some(Role::Decode);
+    rig.seconds(60);
+    assert_eq!(rig.ended(), [Some("it is ill; rolled back to 2P2D".to_owned())], "though it has not ended since");
+    assert_eq!(rig.topology().serving(), split("2P2D"));
+}
+
+#[test]
+fn shifts_that_wait_are_bounded() {
+    let mut rig = Rig::new("2P2D", PROMPT);
+    for _ in 0..=ORDERS {
+        rig.shift("1P3D");
+    }
+    let why = format!("{ORDERS} shifts wait already");
+    let refused = TargetEvent::ShiftRefused { at: Micros::ZERO, to: split("1P3D"), how: How::Drain, why };
+    assert_eq!(rig.told.last(), Some(&refused));
+    rig.seconds(30);
+    assert_eq!(rig.ended(), vec![None; ORDERS]);
 }
 
 #[test]
@@ -416,11 +471,12 @@ fn a_unit_that_goes_by_itself_is_lost_and_its_place_is_taken() {
 proptest! {
     #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(5), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the control plane does, a shift that was accepted begins once and ends once, in its split or with a reason; and
-    /// nobody is ever asked for less than one unit of a role.
+    /// Whatever the control plane does, a shift that was accepted begins once and ends once: in its split, or back where it came
+    /// from, or with an account of exactly what is left; and nobody is ever asked for less than one unit of a role.
     #[test]
     fn every_shift_ends(
         slow in 0_u64..20, room in 3_usize..6, refuses_after in proptest::option::of(0_usize..6), deaf in any::<bool>(),
+        ill in proptest::option::of((any::<bool>(), 0_u64..60, 1_u64..90)),
         meddling in proptest::option::of((1_u64..40, 1_u16..4, 1_u16..4)),
         targets in prop::collection::vec((1_u16..4, 1_u16..4), 1..4),
     ) {
@@ -433,16 +489,25 @@ proptest! {
                 rig.wanted = Split { prefill, decode, aggregated: 0 };
                 rig.reconcile();
             }
+            let is_ill = ill.filter(|(_, from, lasts)| (*from..from + lasts).contains(&second));
+            rig.ill = is_ill.map(|(prefill, ..)| if prefill { Role::Prefill } else { Role::Decode });
             rig.second();
         }
         let started = rig.told.iter().filter(|event| matches!(event, TargetEvent::ShiftStarted { .. })).count();
         prop_assert_eq!((started, rig.ended().len()), (targets.len(), targets.len()));
         prop_assert!(!rig.conduct.is_shifting());
         prop_assert!(rig.calls.iter().all(|call| call.units > 0));
-        if rig.ended().last() == Some(&None) && meddling.is_none() {
-            let (prefill, decode) = targets[targets.len() - 1];
-            let asked = Split { prefill, decode, aggregated: 0 };
-            prop_assert!(rig.topology().is(asked), "{}", rig.topology().account());
+        if meddling.is_some() {
+            return Ok(());
+        }
+        for (report, (left, wanted)) in rig.reports().zip(&rig.left) {
+            let from = report.from;
+            let is_told = match &report.abandoned {
+                None => left.is(report.to),
+                Some(why) if why.ends_with(&format!("rolled back to {from}")) => left.serving() == from,
+                Some(why) => why.ends_with(&left.account()) || *wanted == from,
+            };
+            prop_assert!(is_told, "{report:?}: {}, and {wanted} wanted", left.account());
         }
     }
 }

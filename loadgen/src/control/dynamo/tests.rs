@@ -5,7 +5,7 @@ use engine::cluster::How;
 use super::*;
 use crate::control::conductor;
 use crate::control::listener::Listener;
-use crate::control::plane::{Goal, MemberState};
+use crate::control::plane::{Goal, MemberState, Whose};
 use crate::target::{Control, TargetEvent};
 use crate::time::Micros;
 
@@ -134,8 +134,9 @@ fn a_worker_that_dies_at_its_start_is_told_with_its_last_words() {
     block_on(async {
         let call = SetUnits { role: Role::Decode, units: 2 };
         rig.dynamo.apply(&call).await.expect("it was started");
-        let trouble = rig.look_until(|topology| topology.trouble.is_some()).await.trouble.expect("it is told");
-        assert!(trouble.starts_with("decode-1 has ended before it registered"), "{trouble}");
+        let told = rig.look_until(|topology| !topology.troubles.is_empty()).await.troubles;
+        assert_eq!(told[0].of, Whose::Role(Role::Decode));
+        assert!(told[0].why.starts_with("decode-1 has ended before it registered"), "{told:?}");
         // What undoes it finds nothing to do.
         rig.follow(&SetUnits { role: Role::Decode, units: 1 }, &Goal::Count { role: Role::Decode, units: 1 }).await;
     });

@@ -6,7 +6,7 @@ use engine::remote::one_line;
 use engine::units::{Role, Split};
 use serde::Deserialize;
 
-use crate::control::plane::{Member, MemberState, Topology};
+use crate::control::plane::{Member, MemberState, Topology, Trouble};
 
 /// Most units of an answer.
 const UNITS: usize = 1024;
@@ -80,7 +80,9 @@ pub(super) fn read(said: &[u8]) -> Result<Topology, String> {
         },
         gpus: unit.gpus,
     };
-    let [rival, trouble] = [rival, trouble].map(|text| text.map(|text| one_line(&text)));
+    let rival = rival.map(|text| one_line(&text));
+    // It is one sentence, and says of nobody alone.
+    let troubles = trouble.iter().map(|text| Trouble::of_all(one_line(text))).collect();
     let members = units.into_iter().map(member).collect();
-    Ok(Topology { members, wanted, generation, rival, trouble, ..Topology::default() })
+    Ok(Topology { members, wanted, generation, rival, troubles, ..Topology::default() })
 }

@@ -6,7 +6,7 @@ use engine::units::{Role, Split};
 
 use super::engine::Started;
 use super::workers::{Worker, kept};
-use crate::control::plane::{Member, MemberState, Topology};
+use crate::control::plane::{Member, MemberState, Topology, Trouble};
 
 /// How often an engine is asked how it was started.
 const TRIES: u8 = 3;
@@ -163,11 +163,14 @@ impl Seen {
         let out = self.known.iter().filter(|(url, _)| !self.is_listed(url)).filter_map(|(url, known)| {
             Some(Member::new(url.clone(), known.out?, MemberState::Out).spanning(known.gpus))
         });
-        let failed = self.workers.iter().find(|worker| worker.has_failed());
+        let failed = self.workers.iter().filter(|worker| worker.has_failed());
+        let trouble = |worker: &Worker| {
+            Trouble::of_member(&worker.url, format!("the gateway says that {} has failed", worker.url))
+        };
         Topology {
             members: listed.chain(out).collect(),
             wanted: Some(self.kept()),
-            trouble: failed.map(|worker| format!("the gateway says that {} has failed", worker.url)),
+            troubles: failed.map(trouble).collect(),
             ..Topology::default()
         }
     }

@@ -18,7 +18,7 @@ use super::api::{Api, Patch};
 use super::failure::Failure;
 use super::object::{List, Meta, Owner, Pod};
 use super::place::Place;
-use super::units::{gpus_of, is_ready, named, units, whole};
+use super::units::{Unit, gpus_of, is_ready, named, units, whole};
 use super::waits::Waits;
 use crate::control::plane::{CallError, Member, MemberState, Plan, Topology};
 use crate::time::Micros;
@@ -140,11 +140,9 @@ impl Labels {
         }
         self.ask_owners(api).await?;
         self.drain(api, now).await;
-        let wrong: Vec<_> = units(&list.items);
-        let wrong: Vec<_> =
-            wrong.iter().filter_map(|unit| Some((unit.name.as_str(), unit.trouble.as_deref()?))).collect();
-        let trouble = self.waits.see(&wrong, now);
-        Ok(Topology { members: self.members(), wanted: Some(self.wanted()), trouble, ..Topology::default() })
+        let wrong: Vec<_> = units(&list.items).iter().filter_map(Unit::told).collect();
+        let troubles = self.waits.see(&wrong, now);
+        Ok(Topology { members: self.members(), wanted: Some(self.wanted()), troubles, ..Topology::default() })
     }
 
     /// What the labels say, of pods that stay.

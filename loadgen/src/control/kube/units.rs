@@ -6,7 +6,7 @@ use engine::remote::one_line;
 use engine::units::Role;
 
 use super::object::{Pod, PodSpec};
-use crate::control::plane::{Member, MemberState};
+use crate::control::plane::{Member, MemberState, Trouble};
 
 /// Labels that say which pods of a unit that spans several nodes belong together.
 const GROUPS: [&str; 4] = [
@@ -47,6 +47,11 @@ pub(super) struct Unit {
 impl Unit {
     pub(super) fn member(&self, role: Role) -> Member {
         Member::new(self.name.clone(), role, self.state).spanning(whole(&self.gpus))
+    }
+
+    /// What is wrong with it.
+    pub(super) fn told(&self) -> Option<Trouble> {
+        Some(Trouble::of_member(&self.name, self.trouble.as_deref()?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::control::plane::{Trouble, Whose};
 use crate::time::Micros;
 
 /// How long something may be wrong before it counts: a GPU that was freed is offered again within seconds.
@@ -10,7 +11,7 @@ const GRACE: Micros = Micros(60_000_000);
 /// What is wrong, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    since: BTreeMap<String, Micros>,
+    since: BTreeMap<Whose, Micros>,
 }
 
 impl Waits {
@@ -19,14 +20,15 @@ impl Waits {
         self.since.clear();
     }
 
-    /// Takes in all that is wrong now, of whom and what; what has been wrong for too long.
-    pub(super) fn see(&mut self, wrong: &[(&str, &str)], now: Micros) -> Option<String> {
-        self.since.retain(|whom, _| wrong.iter().any(|(wrong, _)| wrong == whom));
-        let mut lasting = None;
-        for (whom, what) in wrong {
-            let since = *self.since.entry((*whom).to_owned()).or_insert(now);
-            if now.since(since) >= GRACE {
-                lasting = lasting.or_else(|| Some(format!("{what} (for {} s)", now.since(since).0 / 1_000_000)));
+    /// Takes in all that is wrong now; what has been wrong for too long.
+    pub(super) fn see(&mut self, wrong: &[Trouble], now: Micros) -> Vec<Trouble> {
+        self.since.retain(|whose, _| wrong.iter().any(|trouble| trouble.of == *whose));
+        let mut lasting = Vec::new();
+        for Trouble { of, why } in wrong {
+            let lasted = now.since(*self.since.entry(of.clone()).or_insert(now));
+            if lasted >= GRACE {
+                let why = format!("{why} (for {} s)", lasted.0 / 1_000_000);
+                lasting.push(Trouble { of: of.clone(), why });
             }
         }
         lasting
@@ -41,16 +43,18 @@ mod tests {
     fn only_what_is_wrong_for_a_minute_without_end_is_told() {
         let mut waits = Waits::default();
         let second = |at: u64| Micros(at * 1_000_000);
-        assert_eq!(waits.see(&[("p", "no node")], second(0)), None);
-        assert_eq!(waits.see(&[("p", "no node"), ("q", "no image")], second(59)), None);
-        assert_eq!(
-            waits.see(&[("p", "no node"), ("q", "no image")], second(61)).as_deref(),
-            Some("no node (for 61 s)")
-        );
-        assert_eq!(waits.see(&[("q", "no image")], second(62)), None);
-        assert_eq!(waits.see(&[("p", "no node")], second(200)), None, "it begins anew");
-        assert!(waits.see(&[("p", "no node")], second(270)).is_some());
+        let [p, q] = [("p", "no node"), ("q", "no image")].map(|(name, why)| Trouble::of_member(name, why));
+        let mut see = |wrong: &[&Trouble], at| {
+            let wrong: Vec<_> = wrong.iter().map(|trouble| (*trouble).clone()).collect();
+            waits.see(&wrong, second(at))
+        };
+        assert_eq!(see(&[&p], 0), []);
+        assert_eq!(see(&[&p, &q], 59), []);
+        assert_eq!(see(&[&p, &q], 61), [Trouble::of_member("p", "no node (for 61 s)")]);
+        assert_eq!(see(&[&q], 62), []);
+        assert_eq!(see(&[&p], 200), [], "it begins anew");
+        assert_eq!(see(&[&p], 270).len(), 1);
         waits.restart();
-        assert_eq!(waits.see(&[("p", "no node")], second(271)), None, "a call may have ended it");
+        assert_eq!(waits.see(&[p], second(271)), [], "a call may have ended it");
     }
 }

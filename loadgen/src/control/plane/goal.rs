@@ -62,7 +62,8 @@ impl Goal {
             Self::Left { name } => {
                 Some(member(name).is_none_or(|(_, state)| matches!(state, MemberState::Stopping | MemberState::Out)))
             }
-            Self::Switched { .. } => Some(self.is_met(topology)),
+            // An engine that switches may tell nothing at all until it has: whoever called it has only to wait.
+            Self::Switched { .. } => Some(true),
             Self::Joined { name, role } => Some(member(name).is_some_and(|(has, state)| {
                 has == *role && matches!(state, MemberState::Starting | MemberState::Serving)
             })),
@@ -75,6 +76,13 @@ impl Goal {
         let member = topology.member(name)?;
         let elsewhere = member.role != *role && matches!(member.state, MemberState::Starting | MemberState::Serving);
         elsewhere.then(|| format!("{name} came back as {}, and not as {role}", member.role))
+    }
+
+    /// Why what was taken in will not come true any more: whoever was on its way up is gone again. Nobody else need have done so.
+    pub fn lost(&self, topology: &Topology) -> Option<String> {
+        let Self::Joined { name, role } = self else { return None };
+        let is_gone = topology.member(name).is_none_or(|member| member.state == MemberState::Out);
+        is_gone.then(|| format!("{name} was on its way up as {role}, and is gone again"))
     }
 }
 
@@ -112,12 +120,12 @@ mod tests {
         let joined = Goal::Joined { name: "a".into(), role: P };
         // What is seen; whether each goal is taken in, and is met.
         for (at, state, expected) in [
-            (D, MemberState::Serving, [(false, false), (false, false), (false, false)]),
-            (D, MemberState::Stopping, [(true, false), (false, false), (false, false)]),
-            (D, MemberState::Out, [(true, true), (false, false), (false, false)]),
+            (D, MemberState::Serving, [(false, false), (true, false), (false, false)]),
+            (D, MemberState::Stopping, [(true, false), (true, false), (false, false)]),
+            (D, MemberState::Out, [(true, true), (true, false), (false, false)]),
             (P, MemberState::Out, [(true, true), (true, true), (false, false)]),
-            (P, MemberState::Starting, [(false, false), (false, false), (true, false)]),
-            (P, MemberState::Serving, [(false, false), (false, false), (true, true)]),
+            (P, MemberState::Starting, [(false, false), (true, false), (true, false)]),
+            (P, MemberState::Serving, [(false, false), (true, false), (true, true)]),
         ] {
             let topology = seen(&[("a", at, state)]);
             let found = [&left, &switched, &joined]
@@ -135,5 +143,16 @@ mod tests {
         for waits in [("a", D, MemberState::Out), ("a", D, MemberState::Stopping), ("a", P, MemberState::Starting)] {
             assert_eq!(joined.refuted(&seen(&[waits])), None, "{waits:?}");
         }
+    }
+
+    #[test]
+    fn whoever_is_on_its_way_up_and_gone_again_is_lost_and_a_count_never_is() {
+        let joined = Goal::Joined { name: "a".into(), role: P };
+        let why = "a was on its way up as prefill, and is gone again";
+        for gone in [seen(&[]), seen(&[("a", P, MemberState::Out)])] {
+            assert_eq!(joined.lost(&gone).as_deref(), Some(why), "{}", gone.account());
+            assert_eq!(Goal::Count { role: P, units: 1 }.lost(&gone), None);
+        }
+        assert_eq!(joined.lost(&seen(&[("a", P, MemberState::Stopping)])), None, "somebody has told it so");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use engine::units::{Role, Split};
 
+use super::trouble::Trouble;
+
 /// Members that an account names; of more it says how many.
 const NAMED: usize = 4;
 
@@ -57,8 +59,8 @@ pub struct Topology {
     pub generation: Option<u64>,
     /// Who else decides how many units there are, such as an autoscaler, where that can be known.
     pub rival: Option<String>,
-    /// Why nothing more will come of what it was last asked for, where it says so.
-    pub trouble: Option<String>,
+    /// Why nothing more will come of what it was last asked for, where it says so, and of whom.
+    pub troubles: Vec<Trouble>,
     /// What answers to requests call a member, by which its name is found, where that is not its name itself.
     pub called: BTreeMap<String, String>,
 }

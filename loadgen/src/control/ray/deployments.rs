@@ -7,7 +7,7 @@ use engine::units::{Role, Split};
 
 use super::RayNames;
 use super::instance::{Application, Bounds, Deployment, Instance};
-use crate::control::plane::{Member, MemberState, Topology};
+use crate::control::plane::{Member, MemberState, Topology, Trouble};
 
 /// What the names of the deployments that Ray's own builder makes begin with.
 const PREFILL: &str = "Prefill:";
@@ -20,7 +20,7 @@ pub(super) struct Pair {
     pub(super) prefill: Side,
     pub(super) decode: Side,
     rival: Option<String>,
-    trouble: Option<String>,
+    troubles: Vec<Trouble>,
 }
 
 /// One of them.
@@ -59,7 +59,7 @@ impl Pair {
             && let Some(application) = instance.applications.get(&before.application)
             && application.deployments.is_empty()
         {
-            return Ok(Self { trouble: trouble_of(application), ..before });
+            return Ok(Self { troubles: trouble_of(application).into_iter().collect(), ..before });
         }
         let found: Vec<_> = instance.applications.iter().flat_map(|(name, app)| pairs(name, app, names)).collect();
         let [(name, application, (prefill, decode))] = &found[..] else {
@@ -69,12 +69,14 @@ impl Pair {
         let side =
             |role, (name, deployment): &(&str, &Deployment)| Side::new(role, name, deployment, application, imperative);
         let (prefill, decode) = (side(Role::Prefill, prefill), side(Role::Decode, decode));
-        let trouble = trouble_of(application).or_else(|| {
-            let trouble = |name: &str| deployment_trouble(name, application.deployments.get(name)?);
-            trouble(&prefill.name).or_else(|| trouble(&decode.name))
-        });
+        let of_side = |side: &Side| {
+            let why = deployment_trouble(&side.name, application.deployments.get(&side.name)?)?;
+            Some(Trouble::of_role(side.role, why))
+        };
+        let sides = [of_side(&prefill), of_side(&decode)];
+        let troubles = trouble_of(application).into_iter().chain(sides.into_iter().flatten()).collect();
         let rival = rival_of(application, &[&prefill, &decode]);
-        Ok(Self { application: (*name).to_owned(), prefill, decode, rival, trouble })
+        Ok(Self { application: (*name).to_owned(), prefill, decode, rival, troubles })
     }
 
     pub(super) fn side(&self, role: Role) -> &Side {
@@ -93,7 +95,7 @@ impl Pair {
             wanted: Some(self.wanted()),
             generation: None,
             rival: self.rival.clone(),
-            trouble: self.trouble.clone(),
+            troubles: self.troubles.clone(),
             ..Topology::default()
         }
     }
@@ -199,9 +201,9 @@ fn not_one(instance: &Instance, names: &RayNames, found: &[(&str, &Application, 
 }
 
 /// What is wrong with an application for good.
-fn trouble_of(application: &Application) -> Option<String> {
+fn trouble_of(application: &Application) -> Option<Trouble> {
     (application.status == "DEPLOY_FAILED")
-        .then(|| format!("Ray says DEPLOY_FAILED: {}", one_line(&application.message)))
+        .then(|| Trouble::of_all(format!("Ray says DEPLOY_FAILED: {}", one_line(&application.message))))
 }
 
 /// What is wrong with a deployment for good.

@@ -7,7 +7,7 @@ use super::deployments::{Lever, Pair};
 use super::instance::{Bounds, Instance};
 use super::propose::{Change, RayCall, propose};
 use super::*;
-use crate::control::plane::{Goal, MemberState};
+use crate::control::plane::{Goal, MemberState, Trouble};
 
 fn split(text: &str) -> Split {
     text.parse().expect("a split")
@@ -136,8 +136,8 @@ fn after_a_deployment_that_failed_the_units_are_those_before() {
     let topology = find(&told, &RayNames::default(), Some(before)).expect("a pair").topology();
     assert_eq!(topology.serving(), split("2P2D"));
     assert_eq!(
-        topology.trouble.as_deref(),
-        Some("Ray says DEPLOY_FAILED: ValueError: Deployment 'Prefil:typo' does not exist.")
+        topology.troubles,
+        [Trouble::of_all("Ray says DEPLOY_FAILED: ValueError: Deployment 'Prefil:typo' does not exist.")]
     );
     let why = find(&told, &RayNames::default(), None).expect_err("nothing is known of it");
     assert!(why.contains("pd (DEPLOY_FAILED) has none"), "{why}");
