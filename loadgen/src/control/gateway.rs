@@ -201,9 +201,20 @@ impl Gateway {
         if let Some(there) = seen.kept_at(url) {
             return Err(put_in(url, there.role()));
         }
-        seen.asked(url);
+        // An engine wants one switch at a time: none is sent while nobody knows what became of the last.
+        if seen.known(url).unheard && self.api.role(url).await.is_none() {
+            return Err(CallError::NotYet(format!(
+                "what became of the last switch of {url} is not known, and it does not tell its role"
+            )));
+        }
         let graphs = self.graphs(to).await;
-        self.api.switch(url, to, graphs).await?;
+        let seen = self.seen.get_or_insert_default();
+        // Before the call: whatever comes of it, the engine is asked.
+        seen.asked(url);
+        let answer = self.api.switch(url, to, graphs).await;
+        let seen = self.seen.get_or_insert_default();
+        seen.heard(url, !matches!(answer, Err(CallError::Unclear(_))));
+        answer?;
         match self.api.role(url).await {
             Some(role) if role != to => {
                 // It serves as it did before.

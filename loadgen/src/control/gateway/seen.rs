@@ -25,6 +25,8 @@ pub(super) struct Known {
     pub(super) out: Option<Role>,
     /// Whether its engine was asked to switch while it was out: then it is asked for its role.
     pub(super) asked: bool,
+    /// Whether nobody has heard what became of that.
+    pub(super) unheard: bool,
     /// Whether it was seen to be gone since it was taken out.
     gone: bool,
 }
@@ -37,12 +39,13 @@ const UNKNOWN: &Known = &Known {
     tries: 0,
     out: None,
     asked: false,
+    unheard: false,
     gone: false,
 };
 
 impl Known {
     fn is_back(&mut self) {
-        (self.out, self.asked, self.gone) = (None, false, false);
+        (self.out, self.asked, self.unheard, self.gone) = (None, false, false, false);
     }
 }
 
@@ -126,10 +129,17 @@ impl Seen {
         (known.out, known.asked, known.gone) = (Some(role), false, false);
     }
 
-    /// Its engine was asked to switch.
+    /// Its engine is asked to switch.
     pub(super) fn asked(&mut self, url: &str) {
         if let Some(known) = self.known.get_mut(url) {
-            known.asked = true;
+            (known.asked, known.unheard) = (true, true);
+        }
+    }
+
+    /// The engine has answered to that, or has not.
+    pub(super) fn heard(&mut self, url: &str, is_heard: bool) {
+        if let Some(known) = self.known.get_mut(url) {
+            known.unheard = !is_heard;
         }
     }
 

@@ -69,6 +69,8 @@ pub(super) struct State {
     pub(super) reticent: bool,
     /// Looks that it fails to answer.
     pub(super) unwell: u32,
+    /// Whether engines do not say whether they would switch, as one that is at it.
+    pub(super) silent: bool,
 }
 
 pub(super) struct Mock {
@@ -98,6 +100,7 @@ impl Mock {
             fewest: usize::MAX,
             reticent: false,
             unwell: 0,
+            silent: false,
         };
         for (name, role) in
             [("p0", Engine::Prefill), ("p1", Engine::Prefill), ("d0", Engine::Decode), ("d1", Engine::Decode)]
@@ -178,6 +181,7 @@ impl State {
             ("GET", ["workers"]) => self.workers(),
             ("GET", [_, "server_info"]) if self.reticent => Reply::Whole(404, json!({})),
             ("GET", [name, "server_info"]) => Reply::Whole(200, self.engine(name).server_info(8998)),
+            ("POST", [_, "pd_role_switch"]) if body["prepare_only"] == true && self.silent => Reply::Nothing,
             ("POST", [name, "pd_role_switch"]) if body["prepare_only"] == true => {
                 let (status, answer) = self.engine(name).switch(body);
                 Reply::Whole(status, answer)

@@ -121,6 +121,32 @@ fn an_engine_that_says_it_has_switched_and_has_not_is_found_out() {
     assert_eq!(mock.listed(), ["d0 decode", "d1 decode", "p0 prefill", "p1 prefill"]);
 }
 
+/// It captures graphs, say, for longer than a call may take.
+#[test]
+fn no_switch_is_sent_while_another_may_be_under_way() {
+    block_on(async {
+        let mock = Mock::new(Flavor::Sglang).await;
+        let switches = || mock.called().iter().filter(|call| call.contains("pd_role_switch")).count();
+        mock.lock().fates.extend([Fate::Fine, Fate::DoneUnanswered]);
+        mock.lock().silent = true;
+        let mut gateway = gateway(&mock, GatewayOptions::default());
+        let ended = shift(&mut gateway, "3P1D", |look| mock.lock().silent = look < 50).await.expect("it begins");
+        assert_eq!((ended.why, switches()), (None, 1), "it is waited for as long as a step may take");
+        // It has switched, and is asked to switch back, once it says so.
+        mock.lock().fates.extend([Fate::Fine, Fate::DoneUnanswered]);
+        mock.lock().silent = true;
+        let ended = shift(&mut gateway, "2P2D", |look| {
+            assert!(look > 90 || switches() <= 2, "at look {look}");
+            mock.lock().silent = look < 90;
+        });
+        let why = ended.await.expect("it begins").why.expect("given up");
+        assert!(why.ends_with("has not come true within 60 s; rolled back to 3P1D"), "{why}");
+        assert_eq!(switches(), 3);
+        assert_eq!(mock.listed(), ["d0 decode", "d1 prefill", "p0 prefill", "p1 prefill"]);
+        assert!(mock.lock().engine("p1").role == Engine::Prefill);
+    });
+}
+
 #[test]
 fn an_answer_that_has_changed_nothing_is_found_out() {
     let (mock, ended) = shifted(Flavor::Sglang, "3P1D", &[Fate::Ignored]);
