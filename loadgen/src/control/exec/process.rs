@@ -6,11 +6,14 @@ use std::time::Duration;
 use engine::remote::one_line;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::ExecCommand;
 
 /// How long a run may take.
 const TIME: Duration = Duration::from_secs(30);
+/// How long is read on once it has ended: what it has started, and left running, may hold its streams open.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Most bytes that it may print to either stream.
 const BYTES: usize = 1 << 20;
 
@@ -50,25 +53,36 @@ pub(super) async fn run(command: &ExecCommand, words: &[String]) -> Result<Vec<u
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| Failed::Unstarted(error.to_string()))?;
-    let (out, errors) = (child.stdout.take(), child.stderr.take());
+    let streams = (child.stdout.take(), child.stderr.take());
+    let (mut out, mut errors) = (Vec::new(), Vec::new());
     let running = async {
-        let (out, errors) = tokio::join!(read(out), read(errors));
-        let status = child.wait().await.map_err(|error| Failed::Unstarted(error.to_string()))?;
-        let (out, errors) = (out?, errors?);
-        if status.success() {
-            return Ok(out);
-        }
-        let errors = String::from_utf8_lossy(&errors);
-        let last = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        Err(Failed::Exit(status.code(), one_line(last)))
+        let reading = async { tokio::join!(read(streams.0, &mut out), read(streams.1, &mut errors)) };
+        tokio::pin!(reading);
+        let ended = tokio::select! {
+            ended = child.wait() => {
+                // What has not come by then is not waited for.
+                let _ = timeout(LAST_WORDS, &mut reading).await;
+                ended
+            }
+            _ = &mut reading => child.wait().await,
+        };
+        ended.map_err(|error| Failed::Unstarted(error.to_string()))
     };
-    tokio::time::timeout(TIME, running).await.unwrap_or(Err(Failed::Late))
+    let status = timeout(TIME, running).await.unwrap_or(Err(Failed::Late))?;
+    if out.len() > BYTES || errors.len() > BYTES {
+        return Err(Failed::TooLong);
+    }
+    if status.success() {
+        return Ok(out);
+    }
+    let errors = String::from_utf8_lossy(&errors);
+    let last = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Err(Failed::Exit(status.code(), one_line(last)))
 }
 
-/// Reads to the end, and no further than allowed. A stream that breaks has ended.
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Failed> {
-    let mut said = Vec::new();
-    let Some(stream) = stream else { return Ok(said) };
-    let _ = stream.take(BYTES as u64 + 1).read_to_end(&mut said).await;
-    if said.len() > BYTES { Err(Failed::TooLong) } else { Ok(said) }
+/// Reads to the end, and one byte further than allowed. A stream that breaks has ended.
+async fn read(stream: Option<impl AsyncRead + Unpin>, said: &mut Vec<u8>) {
+    if let Some(stream) = stream {
+        let _ = stream.take(BYTES as u64 + 1).read_to_end(said).await;
+    }
 }

@@ -67,6 +67,24 @@ fn a_refusal_is_told_from_what_nobody_knows() {
 }
 
 #[test]
+fn what_a_command_leaves_running_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let call = Shift { from: split("1P1D"), to: split("2A"), how: How::Drain };
+    // It holds both streams open until it is told to end, and ends by itself after a minute.
+    let (going, over) = (folder.path().join("going"), folder.path().join("over"));
+    let script = format!(
+        "( : > {0}; n=0; while [ ! -e {1} ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done ) &\necho begun >&2",
+        going.display(),
+        over.display()
+    );
+    let taken = block_on(scripted(&folder, &script).apply(&call));
+    let refused = block_on(scripted(&folder, &format!("{script}\nexit 2")).apply(&call));
+    std::fs::write(&over, "").expect("a file");
+    assert_eq!(taken, Ok(()));
+    assert_eq!(refused, Err(CallError::Refused("sh shift ended with exit code 2: begun".to_owned())));
+}
+
+#[test]
 fn an_answer_that_is_not_as_agreed_is_no_answer() {
     let folder = tempfile::tempdir().expect("a folder");
     for (said, why) in [
