@@ -3,7 +3,8 @@
 //! Dynamo's planner, where it runs without Kubernetes, writes how many workers there shall be to etcd, and something of the
 //! operator's that starts and ends them reads it there and writes back what it has done. Here, pdtune writes in the planner's
 //! place, by the planner's rules: a decision has a number, the next one is not made before the last was acknowledged, and all of
-//! it hangs on a lease that is kept alive and goes with the run. Workers are seen where they register, and that alone tells
+//! it hangs on a lease that is kept alive and goes with the run. One alone is made before: that which takes back our own last one,
+//! or keys that nobody acts upon would want for ever what was given up. Workers are seen where they register, and that alone tells
 //! whether a shift is done.
 //!
 //! Two that decide would undo each other's decisions. So nothing is written while the keys hang on the lease of somebody else,
@@ -15,11 +16,9 @@ mod gateway;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use engine::cluster::How;
 use engine::units::{Role, Split};
-use tokio::time::{sleep, timeout};
 
 use super::instances::of_key;
 use super::{NAMESPACE, check};
@@ -34,9 +33,6 @@ use gateway::Etcd;
 pub const PREFIX: &str = "dynamo+etcd://";
 /// Seconds that our decisions outlive us.
 const LEASE: u32 = 30;
-/// How long the last decision may take to be acknowledged before the next one is refused, and between two looks.
-const HOLD: Duration = Duration::from_mins(1);
-const LOOK: Duration = Duration::from_millis(500);
 /// Most workers that are looked at.
 const MOST: usize = 4096;
 
@@ -72,7 +68,11 @@ impl fmt::Display for DynamoEtcd {
 
 /// So many workers shall there be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decide(Split);
+pub struct Decide {
+    to: Split,
+    /// Whether it undoes what was decided before: then that need not have been done.
+    undoes: bool,
+}
 
 /// The keys and workers of one namespace.
 #[derive(Debug)]
@@ -134,28 +134,18 @@ impl DynamoPlanner {
         )
     }
 
-    /// The keys, once the last decision was acknowledged.
-    async fn acknowledged(&self) -> Result<Decision, CallError> {
-        let done = async {
-            loop {
-                let decision = self.decision().await?;
-                if decision.pending().is_none() {
-                    return Ok(decision);
-                }
-                if let Some(lease) = self.lease {
-                    // What waits to be acknowledged shall not expire meanwhile.
-                    self.etcd.keep(lease).await?;
-                }
-                sleep(LOOK).await;
-            }
-        };
-        let late = |_| {
-            let (seconds, prefix) = (HOLD.as_secs(), self.prefix());
-            Err(format!(
-                "the last decision has not been acknowledged within {seconds} s: nothing scales by the keys {prefix}*, or it could not"
-            ))
-        };
-        timeout(HOLD, done).await.unwrap_or_else(late).map_err(CallError::Refused)
+    /// The keys, where the next decision can be made.
+    async fn free(&self, undoes: bool) -> Result<Decision, CallError> {
+        let decision = self.decision().await.map_err(CallError::NotYet)?;
+        self.check_alone(&decision).map_err(CallError::Refused)?;
+        let is_ours = self.lease.is_some_and(|lease| decision.lease == lease);
+        match decision.pending() {
+            Some(id) if !(undoes && is_ours) => Err(CallError::NotYet(format!(
+                "decision {id} has not been acknowledged: nothing scales by the keys {}*, or it has not done so yet",
+                self.prefix()
+            ))),
+            _ => Ok(decision),
+        }
     }
 }
 
@@ -193,14 +183,15 @@ impl Adapter for DynamoPlanner {
         check(to, how)?;
         self.check_alone(decision)?;
         let from = topology.serving();
-        let action = |from: Split, to: Split, id: u64| {
+        let action = |from: Split, to: Split, id: u64, undoes: bool| {
             let count = |role: Role| format!("num_{role}_workers {} -> {}", from.count(role), to.count(role));
             let (prefill, decode) = (count(Role::Prefill), count(Role::Decode));
             let says = format!("put {}{{{prefill}, {decode}, decision_id {id}}}", self.prefix());
-            Action { call: Decide(to), says, goal: Goal::All(to), wants: Some(to) }
+            Action { call: Decide { to, undoes }, says, goal: Goal::All(to), wants: Some(to) }
         };
         let next = decision.next();
-        let step = Step { forth: action(from, to, next), back: Some(action(to, from, next.saturating_add(1))) };
+        let back = action(to, from, next.saturating_add(1), true);
+        let step = Step { forth: action(from, to, next, false), back: Some(back) };
         let remark =
             "what starts and ends workers by these keys is not part of pdtune; without it the shift is rolled back";
         let steps = if from == to { Vec::new() } else { vec![step] };
@@ -208,12 +199,11 @@ impl Adapter for DynamoPlanner {
     }
 
     async fn apply(&mut self, call: &Decide) -> Result<(), CallError> {
-        let Decide(to) = *call;
-        let decision = self.acknowledged().await?;
-        self.check_alone(&decision).map_err(CallError::Refused)?;
+        let Decide { to, undoes } = *call;
+        let decision = self.free(undoes).await?;
         let lease = match self.lease {
             Some(lease) => lease,
-            None => *self.lease.insert(self.etcd.grant(LEASE).await?),
+            None => *self.lease.insert(self.etcd.grant(LEASE).await.map_err(undecided)?),
         };
         let prefix = self.prefix();
         let pair = |name: &str, value: String| (format!("{prefix}{name}"), value);
@@ -225,7 +215,8 @@ impl Adapter for DynamoPlanner {
         if self.etcd.put_if((&key, decision.revision), &[prefill, decode, id], lease).await? {
             return Ok(());
         }
-        let now = self.decision().await.map_err(CallError::Refused)?;
+        // Nothing was written.
+        let now = self.decision().await.map_err(CallError::NotYet)?;
         Err(CallError::Refused(self.rival(&now)))
     }
 
@@ -238,6 +229,14 @@ impl Adapter for DynamoPlanner {
             // It ends by itself in half a minute, where etcd does not hear.
             let _ = self.etcd.revoke(lease).await;
         }
+    }
+}
+
+/// A lease that may or may not have been granted has decided nothing, and goes by itself.
+fn undecided(error: CallError) -> CallError {
+    match error {
+        CallError::Unclear(why) => CallError::NotYet(why),
+        other => other,
     }
 }
 

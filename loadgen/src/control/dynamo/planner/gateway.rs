@@ -144,14 +144,20 @@ impl Etcd {
             let request = self.client.post(address.at(path)).header("content-type", "application/json");
             let response = request.body(body.to_string()).send().await.map_err(|error| {
                 let why = format!("cannot reach {address}: {}", root(&error));
-                if error.is_connect() { CallError::Refused(why) } else { CallError::Unclear(why) }
+                // What was not sent can be sent again.
+                if error.is_connect() { CallError::NotYet(why) } else { CallError::Unclear(why) }
             })?;
             let status = response.status();
             let body = read_to(response, LONGEST).await.map_err(|error| unclear(root(&error)))?;
             if !status.is_success() {
                 let said = message(&body, None);
                 let why = format!("{address}{path} answered {}: {said}", status.as_u16());
-                return Err(if status.is_client_error() { CallError::Refused(why) } else { CallError::Unclear(why) });
+                return Err(match status.as_u16() {
+                    // Too late, too early, too many: nothing was done, and may be in a while.
+                    408 | 425 | 429 => CallError::NotYet(why),
+                    _ if status.is_client_error() => CallError::Refused(why),
+                    _ => CallError::Unclear(why),
+                });
             }
             serde_json::from_slice(&body).map_err(|error| unclear(format!("not as etcd answers: {}", misread(&error))))
         };

@@ -21,6 +21,8 @@ struct Store {
     leases: i64,
     /// Somebody writes between our reading and our writing.
     interferes: bool,
+    /// What it answers next with this status.
+    status: Option<u16>,
     /// Whoever scales does at once what was decided, and acknowledges it.
     scales: bool,
 }
@@ -140,10 +142,16 @@ fn serve(stream: TcpStream, store: &Mutex<Store>) -> Option<()> {
         let length = head.to_lowercase().split_once("content-length: ")?.1.split("\r\n").next()?.parse().ok()?;
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        let answer = store.lock().ok()?.answer(&path, &serde_json::from_slice(&body).ok()?).to_string();
+        let (status, answer) = {
+            let mut store = store.lock().ok()?;
+            match store.status.take() {
+                Some(status) => (status, "{}".to_owned()),
+                None => (200, store.answer(&path, &serde_json::from_slice(&body).ok()?).to_string()),
+            }
+        };
         write!(
             writer,
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
             answer.len()
         )
         .ok()?;
@@ -175,6 +183,42 @@ fn a_decision_is_written_with_its_number_and_seen_to_be_done() {
     let store = store.lock().expect("the store");
     assert_eq!(store.value("v1/dynamo/planner/decision_id"), None, "it went with the lease");
     assert_eq!(store.value("v1/dynamo/planner/scaled_decision_id"), Some("1"), "that is not ours");
+}
+
+/// Nothing scales by the keys.
+#[test]
+fn a_decision_that_nobody_has_done_is_taken_back_and_no_other_is_made_before() {
+    let (store, mut planner) = etcd("2P2D");
+    block_on(async {
+        planner.observe().await.expect("seen");
+        let plan = planner.propose(split("3P1D"), How::Drain).expect("a plan");
+        let [Step { forth, back: Some(back) }] = &plan.steps[..] else { panic!("{plan:?}") };
+        planner.apply(&forth.call).await.expect("taken");
+        let seen = planner.observe().await.expect("seen");
+        assert!(seen.is(split("2P2D")) && seen.wanted == Some(split("3P1D")), "{}", seen.account());
+        let again = planner.apply(&forth.call).await.expect_err("one at a time");
+        let CallError::NotYet(why) = again else { panic!("{again}") };
+        assert!(why.starts_with("decision 0 has not been acknowledged: nothing scales by the keys"), "{why}");
+        planner.apply(&back.call).await.expect("taken back");
+        let seen = planner.observe().await.expect("seen");
+        assert!(back.goal.is_met(&seen) && seen.wanted == Some(split("2P2D")), "{}", seen.account());
+    });
+    assert_eq!(store.lock().expect("the store").value("v1/dynamo/planner/decision_id"), Some("1"));
+}
+
+#[test]
+fn an_etcd_that_is_busy_is_asked_again() {
+    let (store, mut planner) = etcd("2P2D");
+    block_on(async {
+        planner.observe().await.expect("seen");
+        let plan = planner.propose(split("3P1D"), How::Drain).expect("a plan");
+        for status in [429, 503] {
+            store.lock().expect("the store").status = Some(status);
+            let answer = planner.apply(&plan.steps[0].forth.call).await;
+            assert!(matches!(&answer, Err(CallError::NotYet(why)) if why.contains(&status.to_string())), "{answer:?}");
+        }
+        planner.apply(&plan.steps[0].forth.call).await.expect("now");
+    });
 }
 
 #[test]
