@@ -115,6 +115,18 @@ impl DynamoFile {
         Ok(())
     }
 
+    /// Asks one of `role` to end, and never the last that serves.
+    fn end_one(&mut self, role: Role) -> Result<(), String> {
+        let seat = self.seats.first_to_go(role).ok_or_else(|| propose::not_ours(role))?;
+        if !self.seats.stands_in(seat) {
+            return Err(format!("no {role} worker would serve without {}", seat.name()));
+        }
+        let n = seat.n;
+        self.crew.stop(n)?;
+        self.seats.all.iter_mut().filter(|seat| seat.n == n).for_each(|seat| seat.life = Life::Asked);
+        Ok(())
+    }
+
     async fn look(&mut self) -> Result<(), String> {
         for ended in self.crew.ended().await {
             let Some(seat) = self.seats.all.iter_mut().find(|seat| seat.n == ended.n) else { continue };
@@ -207,18 +219,13 @@ impl Adapter for DynamoFile {
         self.trouble = None;
         let SetUnits { role, units } = *call;
         // What has happened since the last look counts.
-        self.look().await.map_err(CallError::Refused)?;
-        let mut there = self.seats.foreign(role) + self.seats.up(role).count();
-        while there < units {
-            self.start(role).map_err(CallError::Refused)?;
-            there += 1;
+        self.look().await.map_err(CallError::NotYet)?;
+        let there = self.seats.foreign(role) + self.seats.up(role).count();
+        for at in there..units {
+            self.start(role).map_err(failed(at > there))?;
         }
-        while there > units {
-            let last = self.seats.up(role).next_back().map(|seat| seat.n);
-            let n = last.ok_or_else(|| CallError::Refused(propose::not_ours(role)))?;
-            self.crew.stop(n).map_err(CallError::Refused)?;
-            self.seats.all.iter_mut().filter(|seat| seat.n == n).for_each(|seat| seat.life = Life::Asked);
-            there -= 1;
+        for at in units..there {
+            self.end_one(role).map_err(failed(at > units))?;
         }
         Ok(())
     }
@@ -232,6 +239,11 @@ impl Adapter for DynamoFile {
         self.crew.close().await;
         self.seats.all.clear();
     }
+}
+
+/// What a start, or an end, that has failed is of a call: nothing has changed, unless another one came before it.
+fn failed(has_changed: bool) -> fn(String) -> CallError {
+    if has_changed { CallError::Unclear } else { CallError::Refused }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Processes that were started here, and only those: each is ended by SIGTERM, on which a worker of Dynamo takes nothing new and
 //! ends what it holds.
 //!
-//! A process is the first of a group of its own, so that a ctrl-c at the terminal is not its end. Its stdout goes nowhere; of its
-//! stderr the last line is kept, for the case that it dies.
+//! A process is the first of a group of its own, so that a ctrl-c at the terminal is not its end. It may be a script that has
+//! started the worker and ends without it: then whoever is left of its group is asked to end, too. Its stdout goes nowhere; of its
+//! stderr the last line is kept, for the case that it dies, without the words of the command.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -12,13 +13,13 @@ use std::time::Duration;
 
 use engine::remote::one_line;
 use engine::units::Role;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::command::WorkerCommand;
+use super::command::{Hidden, WorkerCommand, hide};
 
 /// How long processes have, at the end of the run, before they are killed. What they still hold is nobody's by then.
 const GRACE: Duration = Duration::from_mins(1);
@@ -42,7 +43,34 @@ fn running() -> MutexGuard<'static, BTreeSet<i32>> {
 pub fn end_all() {
     for pid in running().iter().filter_map(|pid| Pid::from_raw(*pid)) {
         // One that has just ended is what is wanted.
-        let _ = kill_process(pid, Signal::TERM);
+        let _ = kill_process_group(pid, Signal::TERM);
+    }
+}
+
+/// The group of a process, which may outlive it.
+#[derive(Debug)]
+struct Group(Pid);
+
+impl Group {
+    fn of(pid: Pid) -> Self {
+        running().insert(pid.as_raw_nonzero().get());
+        Self(pid)
+    }
+
+    /// Whether anybody is left of it.
+    fn lives(&self) -> bool {
+        test_kill_process_group(self.0).is_ok()
+    }
+
+    fn tell(&self, signal: Signal) {
+        // Those that have just ended are what is wanted.
+        let _ = kill_process_group(self.0, signal);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        running().remove(&self.0.as_raw_nonzero().get());
     }
 }
 
@@ -50,17 +78,13 @@ pub fn end_all() {
 #[derive(Debug)]
 struct Process {
     n: u32,
-    pid: Pid,
+    group: Group,
     child: Child,
+    /// What is not to be repeated of its command.
+    words: Vec<Hidden>,
     /// The last line of its stderr so far.
     said: Arc<Mutex<Vec<u8>>>,
     listening: JoinHandle<()>,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        running().remove(&self.pid.as_raw_nonzero().get());
-    }
 }
 
 /// A process that has ended.
@@ -75,6 +99,8 @@ pub(super) struct Ended {
 #[derive(Debug, Default)]
 pub(super) struct Crew {
     processes: Vec<Process>,
+    /// Whoever outlives the process that has started it.
+    left: Vec<Group>,
     started: u32,
 }
 
@@ -101,9 +127,9 @@ impl Crew {
             child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).ok_or("the process has no number")?;
         let said = Arc::default();
         let listening = tokio::spawn(listen(child.stderr.take(), Arc::clone(&said)));
-        running().insert(pid.as_raw_nonzero().get());
         self.started = n;
-        self.processes.push(Process { n, pid, child, said, listening });
+        let (group, words) = (Group::of(pid), command.hidden(role, n, port));
+        self.processes.push(Process { n, group, child, words, said, listening });
         Ok(n)
     }
 
@@ -113,7 +139,8 @@ impl Crew {
     /// One line: why it cannot be asked.
     pub(super) fn stop(&mut self, n: u32) -> Result<(), String> {
         let process = self.processes.iter().find(|process| process.n == n).ok_or("the process has ended")?;
-        kill_process(process.pid, Signal::TERM).map_err(|error| format!("SIGTERM to process {}: {error}", process.pid))
+        let pid = process.group.0;
+        kill_process(pid, Signal::TERM).map_err(|error| format!("SIGTERM to process {pid}: {error}"))
     }
 
     /// Those that have ended since the last look.
@@ -122,22 +149,25 @@ impl Crew {
         for process in &mut self.processes {
             // A process that cannot be asked about is not known to have ended.
             if let Ok(Some(status)) = process.child.try_wait() {
+                process.group.tell(Signal::TERM);
                 let _ = timeout(LAST_WORDS, &mut process.listening).await;
-                ended.push(Ended { n: process.n, how: last_words(status, &process.said) });
+                ended.push(Ended { n: process.n, how: last_words(status, &process.said, &process.words) });
             }
         }
-        self.processes.retain(|process| !ended.iter().any(|ended| ended.n == process.n));
+        let over = self.processes.extract_if(.., |process| ended.iter().any(|ended| ended.n == process.n));
+        self.left.extend(over.map(|process| process.group));
+        self.left.retain(Group::lives);
         ended
     }
 
     /// Ends all of them, and kills what has not ended in time.
     pub(super) async fn close(&mut self) {
         for process in &self.processes {
-            let _ = kill_process(process.pid, Signal::TERM);
+            let _ = kill_process(process.group.0, Signal::TERM);
         }
         if timeout(GRACE, self.all_ended()).await.is_err() {
-            for process in &self.processes {
-                let _ = kill_process_group(process.pid, Signal::KILL);
+            for group in self.processes.iter().map(|process| &process.group).chain(&self.left) {
+                group.tell(Signal::KILL);
             }
             // A process that even so does not end hangs in the system, and is not waited for.
             let _ = timeout(KILLED, self.all_ended()).await;
@@ -145,7 +175,7 @@ impl Crew {
     }
 
     async fn all_ended(&mut self) {
-        while !self.processes.is_empty() {
+        while !self.processes.is_empty() || !self.left.is_empty() {
             sleep(LOOK).await;
             self.ended().await;
         }
@@ -157,10 +187,10 @@ fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-fn last_words(status: ExitStatus, said: &Mutex<Vec<u8>>) -> String {
+fn last_words(status: ExitStatus, said: &Mutex<Vec<u8>>, words: &[Hidden]) -> String {
     let how = status.code().map_or_else(|| "by a signal".to_owned(), |code| format!("with exit code {code}"));
     let said = said.lock().unwrap_or_else(PoisonError::into_inner);
-    let said = one_line(&String::from_utf8_lossy(&said));
+    let said = hide(words, one_line(&String::from_utf8_lossy(&said)));
     if said.is_empty() { how } else { format!("{how}: {said}") }
 }
 

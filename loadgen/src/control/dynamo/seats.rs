@@ -68,6 +68,18 @@ impl Seats {
         self.all.iter().filter(move |seat| seat.role == role && seat.life == Life::Up)
     }
 
+    /// Who of `role` is ended first: whoever does not serve, else who was started last.
+    pub(super) fn first_to_go(&self, role: Role) -> Option<&Seat> {
+        let idle = self.up(role).rev().find(|seat| !self.is_there(seat));
+        idle.or_else(|| self.up(role).next_back())
+    }
+
+    /// Whether somebody of `role` would serve without this one.
+    pub(super) fn stands_in(&self, seat: &Seat) -> bool {
+        let mut others = self.up(seat.role).filter(|other| other.n != seat.n && self.is_there(other));
+        self.foreign(seat.role) > 0 || others.next().is_some()
+    }
+
     /// How many workers of others have `role`.
     pub(super) fn foreign(&self, role: Role) -> usize {
         self.present.iter().filter(|instance| instance.role == role && self.foreign.contains(instance)).count()

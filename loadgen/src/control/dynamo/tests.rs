@@ -143,6 +143,64 @@ fn a_worker_that_dies_at_its_start_is_told_with_its_last_words() {
 }
 
 #[test]
+fn what_a_worker_says_last_does_not_repeat_its_command() {
+    let mut rig = Rig::new("echo \"cannot log in with $1\" >&2; exit 4", Some("1P1D"));
+    let secret = rig.folder.path().join("kv");
+    let why = block_on(rig.dynamo.ready()).expect_err("they die");
+    assert!(why.ends_with("with exit code 4: cannot log in with <word 3>"), "{why}");
+    assert!(!why.contains(&*secret.to_string_lossy()), "{why}");
+}
+
+/// A script that has started the worker, and does not wait for it when it is asked to end.
+#[test]
+fn whoever_a_script_has_left_is_ended_too() {
+    let script = format!("trap 'exit 0' TERM\n( {WORKER} ) &\nwait");
+    let mut rig = Rig::new(&script, Some("2P1D"));
+    block_on(async {
+        rig.dynamo.ready().await.expect("they come up");
+        let one = Goal::Count { role: Role::Prefill, units: 1 };
+        rig.follow(&SetUnits { role: Role::Prefill, units: 1 }, &one).await;
+        rig.dynamo.close().await;
+        let left = instances::of_folder(&rig.dynamo.workers.folder.0, NAMESPACE).expect("a folder");
+        assert_eq!(left, [], "they have ended, and taken their registrations away");
+    });
+}
+
+#[test]
+fn the_last_worker_that_serves_is_kept_and_one_that_does_not_goes_first() {
+    // Every second one never registers.
+    let script = WORKER.replace("echo \"loading\"", "[ $((n % 2)) = 0 ] && while :; do sleep 0.02; done");
+    let mut rig = Rig::new(&script, None);
+    rig.foreign("prefill", 99);
+    block_on(async {
+        let set = |units| SetUnits { role: Role::Decode, units };
+        rig.dynamo.apply(&set(2)).await.expect("they are started");
+        rig.look_until(|topology| topology.count(Role::Decode, MemberState::Serving) == 1).await;
+        let why = rig.dynamo.apply(&set(0)).await.expect_err("one is the last");
+        assert_eq!(why, CallError::Unclear("no decode worker would serve without decode-1".to_owned()));
+        let seen = rig.look_until(|topology| topology.members.len() == 2).await;
+        assert!(seen.is(split("1P1D")), "the other has gone: {}", seen.account());
+        let why = rig.dynamo.apply(&set(0)).await.expect_err("it is the last");
+        assert_eq!(why, CallError::Refused("no decode worker would serve without decode-1".to_owned()));
+        rig.dynamo.close().await;
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_for_a_moment_is_read_again() {
+    let mut rig = Rig::new(WORKER, None);
+    let (kv, away) = (rig.folder.path().join("kv"), rig.folder.path().join("away"));
+    block_on(async {
+        std::fs::rename(&kv, &away).expect("it is moved");
+        let error = rig.dynamo.apply(&SetUnits { role: Role::Decode, units: 1 }).await.expect_err("it is away");
+        assert!(matches!(&error, CallError::NotYet(why) if why.starts_with("cannot read ")), "{error:?}");
+        std::fs::rename(&away, &kv).expect("it is back");
+        rig.dynamo.apply(&SetUnits { role: Role::Decode, units: 1 }).await.expect("now");
+        rig.dynamo.close().await;
+    });
+}
+
+#[test]
 fn workers_of_others_are_seen_and_not_ended() {
     let mut rig = Rig::new(WORKER, None);
     for (component, id) in [("prefill", 1), ("prefill", 2), ("backend", 3)] {
