@@ -32,6 +32,7 @@ use crate::text::Malformed;
 use call::Api;
 use deployments::Pair;
 use instance::Instance;
+use propose::Change;
 pub use propose::RayCall;
 
 /// What the address of a dashboard begins with.
@@ -126,15 +127,17 @@ impl Adapter for Ray {
     }
 
     async fn apply(&mut self, call: &RayCall) -> Result<(), CallError> {
+        // What is changed, and sent back, is what is deployed now, and not what was when the shift was planned.
+        // Nothing was sent yet: a look that fails is made again.
+        let answer = self.api.instance().await.map_err(CallError::NotYet)?;
+        let all = answer.read().map_err(CallError::Refused)?;
         match call {
-            RayCall::Scale { application, deployment, target } => {
+            RayCall::Scale { application, deployment, was, target } => {
+                let change = Change::Replicas { deployment: deployment.clone(), was: *was, replicas: *target };
+                desired::unchanged(&all, application, &change).map_err(CallError::Refused)?;
                 self.api.scale(application, deployment, *target).await
             }
             RayCall::Put { application, change } => {
-                // What is sent back is what is deployed now, and not what was when the shift was planned.
-                // Nothing was sent yet: a look that fails is made again.
-                let answer = self.api.instance().await.map_err(CallError::NotYet)?;
-                let all = answer.read().map_err(CallError::Refused)?;
                 let body = desired::desired(&all, application, change).map_err(CallError::Refused)?;
                 self.api.put(&body).await
             }

@@ -141,7 +141,7 @@ pub(super) fn whole_gpus(what: &str, amount: f64) -> Option<u32> {
 /// Who decides on the number of replicas beside whoever states it.
 fn rival_of(application: &Application, sides: &[&Side]) -> Option<String> {
     let free = |side: &&&Side| match side.lever {
-        Lever::Bounds(bounds) => bounds.min_replicas != bounds.max_replicas,
+        Lever::Bounds(bounds) => bounds.min != bounds.max,
         _ => false,
     };
     let scaled: Vec<_> = sides.iter().filter(free).map(|side| side.name.as_str()).collect();

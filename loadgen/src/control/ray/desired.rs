@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::instance::Bounds;
 use super::propose::Change;
 
 /// What is stated beside the applications, where the dashboard tells it.
@@ -12,6 +13,7 @@ const BESIDE: [&str; 4] = ["proxy_location", "http_options", "grpc_options", "ta
 /// # Errors
 /// One line: what is not there to be changed.
 pub(super) fn desired(all: &Value, application: &str, change: &Change) -> Result<Value, String> {
+    unchanged(all, application, change)?;
     let applications = all.get("applications").and_then(Value::as_object);
     let applications = applications.ok_or("the dashboard tells no applications any more")?;
     let mut configs = Vec::new();
@@ -40,6 +42,36 @@ pub(super) fn desired(all: &Value, application: &str, change: &Change) -> Result
     Ok(body.into())
 }
 
+/// Nobody else may have changed since what is changed here, by the answer `all` of a GET. It may have been changed as it is to be:
+/// by a call of ours, to which no answer came. An application that tells nothing of its deployments, as while it is built, is not
+/// to be asked.
+///
+/// # Errors
+/// One line: what is otherwise by now.
+pub(super) fn unchanged(all: &Value, application: &str, change: &Change) -> Result<(), String> {
+    let told = |deployment: &str, field: &str| {
+        all.get("applications")?.get(application)?.get("deployments")?.get(deployment)?.pointer(field).cloned()
+    };
+    match change {
+        Change::Replicas { deployment, was, replicas } => {
+            let now = told(deployment, "/target_num_replicas").and_then(|now| now.as_u64());
+            let is_other = |now: &u64| *now != u64::from(*was) && *now != u64::from(*replicas);
+            now.filter(is_other).map_or(Ok(()), |now| {
+                Err(format!(
+                    "somebody else has told {deployment} to have {now} replicas meanwhile, which were to be {was}"
+                ))
+            })
+        }
+        Change::Bounds { deployment, was, bounds } => {
+            let now = told(deployment, "/deployment_config/autoscaling_config");
+            let now: Option<Bounds> = now.and_then(|now| serde_json::from_value(now).ok());
+            now.filter(|now| now != was && now != bounds).map_or(Ok(()), |now| {
+                Err(format!("somebody else has told {deployment} to autoscale {now} meanwhile, which was to be {was}"))
+            })
+        }
+    }
+}
+
 fn apply(config: &mut Value, change: &Change) -> Result<(), String> {
     let (Change::Replicas { deployment, .. } | Change::Bounds { deployment, .. }) = change;
     let malformed = || "the dashboard tells deployments that are no list".to_owned();
@@ -60,15 +92,17 @@ fn apply(config: &mut Value, change: &Change) -> Result<(), String> {
         Change::Replicas { replicas, .. } => {
             entry.insert("num_replicas".to_owned(), replicas.into());
         }
-        Change::Bounds { min, max, .. } => {
-            let bounds = entry.get_mut("autoscaling_config").and_then(Value::as_object_mut);
-            let bounds = bounds.ok_or_else(|| {
+        Change::Bounds { bounds, .. } => {
+            let config = entry.get_mut("autoscaling_config").and_then(Value::as_object_mut);
+            let config = config.ok_or_else(|| {
                 format!("{deployment} autoscales by its program and not by its configuration: its bounds cannot be changed from here")
             })?;
-            for (key, bound) in [("min_replicas", min), ("max_replicas", max)] {
+            let Bounds { min, max, initial } = bounds;
+            let all = [("min_replicas", min), ("max_replicas", max), ("initial_replicas", initial)];
+            for (key, bound) in all {
                 match bound {
-                    Some(bound) => bounds.insert(key.to_owned(), bound.into()),
-                    None => bounds.remove(key),
+                    Some(bound) => config.insert(key.to_owned(), bound.into()),
+                    None => config.remove(key),
                 };
             }
         }
@@ -100,7 +134,7 @@ mod tests {
     }
 
     fn replicas(deployment: &str, replicas: u32) -> Change {
-        Change::Replicas { deployment: deployment.to_owned(), replicas }
+        Change::Replicas { deployment: deployment.to_owned(), was: 2, replicas }
     }
 
     #[test]
@@ -127,20 +161,43 @@ mod tests {
 
     #[test]
     fn bounds_are_set_and_given_back() {
-        let bounds = |min, max| Change::Bounds { deployment: "Decode:m".to_owned(), min, max };
-        let body = desired(&all(), "pd", &bounds(Some(3), Some(3))).expect("a body");
-        let config = &body["applications"][1]["deployments"][1]["autoscaling_config"];
-        assert_eq!(*config, json!({"min_replicas": 3, "max_replicas": 3, "target_ongoing_requests": 5}));
-        let body = desired(&all(), "pd", &bounds(None, Some(4))).expect("a body");
-        let config = &body["applications"][1]["deployments"][1]["autoscaling_config"];
-        assert_eq!(*config, json!({"max_replicas": 4, "target_ongoing_requests": 5}));
+        let config = |min, max, initial| {
+            let bounds = Bounds { min, max, initial };
+            let change = Change::Bounds { deployment: "Decode:m".to_owned(), was: Bounds::default(), bounds };
+            let body = desired(&all(), "pd", &change).expect("a body");
+            body["applications"][1]["deployments"][1]["autoscaling_config"].clone()
+        };
+        let fixed = json!({"min_replicas": 3, "max_replicas": 3, "target_ongoing_requests": 5});
+        assert_eq!(config(Some(3), Some(3), None), fixed);
+        assert_eq!(config(None, Some(4), None), json!({"max_replicas": 4, "target_ongoing_requests": 5}));
+        assert_eq!(config(Some(3), Some(3), Some(3))["initial_replicas"], 3, "Ray wants it within");
+    }
+
+    #[test]
+    fn what_somebody_else_has_changed_meanwhile_is_not_overwritten() {
+        let deployments = json!({
+            "Prefill:m": {"target_num_replicas": 5, "deployment_config": {}},
+            "Decode:m": {"target_num_replicas": 3, "deployment_config": {"autoscaling_config": {"min_replicas": 2, "max_replicas": 6}}},
+        });
+        let mut all = all();
+        all["applications"]["pd"]["deployments"] = deployments;
+        let why = desired(&all, "pd", &replicas("Prefill:m", 3)).expect_err("it is five by now");
+        assert_eq!(why, "somebody else has told Prefill:m to have 5 replicas meanwhile, which were to be 2");
+        desired(&all, "pd", &replicas("Prefill:m", 5)).expect("it is so already");
+        let bounds = |min, max| Bounds { min: Some(min), max: Some(max), initial: None };
+        let change = |was, bounds| Change::Bounds { deployment: "Decode:m".to_owned(), was, bounds };
+        let why = desired(&all, "pd", &change(bounds(1, 4), bounds(3, 3))).expect_err("other bounds");
+        let told = "somebody else has told Decode:m to autoscale between 2 and 6 replicas meanwhile, which was to be between 1 and 4 replicas";
+        assert_eq!(why, told);
+        desired(&all, "pd", &change(bounds(2, 6), bounds(4, 4))).expect("whatever its autoscaler has chosen");
     }
 
     #[test]
     fn what_a_put_would_end_or_cannot_change_is_refused() {
         let mut all = all();
         assert!(desired(&all, "gone", &replicas("Decode:m", 3)).is_err_and(|why| why.contains("not there any more")));
-        let bounds = Change::Bounds { deployment: "Prefill:m".to_owned(), min: Some(1), max: Some(1) };
+        let (was, bounds) = (Bounds::default(), Bounds::default());
+        let bounds = Change::Bounds { deployment: "Prefill:m".to_owned(), was, bounds };
         assert!(desired(&all, "pd", &bounds).is_err_and(|why| why.contains("autoscales by its program")));
         all["applications"]["other"]["deployed_app_config"] = Value::Null;
         assert!(desired(&all, "pd", &replicas("Decode:m", 3)).is_err_and(|why| why.contains("would end it")));

@@ -1,6 +1,7 @@
 //! What `GET /api/serve/applications/` tells, as far as it is of interest here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -54,12 +55,25 @@ pub(super) struct DeploymentConfig {
 }
 
 /// Between how many replicas an autoscaler may choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Bounds {
-    #[serde(default)]
-    pub(super) min_replicas: Option<u32>,
-    #[serde(default)]
-    pub(super) max_replicas: Option<u32>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Bounds {
+    /// At least so many.
+    #[serde(default, rename = "min_replicas")]
+    pub min: Option<u32>,
+    /// At most so many.
+    #[serde(default, rename = "max_replicas")]
+    pub max: Option<u32>,
+    /// So many at its start. Ray refuses it outside of the bounds, whenever they change.
+    #[serde(default, rename = "initial_replicas")]
+    pub initial: Option<u32>,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |bound: Option<u32>| bound.map_or_else(|| "its default".to_owned(), |bound| bound.to_string());
+        write!(f, "between {} and {} replicas", told(self.min), told(self.max))?;
+        self.initial.map_or(Ok(()), |initial| write!(f, ", {initial} at first"))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -25,7 +25,9 @@ pub enum RayCall {
         application: String,
         /// The deployment.
         deployment: String,
-        /// How many.
+        /// How many are to be wanted before.
+        was: u32,
+        /// How many then.
         target: u32,
     },
 }
@@ -37,17 +39,19 @@ pub enum Change {
     Replicas {
         /// The deployment.
         deployment: String,
-        /// How many.
+        /// How many it is to have before.
+        was: u32,
+        /// How many then.
         replicas: u32,
     },
-    /// Between how many an autoscaler may choose; `None` leaves a bound out, as it was.
+    /// Between how many an autoscaler may choose; a bound that is `None` is left out.
     Bounds {
         /// The deployment.
         deployment: String,
-        /// At least so many.
-        min: Option<u32>,
-        /// At most so many.
-        max: Option<u32>,
+        /// What the bounds are to be before.
+        was: Bounds,
+        /// And then.
+        bounds: Bounds,
     },
 }
 
@@ -99,30 +103,28 @@ fn step(application: &str, side: &Side, (before, after): (Split, Split)) -> Resu
     let (forth, back) = match side.lever {
         Lever::Replicas => {
             let set = |target: u32, was: u32| {
-                let change = Change::Replicas { deployment: deployment.clone(), replicas: target };
+                let change = Change::Replicas { deployment: deployment.clone(), was, replicas: target };
                 put(change, format!("num_replicas {was} -> {target}"))
             };
             (set(to, from), set(from, to))
         }
-        Lever::Bounds(bounds) => {
-            let Bounds { min_replicas, max_replicas } = bounds;
-            let set = |min: Option<u32>, max: Option<u32>| {
-                let change = Change::Bounds { deployment: deployment.clone(), min, max };
-                let told =
-                    |bound: Option<u32>| bound.map_or_else(|| "its default".to_owned(), |bound| bound.to_string());
-                put(change, format!("autoscaling_config between {} and {} replicas", told(min), told(max)))
+        Lever::Bounds(before) => {
+            let fixed = Bounds { min: Some(to), max: Some(to), initial: before.initial.map(|_| to) };
+            let set = |bounds: Bounds, was: Bounds| {
+                let change = Change::Bounds { deployment: deployment.clone(), was, bounds };
+                put(change, format!("autoscaling_config {bounds}"))
             };
-            (set(Some(to), Some(to)), set(min_replicas, max_replicas))
+            (set(fixed, before), set(before, fixed))
         }
         Lever::Scale => {
-            let set = |target: u32| {
+            let set = |target: u32, was: u32| {
                 let (application, deployment) = (application.to_owned(), deployment.clone());
                 let says = format!(
                     "POST /api/v1/applications/{application}/deployments/{deployment}/scale to {target} replicas"
                 );
-                (RayCall::Scale { application, deployment, target }, says)
+                (RayCall::Scale { application, deployment, was, target }, says)
             };
-            (set(to), set(from))
+            (set(to, from), set(from, to))
         }
         Lever::None => {
             return Err(format!(

@@ -79,7 +79,7 @@ fn a_shift_lowers_first_and_raises_then() {
     assert_eq!(plan.steps[0].forth.wants, Some(split("2P1D")));
     assert_eq!(plan.steps[0].forth.goal, Goal::Count { role: Role::Decode, units: 1 });
     let back = plan.steps[1].back.clone().expect("a way back");
-    let change = Change::Replicas { deployment: "Prefill:tiny".to_owned(), replicas: 2 };
+    let change = Change::Replicas { deployment: "Prefill:tiny".to_owned(), was: 3, replicas: 2 };
     assert_eq!(back.call, RayCall::Put { application: "pd".to_owned(), change });
     assert_eq!((back.wants, back.goal), (Some(split("2P1D")), Goal::Count { role: Role::Prefill, units: 2 }));
     assert_eq!(
@@ -110,18 +110,25 @@ fn the_call_is_the_one_that_the_deployment_takes() {
     let mut told = instance();
     told["applications"]["pd"]["deployments"]["Decode:tiny"]["deployment_config"]["autoscaling_config"] =
         json!({"min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 5.0});
-    let bounds = Bounds { min_replicas: Some(1), max_replicas: Some(4) };
+    let bounds = Bounds { min: Some(1), max: Some(4), initial: None };
     assert_eq!(pair(&told).decode.lever, Lever::Bounds(bounds));
     let plan = propose(&pair(&told), split("1P3D"), How::Drain).expect("a plan");
     let step = &plan.steps[1];
     assert!(step.forth.says.ends_with("autoscaling_config between 3 and 3 replicas"), "{}", step.forth.says);
     assert!(step.back.as_ref().is_some_and(|back| back.says.ends_with("between 1 and 4 replicas")));
     assert_eq!(pair(&told).topology().rival.as_deref(), Some("Ray's autoscaler of Decode:tiny"));
+    // Ray refuses bounds that leave the number at the start outside.
+    told["applications"]["pd"]["deployments"]["Decode:tiny"]["deployment_config"]["autoscaling_config"]["initial_replicas"] =
+        json!(2);
+    let started = propose(&pair(&told), split("1P3D"), How::Drain).expect("a plan").steps.remove(1);
+    assert!(started.forth.says.ends_with("between 3 and 3 replicas, 3 at first"), "{}", started.forth.says);
+    assert!(started.back.is_some_and(|back| back.says.ends_with("between 1 and 4 replicas, 2 at first")));
     told["applications"]["pd"]["external_scaler_enabled"] = json!(true);
     let rival = pair(&told).topology().rival;
     assert!(rival.is_some_and(|rival| rival.contains("external scaler")), "it is told by the scale call then");
     let plan = propose(&pair(&told), split("1P3D"), How::Drain).expect("a plan");
-    let call = RayCall::Scale { application: "pd".to_owned(), deployment: "Decode:tiny".to_owned(), target: 3 };
+    let (application, deployment) = ("pd".to_owned(), "Decode:tiny".to_owned());
+    let call = RayCall::Scale { application, deployment, was: 2, target: 3 };
     assert_eq!(plan.steps[1].forth.call, call);
 }
 
