@@ -182,9 +182,11 @@ fn a_stream_that_stalls_is_given_up_by_the_timeout_that_it_has_run_into() {
 #[test]
 fn a_request_that_is_given_up_is_given_up_in_the_engine() {
     let (gone, told) = channel();
-    let server = Server::new(move |asked| match asked.index() {
-        Some(0) => vec![Act::Hold(Some(gone.clone()))],
-        _ => vec![chunk(&[5]), Act::Hold(Some(gone.clone()))],
+    let (asks, asked) = channel();
+    let server = Server::new(move |request| {
+        let silence = Act::Hold(Some(gone.clone()));
+        let _ = asks.send(());
+        if request.index() == Some(0) { vec![silence] } else { vec![chunk(&[5]), silence] }
     });
     let mut client = client(&server);
     for (index, tokens) in [(0, 0), (1, 1)] {
@@ -195,6 +197,7 @@ fn a_request_that_is_given_up_is_given_up_in_the_engine() {
             TargetEvent::Token { index: of, .. } => *of == index,
             _ => false,
         });
+        asked.recv_timeout(Duration::from_mins(1)).expect("the server has it");
         client.connection.target.cancel(index);
         let answered = client.answered(index);
         assert_eq!((answered.outcome, answered.sent, answered.tokens.len()), (Outcome::Cancelled, true, tokens));

@@ -172,8 +172,11 @@ async fn answer(state: &State, close: Arc<Notify>, request: Request<Incoming>) -
     let (head, mut body) = request.into_parts();
     let mut bytes = Vec::new();
     while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        if let Ok(data) = frame.expect("a body").into_data() {
-            bytes.extend_from_slice(&data);
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => bytes.extend_from_slice(&data),
+            Ok(Err(_)) => {}
+            // The client has given it up already.
+            Err(_) => return response(Vec::new(), close),
         }
     }
     let call = head.uri.path().strip_prefix("/vllm.grpc.engine.VllmEngine/");
@@ -198,7 +201,15 @@ async fn answer(state: &State, close: Arc<Notify>, request: Request<Incoming>) -
         }
         _ => vec![Act::Status(12, "Method not found!")],
     };
-    let body = Acts { left: acts.into(), close, ended: false, gone: None };
+    response(acts, close)
+}
+
+fn response(acts: Vec<Act>, close: Arc<Notify>) -> Response<Acts> {
+    let gone = acts.iter().find_map(|act| match act {
+        Act::Hold(gone) => gone.clone(),
+        _ => None,
+    });
+    let body = Acts { left: acts.into(), close, ended: false, gone };
     Response::builder().header("content-type", "application/grpc").body(body).expect("a response")
 }
 
@@ -260,8 +271,7 @@ impl Body for Acts {
                 return Poll::Pending;
             }
             // Whoever polls again waits again.
-            Some(Act::Hold(gone)) => {
-                self.gone = gone.or(self.gone.take());
+            Some(Act::Hold(_)) => {
                 self.left.push_front(Act::Hold(None));
                 return Poll::Pending;
             }
