@@ -65,6 +65,7 @@ fn sights(rate: f64) -> Sights {
             output_tokens: OUTPUT,
             segments: Vec::new(),
             clamped: false,
+            turn: None,
             outcome: Outcome::Completed,
             token_hash: TOKEN_HASH_SEED,
             logits_hash: None,

@@ -212,7 +212,7 @@ impl Waiting<'_> {
             for number in 0..count as u32 {
                 // Prompts that differ are not all sent where the first has gone.
                 let prompt: Arc<[u32]> = (0..PROMPT).map(|token| (number * PROMPT + token + 1) % vocabulary).collect();
-                let dispatch = Dispatch { index: self.index, prompt, output_tokens: ANSWER };
+                let dispatch = Dispatch::alone(self.index, prompt, ANSWER);
                 match connection.target.submit(dispatch) {
                     Ok(()) => _ = open.insert(self.index),
                     Err(why) => failed = Some(why.to_string()),

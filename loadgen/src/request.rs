@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::measure::{Span, StageTimes, whole};
 use crate::sample::{Outcome, Sample, ServerSide};
+use crate::schedule::Turn;
 use crate::text::cut;
 use crate::time::Micros;
 
@@ -63,6 +64,8 @@ pub struct RequestLine {
     pub output_asked: u32,
     /// Tokens of its answer that arrived.
     pub output_tokens: u32,
+    /// Which turn of a session it was, if of any.
+    pub turn: Option<Turn>,
     /// TPOT; `None` for answers of fewer than two tokens.
     pub tpot: Option<Micros>,
     /// How it ended; the message of an error may be cut.
@@ -90,6 +93,7 @@ impl RequestLine {
             input_tokens: sample.input_tokens,
             output_asked: sample.output_asked,
             output_tokens: sample.output_tokens,
+            turn: sample.turn,
             tpot: sample.tpot(),
             outcome,
             server: sample.server.clone(),

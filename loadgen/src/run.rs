@@ -37,7 +37,7 @@ use crate::live::{Command, Snapshot};
 use crate::metrics::Metrics;
 use crate::recording::{Recorder, RunRecord, SCHEMA, WriteError, rfc3339};
 use crate::sample::Sample;
-use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic};
+use crate::schedule::{LoadError, LoadSpec, Schedule, Traffic, Turns};
 use crate::summary::Summary;
 use crate::target::{Abilities, Connection, Control};
 use crate::text::DurationText;
@@ -47,8 +47,9 @@ use crate::workload::Limits;
 
 /// Notes of the pacing thread that may wait for the observing thread; what becomes of one more is up to [`notes::Notes`].
 const NOTES: usize = 65_536;
-/// Orders that may wait for the pacing thread; whoever sends one more waits.
-const ORDERS: usize = 64;
+/// Orders that may wait for the pacing thread. An operator who sends one more waits; an answer that a session goes on from waits with the
+/// observing thread, which never does.
+const ORDERS: usize = 1_024;
 /// Commands that may wait for the commanding thread; one more is refused to the screen.
 const COMMANDS: usize = 64;
 
@@ -74,6 +75,12 @@ pub enum RunError {
         "no request is due after --warmup {0}: nothing would be measured\nhint: a shorter one leaves requests to measure"
     )]
     Warmup(DurationText),
+    /// Turns repeat answers, and the target does not tell them.
+    #[error(
+        "the load has sessions, whose turns repeat the answers before them, and {0} is sent token ids but tells none\nhint: send it text \
+         with --prompt text or --api chat"
+    )]
+    UntoldAnswers(String),
     /// A shift is planned, but the target has no control.
     #[error("shifts are planned, but target {0} offers no control")]
     NoControl(String),
@@ -159,12 +166,25 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
 /// As those of [`start`].
 pub fn start_watched(config: RunConfig, watch: Option<Watch>) -> Result<RunHandle, RunError> {
     let RunConfig { mut load, connection, record_to } = config;
-    let Connection { info, target, mut events, terms: _, control, metrics, client, time_scale, remarks: of_target } =
-        connection;
+    let Connection {
+        info,
+        target,
+        mut events,
+        terms: _,
+        control,
+        metrics,
+        client,
+        time_scale,
+        tells_answers,
+        remarks: of_target,
+    } = connection;
     let abilities = control.as_deref().map(Control::abilities);
     script::check(&load.shifts, &info, abilities)?;
     let limits = Limits { context_tokens: info.limits.context_tokens, kv_tokens: info.limits.kv_tokens };
     let schedule = Schedule::new(&load, limits)?;
+    if schedule.has_sessions() && !tells_answers {
+        return Err(RunError::UntoldAnswers(info.name));
+    }
     let content = schedule.content(NonZeroU32::new(info.limits.vocabulary).unwrap_or(NonZeroU32::MIN));
 
     let mut remarks = remarks(&load, &schedule);
@@ -247,8 +267,18 @@ impl RunHandle {
     }
 }
 
-/// A recording that stops before its end is replayed all the same, but nobody should take it for the whole.
+/// A recording that stops before its end is replayed all the same, but nobody should take it for the whole; and sessions do not
+/// begin with the rate that they come to.
 fn remarks(load: &LoadSpec, schedule: &Schedule) -> Vec<String> {
+    if let Some(Turns { turns, think }) = load.sessions {
+        let shortest = Micros(think.0.saturating_mul(u64::from(turns.saturating_sub(1))));
+        let text = format!(
+            "sessions of {turns} turns take {} and their answers: until the first ones are over the load grows to its rate, which a \
+             longer --warmup leaves out",
+            DurationText(shortest)
+        );
+        return Some(text).filter(|_| load.warmup <= shortest).into_iter().collect();
+    }
     let incomplete = schedule.trace().and_then(crate::trace::Trace::incomplete);
     let Traffic::Trace { path, .. } = &load.traffic else { return Vec::new() };
     incomplete.map(|why| format!("{} is {why}; it is replayed as far as it goes", path.display())).into_iter().collect()

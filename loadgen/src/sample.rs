@@ -8,7 +8,7 @@ mod account;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::schedule::Segment;
+use crate::schedule::{Segment, Turn};
 use crate::time::Micros;
 
 #[cfg(test)]
@@ -172,6 +172,8 @@ pub struct Sample {
     pub segments: Vec<Segment>,
     /// Whether a length was cut to what the target can serve.
     pub clamped: bool,
+    /// Which turn of a session it was, if of any.
+    pub turn: Option<Turn>,
     /// How it ended.
     pub outcome: Outcome,
     /// A rolling hash of the token ids of its answer, see [`hash_token`]; [`TOKEN_HASH_SEED`] when none is known.

@@ -12,6 +12,7 @@ mod accumulator;
 mod answers;
 mod server_text;
 mod servers;
+mod sessions;
 mod statistics;
 mod text;
 mod throughput;
@@ -24,10 +25,12 @@ pub use accumulator::Accumulator;
 pub use answers::{Answers, Failures};
 pub(crate) use servers::counted;
 pub use servers::{Held, Mean, ServerRow, ServerSummary};
+pub use sessions::{Sessions, TurnFigures};
 pub use statistics::Statistics;
 pub use workers::Worker;
 
 use crate::live::{Counts, Percentiles, Recent};
+use crate::sample::{Sample, ServerSide};
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -96,6 +99,8 @@ pub struct Summary {
     pub ttft_answer_ms: Statistics,
     /// What servers told of themselves; `None` where nobody was asked or nobody told.
     pub server: Option<ServerSummary>,
+    /// The sessions; `None` of a run without.
+    pub sessions: Option<Sessions>,
 }
 
 impl Summary {
@@ -125,6 +130,17 @@ pub struct Prefix {
     pub queried_tokens: Option<u64>,
     /// Found.
     pub hit_tokens: Option<u64>,
+}
+
+impl Prefix {
+    /// Adds what was told of a request. Who names workers alone has not told of prefix caches.
+    fn add(&mut self, sample: &Sample) {
+        let told = |server: &&ServerSide| server.told.is_none() || server.prefix_queried > 0;
+        if let Some(server) = sample.server.as_ref().filter(told) {
+            *self.queried_tokens.get_or_insert(0) += u64::from(server.prefix_queried);
+            *self.hit_tokens.get_or_insert(0) += u64::from(server.prefix_hit);
+        }
+    }
 }
 
 /// The window of the figures, from the start of the run.

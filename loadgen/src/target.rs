@@ -27,6 +27,7 @@ use crate::control::read_only::ReadOnly;
 use crate::live::UnitView;
 use crate::metrics::Metrics;
 use crate::sample::{Account, Outcome, ServerSide};
+use crate::schedule::SaidText;
 use crate::time::Micros;
 use crate::whatif::UnitTerms;
 
@@ -64,10 +65,21 @@ pub struct TargetInfo {
 pub struct Dispatch {
     /// Its number in the schedule.
     pub index: u64,
-    /// Token ids of its prompt.
+    /// Token ids of its prompt, but for what is in `said`.
     pub prompt: Arc<[u32]>,
+    /// Answers of earlier turns as the target told them, where it tells text: parts of the prompt, between its tokens.
+    pub said: Arc<[SaidText]>,
     /// Tokens that its answer shall have.
     pub output_tokens: u32,
+    /// Whether a turn follows that repeats its answer: a target that tells no ids then tells its text.
+    pub is_repeated: bool,
+}
+
+impl Dispatch {
+    /// A request that follows no other and is followed by none.
+    pub fn alone(index: u64, prompt: Arc<[u32]>, output_tokens: u32) -> Self {
+        Self { index, prompt, said: Arc::default(), output_tokens, is_repeated: false }
+    }
 }
 
 /// A limit was reached; the request was not sent.
@@ -105,6 +117,13 @@ pub enum TargetEvent {
         token: Option<u32>,
         /// Digest of the logits behind it, 0 where unknown.
         logits_digest: u64,
+    },
+    /// The text of an answer that a turn repeats. Told before the end of an answer of a target that is sent text.
+    Said {
+        /// Whose.
+        index: u64,
+        /// All of it, without reasoning.
+        text: Arc<str>,
     },
     /// What is known of an answer beside the arrivals of its tokens. Told at most once, right before the end.
     Counted {
@@ -299,6 +318,8 @@ pub struct Connection {
     pub client: Option<Arc<ClientSide>>,
     /// How many times as fast as wall time its time goes, and that of the run with it: 1 for everything that is real.
     pub time_scale: f64,
+    /// Whether later turns can repeat its answers: it tells the ids of their tokens, or is sent text anyhow.
+    pub tells_answers: bool,
     /// What is to be known before a run, one line each.
     pub remarks: Vec<String>,
 }

@@ -9,6 +9,7 @@ mod azure;
 mod mooncake;
 mod read;
 mod recorded;
+mod turns;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::recording::{Incomplete, ReadError};
 use crate::schedule::Segment;
 use crate::text::{Malformed, serde_as_text};
 use crate::time::Micros;
+use turns::Links;
 
 /// Tokens of a block that a Mooncake trace names by a hash.
 pub const BLOCK_TOKENS: u32 = 512;
@@ -143,6 +145,8 @@ pub struct Trace {
     /// When its schedule ended.
     end: Option<Micros>,
     incomplete: Option<Incomplete>,
+    /// Rows that are turns of sessions.
+    links: Links,
 }
 
 /// One request of a trace.

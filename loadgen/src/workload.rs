@@ -8,7 +8,7 @@ mod prefix;
 use serde::{Deserialize, Serialize};
 
 pub use content::Content;
-pub(crate) use draw::Draw;
+pub(crate) use draw::{Draw, Pair};
 pub use lengths::Lengths;
 pub use prefix::PrefixHit;
 
@@ -87,6 +87,44 @@ pub enum LengthsError {
         /// Pairs that must fit.
         need: u32,
         /// The limit on both together.
+        limit: u32,
+    },
+    /// Sessions whose last turn, whose prompt is all that was said before, is beyond the limit.
+    #[error(
+        "{turns} turns of isl {isl} and osl {osl} come to {tokens} tokens, and the last one's prompt and answer, which are all of them, are \
+         beyond the {limit} tokens a request may have; use fewer --turns or shorter lengths"
+    )]
+    Session {
+        /// Turns of a session.
+        turns: u32,
+        /// New tokens of a turn.
+        isl: u32,
+        /// Tokens of an answer.
+        osl: u32,
+        /// All of them together.
+        tokens: u64,
+        /// The limit on prompt and answer of a request.
+        limit: u32,
+    },
+    /// Random lengths by which nearly no session would fit.
+    #[error(
+        "isl {isl} with osl {osl} in sessions of {turns} turns: {fit} of {of} drawn sessions are, all turns together, within the {limit} \
+         tokens a request may have, at least {need} must be; use fewer --turns or shorter lengths"
+    )]
+    Sessions {
+        /// Turns of a session.
+        turns: u32,
+        /// New tokens of a turn.
+        isl: Lengths,
+        /// Lengths of answers.
+        osl: Lengths,
+        /// Sessions that could be served.
+        fit: u32,
+        /// Sessions that were drawn.
+        of: u32,
+        /// Sessions that must fit.
+        need: u32,
+        /// The limit on prompt and answer of a request.
         limit: u32,
     },
 }

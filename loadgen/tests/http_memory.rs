@@ -34,7 +34,7 @@ fn ten_thousand_requests_take_no_more_memory_than_three_thousand() {
     let mut events = Vec::new();
     while completed < REQUESTS {
         while sent < REQUESTS && sent - completed < TOGETHER {
-            let dispatch = Dispatch { index: sent, prompt: Arc::from([1_u32; 64]), output_tokens: 16 };
+            let dispatch = Dispatch::alone(sent, Arc::from([1_u32; 64]), 16);
             connection.target.submit(dispatch).expect("there is room");
             sent += 1;
         }

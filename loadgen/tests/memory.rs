@@ -38,6 +38,7 @@ fn sample(index: u64) -> Sample {
         output_tokens: 64,
         segments: vec![Segment(index, 200)],
         clamped: false,
+        turn: None,
         outcome: Outcome::Completed,
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,

@@ -148,6 +148,7 @@ fn wordy(path: &Path) {
             output_tokens: 0,
             segments: Vec::new(),
             clamped: false,
+            turn: None,
             outcome: Outcome::Failed(failure),
             token_hash: TOKEN_HASH_SEED,
             logits_hash: None,

@@ -36,6 +36,7 @@ fn sample(index: u64, due: u64, segments: &[(u64, u32)], output: u32, outcome: O
         output_tokens: 0,
         segments,
         clamped: false,
+        turn: None,
         outcome,
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,

@@ -61,6 +61,7 @@ fn sample(index: u64) -> Sample {
         output_tokens: TOKENS,
         segments: vec![Segment(index, 600)],
         clamped: false,
+        turn: None,
         outcome: Outcome::Completed,
         token_hash: TOKEN_HASH_SEED ^ index,
         logits_hash: None,

@@ -95,7 +95,7 @@ impl Runner {
         let (place, sent) = (self.answers.len(), self.clock.now());
         let index = self.first + place as u64;
         let tokens = prompt.len() as u32;
-        let dispatch = Dispatch { index, prompt: Arc::from(prompt), output_tokens };
+        let dispatch = Dispatch::alone(index, Arc::from(prompt), output_tokens);
         self.connection.target.submit(dispatch).map_err(|why| match why {
             Shed::Stopped => Trouble::Lost(why.to_string()),
             Shed::InboxFull | Shed::TooMany => Trouble::Failed(why.to_string()),

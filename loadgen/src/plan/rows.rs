@@ -72,7 +72,7 @@ impl Rows {
             // A rate that changes is a question of its own; here it is stretched to any.
             *rate = RatePlan::Constant(1.0);
         }
-        let planned: Vec<_> = Schedule::new(&load, limits)?.collect();
+        let planned: Vec<_> = Schedule::new(&load, limits)?.unlinked().collect();
         let span = planned.last().map_or(0.0, |last| last.due.as_secs_f64());
         let needed = match procedure {
             Procedure::Sustained => FEWEST,

@@ -1,5 +1,6 @@
 //! A sample as it is written.
 
+mod session;
 mod told;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use super::text;
 use crate::sample::{Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide};
 use crate::schedule::Segment;
 use crate::time::Micros;
+use session::Session;
 use told::Told;
 
 /// The `req` record. Its keys are short because there is one for every request.
@@ -74,6 +76,9 @@ pub(super) struct Req {
     /// Which address it went to, where there are several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     at: Option<u16>,
+    /// Which turn of a session it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    session: Option<Session>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +158,7 @@ impl From<&Sample> for Req {
             reasoning: sample.account.reasoning.map(|reasoning| reasoning.tokens),
             answer: sample.account.reasoning.and_then(|reasoning| reasoning.answer),
             at: sample.account.address,
+            session: sample.turn.map(Session::from),
         }
     }
 }
@@ -219,6 +225,7 @@ impl TryFrom<Req> for Sample {
             output_tokens: req.out,
             segments: req.segments,
             clamped: req.clamped,
+            turn: req.session.map(Session::into),
             outcome,
             token_hash: req.tokens,
             logits_hash: req.logits,

@@ -1,7 +1,10 @@
 //! A request in flight, as it is observed.
 
+use std::sync::Arc;
+
+use super::orders::Answered;
 use crate::sample::{Account, Gap, Outcome, Sample, ServerSide, TOKEN_HASH_SEED, hash_token};
-use crate::schedule::Planned;
+use crate::schedule::{Answer, Planned, Turn};
 use crate::time::Micros;
 
 /// What has arrived of one request so far.
@@ -21,6 +24,19 @@ pub(super) struct InFlight {
     /// Whether any digest of logits was told.
     has_digests: bool,
     account: Account,
+    /// What its session goes on from, where it goes on.
+    repeated: Option<Repeated>,
+}
+
+/// What was told of an answer that a turn repeats.
+#[derive(Debug, Default)]
+struct Repeated {
+    session: u64,
+    /// Ids of its tokens, as far as they are told.
+    ids: Vec<u32>,
+    /// A token came without its id.
+    nameless: bool,
+    text: Option<Arc<str>>,
 }
 
 impl InFlight {
@@ -37,6 +53,7 @@ impl InFlight {
             logits_hash: TOKEN_HASH_SEED,
             has_digests: false,
             account: Account::default(),
+            repeated: planned.request.turn.filter(|turn| !turn.is_last()).map(Repeated::of),
             planned,
         }
     }
@@ -78,6 +95,10 @@ impl InFlight {
         if let Some(token) = token {
             self.token_hash = hash_token(self.token_hash, u64::from(token));
         }
+        if let Some(repeated) = &mut self.repeated {
+            repeated.nameless |= token.is_none();
+            repeated.ids.extend(token);
+        }
         self.logits_hash = hash_token(self.logits_hash, logits_digest);
         self.has_digests |= logits_digest != 0;
         let Some(last) = self.last.replace(at) else {
@@ -103,6 +124,23 @@ impl InFlight {
         self.account = Account { prompt_tokens, ..account };
     }
 
+    /// The target told the text of its answer.
+    pub(super) fn said(&mut self, text: Arc<str>) {
+        if let Some(repeated) = &mut self.repeated {
+            repeated.text = Some(text);
+        }
+    }
+
+    /// What the session goes on from, now that this turn of it is over at `at`; `None` where nothing follows.
+    pub(super) fn answered(&mut self, at: Micros, outcome: &Outcome) -> Option<Answered> {
+        let Repeated { session, ids, nameless, text } = self.repeated.take()?;
+        let answer = match text {
+            Some(text) => Some(Answer::Text { text, tokens: self.tokens }),
+            None => (!ids.is_empty() && !nameless).then_some(Answer::Ids(ids)),
+        };
+        Some(Answered { session, at, answer: answer.filter(|_| outcome.is_completed()) })
+    }
+
     /// The request is over.
     pub(super) fn end(self, at: Micros, outcome: Outcome, server: Option<ServerSide>) -> Sample {
         Sample {
@@ -119,12 +157,19 @@ impl InFlight {
             output_tokens: self.tokens,
             segments: self.planned.request.segments,
             clamped: self.planned.request.clamped,
+            turn: self.planned.request.turn,
             outcome,
             token_hash: self.token_hash,
             logits_hash: self.has_digests.then_some(self.logits_hash),
             server,
             account: self.account,
         }
+    }
+}
+
+impl Repeated {
+    fn of(turn: Turn) -> Self {
+        Self { session: turn.session, ..Self::default() }
     }
 }
 

@@ -16,13 +16,24 @@ use crate::time::Micros;
 /// Notes about the load that may wait for room; one more is lost and counted. They come at the pace of an operator.
 const WAITING: usize = 1_024;
 
+/// Why a request was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unsent {
+    /// The target would not take it.
+    #[error(transparent)]
+    Target(#[from] Shed),
+    /// It is a turn of a session, and there is nothing to go on from.
+    #[error("the turn before did not complete, and there is no session to go on with")]
+    TurnBefore,
+}
+
 /// What the pacing thread did.
 #[derive(Debug)]
 pub(super) enum Note {
     /// Handed over to the target.
     Sent { planned: Planned, sent: Micros },
-    /// The target would not take it.
-    Shed { planned: Planned, at: Micros, why: Shed },
+    /// It was not sent.
+    Shed { planned: Planned, at: Micros, why: Unsent },
     /// The rate is now this.
     Rate { at: Micros, rate_rps: f64 },
     /// The load is paused.
@@ -58,12 +69,14 @@ impl Notes {
         Self { queue, waiting: VecDeque::new(), dropped }
     }
 
-    /// Tells of one request among many: lost and counted where there is no room.
-    pub(super) fn request(&mut self, note: Note) {
+    /// Tells of one request among many: lost and counted where there is no room. Gives back whether it was told.
+    pub(super) fn request(&mut self, note: Note) -> bool {
         self.flush();
-        if !self.waiting.is_empty() || self.queue.try_send(note).is_err() {
+        let told = self.waiting.is_empty() && self.queue.try_send(note).is_ok();
+        if !told {
             self.lost();
         }
+        told
     }
 
     /// Tells of a change of the load or of a shift, which changes the meaning of everything after it: where there is no
@@ -122,7 +135,8 @@ mod tests {
     }
 
     fn sent(index: u64) -> Note {
-        let request = Request { index, input_tokens: 1, output_tokens: 1, segments: Vec::new(), clamped: false };
+        let request =
+            Request { index, input_tokens: 1, output_tokens: 1, segments: Vec::new(), clamped: false, turn: None };
         Note::Sent { planned: Planned { due: Micros(index), request }, sent: Micros(index) }
     }
 

@@ -4,10 +4,10 @@ mod changes;
 mod cluster;
 mod servers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use super::in_flight::{self, InFlight};
 use super::memory::resident_bytes;
 use super::meters::CpuMeters;
 use super::notes::Note;
+use super::orders::{Answered, Order};
 use super::shifting::Shifting;
 use super::{RunError, RunResult, Watch};
 use crate::clock::RunClock;
@@ -58,7 +59,7 @@ pub(super) struct Parts {
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) abort: Arc<AtomicBool>,
     pub(super) tripwire: Tripwire,
-    pub(super) orders: SyncSender<Command>,
+    pub(super) orders: SyncSender<Order>,
     /// Requests per second offered at the start.
     pub(super) rate_rps: f64,
 }
@@ -75,6 +76,10 @@ pub(super) struct Observer {
     fold: Fold,
     accumulator: Accumulator,
     shifting: Shifting,
+    /// What the pacing thread has had no room for yet: at most one for each session under way.
+    answered: VecDeque<Answered>,
+    /// It was said that an answer cannot be repeated.
+    untold: bool,
     /// One line for each unit that was lost.
     lost_units: Vec<String>,
     schedule_end: Option<Micros>,
@@ -105,6 +110,8 @@ impl Observer {
             fold: Fold::new(&parts.run),
             accumulator: Accumulator::new(&parts.run),
             shifting: Shifting::default(),
+            answered: VecDeque::new(),
+            untold: false,
             lost_units: Vec::new(),
             schedule_end: None,
             pacing_over: false,
@@ -150,6 +157,7 @@ impl Observer {
             for event in fresh.drain(..) {
                 self.event(event);
             }
+            self.tell_answered();
             let now = self.parts.clock.now();
             self.abort_if_asked();
             self.stop_if_tripped(now);
@@ -234,6 +242,10 @@ impl Observer {
                 }
                 None => self.keep_if_early(index, TargetEvent::Sent { index, at }),
             },
+            TargetEvent::Said { index, text } => match self.requests.get_mut(&index) {
+                Some(request) => request.said(text),
+                None => self.keep_if_early(index, TargetEvent::Said { index, text }),
+            },
             TargetEvent::Counted { index, tokens, account } => match self.requests.get_mut(&index) {
                 Some(request) => request.counted(tokens, account),
                 None => self.keep_if_early(index, TargetEvent::Counted { index, tokens, account }),
@@ -249,10 +261,11 @@ impl Observer {
                 None => self.keep_if_early(index, TargetEvent::Token { index, at, token, logits_digest }),
             },
             TargetEvent::Ended { index, at, outcome, server } => match self.requests.remove(&index) {
-                Some(request) => {
+                Some(mut request) => {
                     if self.parts.tells_sent && !request.was_sent() {
                         self.fold.sent(request.lag(), request.is_clamped());
                     }
+                    self.turn_is_over(request.answered(at, &outcome), at, &outcome);
                     let sample = request.end(at, outcome, server);
                     self.traffic.ended(&sample);
                     self.parts.tripwire.ended(&sample);
@@ -261,6 +274,28 @@ impl Observer {
                 None => self.keep_if_early(index, TargetEvent::Ended { index, at, outcome, server }),
             },
             other => self.cluster_event(other),
+        }
+    }
+
+    /// The pacing thread is to know what the next turn goes on from. It is told at the end of this round.
+    fn turn_is_over(&mut self, answered: Option<Answered>, at: Micros, outcome: &Outcome) {
+        let Some(answered) = answered else { return };
+        if answered.answer.is_none() && outcome.is_completed() && !self.untold {
+            self.untold = true;
+            let why = "a session ends early: an answer came without the ids of its tokens, and the next turn cannot repeat it";
+            self.say(at, Some(MarkKind::Failure), "turns", why.to_owned());
+        }
+        self.answered.push_back(answered);
+    }
+
+    /// Tells the pacing thread of turns that are over, and never waits for it.
+    fn tell_answered(&mut self) {
+        while let Some(answered) = self.answered.pop_front() {
+            let told = self.parts.orders.try_send(Order::Answered(answered));
+            // Where nobody listens any more, nothing more is sent.
+            if let Err(TrySendError::Full(Order::Answered(answered))) = told {
+                return self.answered.push_front(answered);
+            }
         }
     }
 
@@ -278,7 +313,7 @@ impl Observer {
         if self.aborting {
             if !self.pacing_over {
                 // Full when the operator types faster than the pacing thread reads: tried again in the next turn.
-                let _ = self.parts.orders.try_send(Command::Finish);
+                let _ = self.parts.orders.try_send(Order::Command(Command::Finish));
             }
             for index in self.requests.keys() {
                 self.parts.target.cancel(*index);
@@ -298,7 +333,7 @@ impl Observer {
         }
         if self.tripped.is_some() && !self.pacing_over {
             // Full of older orders: tried again in the next turn.
-            let _ = self.parts.orders.try_send(Command::Finish);
+            let _ = self.parts.orders.try_send(Order::Command(Command::Finish));
         }
     }
 
@@ -354,7 +389,7 @@ impl Observer {
     fn target_stopped(mut self) -> RunResult {
         while !self.pacing_over {
             // Full of older orders: tried again in the next turn.
-            let _ = self.parts.orders.try_send(Command::Finish);
+            let _ = self.parts.orders.try_send(Order::Command(Command::Finish));
             match self.parts.notes.recv_timeout(WAIT) {
                 Ok(note) => self.note(note),
                 Err(RecvTimeoutError::Timeout) => {}

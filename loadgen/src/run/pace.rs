@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::meters::CpuMeters;
-use super::notes::{Note, Notes};
+use super::notes::{Note, Notes, Unsent};
+use super::orders::{Answered, Order};
 use crate::clock::RunClock;
 use crate::live::Command;
-use crate::schedule::{Schedule, ScriptedShift};
+use crate::schedule::{Schedule, ScriptedShift, Turn};
 use crate::target::{Dispatch, Target};
 use crate::time::Micros;
 use crate::workload::Content;
@@ -31,7 +32,7 @@ pub(super) struct Pacer {
     pub(super) content: Content,
     pub(super) target: Arc<dyn Target>,
     pub(super) shifts: VecDeque<ScriptedShift>,
-    pub(super) orders: Receiver<Command>,
+    pub(super) orders: Receiver<Order>,
     pub(super) notes: Notes,
     pub(super) meters: Arc<CpuMeters>,
 }
@@ -69,19 +70,23 @@ impl Pacer {
                 std::thread::sleep(TURN);
             }
             match self.orders.recv_timeout(wait) {
-                Ok(Command::Finish | Command::Abort) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Order::Command(Command::Finish | Command::Abort)) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(order) => {
-                    if matches!(order, Command::Reshape(_)) {
-                        ready = None;
+                    // Another request may be the next one now, or the same another one.
+                    ready = None;
+                    match order {
+                        Order::Command(command) => self.obey(command, ended),
+                        Order::Answered(Answered { session, at, answer }) => {
+                            self.schedule.answered(session, at, answer);
+                        }
                     }
-                    self.obey(order, ended);
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.clock.now();
                     if due.is_some_and(|due| due <= now)
-                        && let Some(dispatch) = ready.take()
+                        && let Some((dispatch, turn)) = ready.take()
                     {
-                        self.send(dispatch);
+                        self.send(dispatch, turn);
                     }
                     if shift_at.is_some_and(|at| at <= now)
                         && let Some(shift) = self.shifts.pop_front()
@@ -106,25 +111,35 @@ impl Pacer {
     }
 
     /// The next request with its prompt, about a nanosecond a token.
-    fn prepare(&self, prompt: &mut Vec<u32>) -> Option<Dispatch> {
-        let request = self.schedule.upcoming()?;
-        self.content.fill(&request.segments, prompt);
-        Some(Dispatch {
-            index: request.index,
+    fn prepare(&self, prompt: &mut Vec<u32>) -> Option<(Dispatch, Option<Turn>)> {
+        let prepared = self.schedule.prepare(self.content, prompt)?;
+        let dispatch = Dispatch {
+            index: prepared.index,
             prompt: Arc::from(prompt.as_slice()),
-            output_tokens: request.output_tokens,
-        })
+            said: Arc::from(prepared.said),
+            output_tokens: prepared.output_tokens,
+            is_repeated: prepared.turn.is_some_and(|turn| !turn.is_last()),
+        };
+        Some((dispatch, prepared.turn))
     }
 
-    /// Hands over the request that was prepared; everything that takes time comes after.
-    fn send(&mut self, dispatch: Dispatch) {
+    /// Hands over the request that was prepared; everything that takes time comes after. A session goes on with its next turn when
+    /// the observing thread tells that this one is over. Where nobody will tell, it is over here.
+    fn send(&mut self, dispatch: Dispatch, turn: Option<Turn>) {
         let sent = self.clock.now();
-        let taken = self.target.submit(dispatch);
+        let taken = match turn {
+            Some(turn) if turn.lost => Err(Unsent::TurnBefore),
+            _ => self.target.submit(dispatch).map_err(Unsent::Target),
+        };
         if let Some(planned) = self.schedule.next() {
-            self.notes.request(match taken {
+            let is_sent = taken.is_ok();
+            let told = self.notes.request(match taken {
                 Ok(()) => Note::Sent { planned, sent },
                 Err(why) => Note::Shed { planned, at: sent, why },
             });
+            if let Some(turn) = turn.filter(|_| !(is_sent && told)) {
+                self.schedule.answered(turn.session, sent, None);
+            }
         }
         self.meters.pacing();
     }

@@ -21,6 +21,7 @@ pub(crate) fn completed(index: u64, due: u64, ttft: u64, gaps: &[u64]) -> Sample
         output_tokens: 1 + gaps.len() as u32,
         segments: vec![Segment(index, 100)],
         clamped: false,
+        turn: None,
         outcome: Outcome::Completed,
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ShiftScript;
+use super::{ShiftScript, Turns};
 use crate::arrival::{Arrival, RatePlan};
 use crate::guard::AbortOn;
 use crate::slo::Slo;
@@ -23,6 +23,9 @@ pub struct LoadSpec {
     /// How much of every prompt is the same in all of them. A trace says that itself.
     #[serde(default, skip_serializing_if = "PrefixHit::is_none")]
     pub prefix_hit: PrefixHit,
+    /// Sessions of several turns in place of single requests. A recording says that itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Turns>,
     /// Whether lengths beyond what the target can serve are cut and counted rather than refused.
     pub clamp: bool,
     /// Determines arrivals, lengths and content.
@@ -58,7 +61,7 @@ pub enum Traffic {
         arrival: Arrival,
         /// How fast requests arrive over the run.
         rate: RatePlan,
-        /// Lengths of prompts.
+        /// Lengths of prompts; of sessions, of what each turn adds.
         isl: Lengths,
         /// Lengths of answers.
         osl: Lengths,
@@ -107,6 +110,7 @@ impl LoadSpec {
             name: name.into(),
             traffic,
             prefix_hit: PrefixHit::default(),
+            sessions: None,
             clamp: false,
             seed: DEFAULT_SEED,
             duration: None,

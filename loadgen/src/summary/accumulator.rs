@@ -1,6 +1,7 @@
 //! From records to a summary.
 
 use super::servers::Servers;
+use super::sessions::Turns;
 use super::throughput::Throughput;
 use super::workers::Workers;
 use super::{Answers, Bounds, ClientSummary, Failures, Prefix, Shift, Statistics, Summary, Window};
@@ -34,6 +35,7 @@ pub struct Accumulator {
     e2e: Distribution,
     lag: Distribution,
     workers: Workers,
+    turns: Turns,
     ttft_answer: Distribution,
     failures: Failures,
     answers: Answers,
@@ -66,6 +68,7 @@ impl Accumulator {
             e2e: Distribution::default(),
             lag: Distribution::default(),
             workers: Workers::default(),
+            turns: Turns::default(),
             ttft_answer: Distribution::default(),
             failures: Failures::default(),
             answers: Answers::default(),
@@ -128,7 +131,9 @@ impl Accumulator {
         if let Some(lag) = sample.lag() {
             self.lag.record(lag);
         }
-        if sample.due < self.warmup {
+        let counts = sample.due >= self.warmup;
+        self.turns.add(sample, counts);
+        if !counts {
             return;
         }
         self.offered += 1;
@@ -139,12 +144,7 @@ impl Accumulator {
             self.judged += 1;
             self.good += u64::from(slo.judge(sample));
         }
-        // Who names workers alone has not told of prefix caches.
-        if let Some(server) = sample.server.as_ref().filter(|server| server.told.is_none() || server.prefix_queried > 0)
-        {
-            *self.prefix.queried_tokens.get_or_insert(0) += u64::from(server.prefix_queried);
-            *self.prefix.hit_tokens.get_or_insert(0) += u64::from(server.prefix_hit);
-        }
+        self.prefix.add(sample);
         self.workers.add(sample);
         if sample.outcome.is_completed() {
             let values = [
@@ -226,6 +226,7 @@ impl Accumulator {
             answers: self.answers.clone(),
             ttft_answer_ms: Statistics::from(&self.ttft_answer),
             server: self.servers.summary(),
+            sessions: self.turns.figures(),
         }
         .accounted()
     }

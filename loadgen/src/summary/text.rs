@@ -41,6 +41,9 @@ impl Summary {
             writeln!(out, "{}", latency("first answer token", &self.ttft_answer_ms, 0))?;
         }
         self.write_answers(out)?;
+        if let Some(sessions) = &self.sessions {
+            sessions.write(out)?;
+        }
         for (place, worker) in self.workers.iter().enumerate() {
             writeln!(out, "{:<13}{}", if place == 0 { "workers" } else { "" }, Served(worker))?;
         }
@@ -220,7 +223,7 @@ impl fmt::Display for Served<'_> {
 }
 
 /// One latency, padded to `width` columns.
-fn latency(name: &str, statistics: &Statistics, width: usize) -> String {
+pub(super) fn latency(name: &str, statistics: &Statistics, width: usize) -> String {
     let value = |value: Option<f64>| value.map_or("-".to_owned(), figure);
     let Statistics { p50, p95, p99, .. } = *statistics;
     let text = format!("{name:<4}  p50 {}  p95 {}  p99 {} ms", value(p50), value(p95), value(p99));

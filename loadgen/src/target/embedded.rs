@@ -36,6 +36,7 @@ pub fn connect(engine: WallEngine, reader: EventReader, info: TargetInfo) -> Con
         metrics: None,
         client: None,
         time_scale: 1.0,
+        tells_answers: true,
         remarks: Vec::new(),
     }
 }

@@ -119,6 +119,7 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
         metrics: None,
         client: Some(parts.client),
         time_scale: 1.0,
+        tells_answers: true,
         remarks: Vec::new(),
     })
 }

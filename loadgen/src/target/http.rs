@@ -341,6 +341,7 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let name: Vec<String> = requests.addresses.iter().map(ToString::to_string).collect();
     // The server's own name for it goes back to the server alone.
     let info = TargetInfo { name: name.join(","), model: one_line(&served.name), split, limits, facts };
+    let tells_answers = requests.sends_text() || !shown.tells_no_ids;
     let completions = Completions::new(requests, target.patience, control.as_ref());
     let (limits, too_few) = Limits::of_sockets(target.timeout);
     let parts = ground.connect(completions, limits)?;
@@ -354,6 +355,7 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
         metrics: None,
         client: Some(parts.client),
         time_scale: 1.0,
+        tells_answers,
         remarks: too_few.into_iter().collect(),
     })
 }

@@ -34,6 +34,7 @@ pub fn connect() -> Connection {
         metrics: None,
         client: None,
         time_scale: 1.0,
+        tells_answers: true,
         remarks: Vec::new(),
     }
 }

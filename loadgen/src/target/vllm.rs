@@ -169,6 +169,7 @@ pub fn open(target: VllmTarget) -> Result<Connection, OpenError> {
         metrics: None,
         client: Some(parts.client),
         time_scale: 1.0,
+        tells_answers: true,
         remarks: Vec::new(),
     })
 }

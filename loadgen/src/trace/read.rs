@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::{BLOCK_TOKENS, Prompts, Row, Trace, TraceError, TraceFormat, azure, mooncake, recorded};
+use super::{BLOCK_TOKENS, Links, Prompts, Row, Trace, TraceError, TraceFormat, azure, mooncake, recorded};
 use crate::time::Micros;
 use crate::workload::Limits;
 
@@ -182,7 +182,7 @@ impl Builder {
     fn finish(self) -> Option<Trace> {
         let format = self.format.filter(|_| !self.rows.is_empty())?;
         let prompts = if self.blocks.is_empty() { Prompts::Own } else { Prompts::Blocks(self.blocks) };
-        Some(Trace { rows: self.rows, prompts, format, end: None, incomplete: None })
+        Some(Trace { rows: self.rows, prompts, format, end: None, incomplete: None, links: Links::default() })
     }
 }
 

@@ -6,10 +6,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::read::check_memory;
-use super::{Prompts, ReadOptions, Row, Trace, TraceError, TraceFormat};
+use super::{Links, Prompts, ReadOptions, Row, Trace, TraceError, TraceFormat};
 use crate::recording::{Reader, Record};
 use crate::sample::Sample;
-use crate::schedule::Segment;
+use crate::schedule::{Segment, Turn};
 use crate::text::DurationText;
 use crate::time::Micros;
 
@@ -33,6 +33,7 @@ struct Asked {
     input: u32,
     output: u32,
     segments: Box<[Segment]>,
+    turn: Option<Turn>,
 }
 
 /// The first requests of a schedule out of a recording, which has them in the order in which they ended.
@@ -55,13 +56,13 @@ impl Collected {
 
     /// Keeps a request as long as it is among the first.
     fn offer(&mut self, sample: Sample) -> Result<(), String> {
-        let Sample { index, due, input_tokens: input, output_asked: output, segments, .. } = sample;
+        let Sample { index, due, input_tokens: input, output_asked: output, segments, turn, .. } = sample;
         if self.first.len() >= self.limit && self.first.last_key_value().is_none_or(|(last, _)| *last < index) {
             self.is_part = true;
             return Ok(());
         }
         self.segments += segments.len();
-        let asked = Asked { due, input, output, segments: segments.into_boxed_slice() };
+        let asked = Asked { due, input, output, segments: segments.into_boxed_slice(), turn };
         if self.first.insert(index, asked).is_some() {
             return Err("two requests have this number".to_owned());
         }
@@ -88,12 +89,21 @@ pub(super) fn read(path: &Path, source: impl Read + Send, options: ReadOptions) 
     let mut segments = Vec::with_capacity(collected.segments);
     let mut rows = Vec::with_capacity(collected.first.len());
     let mut before: Option<(u64, Micros)> = None;
-    for (index, asked) in collected.first {
+    let mut links = Links::default();
+    let mut first: Vec<_> = collected.first.into_iter().collect();
+    if first.iter().any(|(_, asked)| asked.turn.is_some()) {
+        // A turn that was due before it was known comes behind what had left by then.
+        first.sort_by_key(|(index, asked)| (asked.due, *index));
+    }
+    for (index, asked) in first {
         if let Some((before, due)) = before.filter(|(_, due)| *due > asked.due) {
             let (late, early) = (DurationText(due), DurationText(asked.due));
             return Err(wrong(index, format!("it is due at {early}, but request {before} before it at {late}")));
         }
         before = Some((index, asked.due));
+        if let Some(turn) = asked.turn {
+            links.add(rows.len(), turn).map_err(|why| wrong(index, why))?;
+        }
         rows.push(row(&asked, options, &mut segments).map_err(|why| wrong(index, why))?);
     }
     if rows.is_empty() {
@@ -101,12 +111,12 @@ pub(super) fn read(path: &Path, source: impl Read + Send, options: ReadOptions) 
     }
     let end = reader.end().map(|end| end.schedule_end).filter(|_| !collected.is_part);
     let incomplete = reader.incomplete();
-    Ok(Trace { rows, prompts: Prompts::Segments(segments), format: TraceFormat::Pdtune, end, incomplete })
+    Ok(Trace { rows, prompts: Prompts::Segments(segments), format: TraceFormat::Pdtune, end, incomplete, links })
 }
 
 /// What is asked of the target.
 fn row(asked: &Asked, options: ReadOptions, all: &mut Vec<Segment>) -> Result<Row, String> {
-    let Asked { due, input, output, segments } = asked;
+    let Asked { due, input, output, segments, turn } = asked;
     if *input == 0 || *output == 0 {
         return Err(format!("{input} tokens in and {output} out; both are at least 1"));
     }
@@ -114,6 +124,11 @@ fn row(asked: &Asked, options: ReadOptions, all: &mut Vec<Segment>) -> Result<Ro
     if sum != u64::from(*input) {
         return Err(format!("its segments have {sum} tokens, its prompt {input}"));
     }
+    if let Some(turn) = turn {
+        super::turns::new_segments(segments, turn.new_tokens)?;
+    }
+    // What was said is not cut: the turns after it would begin with something else.
+    let options = ReadOptions { clamp: options.clamp && turn.is_none(), ..options };
     let (input, output, clamped) = options.fit(*input, *output)?;
     let first = all.len();
     let mut left = input;

@@ -169,8 +169,14 @@ mod tests {
     use crate::schedule::Request;
 
     fn planned(index: u64, due: u64) -> Planned {
-        let request =
-            Request { index, input_tokens: 10, output_tokens: 5, segments: vec![Segment(index, 10)], clamped: false };
+        let request = Request {
+            index,
+            input_tokens: 10,
+            output_tokens: 5,
+            segments: vec![Segment(index, 10)],
+            clamped: false,
+            turn: None,
+        };
         Planned { due: Micros(due), request }
     }
 

@@ -24,11 +24,16 @@ impl Content {
     /// Replaces `tokens` by the prompt made of `segments`.
     pub fn fill(self, segments: &[Segment], tokens: &mut Vec<u32>) {
         tokens.clear();
-        for &Segment(id, count) in segments {
-            // Mixed twice, so that neighbouring ids under one seed, and one id under neighbouring seeds, have nothing in common.
-            let key = mix(mix(self.seed) ^ id.wrapping_mul(STEP));
-            tokens.extend((0..u64::from(count)).map(|i| self.token(key.wrapping_add((i + 1).wrapping_mul(STEP)))));
+        for segment in segments {
+            self.append(*segment, tokens);
         }
+    }
+
+    /// Appends the tokens of one segment.
+    pub fn append(self, Segment(id, count): Segment, tokens: &mut Vec<u32>) {
+        // Mixed twice, so that neighbouring ids under one seed, and one id under neighbouring seeds, have nothing in common.
+        let key = mix(mix(self.seed) ^ id.wrapping_mul(STEP));
+        tokens.extend((0..u64::from(count)).map(|i| self.token(key.wrapping_add((i + 1).wrapping_mul(STEP)))));
     }
 
     /// The high half of the mixed counter scaled to the vocabulary: no division, and a bias below vocabulary / 2^32.

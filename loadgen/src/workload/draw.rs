@@ -21,6 +21,8 @@ pub(crate) struct Draw {
     osl: Lengths,
     limits: Limits,
     clamp: bool,
+    /// Turns of a session.
+    turns: u32,
     stream: ChaCha12Rng,
 }
 
@@ -45,7 +47,7 @@ impl Draw {
         if limit < 2 {
             return Err(LengthsError::NoRoom(limit));
         }
-        let draw = Self { isl, osl, limits, clamp, stream };
+        let draw = Self { isl, osl, limits, clamp, turns: 1, stream };
         // On a copy, so that what is served does not depend on the check.
         let mut trial = draw.clone();
         let fit = (0..TRIALS).filter(|_| trial.attempt().is_some()).count() as u32;
@@ -61,9 +63,47 @@ impl Draw {
     /// Draws from other distributions from now on, out of the same stream. Takes a fraction of a millisecond.
     pub(crate) fn change(&mut self, isl: Lengths, osl: Lengths) -> Result<(), LengthsError> {
         if (isl, osl) != (self.isl, self.osl) {
-            *self = Self::new(isl, osl, self.limits, self.clamp, self.stream.clone())?;
+            let changed = Self::new(isl, osl, self.limits, self.clamp, self.stream.clone())?;
+            *self = changed.in_sessions(self.turns)?;
         }
         Ok(())
+    }
+
+    /// Draws sessions of so many turns from now on. All that is said in one is in the prompt of its last turn, so that is what has to
+    /// be served; nothing of a session is cut.
+    pub(crate) fn in_sessions(mut self, turns: u32) -> Result<Self, LengthsError> {
+        if turns == self.turns {
+            return Ok(self);
+        }
+        self.turns = turns;
+        let limit = self.limits.total_tokens();
+        let mut trial = self.clone();
+        let fit = (0..TRIALS).filter(|_| trial.attempt_session().is_some()).count() as u32;
+        let (isl, osl) = (self.isl, self.osl);
+        match (isl, osl) {
+            _ if fit >= NEEDED => Ok(self),
+            (Lengths::Fixed(isl), Lengths::Fixed(osl)) => {
+                let tokens = (u64::from(isl) + u64::from(osl)) * u64::from(turns);
+                Err(LengthsError::Session { turns, isl, osl, tokens, limit })
+            }
+            _ => Err(LengthsError::Sessions { turns, isl, osl, fit, of: TRIALS, need: NEEDED, limit }),
+        }
+    }
+
+    /// The lengths of all turns of the next session. Ends: at least one attempt in a hundred or so succeeds.
+    pub(crate) fn session(&mut self) -> Vec<Pair> {
+        loop {
+            if let Some(pairs) = self.attempt_session() {
+                return pairs;
+            }
+        }
+    }
+
+    fn attempt_session(&mut self) -> Option<Vec<Pair>> {
+        let pairs: Vec<Pair> = (0..self.turns).map(|_| self.pair()).collect();
+        let sum = |of: fn(&Pair) -> u32| pairs.iter().fold(0_u32, |sum, pair| sum.saturating_add(of(pair)));
+        let fits = self.limits.fit(sum(|pair| pair.input), sum(|pair| pair.output));
+        (fits && pairs.iter().all(|pair| !pair.clamped)).then_some(pairs)
     }
 
     /// The lengths of the next request. Ends: at least one attempt in a hundred or so succeeds.

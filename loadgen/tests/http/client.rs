@@ -40,7 +40,7 @@ impl Client {
     }
 
     pub(crate) fn submit(&self, index: u64, output_tokens: u32) {
-        let dispatch = Dispatch { index, prompt: Arc::from([1, 2, 3, 4]), output_tokens };
+        let dispatch = Dispatch::alone(index, Arc::from([1, 2, 3, 4]), output_tokens);
         self.connection.target.submit(dispatch).expect("it is taken");
     }
 

@@ -18,6 +18,7 @@ mod relay;
 mod remote_engine;
 mod runs;
 mod server;
+mod sessions;
 mod tls;
 mod vllm;
 mod vllm_server;

@@ -17,7 +17,7 @@ use loadgen::sample::{
     Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide, ServerTimes, Told,
     WorkerName,
 };
-use loadgen::schedule::{Segment, Shape};
+use loadgen::schedule::{Segment, Shape, Turn};
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
 use loadgen::workload::Lengths;
@@ -174,14 +174,14 @@ fn sample() -> impl Strategy<Value = Sample> {
     let instants = (instant(), option::of(instant()), option::of(instant()), instant());
     let numbers = (any::<[u64; 2]>(), any::<[u32; 2]>(), any::<bool>(), option::of(any::<u64>()));
     let segments = proptest::collection::vec((any::<u64>(), any::<u32>()), 0..4);
-    (instants, numbers, gaps(), segments, outcome(), (option::of(server()), account())).prop_map(
+    (instants, numbers, gaps(), segments, outcome(), (option::of(server()), account(), option::of(turn()))).prop_map(
         |(
             (due, sent, first, ended),
             (long, short, clamped, logits_hash),
             gaps,
             segments,
             outcome,
-            (server, account),
+            (server, account, turn),
         )| {
             let gaps = if first.is_some() { gaps } else { Vec::new() };
             let first_tokens = u32::from(first.is_some());
@@ -199,6 +199,7 @@ fn sample() -> impl Strategy<Value = Sample> {
                 output_asked: short[1],
                 segments: segments.into_iter().map(|(id, tokens)| Segment(id, tokens)).collect(),
                 clamped,
+                turn,
                 outcome,
                 token_hash: long[1],
                 logits_hash,
@@ -207,6 +208,18 @@ fn sample() -> impl Strategy<Value = Sample> {
             }
         },
     )
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let numbers = (any::<u64>(), any::<[u32; 3]>(), any::<bool>(), instant());
+    numbers.prop_map(|(session, [turn, of, new_tokens], lost, think)| Turn {
+        session,
+        turn,
+        of,
+        think,
+        new_tokens,
+        lost,
+    })
 }
 
 fn unit() -> impl Strategy<Value = UnitRecord> {

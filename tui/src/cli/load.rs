@@ -8,7 +8,7 @@ use loadgen::arrival::{Arrival, RatePlan};
 use loadgen::guard::AbortOn;
 use loadgen::profile::{Library, Loaded, Scenario};
 use loadgen::schedule::spec::DEFAULT_SEED;
-use loadgen::schedule::{LoadSpec, ShiftScript, Traffic};
+use loadgen::schedule::{LoadSpec, MOST_TURNS, ShiftScript, Traffic, Turns};
 use loadgen::slo::Slo;
 use loadgen::text::{DurationText, Malformed, parse_duration};
 use loadgen::time::Micros;
@@ -19,7 +19,10 @@ use loadgen::workload::{Lengths, PrefixHit};
 const DEFAULT_WORKLOAD: &str = "chat";
 
 /// Options that say where requests come from when no trace does.
-const SYNTHETIC: [&str; 7] = ["workload", "rate", "phases", "arrival", "isl", "osl", "prefix_hit"];
+const SYNTHETIC: [&str; 8] = ["workload", "rate", "phases", "arrival", "isl", "osl", "prefix_hit", "turns"];
+
+/// From an answer to the next turn, unless told otherwise: long enough to be waited for, and short enough for a test.
+const THINK: Micros = Micros(1_000_000);
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Load")]
@@ -50,10 +53,20 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "DIST")]
     osl: Option<Lengths>,
     /// Share of every prompt, from its start, that is the same in all of them, so that caches hit it by whole KV blocks: 0 to
-    /// 0.99 [default: the workload's, 0 where it has none]
+    /// 0.99; with --turns, of every first prompt [default: the workload's, 0 where it has none]
     #[arg(long, value_name = "SHARE")]
     prefix_hit: Option<PrefixHit>,
-    /// Replay a trace instead of a workload: its times, lengths and shared prefixes
+    /// Sessions of so many turns instead of single requests, up to 200. The prompt of a turn is all that was said before, prompts and
+    /// the answers that really came, and --isl new tokens: that of turn k has k x isl + (k-1) x osl, and all turns together have to fit
+    /// the context. --rate and --requests count turns; sessions arrive at rate/N, whatever the server does, and begin with their first
+    /// turn, so that the load grows to its rate while the first ones go on (--warmup leaves that out). A later turn is due --think
+    /// after the answer before it was over, and its TTFT counts from there. One whose predecessor did not complete is counted as shed
+    #[arg(long, value_name = "N", value_parser = parse_turns)]
+    turns: Option<u32>,
+    /// With --turns: from the end of an answer to when the next turn is due [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "turns")]
+    think: Option<Micros>,
+    /// Replay a trace instead of a workload: its times, lengths and shared prefixes, and of a recording its sessions
     #[arg(long, value_name = "FILE", conflicts_with_all = SYNTHETIC)]
     trace: Option<PathBuf>,
     /// How the trace is written: `azure` (CSV), `mooncake` (JSON lines), `pdtune` (a recording), `auto` (told from how it
@@ -119,6 +132,12 @@ pub(super) fn parse_count(text: &str) -> Result<u64, Malformed> {
     count.ok_or_else(|| malformed("a number of requests", text, "a whole number of at least 1"))
 }
 
+/// A session of one turn is a request.
+fn parse_turns(text: &str) -> Result<u32, Malformed> {
+    let turns = text.parse().ok().filter(|turns| (1..=MOST_TURNS).contains(turns));
+    turns.ok_or_else(|| malformed("a number of turns", text, "a whole number from 1 to 200"))
+}
+
 pub(super) fn parse_speed(text: &str) -> Result<f64, Malformed> {
     let speed = text.parse().ok().filter(|speed: &f64| (1e-3..=1e6).contains(speed));
     speed.ok_or_else(|| malformed("a speed", text, "a number from 0.001 to 1000000"))
@@ -137,6 +156,11 @@ impl LoadArgs {
     /// # Errors
     /// When an option describes how a run goes on.
     pub(super) fn steady_rate(&self) -> anyhow::Result<Option<f64>> {
+        ensure!(
+            self.turns.is_none_or(|turns| turns == 1),
+            "--turns is for runs: when a later turn is due depends on the answer before it, and this looks at one steady rate\nhint: \
+             `record --turns` drives sessions; here --prefix-hit can stand for what caches find of them"
+        );
         let of_runs = [
             ("--phases", self.phases.is_some()),
             ("--duration", self.duration.is_some()),
@@ -236,7 +260,13 @@ impl LoadArgs {
             osl: self.osl.unwrap_or(profile.osl),
         };
         let prefix_hit = self.prefix_hit.unwrap_or(profile.prefix_hit);
-        Ok((LoadSpec { prefix_hit, ..LoadSpec::new(name, traffic) }, profile.slo))
+        let sessions = self.turns.filter(|turns| *turns > 1);
+        ensure!(
+            sessions.is_none() || !self.clamp,
+            "--clamp cuts single requests, and --turns has sessions, whose turns repeat each other\nhint: use fewer turns or shorter lengths"
+        );
+        let sessions = sessions.map(|turns| Turns { turns, think: self.think.unwrap_or(THINK) });
+        Ok((LoadSpec { prefix_hit, sessions, ..LoadSpec::new(name, traffic) }, profile.slo))
     }
 }
 

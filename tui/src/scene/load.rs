@@ -229,6 +229,7 @@ fn sample(index: u64, due: u64, ttft: u64, gap: u64, failed: bool) -> Sample {
         output_tokens: if failed { 0 } else { TOKENS },
         segments: vec![Segment(index, 1_000)],
         clamped: false,
+        turn: None,
         outcome: if failed { Outcome::Failed(failure) } else { Outcome::Completed },
         token_hash: TOKEN_HASH_SEED,
         logits_hash: None,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use loadgen::measure::Span as StageSpan;
 use loadgen::request::RequestLine;
 use loadgen::sample::{Outcome, ServerSide, ServerTimes, Told};
+use loadgen::schedule::Turn;
 use loadgen::time::Micros;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -27,6 +28,7 @@ const LONG: u64 = 3;
 /// Draws the overlay. `place` says which of how many.
 pub(super) fn request(line: &RequestLine, place: &str, theme: &Theme, area: Rect, buf: &mut Buffer) -> Targets {
     let mut rows = vec![Row::new(0, latencies(line, theme)), Row::new(2, tokens(line, theme))];
+    rows.extend(line.turn.map(|turn| Row::new(2, session(turn, theme))));
     if let Some(server) = &line.server {
         // A server may name workers that nobody knows as units.
         if server.told.is_none() || server.prefill_unit.or(server.decode_unit).is_some() {
@@ -83,6 +85,18 @@ fn tokens(line: &RequestLine, theme: &Theme) -> Line<'static> {
     let mut text = format!(" {} tokens in, {} of {} out", line.input_tokens, line.output_tokens, line.output_asked);
     if let Some(server) = line.server.as_ref().filter(|server| server.prefix_queried > 0) {
         let _ = write!(text, "; prefix: {} of {} cached", server.prefix_hit, server.prefix_queried);
+    }
+    span(theme, Paint::Text, text).into()
+}
+
+/// `turn 3 of 5 of session 12: 640 new tokens, due 1.0s after the answer before`.
+fn session(turn: Turn, theme: &Theme) -> Line<'static> {
+    let mut text = format!(" turn {} of {} of session {}", turn.turn + 1, turn.of, turn.session);
+    if turn.lost {
+        text.push_str("; the turn before did not complete");
+    } else if turn.turn > 0 {
+        let think = format::duration(turn.think);
+        let _ = write!(text, ": {} new tokens, due {think} after the answer before", turn.new_tokens);
     }
     span(theme, Paint::Text, text).into()
 }
@@ -210,6 +224,7 @@ mod tests {
             input_tokens: 8,
             output_asked: 3,
             output_tokens: 3,
+            turn: None,
             tpot: Some(Micros(10_000)),
             outcome: Outcome::Completed,
             server: Some(server),
@@ -223,6 +238,17 @@ mod tests {
         request(&line(server), "1 of 1", &Theme::mono(), area, &mut buf);
         let row = |y| (0..area.width).map(|x| buf[(x, y)].symbol()).collect::<String>() + "\n";
         (0..area.height).map(row).collect()
+    }
+
+    #[test]
+    fn a_turn_says_of_which_session_it_is_and_what_is_new_in_it() {
+        let text = |turn, lost| {
+            let turn = Turn { session: 12, turn, of: 5, think: Micros(1_000_000), new_tokens: 640, lost };
+            session(turn, &Theme::mono()).to_string()
+        };
+        assert_eq!(text(0, false), " turn 1 of 5 of session 12");
+        assert_eq!(text(2, false), " turn 3 of 5 of session 12: 640 new tokens, due 1.0s after the answer before");
+        assert_eq!(text(3, true), " turn 4 of 5 of session 12; the turn before did not complete");
     }
 
     #[test]

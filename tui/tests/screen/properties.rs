@@ -153,6 +153,7 @@ fn request() -> BoxedStrategy<Sample> {
             output_tokens,
             segments: vec![Segment(index, input_tokens)],
             clamped: false,
+            turn: None,
             outcome,
             token_hash: TOKEN_HASH_SEED,
             logits_hash: None,

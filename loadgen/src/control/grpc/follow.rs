@@ -202,6 +202,7 @@ fn instant(event: &TargetEvent) -> Option<Micros> {
         | TargetEvent::Remark { at, .. } => Some(*at),
         TargetEvent::Sent { .. }
         | TargetEvent::Token { .. }
+        | TargetEvent::Said { .. }
         | TargetEvent::Counted { .. }
         | TargetEvent::Ended { .. } => None,
     }

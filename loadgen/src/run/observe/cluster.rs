@@ -90,6 +90,7 @@ impl Observer {
             // Requests are dealt with by the caller.
             TargetEvent::Sent { .. }
             | TargetEvent::Token { .. }
+            | TargetEvent::Said { .. }
             | TargetEvent::Counted { .. }
             | TargetEvent::Ended { .. } => {}
         }

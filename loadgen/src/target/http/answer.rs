@@ -21,6 +21,8 @@ use piece::{Choice, Extension, Part, Piece, Usage};
 
 /// Most bytes of an event: a fixed part, and so many for each token of the prompt, which the server may repeat.
 const EVENT_BYTES: (usize, usize) = (256 * 1024, 16);
+/// Bytes of text that are kept of an answer that is to be repeated, for each token that it may have: an answer with more of them is none.
+const TEXT_BYTES: usize = 64;
 /// Letters that are kept of what a server calls itself.
 const FINGERPRINT: usize = 100;
 /// What has been read of an answer.
@@ -43,6 +45,8 @@ struct State<'k> {
     textless: u32,
     /// Whether text of the answer itself has come.
     answered: bool,
+    /// That text, where it is to be repeated.
+    text: Option<String>,
     most: u32,
     most_of_prompt: u32,
     /// Whether the server tells ids, by which arrivals are counted then.
@@ -94,6 +98,7 @@ impl<'k> Answer<'k> {
             reasoned: 0,
             textless: 0,
             answered: false,
+            text: None,
             most: most_tokens(output_tokens),
             most_of_prompt: most_of_prompt(prompt),
             ids: false,
@@ -107,6 +112,16 @@ impl<'k> Answer<'k> {
             failure: None,
         };
         Self { framer, state }
+    }
+
+    /// The text of the answer will be asked for.
+    pub(super) fn keep_text(&mut self) {
+        self.state.text = Some(String::new());
+    }
+
+    /// Whether ids of tokens came.
+    pub(super) fn tells_ids(&self) -> bool {
+        self.state.ids
     }
 
     /// Reads what came and appends the tokens in it, with ids where they are told.
@@ -151,9 +166,11 @@ impl<'k> Answer<'k> {
     /// What became of it when nothing more came for `why`; the last piece may have come before. When tokens of the answer
     /// itself came after reasoning is for the caller to say.
     pub(super) fn broken(self, why: Outcome) -> End {
-        let State { told, reasoned, usage, finished, done, most, most_of_prompt, .. } = self.state;
         let all_named = self.state.ids && !self.state.nameless;
-        let counted = self.state.counted().filter(|counted| *counted <= most);
+        let counted = self.state.counted();
+        let State { told, reasoned, usage, finished, done, most, most_of_prompt, text, failure, served, .. } =
+            self.state;
+        let counted = counted.filter(|counted| *counted <= most);
         let differs = counted.filter(|counted| *counted != told);
         let (by, tokens, usage_tokens) = match counted {
             Some(_) if all_named && differs.is_some() => (Some(CountedBy::Ids), None, differs),
@@ -169,18 +186,18 @@ impl<'k> Answer<'k> {
             reasoning: (reasoned > 0).then_some(Reasoning { tokens: of_reasoning, answer: None }),
             address: None,
         };
-        let outcome = match self.state.failure {
+        let outcome = match failure {
             Some(failure) => failure,
             None if finished || done => Outcome::Completed,
             None => why,
         };
-        let served = self.state.served.filter(|served| !served.is_empty()).map(Arc::new);
+        let served = served.filter(|served| !served.is_empty()).map(Arc::new);
         let server = match (usage.and_then(Usage::server_side), served) {
             (Some(server), told) => Some(ServerSide { told, ..server }),
             (None, Some(told)) => Some(ServerSide { told: Some(told), ..ServerSide::default() }),
             (None, None) => None,
         };
-        End { outcome, server, tokens, account }
+        End { outcome, server, tokens, account, text }
     }
 }
 
@@ -283,6 +300,7 @@ impl State<'_> {
         tokens: &mut Vec<Option<u32>>,
     ) -> Option<serde_json::Value> {
         let part = choice.part();
+        let said = if self.text.is_some() { choice.said() } else { None };
         match (choice.token_ids.filter(|ids| !ids.is_empty()), so_far) {
             (Some(ids), _) => {
                 self.ids = true;
@@ -301,7 +319,18 @@ impl State<'_> {
             }
             (None, None) => {}
         }
+        self.keep(said.as_deref());
         choice.finish_reason.filter(|reason| !reason.is_null())
+    }
+
+    /// Keeps the text of the answer, where it is to be repeated.
+    fn keep(&mut self, said: Option<&str>) {
+        let (Some(text), Some(said)) = (&mut self.text, said) else { return };
+        let most = TEXT_BYTES.saturating_mul(self.most as usize);
+        if text.len() + said.len() > most {
+            return self.fail(FailureKind::Malformed, format!("the answer has more than {most} bytes of text"));
+        }
+        text.push_str(said);
     }
 
     fn finish(&mut self, reason: &serde_json::Value) {

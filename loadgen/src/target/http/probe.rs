@@ -31,6 +31,8 @@ pub(super) struct Shown {
     pub(super) fingerprint: Option<String>,
     /// What people should know before the load.
     pub(super) remark: Option<String>,
+    /// It answered, and did not tell the ids of what it answered.
+    pub(super) tells_no_ids: bool,
 }
 
 /// Asks every address for one token, without the fields that any of them refuses. What was shown is what the first has shown, and
@@ -44,6 +46,7 @@ pub(super) async fn probe(requests: &mut Requests) -> Result<Shown, OpenError> {
     for address in 1..requests.addresses.len() {
         let shown = probe_one(requests, address, until).await?;
         first.remark = first.remark.or(shown.remark);
+        first.tells_no_ids |= shown.tells_no_ids;
     }
     Ok(first)
 }
@@ -91,7 +94,7 @@ enum Said {
 }
 
 async fn ask(requests: &Requests, address: usize) -> (Shown, Said) {
-    let body = requests.body(&PROMPT, OUTPUT);
+    let body = requests.body(&PROMPT, &[], OUTPUT);
     let response = match requests.post(address, requests.run.request("probe"), body.into()).send().await {
         Ok(response) => response,
         Err(error) => return (Shown::default(), Said::Answer(super::failure::of_connection(&error))),
@@ -108,12 +111,20 @@ async fn ask(requests: &Requests, address: usize) -> (Shown, Said) {
         let message = format!("answered {kind}, not an event stream");
         return (shown, Said::Answer(crate::target::remote::failed(crate::sample::FailureKind::Malformed, message)));
     }
-    let (fingerprint, outcome) = read(response, Answer::new(PROMPT.len(), OUTPUT, &requests.secrets)).await;
-    (Shown { fingerprint, ..shown }, Said::Answer(outcome))
+    let (fingerprint, end) = read(response, Answer::new(PROMPT.len(), OUTPUT, &requests.secrets)).await;
+    let tells_no_ids = end.outcome.is_completed() && !end.has_ids;
+    (Shown { fingerprint, tells_no_ids, ..shown }, Said::Answer(end.outcome))
+}
+
+/// How its answer ended.
+struct Ended {
+    outcome: Outcome,
+    /// Whether ids of tokens came with it.
+    has_ids: bool,
 }
 
 /// Reads to the end, which is near.
-async fn read(mut response: Response, mut answer: Answer<'_>) -> (Option<String>, Outcome) {
+async fn read(mut response: Response, mut answer: Answer<'_>) -> (Option<String>, Ended) {
     let mut tokens = Vec::new();
     let broken = loop {
         match response.chunk().await {
@@ -129,7 +140,8 @@ async fn read(mut response: Response, mut answer: Answer<'_>) -> (Option<String>
             break Outcome::Cut;
         }
     };
-    (answer.fingerprint().map(str::to_owned), answer.broken(broken).outcome)
+    let (fingerprint, has_ids) = (answer.fingerprint().map(str::to_owned), answer.tells_ids());
+    (fingerprint, Ended { outcome: answer.broken(broken).outcome, has_ids })
 }
 
 /// `users` is the field of the user's that it is about, if it is.

@@ -1,5 +1,6 @@
 //! Requests as they go out.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 use super::fields::Fields;
 use super::secrets::Secrets;
 use super::{Api, HttpAddress, Prompts, words};
+use crate::schedule::SaidText;
 use crate::target::remote::{RunId, SharedClock};
 use crate::time::Micros;
 
@@ -54,13 +56,27 @@ enum Prompt<'a> {
     #[serde(rename = "prompt")]
     Text(String),
     #[serde(rename = "messages")]
-    Chat([Message; 1]),
+    Chat(Vec<Message<'a>>),
 }
 
 #[derive(Serialize)]
-struct Message {
+struct Message<'a> {
     role: &'static str,
-    content: String,
+    content: Cow<'a, str>,
+}
+
+/// What the user said and what was answered, by turns. Both begin with the user.
+fn texts<'a>(prompt: &'a [u32], said: &'a [SaidText]) -> impl Iterator<Item = Cow<'a, str>> {
+    let ends = said.iter().map(|answer| answer.at).chain([prompt.len()]);
+    let starts = [0].into_iter().chain(said.iter().map(|answer| answer.at));
+    let own = starts.zip(ends).map(|(from, to)| Cow::Owned(words::text(prompt.get(from..to).unwrap_or_default())));
+    let answers = said.iter().map(|answer| Some(Cow::Borrowed(&*answer.text))).chain([None]);
+    own.zip(answers).flat_map(|(own, answer)| [Some(own), answer]).flatten()
+}
+
+fn messages<'a>(prompt: &'a [u32], said: &'a [SaidText]) -> Vec<Message<'a>> {
+    let roles = ["user", "assistant"].into_iter().cycle();
+    texts(prompt, said).zip(roles).map(|(content, role)| Message { role, content }).collect()
 }
 
 impl Requests {
@@ -77,13 +93,18 @@ impl Requests {
         self.addresses.len() > 1
     }
 
-    /// The body of a request.
-    pub(super) fn body(&self, prompt: &[u32], output_tokens: u32) -> Bytes {
+    /// Whether what is said is sent as text.
+    pub(super) fn sends_text(&self) -> bool {
+        self.api == Api::Chat || self.prompts == Prompts::Text
+    }
+
+    /// The body of a request. Answers of earlier turns stand in `said`, where they are text.
+    pub(super) fn body(&self, prompt: &[u32], said: &[SaidText], output_tokens: u32) -> Bytes {
         let completion = Completion {
             fields: &self.fields.all,
             prompt: match (self.api, self.prompts) {
-                (Api::Chat, _) => Prompt::Chat([Message { role: "user", content: words::text(prompt) }]),
-                (Api::Completions, Prompts::Text) => Prompt::Text(words::text(prompt)),
+                (Api::Chat, _) => Prompt::Chat(messages(prompt, said)),
+                (Api::Completions, Prompts::Text) => Prompt::Text(texts(prompt, said).collect()),
                 (Api::Completions, Prompts::Tokens) => Prompt::Ids(prompt),
             },
             max_tokens: (!self.fields.renamed).then_some(output_tokens),

@@ -62,8 +62,11 @@ impl Protocol for Completions {
         }
         let wait = Wait::new(self.patience);
         let (prompt, index) = (dispatch.prompt.len(), dispatch.index);
-        let answer = Answer::new(prompt, dispatch.output_tokens, &self.requests.secrets);
-        let body = self.requests.body(&dispatch.prompt, dispatch.output_tokens);
+        let mut answer = Answer::new(prompt, dispatch.output_tokens, &self.requests.secrets);
+        if dispatch.is_repeated && self.requests.sends_text() {
+            answer.keep_text();
+        }
+        let body = self.requests.body(&dispatch.prompt, &dispatch.said, dispatch.output_tokens);
         // The prompt is in the body now, and may be long.
         drop(dispatch);
         let (stamp, mut sent) = oneshot::channel();

@@ -21,11 +21,13 @@ pub(in crate::target) struct End {
     /// The target's own count of tokens, where it is not that of the tokens told.
     pub(in crate::target) tokens: Option<u32>,
     pub(in crate::target) account: Account,
+    /// Its text, where it was asked for.
+    pub(in crate::target) text: Option<String>,
 }
 
 impl From<Outcome> for End {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, server: None, tokens: None, account: Account::default() }
+        Self { outcome, server: None, tokens: None, account: Account::default(), text: None }
     }
 }
 
@@ -98,10 +100,11 @@ impl Report {
     /// The request is over.
     pub(super) async fn ended(mut self, end: End) {
         let (index, at) = (self.index, self.clock.now());
-        let End { outcome, server, tokens, account } = end;
+        let End { outcome, server, tokens, account, text } = end;
         let account = Account { address: self.address, ..account };
         // What was being told when the request was given up is not told any more.
         self.events.clear();
+        self.events.extend(text.map(|text| TargetEvent::Said { index, text: text.into() }));
         if tokens.is_some() || account != Account::default() {
             self.events.push(TargetEvent::Counted { index, tokens, account });
         }

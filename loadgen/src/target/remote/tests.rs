@@ -30,7 +30,7 @@ fn open(gate: &Arc<Semaphore>) -> Parts {
 }
 
 fn submit(parts: &Parts, index: u64) -> Result<(), Shed> {
-    parts.target.submit(Dispatch { index, prompt: Arc::from([1]), output_tokens: 20 })
+    parts.target.submit(Dispatch::alone(index, Arc::from([1]), 20))
 }
 
 /// Reads until so many requests have ended: which they were, and how.

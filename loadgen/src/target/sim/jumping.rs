@@ -39,6 +39,7 @@ pub fn open_jumping(target: &SimTarget) -> Result<Connection, SimError> {
         metrics: None,
         client: None,
         time_scale: 1.0,
+        tells_answers: true,
         remarks: Vec::new(),
     })
 }

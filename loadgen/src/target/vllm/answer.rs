@@ -71,7 +71,7 @@ impl Answer {
         });
         let counted = (self.told > 0).then_some(CountedBy::Ids);
         let account = Account { counted, prompt_tokens, ..Account::default() };
-        End { outcome: self.outcome.unwrap_or(why), server, tokens: None, account }
+        End { outcome: self.outcome.unwrap_or(why), server, tokens: None, account, text: None }
     }
 
     fn came(&mut self, tokens: Vec<u32>) -> Vec<u32> {

@@ -26,7 +26,7 @@ pub(super) struct Generations {
 
 impl Protocol for Generations {
     async fn serve(&self, dispatch: Dispatch, report: &mut Report) -> End {
-        let Dispatch { index, prompt, output_tokens } = dispatch;
+        let Dispatch { index, prompt, output_tokens, .. } = dispatch;
         let wait = Wait::new(self.patience);
         let answer = Answer::new(prompt.len(), output_tokens);
         let id = self.run.request(&index.to_string());

@@ -87,7 +87,12 @@ pub(super) enum Part {
     Answer,
 }
 
-impl Choice<'_> {
+impl<'a> Choice<'a> {
+    /// What it says of the answer itself.
+    pub(super) fn said(&self) -> Option<Cow<'a, str>> {
+        self.text.clone().or_else(|| self.delta.as_ref()?.content.clone())
+    }
+
     pub(super) fn part(&self) -> Part {
         let is_text = |text: &Option<Cow<'_, str>>| text.as_ref().is_some_and(|text| !text.is_empty());
         let delta = self.delta.as_ref();
