@@ -92,6 +92,15 @@ impl Shape {
     }
 }
 
+/// Who stamps tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stamps {
+    /// The engine, when they are sampled.
+    ByEngine,
+    /// The client, when they arrive over a socket.
+    OnArrival,
+}
+
 /// A time that was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Timed {
@@ -134,23 +143,43 @@ pub(super) fn shared_steps(answers: &[Answer]) -> usize {
     answers.iter().map(|answer| answer.tokens.iter().filter(|at| **at >= from).count()).min().unwrap_or(0)
 }
 
-/// The median step while all sequences decoded, one for each number of sequences on a unit; none where they never did together
-/// for long.
-pub(super) fn steady(answers: &[Answer], batch: u32) -> Vec<Timed> {
+/// What a step took, out of the gaps of each of the sequences on a unit that did the same.
+///
+/// Where the engine stamps its tokens, the middle of the gaps is a step, whatever disturbed a few of them. Over a socket a busy machine
+/// brings them in bunches, and no single gap is a step any more: most are nothing, and the others several. Then it is the time over the
+/// steps in it. It counts from the end of one bunch to the end of another, since a bunch comes when its last token is there.
+fn step_seconds(sequences: &[Vec<(f64, f64)>], stamps: Stamps) -> Option<f64> {
+    if stamps == Stamps::ByEngine {
+        return median(sequences.iter().flatten().map(|gap| gap.0).collect());
+    }
+    let (mut seconds, mut steps) = (0.0, 0);
+    for gaps in sequences {
+        let behind_a_bunch = gaps.iter().skip_while(|gap| gap.0 <= 0.0);
+        let (span, count) = behind_a_bunch.fold((0.0, 0), |(span, count), gap| (span + gap.0, count + 1));
+        if count >= LEAST_GAPS {
+            (seconds, steps) = (seconds + span, steps + count);
+        }
+    }
+    (steps > 0).then(|| seconds / steps as f64)
+}
+
+/// The step while all sequences decoded, one for each number of sequences on a unit; none where they never did together for long.
+pub(super) fn steady(answers: &[Answer], batch: u32, stamps: Stamps) -> Vec<Timed> {
     let first = answers.iter().filter_map(|answer| answer.tokens.first().copied()).max().unwrap_or_default();
     let last = answers.iter().map(|answer| answer.tokens.last().copied().unwrap_or_default()).min().unwrap_or_default();
-    let mut found: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut found: BTreeMap<u32, Vec<Vec<(f64, f64)>>> = BTreeMap::new();
     for (answer, sharers) in answers.iter().zip(sharers(answers, batch)) {
-        let gaps = gaps(answer, first, last);
+        let mut gaps = gaps(answer, first, last);
         if gaps.len() < SETTLING + LEAST_GAPS {
             return Vec::new();
         }
-        found.entry(sharers).or_default().extend(&gaps[SETTLING..]);
+        found.entry(sharers).or_default().push(gaps.split_off(SETTLING));
     }
-    let timed = |(sharers, gaps): (u32, Vec<(f64, f64)>)| {
-        let context = gaps.iter().map(|gap| gap.1).sum::<f64>() / gaps.len() as f64;
+    let timed = |(sharers, sequences): (u32, Vec<Vec<(f64, f64)>>)| {
+        let contexts = sequences.iter().flatten().map(|gap| gap.1);
+        let context = contexts.clone().sum::<f64>() / contexts.count() as f64;
         let positions = (context * f64::from(sharers)).round() as u64;
-        let seconds = median(gaps.iter().map(|gap| gap.0).collect())?;
+        let seconds = step_seconds(&sequences, stamps)?;
         Some(Timed { shape: Shape::Step(StepShape::decode(sharers, positions)), seconds })
     };
     found.into_iter().filter_map(timed).filter(|timed| timed.seconds > 0.0).collect()
@@ -214,12 +243,44 @@ mod tests {
         let one = at((0..20).map(|k| k * 5_000).chain((1..=20).map(|k| 95_000 + k * 10_000)));
         let other = at((0..=20).map(|k| 95_000 + k * 10_000));
         let answers = [Answer::of_tokens(100, Micros(0), one, None), Answer::of_tokens(200, Micros(0), other, None)];
-        let timed = steady(&answers, 2);
+        let timed = steady(&answers, 2, Stamps::ByEngine);
         let [Timed { shape: Shape::Step(shape), seconds }] = timed[..] else { panic!("{timed:?}") };
         assert!((seconds - 0.010).abs() < 1e-9, "{seconds}");
         // 130.5 and 211.5 in the middle of what is left.
         assert_eq!((shape.decodes, shape.decode_context), (2, 342));
         assert_eq!(shared_steps(&answers), 21);
+    }
+
+    #[test]
+    fn a_step_is_found_in_arrivals_that_a_busy_machine_has_bunched() {
+        // Steps of 1 ms that arrive by sixes, then by bunches of other sizes, each with its last token.
+        let sizes = [6_u64, 6, 6, 6, 1, 9, 3, 6, 7, 5, 2, 6, 4, 8];
+        let ends = sizes.iter().scan(0, |end, size| {
+            *end += size;
+            Some((*end, *size))
+        });
+        let bunched = at(ends.flat_map(|(end, size)| std::iter::repeat_n(end * 1_000, size as usize)));
+        let answers = [Answer::of_tokens(100, Micros(0), bunched, None)];
+        let timed = steady(&answers, 1, Stamps::OnArrival);
+        assert!(timed.len() == 1 && (timed[0].seconds - 0.001).abs() < 1e-9, "{timed:?}");
+        assert_eq!(steady(&answers, 1, Stamps::ByEngine), Vec::new(), "most gaps are nothing, and that is no step");
+    }
+
+    #[test]
+    fn what_two_sequences_share_is_the_time_of_both_over_their_steps() {
+        // Bunches of three steps of 2 ms, and of two of the other sequence, which the network brings apart.
+        let by = |size: u64| at((1..=60).map(|k: u64| k.div_ceil(size) * size * 2_000));
+        let answers = [3, 2].map(|size| Answer::of_tokens(64, Micros(0), by(size), None));
+        let timed = steady(&answers, 2, Stamps::OnArrival);
+        let [Timed { shape: Shape::Step(shape), seconds }] = timed[..] else { panic!("{timed:?}") };
+        assert!((seconds - 0.002).abs() < 1e-9 && shape.decodes == 2, "{seconds}");
+    }
+
+    #[test]
+    fn one_disturbed_step_of_an_engine_that_stamps_its_tokens_does_not_count() {
+        let disturbed = at((0..30).map(|k| k * 1_000 + if k > 15 { 50_000 } else { 0 }));
+        let timed = steady(&[Answer::of_tokens(100, Micros(0), disturbed, None)], 1, Stamps::ByEngine);
+        assert!((timed[0].seconds - 0.001).abs() < 1e-9, "{timed:?}");
     }
 
     #[test]
@@ -229,7 +290,7 @@ mod tests {
             Answer::of_tokens(64, Micros(0), at((0..30).map(|k| k * gap)), Some(server))
         };
         let answers = [of(0, 10_000), of(0, 10_000), of(1, 10_000)];
-        let decodes: Vec<u32> = steady(&answers, 9)
+        let decodes: Vec<u32> = steady(&answers, 9, Stamps::ByEngine)
             .iter()
             .map(|timed| if let Shape::Step(shape) = timed.shape { shape.decodes } else { 0 })
             .collect();
@@ -242,8 +303,8 @@ mod tests {
             Answer::of_tokens(64, Micros(0), at((0..30).map(|k| k * 1_000)), None),
             Answer::of_tokens(64, Micros(0), at((0..30).map(|k| 100_000 + k * 1_000)), None),
         ];
-        assert_eq!(steady(&answers, 2), Vec::new());
-        assert_eq!(steady(&[], 1), Vec::new());
+        assert_eq!(steady(&answers, 2, Stamps::ByEngine), Vec::new());
+        assert_eq!(steady(&[], 1, Stamps::OnArrival), Vec::new());
     }
 
     #[test]

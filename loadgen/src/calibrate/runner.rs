@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::reduce::Stamps;
 use crate::clock::RunClock;
 use crate::sample::{Outcome, ServerSide};
 use crate::schedule::Segment;
@@ -72,6 +73,12 @@ impl Runner {
             failed: None,
             cancelling: false,
         }
+    }
+
+    /// Who stamps the tokens that come.
+    pub(super) fn stamps(&self) -> Stamps {
+        // What the way to the target costs is known of targets behind a socket alone.
+        if self.connection.client.is_some() { Stamps::OnArrival } else { Stamps::ByEngine }
     }
 
     /// The target's time that this has taken so far.

@@ -199,7 +199,7 @@ impl Session {
             Probe::Decode { batch, context, answer } => {
                 self.decode(batch, context, answer)?;
                 let answers = self.runner.finish()?;
-                Ok(reduce::steady(&answers, batch))
+                Ok(reduce::steady(&answers, batch, self.runner.stamps()))
             }
             Probe::Prompt { tokens, cached } => self.prompt(probe, tokens, cached),
             Probe::Mixed { batch, context, answer, chunk } => {
