@@ -18,6 +18,9 @@ const ITS_OWN: Duration = Duration::from_secs(3);
 /// How long what is cancelled may take to be over, and the recording to be closed.
 const CLOSING: Duration = Duration::from_secs(20);
 
+/// How long the screen has to give the terminal back after that.
+const LEAVING: Duration = Duration::from_secs(5);
+
 /// As long as it is there, a terminal that goes ends the run.
 pub(super) struct HangUp {
     /// Dropped with it, which ends the thread.
@@ -44,8 +47,8 @@ impl HangUp {
                 _ = &mut released => return,
                 _ = hang_up.recv() => {}
             }
-            if timeout(ITS_OWN, released).await.is_err() {
-                end(snapshots, &commands).await;
+            if timeout(ITS_OWN, &mut released).await.is_err() {
+                end(snapshots, &commands, released).await;
             }
         };
         std::thread::Builder::new().name("hang-up".to_owned()).spawn(move || runtime.block_on(watching))?;
@@ -53,12 +56,19 @@ impl HangUp {
     }
 }
 
-/// Ends the run, and the process once its recording has its end.
-async fn end(mut snapshots: watch::Receiver<Arc<Snapshot>>, commands: &mpsc::Sender<Command>) {
+/// Ends the run, and, once its recording has its end, the process, unless the screen does: a hang-up is no proof that the terminal
+/// has gone.
+async fn end(
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    commands: &mpsc::Sender<Command>,
+    released: oneshot::Receiver<()>,
+) {
     // Nobody takes commands any more only when the run is over.
     let _ = commands.send(Command::Abort).await;
     let over = snapshots.wait_for(|snapshot| snapshot.phase == Phase::Done);
     // What is not over by then keeps a recording that says so.
     let _ = timeout(CLOSING, over).await;
-    leave_at_once();
+    if timeout(LEAVING, released).await.is_err() {
+        leave_at_once();
+    }
 }
