@@ -191,7 +191,7 @@ impl Scaled {
             };
         }
         if self.looked.is_none_or(|looked| now.since(looked) >= RIVALS) {
-            self.rivals = rivals::find(api, &sides).await.map_err(|failure| failure.to_string())?;
+            self.rivals = rivals::find(api, &sides, &self.rivals).await;
             self.looked = Some(now);
         }
         self.watch(&sides);

@@ -25,7 +25,8 @@ fn line<'a>(text: &'a str, start: &str) -> &'a str {
 
 /// The recording of a run whose rate was raised and whose split was shifted.
 fn record(path: &str) {
-    let load = "live --target cpu --split 2P2D --rate 6 --isl 24 --osl 8 --duration 600s --slo ttft=600s,tpot=60s --out";
+    let load =
+        "live --target cpu --split 2P2D --rate 6 --isl 24 --osl 8 --duration 600s --slo ttft=600s,tpot=60s --out";
     let arguments: Vec<&str> = load.split(' ').chain([path]).collect();
     let mut terminal = Terminal::start(&arguments, &[], SIZE);
     let headline = |text: &str| line(text, "GOODPUT").to_owned();

@@ -13,13 +13,13 @@ use engine::cluster::How;
 use engine::units::{Role, Split};
 use serde_json::{Value, json};
 
-use super::KubeCall;
 use super::api::{Api, Patch};
 use super::failure::Failure;
 use super::object::{List, Meta, Owner, Pod};
 use super::place::Place;
 use super::units::{Unit, gpus_of, is_ready, named, units, whole};
 use super::waits::Waits;
+use super::{ATTEMPTS, KubeCall};
 use crate::control::plane::{CallError, Member, MemberState, Plan, Topology};
 use crate::time::Micros;
 use busy::{Busy, busy};
@@ -220,7 +220,20 @@ impl Labels {
         flips::propose(namespace, &self.pods, self.wanted(), to, how)
     }
 
+    /// Changes a label from what it is thought to be.
     pub(super) async fn apply(&mut self, api: &Api, flip: &Flip, rehearsed: bool) -> Result<(), CallError> {
+        let mut conflict = String::new();
+        for _ in 0..ATTEMPTS {
+            match self.attempt(api, flip, rehearsed).await? {
+                None => return Ok(()),
+                Some(why) => conflict = why,
+            }
+        }
+        Err(CallError::NotYet(format!("{conflict} ({ATTEMPTS} times)")))
+    }
+
+    /// Reads the pod and changes its label; why not, where the pod has changed in between.
+    async fn attempt(&mut self, api: &Api, flip: &Flip, rehearsed: bool) -> Result<Option<String>, CallError> {
         let place = Place::pod(&flip.pod);
         let pod: Value = api.get(&place).await.map_err(Failure::before_call)?;
         let meta = Meta::of(&pod);
@@ -250,11 +263,16 @@ impl Labels {
             }
         }
         if so_already {
-            return Ok(());
+            return Ok(None);
         }
-        let answer = api.patch(&place, Patch::Json, &flip.operations(word), rehearsed).await;
-        let answer = answer.map_err(Failure::into_call_error);
-        if !rehearsed && flip.to.is_none() && matches!(answer, Err(CallError::Refused(_) | CallError::NotYet(_))) {
+        let (how, body) = flip.change(word, &meta.resource_version);
+        let answer = match api.patch(&place, how, &body, rehearsed).await {
+            Ok(()) => Ok(None),
+            Err(Failure::Conflict(why)) => Ok(Some(why)),
+            Err(failure) => Err(failure.into_call_error()),
+        };
+        let is_untouched = matches!(answer, Ok(Some(_)) | Err(CallError::Refused(_) | CallError::NotYet(_)));
+        if !rehearsed && flip.to.is_none() && is_untouched {
             self.leaving.remove(&flip.uid);
         }
         answer
@@ -290,6 +308,18 @@ pub(super) struct Flip {
 }
 
 impl Flip {
+    /// The call that changes what is `word` now. Where somebody else was quicker, it fails: a label that is not there cannot be tested
+    /// for, so then the pod as a whole is to be as it was read.
+    fn change(&self, word: Option<&str>, version: &str) -> (Patch, Value) {
+        match (word, self.to) {
+            (None, Some(role)) => {
+                let labels = json!({ ROLE: word_of(role) });
+                (Patch::Merge, json!({ "metadata": { "resourceVersion": version, "labels": labels } }))
+            }
+            _ => (Patch::Json, self.operations(word)),
+        }
+    }
+
     fn operations(&self, word: Option<&str>) -> Value {
         let path = format!("/metadata/labels/{}", ROLE.replace('/', "~1"));
         let mut operations = vec![json!({"op": "test", "path": "/metadata/uid", "value": self.uid})];

@@ -1,5 +1,7 @@
 //! Who else changes the number of units.
 
+use std::collections::BTreeSet;
+
 use engine::remote::one_line;
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ const SCALERS: [(&str, &str, &str, &str); 3] = [
 ];
 
 /// What is known of others.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rivals {
     /// Who changes the number of units, too.
     pub(super) names: Vec<String>,
@@ -25,11 +27,17 @@ pub(super) struct Rivals {
     pub(super) remarks: Vec<String>,
 }
 
-/// Looks for them among all that scales something in the namespace.
-///
-/// # Errors
-/// When the cluster does not answer.
-pub(super) async fn find(api: &Api, sides: &[Side; 2]) -> Result<Rivals, Failure> {
+impl Rivals {
+    /// Those of a kind alone.
+    fn of_kind<'a>(texts: &'a [String], kind: &str) -> impl Iterator<Item = String> + use<'a> {
+        let beginning = format!("{kind}/");
+        texts.iter().filter(move |text| text.starts_with(&beginning)).cloned()
+    }
+}
+
+/// Looks for them among all that scales something in the namespace. Where that cannot be seen for now, they are those of `before`:
+/// the units are seen all the same.
+pub(super) async fn find(api: &Api, sides: &[Side; 2], before: &Rivals) -> Rivals {
     let mut found = Rivals::default();
     for (group, version, plural, kind) in SCALERS {
         let items = match api.get::<List<Value>>(&Place::list(group, version, plural)).await {
@@ -42,7 +50,12 @@ pub(super) async fn find(api: &Api, sides: &[Side; 2]) -> Result<Rivals, Failure
                 ));
                 continue;
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => {
+                found.remarks.push(format!("whether a {kind} scales the units cannot be seen for now: {failure}"));
+                found.remarks.extend(Rivals::of_kind(&before.remarks, kind));
+                found.names.extend(Rivals::of_kind(&before.names, kind));
+                continue;
+            }
         };
         for side in sides {
             for item in items.iter().filter(|item| aims(item, side)) {
@@ -53,8 +66,10 @@ pub(super) async fn find(api: &Api, sides: &[Side; 2]) -> Result<Rivals, Failure
         }
     }
     found.names.extend(sides.iter().filter_map(|side| side.rival.clone()));
-    found.names.dedup();
-    Ok(found)
+    // One that aims at both sides is named once.
+    let mut known = BTreeSet::new();
+    found.names.retain(|name| known.insert(name.clone()));
+    found
 }
 
 /// Whether an autoscaler aims at the units.

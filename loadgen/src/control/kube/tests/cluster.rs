@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) gpus: u64,
     /// Paths and verbs that are not allowed.
     pub(super) forbidden: Vec<(&'static str, &'static str)>,
+    /// Lists that are answered by 503.
+    pub(super) unwell: Vec<&'static str>,
     /// Patches that are answered by a conflict before one is taken.
     pub(super) conflicts: u32,
     /// Patches that are not allowed before one is.
@@ -181,6 +183,9 @@ impl State {
             self.forbidden.iter().find(|(path, what)| asked.path.ends_with(path) && (*what == verb || *what == "*"))
         {
             return status(403, "Forbidden", &format!("\"{path}\" is forbidden: User \"ci\" cannot {verb} resource"));
+        }
+        if self.unwell.iter().any(|list| asked.path.ends_with(list)) {
+            return status(503, "ServiceUnavailable", "not now");
         }
         if let Some(group) = asked.path.strip_prefix("/apis/").filter(|rest| !rest.contains('/')) {
             return self.group(group);

@@ -78,10 +78,9 @@ fn a_pod_is_taken_out_drained_and_put_back_under_its_new_role() {
             json!({"op": "test", "path": "/metadata/labels/llm-d.ai~1role", "value": "decode"})
         );
         assert_eq!(patched[0].1[2], json!({"op": "remove", "path": "/metadata/labels/llm-d.ai~1role"}));
-        assert_eq!(
-            patched[1].1[1],
-            json!({"op": "add", "path": "/metadata/labels/llm-d.ai~1role", "value": "prefill"})
-        );
+        let put_back = &world.cluster.patches()[1].body["metadata"];
+        assert_eq!(put_back["labels"], json!({"llm-d.ai/role": "prefill"}));
+        assert!(put_back["resourceVersion"].is_string(), "of the pod as it was read");
     });
 }
 
@@ -129,6 +128,23 @@ fn labels_that_their_owner_selects_by_are_left_alone() {
         assert!(
             world.refusal("1P1D").await.starts_with("no pod in namespace llm with app=vllm has a label llm-d.ai/role")
         );
+    });
+}
+
+#[test]
+fn a_pod_that_changes_at_the_same_moment_is_read_again() {
+    block_on(async {
+        let mut world = pods(&["prefill", "decode", "decode"]).await;
+        let shifted = world
+            .shift_beside("2P1D", |cluster, calls| {
+                // Before the call that puts the new label on.
+                let mut state = cluster.state();
+                state.conflicts = if calls == 1 { 2 } else { 0 };
+            })
+            .await;
+        assert_eq!((shifted.report.abandoned, shifted.split), (None, split("2P1D")));
+        assert_eq!(labels(&world), ["prefill", "prefill", "decode"]);
+        assert_eq!(world.cluster.patches().len(), 4, "one that takes off, and three that put on");
     });
 }
 

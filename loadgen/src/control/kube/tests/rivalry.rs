@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::cluster::collection;
 use super::world::{block_on, deployments, split};
+use crate::control::plane::Adapter;
 
 fn scaler(name: &str, labels: &serde_json::Value) -> serde_json::Value {
     json!({"metadata": {"name": name, "labels": labels}, "spec": {"minReplicas": 1, "maxReplicas": 8,
@@ -33,6 +34,26 @@ fn autoscalers_that_aim_at_the_units_are_named_before() {
             assert!(told.contains(&sentence), "{told:#?}");
         }
         assert!(!told.iter().any(|remark| remark.contains("/other ")), "{told:#?}");
+    });
+}
+
+#[test]
+fn autoscalers_that_cannot_be_seen_for_a_moment_are_those_that_were() {
+    block_on(async {
+        let mut world = deployments().await;
+        let scalers = collection("autoscaling", "v2", "horizontalpodautoscalers");
+        for name in ["both", "other"] {
+            world.cluster.put(&scalers, scaler(name, &json!({})));
+        }
+        world.kube.observe().await.expect("units");
+        world.cluster.state().unwell.push("/horizontalpodautoscalers");
+        let seen = world.kube.observe().await.expect("the units are seen all the same");
+        let named = "HorizontalPodAutoscaler/both and HorizontalPodAutoscaler/other";
+        assert_eq!(seen.rival.as_deref(), Some(named));
+        let remarks = world.plan("3P1D").await.expect("a plan").remarks;
+        let told =
+            "whether a HorizontalPodAutoscaler scales the units cannot be seen for now: the cluster answered 503";
+        assert!(remarks.iter().any(|remark| remark.starts_with(told)), "{remarks:#?}");
     });
 }
 
