@@ -72,8 +72,10 @@ impl TargetEvents for NullEvents {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return false,
         };
+        let indices: Vec<u64> = first.into_iter().chain(self.receiver.try_iter()).collect();
+        // Once all of them are here: none is over before it was sent.
         let at = self.clock.now();
-        for index in first.into_iter().chain(self.receiver.try_iter()) {
+        for index in indices {
             into.push(TargetEvent::Token { index, at, token: Some(0), logits_digest: 0 });
             into.push(TargetEvent::Ended { index, at, outcome: Outcome::Completed, server: None });
         }
