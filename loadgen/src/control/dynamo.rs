@@ -44,6 +44,18 @@ pub const NAMESPACE: &str = "dynamo";
 /// Between two looks whether the first workers have come up.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// What workers of Dynamo let be done, of which the processes are ours.
+fn abilities() -> Abilities {
+    Abilities {
+        ways: Ways::of(&[How::Drain]),
+        aggregated: false,
+        in_place: false,
+        counts: true,
+        drain_visible: true,
+        dry_run: false,
+    }
+}
+
 /// # Errors
 /// When workers of Dynamo cannot get to a split, however they are counted.
 fn check(to: Split, how: How) -> Result<(), String> {
@@ -191,14 +203,7 @@ impl Adapter for DynamoFile {
     type Call = SetUnits;
 
     fn abilities(&self) -> Abilities {
-        Abilities {
-            ways: Ways::of(&[How::Drain]),
-            aggregated: false,
-            in_place: false,
-            counts: true,
-            drain_visible: true,
-            dry_run: false,
-        }
+        abilities()
     }
 
     async fn ready(&mut self) -> Result<(), String> {

@@ -15,6 +15,7 @@
 //! - Events that wait to be read: [`INBOX`]. Then tasks wait with what they have, nothing more is read from their sockets, and
 //!   that is counted: latencies measured then are the client's own.
 
+mod call;
 mod clock;
 mod files;
 mod inbox;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+pub(super) use call::of_call;
 pub(super) use clock::SharedClock;
 pub(super) use inbox::Inbox;
 pub(super) use most::{most_of_prompt, most_tokens};

@@ -21,10 +21,10 @@ use engine::cluster::How;
 use engine::units::{Role, Split};
 
 use super::instances::of_key;
-use super::{NAMESPACE, check};
+use super::{NAMESPACE, abilities, check};
 use crate::control::plane::{Action, Adapter, CallError, Goal, Member, MemberState, Plan, Step, Topology};
 use crate::http::{HttpAddress, HttpOptions};
-use crate::target::{Abilities, Ways};
+use crate::target::Abilities;
 use crate::text::Malformed;
 use decision::Decision;
 use gateway::Etcd;
@@ -153,14 +153,8 @@ impl Adapter for DynamoPlanner {
     type Call = Decide;
 
     fn abilities(&self) -> Abilities {
-        Abilities {
-            ways: Ways::of(&[How::Drain]),
-            aggregated: false,
-            in_place: false,
-            counts: true,
-            drain_visible: false,
-            dry_run: false,
-        }
+        // Whoever ends the processes sees what they still hold.
+        Abilities { drain_visible: false, ..abilities() }
     }
 
     async fn observe(&mut self) -> Result<Topology, String> {

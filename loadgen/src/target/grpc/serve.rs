@@ -9,7 +9,7 @@ use engine::units::Nanos;
 
 use crate::control::server_clock::ServerClock;
 use crate::sample::{FailureKind, Outcome};
-use crate::target::remote::{End, Protocol, Report, failed};
+use crate::target::remote::{End, Protocol, Report, of_call};
 use crate::target::{Dispatch, embedded};
 
 /// The protocol of generations.
@@ -58,17 +58,10 @@ impl Protocol for Generations {
 
 /// What an error is for a load test.
 fn outcome(error: &RemoteError) -> Outcome {
-    let kind = match error {
-        RemoteError::Connect { .. } => FailureKind::Connect,
-        RemoteError::Timeout { .. } => FailureKind::Timeout,
-        RemoteError::Malformed { .. } => FailureKind::Malformed,
-        RemoteError::Broken { .. } => return Outcome::Cut,
-        RemoteError::Status { code, .. } => match code {
-            StatusCode::ResourceExhausted | StatusCode::Unavailable => FailureKind::Refused,
-            // The engine gave up an answer that we did not read fast enough, or could not compute it.
-            StatusCode::Aborted => FailureKind::Engine,
-            _ => FailureKind::Status,
-        },
-    };
-    failed(kind, error.to_string())
+    of_call(error, |code| match code {
+        StatusCode::ResourceExhausted | StatusCode::Unavailable => FailureKind::Refused,
+        // The engine gave up an answer that we did not read fast enough, or could not compute it.
+        StatusCode::Aborted => FailureKind::Engine,
+        _ => FailureKind::Status,
+    })
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::answer::Answer;
 use crate::sample::{FailureKind, Outcome};
 use crate::target::Dispatch;
-use crate::target::remote::{Arrivals, End, Patience, Protocol, Report, RunId, Wait, failed};
+use crate::target::remote::{Arrivals, End, Patience, Protocol, Report, RunId, Wait, of_call};
 
 /// How long the end of a stream is waited for behind its last message: given up before, the engine would be told to abort what it
 /// has just finished.
@@ -95,17 +95,10 @@ pub(super) async fn linger(mut stream: VllmAnswer) {
 
 /// What an error is for a load test.
 pub(super) fn outcome(error: &RemoteError) -> Outcome {
-    let kind = match error {
-        RemoteError::Connect { .. } => FailureKind::Connect,
-        RemoteError::Timeout { .. } => FailureKind::Timeout,
-        RemoteError::Malformed { .. } => FailureKind::Malformed,
-        RemoteError::Broken { .. } => return Outcome::Cut,
-        RemoteError::Status { code, .. } => match code {
-            StatusCode::ResourceExhausted => FailureKind::Limited,
-            StatusCode::Unavailable => FailureKind::Refused,
-            StatusCode::Internal | StatusCode::Aborted => FailureKind::Engine,
-            _ => FailureKind::Status,
-        },
-    };
-    failed(kind, error.to_string())
+    of_call(error, |code| match code {
+        StatusCode::ResourceExhausted => FailureKind::Limited,
+        StatusCode::Unavailable => FailureKind::Refused,
+        StatusCode::Internal | StatusCode::Aborted => FailureKind::Engine,
+        _ => FailureKind::Status,
+    })
 }
