@@ -195,25 +195,24 @@ fn limit_rows(now: &Snapshot, chosen: &Move, theme: &Theme, width: u16) -> Vec<R
     rows
 }
 
-/// What the units that could move hold now: the cluster picks one of them.
+/// What the units that could move hold now. The cluster picks one of them, so that of several only the least and the most are
+/// of use, and fit however they are called.
 fn in_flight(units: &[UnitView], role: Role) -> String {
-    let held: Vec<String> = units
-        .iter()
-        .filter(|unit| unit.role == role && unit.state == UnitState::Serving)
-        .map(
-            |unit| {
-                if unit.measured { format!("{} on {}", shift::held(unit), unit.unit) } else { unit.unit.to_string() }
-            },
-        )
-        .collect();
-    if !held.is_empty() && units.iter().all(|unit| !unit.measured) {
+    if !units.is_empty() && units.iter().all(|unit| !unit.measured) {
         return "not told by this control plane".to_owned();
     }
-    match held.len() {
-        0 => format!("no {role} unit is serving now"),
-        1 => held.concat(),
-        2..=4 => format!("{}; the cluster picks the unit", held.join(", ")),
-        _ => format!("{}, …; the cluster picks the unit", held.iter().take(3).cloned().collect::<Vec<_>>().join(", ")),
+    let could: Vec<&UnitView> =
+        units.iter().filter(|unit| unit.role == role && unit.state == UnitState::Serving).collect();
+    let held = || could.iter().filter(|unit| unit.measured).map(|unit| shift::held(unit));
+    match (could.as_slice(), held().min(), held().max()) {
+        ([], ..) => format!("no {role} unit is serving now"),
+        ([unit], None, _) => unit.unit.to_string(),
+        ([unit], Some(held), _) => format!("{held} on {}", unit.unit),
+        (_, Some(least), Some(most)) if least < most => {
+            format!("{least} to {most} on each of {} units; the cluster picks one", could.len())
+        }
+        (_, Some(held), _) => format!("{held} on each of {} units; the cluster picks one", could.len()),
+        _ => format!("not told for these {} units; the cluster picks one", could.len()),
     }
 }
 
