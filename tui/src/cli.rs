@@ -8,6 +8,7 @@
 //! Everything that can be told from the words and the profiles alone is refused here, before a model is loaded.
 
 mod calibrate;
+mod control;
 mod gateway;
 mod key;
 mod load;
@@ -24,12 +25,12 @@ mod search;
 mod serve;
 mod shift;
 mod target;
+mod watched;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use loadgen::metrics::MetricsAt;
 use loadgen::profile::{Cluster, Kind, Library, Loaded};
 use loadgen::schedule::{LoadSpec, ShiftScript};
 use loadgen::text::Malformed;
@@ -37,12 +38,10 @@ use loadgen::text::Malformed;
 use calibrate::CalibrateArgs;
 pub use calibrate::CalibrateOptions;
 use load::LoadArgs;
-use metrics::MetricsArgs;
 use plan::PlanArgs;
 pub use plan::PlanOptions;
 use predict::PredictArgs;
 pub use ready::Ready;
-use ready::ReadyArgs;
 pub use refusal::Refusal;
 use replay::ReplayArgs;
 pub use replay::{ReplayLoad, ReplayOptions, ReplayRun, Shown};
@@ -53,8 +52,9 @@ use serve::ServeArgs;
 pub use serve::ServeOptions;
 use shift::ShiftArgs;
 pub use shift::{ShiftOptions, Shifted};
-use target::TargetArgs;
 pub use target::{EngineSpec, Served, TargetSpec};
+use watched::WatchedArgs;
+pub use watched::WatchedTarget;
 
 /// Load tester and live tuner for LLM serving with prefill-decode disaggregation.
 ///
@@ -194,11 +194,7 @@ enum Sub {
 #[derive(Args, Debug)]
 struct LiveArgs {
     #[command(flatten)]
-    target: TargetArgs,
-    #[command(flatten)]
-    ready: ReadyArgs,
-    #[command(flatten)]
-    metrics: MetricsArgs,
+    watched: WatchedArgs,
     #[command(flatten)]
     load: LoadArgs,
     /// Record the run in this file as well
@@ -216,11 +212,7 @@ struct LiveArgs {
 #[derive(Args, Debug)]
 struct RecordArgs {
     #[command(flatten)]
-    target: TargetArgs,
-    #[command(flatten)]
-    ready: ReadyArgs,
-    #[command(flatten)]
-    metrics: MetricsArgs,
+    watched: WatchedArgs,
     #[command(flatten)]
     load: LoadArgs,
     /// The recording, usually NAME.jsonl.zst [default: UTC-TIME-WORKLOAD.jsonl.zst in this folder]
@@ -324,11 +316,7 @@ pub enum Command {
 #[derive(Debug)]
 pub struct LiveOptions {
     /// Where the load goes.
-    pub target: TargetSpec,
-    /// How long it is waited for.
-    pub ready: Ready,
-    /// Where servers tell of themselves, if anywhere.
-    pub metrics: Option<MetricsAt>,
+    pub watched: WatchedTarget,
     /// The load.
     pub load: LoadSpec,
     /// Where it is recorded, if it is.
@@ -347,11 +335,7 @@ pub struct LiveOptions {
 #[derive(Debug)]
 pub struct RecordOptions {
     /// Where the load goes.
-    pub target: TargetSpec,
-    /// How long it is waited for.
-    pub ready: Ready,
-    /// Where servers tell of themselves, if anywhere.
-    pub metrics: Option<MetricsAt>,
+    pub watched: WatchedTarget,
     /// The load.
     pub load: LoadSpec,
     /// Where it is recorded; by default a name made of the time and the workload.
@@ -379,35 +363,22 @@ impl Cli {
     /// When options contradict each other, a profile is missing or wrong, or the run would have no end.
     pub fn command(self, library: &Library) -> anyhow::Result<Command> {
         Ok(match self.command.unwrap_or(Sub::Live(self.live)) {
-            Sub::Live(LiveArgs { target, ready, metrics, load, out, asciicast, screen, predict }) => {
-                let target = target.resolve_beside(load.scenario(library)?, library)?;
-                let ready = ready.resolve(&target)?;
-                let predict_with = predict.resolve(&target, library)?;
+            Sub::Live(LiveArgs { watched, load, out, asciicast, screen, predict }) => {
+                let watched = watched.resolve(load.scenario(library)?, library)?;
+                let predict_with = predict.resolve(&watched.target, library)?;
                 let load = load.resolve(library, true)?;
                 check_shifts_none(screen.read_only, &load.shifts)?;
-                let metrics = metrics.resolve(&target)?;
-                Command::Live(LiveOptions {
-                    target,
-                    ready,
-                    metrics,
-                    load,
-                    out,
-                    asciicast,
-                    screen,
-                    predict_with,
-                    load_is_given: None,
-                })
+                let load_is_given = None;
+                Command::Live(LiveOptions { watched, load, out, asciicast, screen, predict_with, load_is_given })
             }
-            Sub::Record(RecordArgs { target, ready, metrics, load, out, json, fail_on_slo, read_only }) => {
+            Sub::Record(RecordArgs { watched, load, out, json, fail_on_slo, read_only }) => {
                 let scenario = load.scenario(library)?;
                 let load = load.resolve(library, false)?;
                 load::check_has_end(&load)?;
                 anyhow::ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo");
                 check_shifts_none(read_only, &load.shifts)?;
-                let target = target.resolve_beside(scenario, library)?;
-                let ready = ready.resolve(&target)?;
-                let metrics = metrics.resolve(&target)?;
-                Command::Record(RecordOptions { target, ready, metrics, load, out, json, fail_on_slo, read_only })
+                let watched = watched.resolve(scenario, library)?;
+                Command::Record(RecordOptions { watched, load, out, json, fail_on_slo, read_only })
             }
             Sub::View(options) => Command::View(options),
             Sub::Replay(args) => Command::Replay(args.resolve(library)?),

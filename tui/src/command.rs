@@ -20,9 +20,6 @@ pub mod view;
 use std::io::Write;
 use std::process::ExitCode;
 
-use loadgen::metrics::{Metrics, MetricsAt};
-use loadgen::target::Connection;
-
 use crate::cli::{self, Cli, Command};
 
 /// How a command ended when nothing was wrong with its input. Bad input is an error, and exit code 2.
@@ -90,17 +87,6 @@ pub(crate) fn leave_at_once() -> ! {
     // Workers are not left behind, but nobody waits for them either.
     loadgen::control::dynamo::end_all();
     std::process::exit(130)
-}
-
-/// An open target together with what its servers tell of themselves.
-///
-/// # Errors
-/// When the system has no thread for its metrics.
-pub(crate) fn watched(mut connection: Connection, metrics: Option<MetricsAt>) -> anyhow::Result<Connection> {
-    if let Some(at) = metrics {
-        connection.metrics = Metrics::open(at).map_err(anyhow::Error::msg)?;
-    }
-    Ok(connection)
 }
 
 /// A line for people, on stderr. A closed stderr is nobody's problem.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use loadgen::guard::AbortOn;
-use loadgen::metrics::MetricsAt;
 use loadgen::profile::{Cluster, Library, Loaded};
 use loadgen::recording::Reader;
 use loadgen::schedule::{LoadSpec, ShiftScript, Traffic};
@@ -15,11 +14,9 @@ use loadgen::time::Micros;
 use loadgen::trace::{TraceFormat, is_recording};
 
 use super::load::{GuardArgs, check_warmup, parse_count, parse_positive_duration, parse_speed, read_slo, stem};
-use super::metrics::MetricsArgs;
 use super::predict::PredictArgs;
-use super::ready::{Ready, ReadyArgs};
-use super::target::TargetArgs;
-use super::{LiveOptions, RecordOptions, ScreenArgs, SymbolsArg, TargetSpec, ThemeArg, check_shifts_none};
+use super::watched::{WatchedArgs, WatchedTarget};
+use super::{LiveOptions, RecordOptions, ScreenArgs, SymbolsArg, ThemeArg, check_shifts_none};
 
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
@@ -27,11 +24,7 @@ pub(super) struct ReplayArgs {
     /// A recording, finished or not, or a trace
     file: PathBuf,
     #[command(flatten)]
-    target: TargetArgs,
-    #[command(flatten)]
-    ready: ReadyArgs,
-    #[command(flatten)]
-    metrics: MetricsArgs,
+    watched: WatchedArgs,
     /// So many times as fast [default: 1]
     #[arg(long, value_name = "FACTOR", value_parser = parse_speed, default_value_t = 1.0, hide_default_value = true, help_heading = "Load")]
     speed: f64,
@@ -87,11 +80,7 @@ pub(super) struct ReplayArgs {
 #[derive(Debug)]
 pub struct ReplayOptions {
     /// Where the load goes.
-    pub target: TargetSpec,
-    /// How long it is waited for.
-    pub ready: Ready,
-    /// Where servers tell of themselves, if anywhere.
-    pub metrics: Option<MetricsAt>,
+    pub watched: WatchedTarget,
     /// The load, but for what the file itself says.
     pub load: ReplayLoad,
     /// Where the run is recorded.
@@ -163,10 +152,10 @@ impl ReplayArgs {
         if let Some((option, _)) = of_the_screen.iter().find(|(_, given)| *given && !self.live) {
             bail!("{option} needs --live");
         }
-        let target = self.target.resolve(library)?;
+        let watched = self.watched.resolve(None, library)?;
         let read_only = self.screen.read_only;
         let shown = if self.live {
-            let predict_with = self.predict.resolve(&target, library)?;
+            let predict_with = self.predict.resolve(&watched.target, library)?;
             Shown::Live { screen: self.screen, asciicast: self.asciicast, predict_with }
         } else {
             Shown::Summary { json: self.json, fail_on_slo: self.fail_on_slo, read_only }
@@ -185,9 +174,7 @@ impl ReplayArgs {
             abort_on: self.guard.abort_on(),
         };
         check_shifts_none(read_only, &load.shifts)?;
-        let ready = self.ready.resolve(&target)?;
-        let metrics = self.metrics.resolve(&target)?;
-        Ok(ReplayOptions { target, ready, metrics, load, out: self.out, shown })
+        Ok(ReplayOptions { watched, load, out: self.out, shown })
     }
 }
 
@@ -232,26 +219,17 @@ impl ReplayOptions {
     /// # Errors
     /// When the file cannot be read, or there is no SLO to be missed.
     pub fn run(self) -> anyhow::Result<ReplayRun> {
-        let Self { target, ready, metrics, load, out, shown } = self;
+        let Self { watched, load, out, shown } = self;
         let load = load.load()?;
         Ok(match shown {
             Shown::Live { screen, asciicast, predict_with } => {
                 let why = "the arrivals are those of a trace or a recording".to_owned();
-                ReplayRun::Live(LiveOptions {
-                    target,
-                    ready,
-                    metrics,
-                    load,
-                    out,
-                    asciicast,
-                    screen,
-                    predict_with,
-                    load_is_given: Some(why),
-                })
+                let load_is_given = Some(why);
+                ReplayRun::Live(LiveOptions { watched, load, out, asciicast, screen, predict_with, load_is_given })
             }
             Shown::Summary { json, fail_on_slo, read_only } => {
                 ensure!(!fail_on_slo || load.slo.is_some(), "--fail-on-slo needs --slo, the file has none");
-                ReplayRun::Record(RecordOptions { target, ready, metrics, load, out, json, fail_on_slo, read_only })
+                ReplayRun::Record(RecordOptions { watched, load, out, json, fail_on_slo, read_only })
             }
         })
     }

@@ -10,10 +10,10 @@ use engine::units::Split;
 use loadgen::control::at::ControlAt;
 use loadgen::time::Micros;
 
+use super::control::{ControlArg, PlaneArgs};
 use super::key::KeyEnv;
 use super::load::parse_positive_duration;
 use super::reach::ReachArgs;
-use super::target::{ControlArg, PlaneArgs};
 
 #[derive(Args, Debug)]
 pub(super) struct ShiftArgs {

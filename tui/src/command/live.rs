@@ -20,15 +20,15 @@ use crate::shell::{self, Cast, Exit, LiveSource};
 /// # Errors
 /// When the input is wrong, the target cannot be opened, or the terminal cannot be used.
 pub fn run(options: LiveOptions) -> anyhow::Result<Ending> {
-    let LiveOptions { target, ready, metrics, load, out, asciicast, screen, predict_with, load_is_given } = options;
+    let LiveOptions { watched, load, out, asciicast, screen, predict_with, load_is_given } = options;
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "the live screen needs a terminal; `pdtune record` runs without one"
     );
     // Before anything is loaded: the terminal's answer must not come while the screen reads keys.
     let theme = shell::theme(screen.appearance.theme.into(), screen.appearance.symbols.set());
-    let ground = predict_with.map(Ground::Profile).or_else(|| target.ground());
-    let connection = super::watched(ready::open(target, ready)?, metrics)?;
+    let ground = predict_with.map(Ground::Profile).or_else(|| watched.target.ground());
+    let connection = ready::open_watched(watched)?;
     let connection = if screen.read_only { connection.read_only() } else { connection };
     let units_are_told = connection.control.is_some() || connection.info.split.is_some();
     anyhow::ensure!(

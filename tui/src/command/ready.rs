@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use loadgen::clock::RunClock;
+use loadgen::metrics::Metrics;
 use loadgen::ready::wait;
 use loadgen::target::{Connection, grpc, http, vllm};
 use loadgen::time::Micros;
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::signals::Signals;
 use super::{leave_at_once, tell};
-use crate::cli::{Ready, TargetSpec};
+use crate::cli::{Ready, TargetSpec, WatchedTarget};
 
 /// Between two attempts to open a target that is not there yet.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -43,6 +44,19 @@ pub(super) fn open(target: TargetSpec, ready: Ready) -> anyhow::Result<Connectio
     // Workers have had a time of their own to come up in.
     let spent = if starts { Micros::ZERO } else { clock.now() };
     wait(&mut connection, patience, spent, tell)?;
+    Ok(connection)
+}
+
+/// The same, together with what its servers tell of themselves.
+///
+/// # Errors
+/// As those of [`open`], and when the system has no thread for its metrics.
+pub(super) fn open_watched(watched: WatchedTarget) -> anyhow::Result<Connection> {
+    let WatchedTarget { target, ready, metrics } = watched;
+    let mut connection = open(target, ready)?;
+    if let Some(at) = metrics {
+        connection.metrics = Metrics::open(at).map_err(anyhow::Error::msg)?;
+    }
     Ok(connection)
 }
 

@@ -18,10 +18,10 @@ use crate::cli::RecordOptions;
 /// # Errors
 /// When the input is wrong, the target cannot be opened or the recording cannot be written.
 pub fn run(options: RecordOptions) -> anyhow::Result<Ending> {
-    let RecordOptions { target, ready, metrics, load, out, json, fail_on_slo, read_only } = options;
+    let RecordOptions { watched, load, out, json, fail_on_slo, read_only } = options;
     let path = out.unwrap_or_else(|| PathBuf::from(default_name(unix_micros() / 1_000_000, &load.name)));
     let has_slo = load.slo.is_some();
-    let connection = super::watched(ready::open(target, ready)?, metrics)?;
+    let connection = ready::open_watched(watched)?;
     let connection = if read_only { connection.read_only() } else { connection };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let config = RunConfig { load, connection, record_to: Some(path.clone()) };

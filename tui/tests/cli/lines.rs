@@ -28,7 +28,7 @@ fn meaning(line: &str) -> String {
             let files = (&options.out, &options.asciicast);
             format!(
                 "live   {} out={:?} asciicast={:?} {:?}\n  {load}",
-                target(&options.target),
+                target(&options.watched.target),
                 files.0,
                 files.1,
                 options.screen
@@ -37,7 +37,7 @@ fn meaning(line: &str) -> String {
         Ok(Command::Record(options)) => {
             let load = serde_json::to_string(&options.load).expect("JSON");
             let (json, fail) = (options.json, options.fail_on_slo);
-            let (target, out) = (target(&options.target), &options.out);
+            let (target, out) = (target(&options.watched.target), &options.out);
             format!("record {target} out={out:?} json={json} fail_on_slo={fail}\n  {load}")
         }
         Ok(Command::View(options)) => format!("{options:?}"),
@@ -263,7 +263,7 @@ fn the_key_of_a_target_goes_to_a_control_of_its_own_host_alone() {
         let words = ["pdtune", "record", "--requests", "1", "--api-key-env", "CARGO_PKG_NAME"];
         let cli = Cli::read(words.into_iter().chain(line.split_whitespace())).expect(line);
         let Ok(Command::Record(options)) = cli.command(&Library::new(Vec::new())) else { panic!("{line}") };
-        let TargetSpec::Http(target) = options.target else { panic!("{line}") };
+        let TargetSpec::Http(target) = options.watched.target else { panic!("{line}") };
         assert!(target.key.is_some(), "{line}");
         match target.control {
             Some(ControlAt::Ray(at)) => at.key,
@@ -430,8 +430,8 @@ fn refused_simulations() {
 fn sources(line: &str) -> String {
     let words = std::iter::once("pdtune").chain(line.split_whitespace());
     match Cli::read(words).map_err(anyhow::Error::from).and_then(|cli| cli.command(&Library::new(Vec::new()))) {
-        Ok(Command::Live(options)) => format!("{:?}", options.metrics),
-        Ok(Command::Record(options)) => format!("{:?}", options.metrics),
+        Ok(Command::Live(options)) => format!("{:?}", options.watched.metrics),
+        Ok(Command::Record(options)) => format!("{:?}", options.watched.metrics),
         Ok(other) => format!("{other:?}"),
         Err(error) => format!("error: {error:#}"),
     }
