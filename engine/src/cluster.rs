@@ -188,10 +188,10 @@ impl Cluster {
         &self.config
     }
 
-    /// Whether what happens to one decode unit concerns no other: no hand-off waits for room, no shift is under way and no unit
-    /// is lost.
+    /// Whether what happens to one decode unit concerns no other: no hand-off waits for room, no unit is being emptied and none
+    /// is lost. Units that are empty, and change their role or start anew, wait for nobody.
     pub fn is_quiet(&self) -> bool {
-        self.handoffs.front().is_none() && self.shift.is_none() && !self.is_maimed
+        self.handoffs.front().is_none() && !self.is_emptying() && !self.is_maimed
     }
 
     /// What every event ends with: whoever can move on now does.

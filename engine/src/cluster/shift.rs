@@ -211,6 +211,12 @@ impl Cluster {
         self.end_shift_if_over(now, out);
     }
 
+    /// Whether a unit on its way to another role is not empty enough yet.
+    pub(super) fn is_emptying(&self) -> bool {
+        let drains = |unit: &UnitId| self.units[unit.index()].phase == Phase::Draining;
+        self.shift.as_ref().is_some_and(|run| run.moving.iter().any(drains))
+    }
+
     /// Whether decoding sequences of `unit` are to be moved to peers.
     pub(super) fn is_migrating(&self, unit: UnitId) -> bool {
         let here = &self.units[unit.index()];
