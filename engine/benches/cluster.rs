@@ -1,4 +1,4 @@
-//! Requests a second of CPU time that the cluster schedules in virtual time: `cargo bench -p pdtune-engine --bench cluster`.
+//! Requests a second of CPU time that the cluster schedules in virtual time: `cargo bench --workspace --bench cluster`.
 //!
 //! A simulation has one thread; what is measured is the CPU time of that thread, so that a busy machine shows the same. Every
 //! request has 256 answer tokens, so the output tokens a second are 256 times the elements a second.
@@ -104,7 +104,7 @@ fn mix(bits: u64) -> u64 {
 }
 
 /// Poisson arrivals of requests of 1024 prompt and 256 answer tokens; a quarter of each prompt is shared with every eighth request.
-fn arrivals(rate: f64, prefix_cache: bool) -> impl Iterator<Item = (Nanos, Input)> + Send {
+fn arrivals(rate: f64, prefix_cache: bool) -> impl Iterator<Item = (Nanos, Input)> + Clone + Send {
     let mut at = 0.0;
     (0..REQUESTS).map(move |number| {
         at -= 1e9 / rate * (((mix(number + 77) >> 11) + 1) as f64 / (1_u64 << 53) as f64).ln();

@@ -88,8 +88,8 @@ use unit::Unit;
 
 use crate::units::{Nanos, Split, UnitId};
 
-/// Units, requests and everything that is decided about them.
-#[derive(Debug)]
+/// Units, requests and everything that is decided about them. A copy is another future of the same past.
+#[derive(Clone, Debug)]
 pub struct Cluster {
     config: ClusterConfig,
     detail: Detail,

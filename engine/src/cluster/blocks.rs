@@ -11,7 +11,7 @@ use super::table::Table;
 const HOLES: u32 = 32;
 
 /// The free blocks of one unit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Blocks {
     /// A set bit is a free block. `None` where nobody wants to know which blocks are whose: then they are only counted, and
     /// the extents that are handed out have the right lengths and no meaning besides.

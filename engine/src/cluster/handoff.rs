@@ -12,7 +12,7 @@ use super::{Cluster, Unit};
 use crate::units::{Nanos, UnitId};
 
 /// A transfer that is not acknowledged yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Flight {
     /// Whose; `None` when nobody wants it any more.
     pub(crate) slot: Option<Slot>,

@@ -22,7 +22,7 @@ use super::unit::Entry;
 use crate::units::{Nanos, UnitId};
 
 /// The common count of a unit's batch.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lockstep {
     /// Steps that were counted, ever.
     pub(crate) beat: u64,

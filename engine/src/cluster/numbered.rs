@@ -6,7 +6,7 @@ use super::event::TransferId;
 
 /// What is known of transfers, in the order of their numbers. Few are under way at a time and the oldest is mostly the next
 /// to end, so a list in order is searched faster than any map.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Numbered<T> {
     entries: VecDeque<(TransferId, T)>,
 }

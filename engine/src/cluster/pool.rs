@@ -6,7 +6,7 @@ use super::prefix::{Found, NodeId, Tree};
 use super::table::Table;
 
 /// The blocks that a sequence holds in one pool: first those it shares through the prefix cache, then its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Holding {
     pub(crate) table: Table,
     /// How many blocks, from the first, belong to the prefix cache.
@@ -41,7 +41,7 @@ impl Holding {
 }
 
 /// The blocks of one unit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pool {
     blocks: Blocks,
     /// Free blocks that are somebody's all the same, though nobody has asked yet which.

@@ -27,7 +27,7 @@ impl NodeId {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Node {
     hashes: Vec<BlockHash>,
     blocks: Table,
@@ -48,7 +48,7 @@ pub(crate) struct Found {
 }
 
 /// The tree.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     spare: Vec<NodeId>,

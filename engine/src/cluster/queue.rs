@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::sequence::{Sequences, Slot};
 
 /// The oldest request is at the front: a sequence that lost its place gets it back.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     slots: VecDeque<Slot>,
 }

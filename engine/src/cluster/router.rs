@@ -40,12 +40,18 @@ pub struct DecodeCandidate {
 pub trait PrefillPolicy: fmt::Debug + Send {
     /// One of `candidates`, which are sorted by unit; `None` only when there are none.
     fn choose(&mut self, candidates: &[PrefillCandidate]) -> Option<UnitId>;
+
+    /// The same with all that it remembers, for a copy of the cluster.
+    fn copy(&self) -> Box<dyn PrefillPolicy>;
 }
 
 /// Chooses where a sequence is continued.
 pub trait DecodePolicy: fmt::Debug + Send {
     /// One of `candidates`, which are sorted by unit; `None` only when there are none.
     fn choose(&mut self, candidates: &[DecodeCandidate]) -> Option<UnitId>;
+
+    /// The same with all that it remembers, for a copy of the cluster.
+    fn copy(&self) -> Box<dyn DecodePolicy>;
 }
 
 /// The two decisions of a router.
@@ -55,6 +61,12 @@ pub struct Router {
     pub prefill: Box<dyn PrefillPolicy>,
     /// Where sequences are continued.
     pub decode: Box<dyn DecodePolicy>,
+}
+
+impl Clone for Router {
+    fn clone(&self) -> Self {
+        Self { prefill: self.prefill.copy(), decode: self.decode.copy() }
+    }
 }
 
 impl Default for Router {

@@ -41,7 +41,7 @@ pub(crate) enum Membership {
 }
 
 /// A request in flight. A step computes positions from `computed` on; when it reaches `known`, one more token is sampled.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sequence {
     pub(crate) request: RequestId,
     /// Position in the order of arrival: what is scarce goes to the oldest.
@@ -136,7 +136,7 @@ impl Sequence {
 pub(crate) struct Slot(u32);
 
 /// All requests in flight, in entries that are reused.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sequences {
     entries: Vec<Sequence>,
     spare: Vec<Slot>,

@@ -20,7 +20,7 @@ use super::unit::{Phase, Target, Unit};
 use crate::units::{Nanos, Role, Split, UnitId};
 
 /// The shift under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ShiftRun {
     report: ShiftReport,
     /// Units still on their way.

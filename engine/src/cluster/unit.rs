@@ -42,7 +42,7 @@ pub(crate) struct Entry {
 }
 
 /// The step that a unit computes now.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Step {
     /// Whether there is one.
     pub(crate) running: bool,
@@ -52,7 +52,7 @@ pub(crate) struct Step {
 }
 
 /// One unit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Unit {
     pub(crate) id: UnitId,
     pub(crate) role: Role,

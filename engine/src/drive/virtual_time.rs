@@ -48,7 +48,7 @@ pub enum Pace {
 }
 
 /// What the driver knows of a unit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct UnitTime {
     run: Option<StepRun>,
     /// When its last step ended.
@@ -60,8 +60,8 @@ struct UnitTime {
     plan: StepPlan,
 }
 
-/// A cluster in virtual time.
-#[derive(Debug)]
+/// A cluster in virtual time. A copy goes on from the same instant by itself: what both have in common is computed once.
+#[derive(Clone, Debug)]
 pub struct VirtualDriver<T = Costs, S = Log> {
     cluster: Cluster,
     timing: T,
@@ -135,7 +135,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
 
     /// Takes inputs from `source` when their time comes, after what was scheduled for the same instant. They are in the order
     /// of time; what is earlier than the one before happens right after it. A source given before is forgotten.
-    pub fn feed(&mut self, source: impl Iterator<Item = (Nanos, Input)> + Send + 'static) {
+    pub fn feed(&mut self, source: impl Iterator<Item = (Nanos, Input)> + Clone + Send + 'static) {
         self.inputs.feed(Box::new(source));
     }
 

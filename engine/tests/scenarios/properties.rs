@@ -146,7 +146,7 @@ fn play<T: Timing>(
 }
 
 /// What is told of a run where nobody asks for every token.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Ends {
     log: Log,
     first: BTreeMap<RequestId, Nanos>,
@@ -219,6 +219,31 @@ fn counted_equals_single<T: Timing + Copy>(
     Ok(())
 }
 
+/// A cluster to which this will happen: arrivals as a source, all else as it is scheduled.
+fn to_come(config: &ClusterConfig, from: Split, arrivals: Vec<(Nanos, Input)>) -> VirtualDriver<Affine, Ends> {
+    let cluster = Cluster::new(config.clone(), from).expect("a cluster");
+    let mut driver = VirtualDriver::with_sink(cluster, AFFINE, Pace::Bulk, Ends::default());
+    driver.feed(arrivals.into_iter());
+    driver
+}
+
+/// What comes of it at last.
+fn finally(
+    mut driver: VirtualDriver<Affine, Ends>,
+    orders: &[(Nanos, Input)],
+) -> impl PartialEq + std::fmt::Debug + use<> {
+    for (at, input) in orders {
+        driver.schedule(*at, input.clone());
+    }
+    while let Some(now) = driver.step() {
+        assert_eq!(driver.cluster().check(), Ok(()), "at {now:?}");
+    }
+    let units = (0..driver.cluster().units()).map(UnitId);
+    let units: Vec<_> = units.map(|unit| (driver.cluster().unit_figures(unit), driver.busy(unit))).collect();
+    let Ends { log, first, told } = driver.sink();
+    (outcome(log), first.clone(), told.clone(), units, driver.ledger().clone(), driver.now())
+}
+
 fn bulk_equals_single<T: Timing + Copy>(
     config: &ClusterConfig,
     from: Split,
@@ -286,6 +311,27 @@ proptest! {
         let timing = Affine { replicas, ..AFFINE };
         bulk_equals_single(&config, from, timing, &schedule)?;
         counted_equals_single(&config, from, Pace::Bulk, timing, &schedule)?;
+    }
+
+    #[test]
+    fn a_copy_goes_on_by_itself_as_if_nobody_else_had(
+        config in any_config(),
+        from in any_split(),
+        schedule in any_schedule(),
+        at in 0_u64..6000,
+    ) {
+        let schedule = schedule.into_iter().map(|(at, input)| (Nanos(at), input));
+        let (mut arrivals, orders): (Vec<_>, Vec<_>) = schedule.partition(|(_, input)| matches!(input, Input::Arrive(_)));
+        arrivals.sort_by_key(|(at, _)| *at);
+        let (early, late): (Vec<_>, Vec<_>) = orders.iter().cloned().partition(|(due, _)| due.0 <= at);
+        let mut original = to_come(&config, from, arrivals.clone());
+        for (at, input) in &early {
+            original.schedule(*at, input.clone());
+        }
+        while original.step_by(Nanos(at)).is_some() {}
+        let copy = original.clone();
+        prop_assert_eq!(finally(copy, &late), finally(to_come(&config, from, arrivals.clone()), &orders));
+        prop_assert_eq!(finally(original, &[]), finally(to_come(&config, from, arrivals), &early));
     }
 
     #[test]

@@ -13,6 +13,10 @@ impl PrefillPolicy for LeastWork {
         let cost = |c: &&PrefillCandidate| (c.outstanding_tokens + u64::from(c.uncached_tokens), c.sequences);
         candidates.iter().min_by_key(cost).map(|c| c.unit)
     }
+
+    fn copy(&self) -> Box<dyn PrefillPolicy> {
+        Box::new(*self)
+    }
 }
 
 #[cfg(test)]

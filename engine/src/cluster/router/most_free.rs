@@ -12,6 +12,10 @@ impl DecodePolicy for MostFree {
         // The first of equals is the lowest unit.
         candidates.iter().min_by_key(|c| (Reverse(c.available_blocks), c.sequences)).map(|c| c.unit)
     }
+
+    fn copy(&self) -> Box<dyn DecodePolicy> {
+        Box::new(*self)
+    }
 }
 
 #[cfg(test)]

@@ -20,11 +20,19 @@ impl PrefillPolicy for RoundRobin {
     fn choose(&mut self, candidates: &[PrefillCandidate]) -> Option<UnitId> {
         self.next(candidates.iter().map(|c| c.unit))
     }
+
+    fn copy(&self) -> Box<dyn PrefillPolicy> {
+        Box::new(*self)
+    }
 }
 
 impl DecodePolicy for RoundRobin {
     fn choose(&mut self, candidates: &[DecodeCandidate]) -> Option<UnitId> {
         self.next(candidates.iter().map(|c| c.unit))
+    }
+
+    fn copy(&self) -> Box<dyn DecodePolicy> {
+        Box::new(*self)
     }
 }
 

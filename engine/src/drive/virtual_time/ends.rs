@@ -4,7 +4,7 @@ use crate::units::{Nanos, UnitId};
 
 /// When the steps of every unit end: a tournament of which only the matches of a unit are played anew when its end moves. At
 /// one instant the lower unit wins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ends {
     /// The winner of match `n` at `n`, the final at 1, the units themselves behind all matches; `2n` and `2n + 1` meet in `n`.
     winners: Vec<(Nanos, u16)>,

@@ -59,7 +59,7 @@ impl Event {
 ///
 /// Most are scheduled the same time ahead, and so in the order in which they happen: these stand in a line, and only who would
 /// have to go before its last one is put into the heap.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     line: VecDeque<(Nanos, u64)>,
     heap: BinaryHeap<Reverse<(Nanos, u64)>>,

@@ -20,14 +20,32 @@ pub enum Input {
     Fail(UnitId),
 }
 
+/// Inputs one after another, each with its instant.
+pub(super) trait Source: Iterator<Item = (Nanos, Input)> + Send {
+    /// The same from here on.
+    fn copy(&self) -> Box<dyn Source>;
+}
+
+impl<T: Iterator<Item = (Nanos, Input)> + Clone + Send + 'static> Source for T {
+    fn copy(&self) -> Box<dyn Source> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Source> {
+    fn clone(&self) -> Self {
+        self.as_ref().copy()
+    }
+}
+
 /// Inputs that were scheduled one by one, and a source of more.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Inputs {
     scheduled: FxHashMap<u64, Input>,
     next_number: u64,
     /// The next one of the source.
     fed: Option<(Nanos, Input)>,
-    source: Option<Box<dyn Iterator<Item = (Nanos, Input)> + Send>>,
+    source: Option<Box<dyn Source>>,
 }
 
 impl Inputs {
@@ -39,7 +57,7 @@ impl Inputs {
         number
     }
 
-    pub(super) fn feed(&mut self, mut source: Box<dyn Iterator<Item = (Nanos, Input)> + Send>) {
+    pub(super) fn feed(&mut self, mut source: Box<dyn Source>) {
         self.fed = source.next();
         self.source = Some(source);
     }

@@ -31,7 +31,7 @@ struct Demand {
 }
 
 /// Transfers under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Links {
     /// Parcels a nanosecond of each link.
     capacity: u64,
