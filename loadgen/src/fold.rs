@@ -14,7 +14,7 @@
 //! told beside the records, as it happens in a live run and ahead of time in playback, which knows what will become of it.
 
 mod client;
-mod cluster;
+pub(crate) mod cluster;
 mod events;
 mod moment;
 mod servers;

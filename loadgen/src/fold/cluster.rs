@@ -11,7 +11,7 @@ use crate::time::Micros;
 
 /// What is known of the cluster.
 #[derive(Debug)]
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     split: Split,
     /// The split was told before the units were seen.
     told: bool,
@@ -22,7 +22,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) fn new(split: Option<Split>) -> Self {
+    pub(crate) fn new(split: Option<Split>) -> Self {
         Self {
             split: split.unwrap_or(Split { prefill: 0, decode: 0, aggregated: 0 }),
             told: split.is_some(),
@@ -31,11 +31,11 @@ impl Cluster {
         }
     }
 
-    pub(super) fn split(&self) -> Split {
+    pub(crate) fn split(&self) -> Split {
         self.split
     }
 
-    pub(super) fn units(&self) -> &[UnitView] {
+    pub(crate) fn units(&self) -> &[UnitView] {
         &self.units
     }
 
@@ -44,7 +44,7 @@ impl Cluster {
     }
 
     /// A unit was observed or told of a change; a change that people want to read of is a sentence.
-    pub(super) fn apply(&mut self, record: &UnitRecord) -> Option<String> {
+    pub(crate) fn apply(&mut self, record: &UnitRecord) -> Option<String> {
         let id = UnitId(record.unit);
         let place = self.units.binary_search_by_key(&id, |unit| unit.unit);
         let known = place.ok().and_then(|at| self.units.get(at)).map(|unit| (unit.role, unit.state));

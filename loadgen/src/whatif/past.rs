@@ -13,8 +13,9 @@ use super::fitted::SightLog;
 use super::traffic::WINDOW;
 use super::worker::foreseen;
 use super::{Asked, Basis, Eras, Ground, Observed, Offered, Outlook, UnitTerms, WhatIf, predict};
+use crate::fold::cluster::Cluster;
 use crate::profile::Library;
-use crate::recording::{LoadState, Reader, Record, RunRecord};
+use crate::recording::{LoadState, Reader, Record, RunRecord, ShiftRecord, UnitRecord};
 use crate::slo::Slo;
 use crate::target::{TargetLimits, cpu, sim};
 use crate::time::Micros;
@@ -130,8 +131,7 @@ fn answer_to(
 /// splits served until then.
 fn traffic(path: &Path, at: Micros, stop: &dyn Fn() -> bool) -> Result<(Observed, Eras), String> {
     let reader = Reader::open(path).map_err(|why| why.to_string())?;
-    let (mut eras, mut split) = (Eras::default(), reader.run().split);
-    eras.see(Micros::ZERO, split);
+    let mut serving = Serving::new(reader.run().split);
     let mut offered: Vec<Offered> = Vec::new();
     let mut log = SightLog::default();
     let (mut newest, mut oldest) = (Micros::ZERO, None::<Micros>);
@@ -171,17 +171,8 @@ fn traffic(path: &Path, at: Micros, stop: &dyn Fn() -> bool) -> Result<(Observed
                 LoadState::Paused | LoadState::Finishing => until = until.min(rate.at),
             },
             Record::Load(load) if load.at <= at => since = load.at,
-            Record::Shift(shift) if shift.at <= at => match &shift.ended {
-                None => {
-                    eras.see(shift.at, split.take());
-                    eras.see(shift.at, None);
-                }
-                Some(end) if shift.at + end.total <= at => {
-                    split = Some(if end.abandoned.is_some() { shift.from } else { shift.to });
-                    eras.see(shift.at + end.total, split);
-                }
-                Some(_) => {}
-            },
+            Record::Unit(unit) if unit.at <= at => serving.observe(&unit),
+            Record::Shift(shift) if shift.at <= at => serving.shift(&shift, at),
             _ => {}
         }
     }
@@ -190,8 +181,57 @@ fn traffic(path: &Path, at: Micros, stop: &dyn Fn() -> bool) -> Result<(Observed
     let answered = if asked > 0.0 { (received / asked).clamp(0.0, 1.0) } else { 1.0 };
     let mut observed = Observed::new(from, until, offered);
     (observed.answered, observed.sights) = (answered, log.sights(at, oldest));
-    eras.see(at, split);
-    Ok((observed, eras))
+    serving.eras.see(at, serving.split);
+    Ok((observed, serving.eras))
+}
+
+/// Which splits served, by what the recording tells of shifts and of units.
+#[derive(Debug)]
+struct Serving {
+    eras: Eras,
+    /// The split that serves; none while units move, or where nobody knows.
+    split: Option<Split>,
+    cluster: Cluster,
+    is_shifting: bool,
+}
+
+impl Serving {
+    fn new(split: Option<Split>) -> Self {
+        let mut eras = Eras::default();
+        eras.see(Micros::ZERO, split);
+        Self { eras, split, cluster: Cluster::new(split), is_shifting: false }
+    }
+
+    /// A unit as it was seen: somebody else may have given it another role, or it was lost.
+    fn observe(&mut self, unit: &UnitRecord) {
+        self.cluster.apply(unit);
+        if !self.is_shifting {
+            self.split = Some(self.cluster.split()).filter(|split| split.units() > 0);
+            self.eras.see(unit.at, self.split);
+        }
+    }
+
+    /// A shift that began, or that had ended by `at`.
+    fn shift(&mut self, shift: &ShiftRecord, at: Micros) {
+        let Some(end) = &shift.ended else {
+            self.eras.see(shift.at, self.split.take());
+            self.eras.see(shift.at, None);
+            self.is_shifting = true;
+            return;
+        };
+        let over = shift.at + end.total;
+        if over > at {
+            return;
+        }
+        self.is_shifting = false;
+        self.split = Some(match &end.abandoned {
+            None => shift.to,
+            // It may have stopped anywhere: what stands is what the units were seen to do.
+            Some(_) if !self.cluster.units().is_empty() => self.cluster.split(),
+            Some(_) => shift.from,
+        });
+        self.eras.see(over, self.split);
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
+use engine::cluster::{How, UnitState};
+use engine::units::{Role, UnitId};
+
 use super::*;
-use crate::live::Counts;
-use crate::recording::{ClientUse, EndRecord, RateRecord, Recorder};
+use crate::live::{Counts, UnitView};
+use crate::recording::{ClientUse, EndRecord, RateRecord, Recorder, ShiftEnd};
 use crate::whatif::Grounds;
 use crate::whatif::fitted::tests::{TRUTH, observed, varied};
 
@@ -48,6 +51,86 @@ fn traffic_is_that_of_the_minute_before_the_instant() {
     assert_eq!((end.from, end.to), (Micros(30 * SECOND), Micros(85 * SECOND)));
     assert!((end.rate_rps() - 8.0).abs() < 1.0, "{}", end.rate_rps());
     assert!(traffic(&path, Micros(1), &|| true).is_err());
+}
+
+fn unit(second: u64, unit: u16, role: Role, state: UnitState) -> Record {
+    let view = UnitView {
+        unit: UnitId(unit),
+        role,
+        state,
+        in_state: Micros::ZERO,
+        measured: false,
+        busy: 0.0,
+        queue: 0,
+        running: 0,
+        handing_off: 0,
+        kv_used: 0.0,
+        kv_cached: 0.0,
+        input_tps: 0.0,
+        output_tps: 0.0,
+    };
+    Record::Unit(UnitRecord::new(Micros(second * SECOND), &view))
+}
+
+/// A shift of two units that prefill and two that decode to one and three, from second 30 to 35: its beginning and its end.
+fn shift(abandoned: Option<&str>) -> [Record; 2] {
+    let at = Micros(30 * SECOND);
+    let [from, to] = ["2P2D", "1P3D"].map(|name| name.parse().expect("a split"));
+    let begun = ShiftRecord { at, from, to, how: How::Drain, ended: None };
+    let (total, abandoned) = (Micros(5 * SECOND), abandoned.map(str::to_owned));
+    let end = ShiftEnd { drain: total, total, in_flight: 0, lost: 0, abandoned };
+    [Record::Shift(begun.clone()), Record::Shift(ShiftRecord { ended: Some(end), ..begun })]
+}
+
+/// The splits that served by second 80 of a recording of `records`, at some stretches of it.
+fn served(records: impl IntoIterator<Item = Record>, stretches: [(u64, u64); 4]) -> [Option<String>; 4] {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.jsonl.zst");
+    let run = RunRecord { split: "2P2D".parse().ok(), ..run("http://host:1") };
+    let mut recorder = Recorder::create(&path, &run, || Micros::ZERO).expect("a file");
+    for record in records {
+        recorder.push(&record).expect("written");
+    }
+    let end = EndRecord {
+        at: Micros(90 * SECOND),
+        schedule_end: Micros(90 * SECOND),
+        requests: Counts::default(),
+        client: ClientUse::default(),
+        aborted: None,
+    };
+    recorder.finish(&end).expect("written");
+    let eras = traffic(&path, Micros(80 * SECOND), &|| false).expect("traffic").1;
+    let name = |(from, to)| eras.split(Micros(from * SECOND), Micros(to * SECOND)).map(|split| split.to_string());
+    stretches.map(name)
+}
+
+#[test]
+fn after_a_shift_that_was_given_up_the_split_is_the_one_that_its_units_were_seen_in() {
+    let stretches = [(1, 30), (29, 31), (36, 60), (70, 80)];
+    let names = |names: [&str; 4]| names.map(|name| (!name.is_empty()).then(|| name.to_owned()));
+    let serving = |second| {
+        let roles = [Role::Prefill, Role::Prefill, Role::Decode, Role::Decode];
+        (0..).zip(roles).map(move |(id, role)| unit(second, id, role, UnitState::Serving)).collect::<Vec<_>>()
+    };
+    let drains = || vec![unit(31, 1, Role::Prefill, UnitState::Draining { left: 3 })];
+    let (returns, stays) =
+        (unit(34, 1, Role::Prefill, UnitState::Serving), unit(34, 1, Role::Decode, UnitState::Serving));
+    let [begun, given_up] = shift(Some("it could not be undone"));
+    let given_up_with = |last: Vec<Record>| {
+        let before = serving(0).into_iter().chain([begun.clone()]).chain(drains());
+        served(before.chain(last).collect::<Vec<_>>(), stretches)
+    };
+    // It was rolled back, and it was not.
+    assert_eq!(given_up_with(vec![returns, given_up.clone()]), names(["2P2D", "", "2P2D", "2P2D"]));
+    assert_eq!(given_up_with(vec![stays.clone(), given_up.clone()]), names(["2P2D", "", "1P3D", "1P3D"]));
+    // Somebody else set it right later.
+    let seen = unit(60, 1, Role::Decode, UnitState::Serving);
+    let later = vec![stays, given_up.clone(), seen, unit(65, 1, Role::Prefill, UnitState::Serving)];
+    assert_eq!(given_up_with(later), names(["2P2D", "", "1P3D", "2P2D"]));
+    // Of units nothing is told.
+    assert_eq!(served([begun.clone(), given_up], stretches), names(["2P2D", "", "2P2D", "2P2D"]));
+    let [_, done] = shift(None);
+    assert_eq!(served([begun, done], stretches), names(["2P2D", "", "1P3D", "1P3D"]));
 }
 
 #[test]

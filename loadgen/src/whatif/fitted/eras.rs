@@ -56,7 +56,7 @@ impl Eras {
     }
 
     /// The split that served all the time from `from` to `to`, if one did.
-    pub(super) fn split(&self, from: Micros, to: Micros) -> Option<Split> {
+    pub(in crate::whatif) fn split(&self, from: Micros, to: Micros) -> Option<Split> {
         let during = |era: &&Era| era.from <= from && to <= era.to && era.split.units() > 0;
         self.0.iter().find(during).map(|era| era.split)
     }
