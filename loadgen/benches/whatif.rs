@@ -2,10 +2,9 @@
 //!
 //! The traffic is a minute of Poisson arrivals, prompts of 1,000 tokens and answers of 200, on the eight units of `h200-llama70b`
 //! in 4P4D: at 4 and at 40 requests/s. By the profile, and by what is fitted to the requests as clients of an HTTP server see them. The
-//! budget of a refresh is 300 ms of a core; the fit itself is measured apart.
+//! budget of a refresh is 300 ms of a core; the fit itself is measured apart. What is measured is the processor time of the one thread.
 #![expect(clippy::expect_used, reason = "without its traffic there is nothing to measure")]
 
-use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -16,6 +15,9 @@ use loadgen::sample::{Account, Gap, Outcome, Sample, TOKEN_HASH_SEED};
 use loadgen::schedule::Segment;
 use loadgen::time::Micros;
 use loadgen::whatif::{Asked, Basis, Eras, Observed, Offered, Sights, UnitTerms, predict};
+
+#[path = "../../kernels/benches/support/cpu_time.rs"]
+mod cpu_time;
 
 const MINUTE: Micros = Micros(60_000_000);
 const INPUT: u32 = 1_000;
@@ -89,13 +91,11 @@ fn refresh(criterion: &mut Criterion) {
     for rate in [4.0, 40.0] {
         let (traffic, sights) = (traffic(rate), sights(rate));
         let by_requests = || Basis::of_requests(&sights, &eras, &terms).expect("a basis");
-        group.bench_function(format!("fit to requests, {rate}/s"), |bencher| bencher.iter(|| black_box(by_requests())));
+        group.bench_function(format!("fit to requests, {rate}/s"), |bencher| cpu_time::iter(bencher, by_requests));
         for (name, basis) in [("profile", &by_profile), ("requests", &by_requests())] {
             let asked = Asked { traffic: &traffic, basis, slo, now };
             let predicted = || predict(&asked, &|| false).expect("a prediction");
-            group.bench_function(format!("refresh by {name}, {rate}/s"), |bencher| {
-                bencher.iter(|| black_box(predicted()));
-            });
+            group.bench_function(format!("refresh by {name}, {rate}/s"), |bencher| cpu_time::iter(bencher, predicted));
         }
     }
     group.finish();

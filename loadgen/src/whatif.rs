@@ -13,6 +13,7 @@
 
 mod basis;
 mod change;
+mod contest;
 mod cost;
 mod export;
 mod fitted;

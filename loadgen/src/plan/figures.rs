@@ -133,12 +133,19 @@ pub(crate) fn is_good(slo: Slo, sample: &Sample) -> bool {
 }
 
 /// The numbers of the first request that is looked at, and of the one behind the last.
-pub(super) fn window(procedure: Procedure, requests: usize) -> (usize, usize) {
+pub(crate) fn window(procedure: Procedure, requests: usize) -> (usize, usize) {
     let share = |share: f64| (requests as f64 * share) as usize;
     match procedure {
         Procedure::Sustained => (share(WINDOW.0), share(WINDOW.1)),
         Procedure::Burst(_) => (0, requests),
     }
+}
+
+/// Good requests per second in a window in steady state: what [`of`] says of the same samples, and nothing else of it.
+pub(crate) fn goodput(slo: Slo, rows: &Rows, rate: f64, samples: &[Sample]) -> f64 {
+    let (from, to) = window(Procedure::Sustained, rows.len());
+    let good = samples.iter().take(to).skip(from).filter(|sample| is_good(slo, sample)).count();
+    rate * steady::served(rows, rate, samples, (from, to)) * (good as f64 / (to - from).max(1) as f64)
 }
 
 /// The figures of all requests of a simulation, by the procedure. `usage` is that of the time in which those of the window are

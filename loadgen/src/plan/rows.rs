@@ -130,7 +130,10 @@ impl Rows {
     }
 
     /// All arrivals at `rate` requests per second.
-    pub(crate) fn arrivals(self: Arc<Self>, rate: f64) -> impl Iterator<Item = (Nanos, Input)> + Send + 'static {
+    pub(crate) fn arrivals(
+        self: Arc<Self>,
+        rate: f64,
+    ) -> impl Iterator<Item = (Nanos, Input)> + Clone + Send + 'static {
         (0..self.len()).map(move |index| {
             let row = &self.0[index];
             let arrival = Arrival {

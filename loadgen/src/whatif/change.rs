@@ -1,15 +1,12 @@
 //! What would be best if the traffic were another one.
 
-use std::sync::Arc;
-
-use engine::cluster::Cluster as Scheduler;
 use engine::units::Split;
 
 use super::Basis;
+use super::contest::Contest;
 use super::predict::{AS_GOOD, SplitPrediction};
 use super::rows::{Pattern, Stretch};
-use crate::plan::figures::Judge;
-use crate::plan::simulate::run;
+use crate::slo::Slo;
 
 /// Simulated requests of all changes together.
 const BUDGET: usize = 16_000;
@@ -58,7 +55,7 @@ pub(super) fn changes(
     basis: &Basis,
     pattern: &Pattern,
     splits: &[SplitPrediction],
-    judge: Judge,
+    slo: Slo,
     stop: &dyn Fn() -> bool,
 ) -> Option<Vec<Change>> {
     let count = CHANGES.iter().map(|(_, factors)| factors.len() - 1).sum::<usize>();
@@ -78,25 +75,16 @@ pub(super) fn changes(
             };
             // As many seconds at every rate: over a short stretch any queue is short.
             let seconds = (pattern.rate_rps() * rate * SPAN) as usize;
-            let load = pattern.rows(&basis.config, rows.max(seconds.min(MOST_ROWS)), 0, stretch);
-            let mut goodput = Vec::with_capacity(splits.len());
-            for of in splits {
-                if stop() {
-                    return None;
-                }
-                let scheduler = Scheduler::new(basis.config.clone(), of.split).ok()?;
-                let timing = Arc::clone(basis.timings.first()?);
-                let figures = run(scheduler, timing, &load, pattern.rate_rps() * rate, judge);
-                goodput.push((of.split, of.moves, figures.goodput_rps));
-            }
-            changes.extend(best(aspect, factor, goodput));
+            let rows = pattern.rows(&basis.config, rows.max(seconds.min(MOST_ROWS)), 0, stretch);
+            let contest = Contest { basis, rows, rate: pattern.rate_rps() * rate, slo };
+            changes.extend(best(aspect, factor, contest.goodput(splits, stop)?));
         }
     }
     Some(changes)
 }
 
 /// The nearest of those that are as good as the best.
-fn best(aspect: Aspect, factor: f64, mut goodput: Vec<(Split, u16, f64)>) -> Option<Change> {
+pub(super) fn best(aspect: Aspect, factor: f64, mut goodput: Vec<(Split, u16, f64)>) -> Option<Change> {
     let most = goodput.iter().map(|(_, _, rps)| *rps).fold(0.0, f64::max);
     goodput.retain(|(_, _, rps)| *rps >= most * AS_GOOD);
     goodput.sort_by(|a, b| a.1.cmp(&b.1).then(b.2.total_cmp(&a.2)));

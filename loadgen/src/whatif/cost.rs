@@ -1,9 +1,13 @@
 //! What it takes to get from one split to another: the shift itself, simulated under the traffic.
+//!
+//! Until units begin to move every move is the same, and so is what happens without one: that is simulated once, and each goes
+//! on from a copy.
 
 use std::sync::Arc;
 
 use engine::cluster::{Cluster as Scheduler, Finished, How, Notice, Refused, ShiftReport};
 use engine::drive::virtual_time::{Emitted, Input, Pace, Sample, Samples, Sink, StepRun, VirtualDriver};
+use engine::executor::sim::Timing;
 use engine::units::{Nanos, RequestId, Split};
 
 use super::Basis;
@@ -26,7 +30,7 @@ pub struct MoveCost {
 }
 
 /// Samples, and what became of a shift.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Shifted {
     samples: Samples,
     report: Option<ShiftReport>,
@@ -60,57 +64,57 @@ impl Sink for Shifted {
 
 /// Moves between splits under one load.
 #[derive(Debug)]
-pub(super) struct Moving<'a> {
-    basis: &'a Basis,
+pub(super) struct Moving {
     rows: Arc<Rows>,
     rate: f64,
     slo: Slo,
-    from: Split,
     /// When units begin to move.
     at: Nanos,
-    /// What became of the requests without a move.
-    still: Vec<Sample>,
+    /// The cluster right before that.
+    start: VirtualDriver<Arc<dyn Timing + Send + Sync>, Shifted>,
+    /// Which requests are good without a move.
+    still: Vec<bool>,
 }
 
-impl<'a> Moving<'a> {
+impl Moving {
     /// From a split that has served so many of `rows` before. `None` where it cannot serve.
     pub(super) fn new(
-        basis: &'a Basis,
+        basis: &Basis,
         (rows, before): (Arc<Rows>, usize),
         rate: f64,
         slo: Slo,
         from: Split,
     ) -> Option<Self> {
         let at = rows.due(before, rate);
-        let mut moving = Self { basis, rows, rate, slo, from, at, still: Vec::new() };
-        moving.still = moving.run(None)?.samples.rows().to_vec();
-        Some(moving)
+        let scheduler = Scheduler::new(basis.config.clone(), from).ok()?;
+        let timing = Arc::clone(basis.timings.first()?);
+        let sink = Shifted { samples: Samples::with_capacity(rows.len()), report: None };
+        let mut start = VirtualDriver::with_sink(scheduler, timing, Pace::Bulk, sink);
+        start.feed(Arc::clone(&rows).arrivals(rate));
+        if let Some(before) = at.0.checked_sub(1) {
+            while start.step_by(Nanos(before)).is_some() {}
+        }
+        let mut still = start.clone();
+        still.run();
+        let still = still.sink().samples.rows().iter().map(|sample| is_good(slo, sample)).collect();
+        Some(Self { rows, rate, slo, at, start, still })
     }
 
     /// What moving to `to` takes. `None` where it does not end.
     pub(super) fn cost(&self, to: Split, how: How) -> Option<MoveCost> {
-        let Shifted { samples, report } = self.run(Some((to, how)))?;
+        let mut driver = self.start.clone();
+        driver.schedule(self.at, Input::Shift(to, how));
+        driver.run();
+        let Shifted { samples, report } = driver.into_parts().1;
         let report = report.filter(|report| report.abandoned.is_none())?;
         // Once nothing arrives any more, draining is easier than it will be.
         if self.rows.due(self.rows.len().saturating_sub(1), self.rate) < self.at + report.total {
             return None;
         }
         // A request that is good all the same is no loss, and one that is good only thanks to the other split no gain of the move.
-        let lost = |(still, moved): (&Sample, &Sample)| is_good(self.slo, still) && !is_good(self.slo, moved);
+        let lost = |(still, moved): (&bool, &Sample)| *still && !is_good(self.slo, moved);
         let late = self.still.iter().zip(samples.rows()).filter(|pair| lost(*pair)).count() as u64;
         let micros = |of: Nanos| Micros(of.0 / 1000);
         Some(MoveCost { how, drain: micros(report.drain), total: micros(report.total), late })
-    }
-
-    fn run(&self, to: Option<(Split, How)>) -> Option<Shifted> {
-        let scheduler = Scheduler::new(self.basis.config.clone(), self.from).ok()?;
-        let timing = Arc::clone(self.basis.timings.first()?);
-        let mut driver = VirtualDriver::with_sink(scheduler, timing, Pace::Bulk, Shifted::default());
-        if let Some((to, how)) = to {
-            driver.schedule(self.at, Input::Shift(to, how));
-        }
-        driver.feed(Arc::clone(&self.rows).arrivals(self.rate));
-        driver.run();
-        Some(driver.into_parts().1)
     }
 }

@@ -189,7 +189,7 @@ pub fn predict(asked: &Asked<'_>, stop: &dyn Fn() -> bool) -> Result<WhatIf, Str
         grounds: basis.grounds.clone(),
         draws,
     };
-    answer.changes = changes(basis, &pattern, &answer.splits, judge, stop).ok_or_else(stopped)?;
+    answer.changes = changes(basis, &pattern, &answer.splits, inside, stop).ok_or_else(stopped)?;
     costs(&mut answer, basis, &pattern, inside, stop)?;
     Ok(answer)
 }
@@ -303,7 +303,12 @@ fn costs(
             if stop() {
                 return Err("stopped".to_owned());
             }
-            prediction.costs.extend(moving.and_then(|moving| moving.cost(prediction.split, how)));
+            // Only who becomes a unit that prefills and no more stops decoding. Where nobody does, nothing is there to migrate:
+            // that is to drain.
+            let is_draining = how == How::Migrate && prediction.split.prefill <= now.prefill;
+            let drained = prediction.costs.first().filter(|_| is_draining).map(|drained| MoveCost { how, ..*drained });
+            let cost = drained.or_else(|| moving.and_then(|moving| moving.cost(prediction.split, how)));
+            prediction.costs.extend(cost);
         }
     }
     Ok(())

@@ -4,6 +4,9 @@ use engine::cluster::{Cluster as Scheduler, How};
 use engine::model::counter;
 use proptest::prelude::*;
 
+use super::change::best;
+use super::contest::Contest;
+use super::cost::Moving;
 use super::rows::{Pattern, Stretch};
 use super::*;
 use crate::plan::Procedure;
@@ -129,6 +132,48 @@ fn moving_takes_time_and_migrating_drains_faster() {
     assert!(restart.late >= drain.late, "{costs:?}");
     let mixed: Vec<String> = answer.mixed.iter().map(|of| of.split.to_string()).collect();
     assert_eq!(mixed, ["1P2D1A", "2P1D1A"]);
+}
+
+#[test]
+fn to_migrate_is_to_drain_where_nobody_stops_decoding() {
+    let basis = basis();
+    let traffic = minute(2.0, 0);
+    let pattern = Pattern::new(&traffic);
+    let rows = pattern.rows(&basis.config, 160, 0, Stretch::NONE);
+    let moving = Moving::new(&basis, (rows, 80), pattern.rate_rps(), slo(), split("2P2D")).expect("it serves");
+    for to in ["1P3D", "4A", "1P2D1A", "2P1D1A"] {
+        let [drained, migrated] = [How::Drain, How::Migrate].map(|how| moving.cost(split(to), how).expect("it ends"));
+        assert_eq!(MoveCost { how: How::Migrate, ..drained }, migrated, "{to}");
+    }
+}
+
+#[test]
+fn leaving_out_what_cannot_matter_changes_no_answer() {
+    let basis = basis();
+    let timing = &basis.timings[0];
+    let judge = Judge { slo: slo(), procedure: Procedure::Sustained };
+    let (mut looked_at, mut left_out) = (0, 0);
+    for (now, rate) in [("3P1D", 0.5), ("3P1D", 2.0), ("2P2D", 2.0), ("1P3D", 3.0)] {
+        let traffic = minute(rate, 0);
+        let pattern = Pattern::new(&traffic);
+        let answer = predict(&asked(&traffic, &basis, now), &|| false).expect("a prediction");
+        for factor in [0.5, 1.5, 4.0] {
+            let rows = pattern.rows(&basis.config, 250, 0, Stretch::NONE);
+            let rate = pattern.rate_rps() * factor;
+            let run = |split| {
+                let scheduler = Scheduler::new(basis.config.clone(), split).expect("a cluster");
+                run(scheduler, Arc::clone(timing), &rows, rate, judge).goodput_rps
+            };
+            let all: Vec<_> = answer.splits.iter().map(|of| (of.split, of.moves, run(of.split))).collect();
+            let contest = Contest { basis: &basis, rows: Arc::clone(&rows), rate, slo: slo() };
+            let some = contest.goodput(&answer.splits, &|| false).expect("an answer");
+            assert!(some.iter().all(|one| all.contains(one)), "{some:?} of {all:?}");
+            looked_at += all.len();
+            left_out += all.len() - some.len();
+            assert_eq!(best(Aspect::Rate, factor, some), best(Aspect::Rate, factor, all), "{now} at {rate}");
+        }
+    }
+    assert!(left_out * 3 > looked_at, "{left_out} of {looked_at}");
 }
 
 #[test]
