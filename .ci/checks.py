@@ -197,6 +197,17 @@ def peer_cut(summary_path, recording_path, remark):
     assert any(remark in note for note in notes), notes
 
 
+def peer_failed(summary_path, recording_path, why):
+    """A shift that met a control plane in trouble came to nothing and says why; every request was answered meanwhile."""
+    found = summary(summary_path)
+    requests = found["requests"]
+    assert requests["offered"] == requests["completed"] > 0, requests
+    told = [str(shift["abandoned"]) for shift in found["shifts"]]
+    told += [record["text"] for record in records(recording_path) if record["k"] == "note"]
+    assert any(why in line for line in told), told
+    assert not any(shift["abandoned"] is None for shift in found["shifts"]), found["shifts"]
+
+
 def drained(recording_path):
     """A unit that moved held sequences when it began to drain."""
     held = [r["left"] for r in records(recording_path) if r["k"] == "unit" and r["state"] == "draining"]
@@ -349,7 +360,7 @@ def prefix(summary_path, recording_path, trace_path):
 
 if __name__ == "__main__":
     checks = [
-        as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_flips, peer_foreign, peer_shifts, plan,
+        as_simulated, cached, calibrated, counts, drained, ended, latencies, lead, moved, peer_cut, peer_failed, peer_flips, peer_foreign, peer_shifts, plan,
         prefix, same, same_answers, search, served, shift, shifts, simulated, some, told, told_workers,
     ]
     {check.__name__: check for check in checks}[sys.argv[1]](*sys.argv[2:])

@@ -98,7 +98,8 @@ def view(summary, role, requests, **means):
     """What pdtune took from the server's pages is what was counted there: it stops to look when the last answer is there, and pages
     are renewed late, so that the last requests may be missing."""
     row = next(row for row in summary["server"]["rows"] if row["role"] == role and row["name"] is None)
-    assert summary["server"]["failed_scrapes"] < 5, summary["server"]
+    # An engine that starts takes the machine for minutes, and a page may come too late then.
+    assert summary["server"]["failed_scrapes"] <= requests / 10, summary["server"]
     for key, (least, most) in means.items():
         told = row[key]
         low, high = told.get("between") or (told["mean"], told["mean"])

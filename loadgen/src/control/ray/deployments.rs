@@ -12,6 +12,8 @@ use crate::control::plane::{Member, MemberState, Topology, Trouble};
 /// What the names of the deployments that Ray's own builder makes begin with.
 const PREFILL: &str = "Prefill:";
 const DECODE: &str = "Decode:";
+/// The status of what could not be deployed.
+const FAILED: &str = "DEPLOY_FAILED";
 
 /// The deployments of an application.
 #[derive(Clone, Debug)]
@@ -180,8 +182,11 @@ fn not_one(instance: &Instance, names: &RayNames, found: &[(&str, &Application, 
     let deployments = |(name, application): (&String, &Application)| {
         let names: Vec<_> = application.deployments.keys().map(|name| one_line(name)).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let status = if application.status == "RUNNING" { "" } else { application.status.as_str() };
-        let status = if status.is_empty() { String::new() } else { format!(" ({status})") };
+        let status = match application.status.as_str() {
+            "" | "RUNNING" => String::new(),
+            FAILED => format!(" ({FAILED}: {})", one_line(&application.message)),
+            status => format!(" ({status})"),
+        };
         format!("{}{status} has {names}", one_line(name))
     };
     let there: Vec<_> = instance.applications.iter().map(deployments).collect();
@@ -189,7 +194,13 @@ fn not_one(instance: &Instance, names: &RayNames, found: &[(&str, &Application, 
     if found.is_empty() {
         let wanted = |asked: &Option<String>, prefix| asked.clone().unwrap_or_else(|| format!("{prefix}MODEL"));
         let (prefill, decode) = (wanted(&names.prefill, PREFILL), wanted(&names.decode, DECODE));
-        let hint = "hint: name the deployments with --prefill-deployment and --decode-deployment";
+        let is_told = instance.applications.values().any(|application| !application.deployments.is_empty());
+        let has_failed = instance.applications.values().any(|application| application.status == FAILED);
+        let hint = if has_failed && !is_told {
+            "hint: of an application that could not be deployed Ray tells no deployments, though those before may run on; deploy it anew"
+        } else {
+            "hint: name the deployments with --prefill-deployment and --decode-deployment"
+        };
         return format!("Ray Serve has no deployments {prefill} and {decode}: {there}\n{hint}");
     }
     let pairs: Vec<_> =
@@ -202,13 +213,13 @@ fn not_one(instance: &Instance, names: &RayNames, found: &[(&str, &Application, 
 
 /// What is wrong with an application for good.
 fn trouble_of(application: &Application) -> Option<Trouble> {
-    (application.status == "DEPLOY_FAILED")
-        .then(|| Trouble::of_all(format!("Ray says DEPLOY_FAILED: {}", one_line(&application.message))))
+    (application.status == FAILED)
+        .then(|| Trouble::of_all(format!("Ray says {FAILED}: {}", one_line(&application.message))))
 }
 
 /// What is wrong with a deployment for good.
 fn deployment_trouble(name: &str, deployment: &Deployment) -> Option<String> {
-    if matches!(deployment.status.as_str(), "UNHEALTHY" | "DEPLOY_FAILED") {
+    if matches!(deployment.status.as_str(), "UNHEALTHY" | FAILED) {
         return Some(format!("Ray says that {name} is {}: {}", deployment.status, one_line(&deployment.message)));
     }
     unschedulable(name, &deployment.message)

@@ -147,7 +147,10 @@ fn after_a_deployment_that_failed_the_units_are_those_before() {
         [Trouble::of_all("Ray says DEPLOY_FAILED: ValueError: Deployment 'Prefil:typo' does not exist.")]
     );
     let why = find(&told, &RayNames::default(), None).expect_err("nothing is known of it");
-    assert!(why.contains("pd (DEPLOY_FAILED) has none"), "{why}");
+    assert!(
+        why.contains("pd (DEPLOY_FAILED: ValueError: Deployment 'Prefil:typo' does not exist.) has none\nhint: of an application"),
+        "{why}"
+    );
 }
 
 #[test]
