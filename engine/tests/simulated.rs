@@ -194,6 +194,26 @@ fn a_shift_drains_switches_and_warms_and_the_one_after_it_waits() {
     assert!(now.units.iter().all(|unit| unit.busy < now.at) && now.units[3].busy > Nanos::ZERO, "{now:?}");
 }
 
+/// Nobody looks at the clock while nothing happens.
+#[test]
+fn a_shift_of_a_cluster_that_does_nothing_begins_when_it_is_asked_for() {
+    let mut world = World::new("2P2D", 4096);
+    let asked = world.handle.clock().now();
+    world.handle.shift(split("1P3D"), How::Drain).expect("a shift");
+    world.until("the shift", |events| World::shifts_ended(events) == 1);
+    let report = world.events.iter().find_map(|event| match event {
+        EngineEvent::Notice { at, notice: Notice::ShiftEnded(report) } => Some((*at, report.clone())),
+        _ => None,
+    });
+    let (ended, report) = report.expect("a report");
+    assert!(asked > Nanos::ZERO && report.accepted >= asked, "{asked:?} {report:?}");
+    assert_eq!((ended, report.total), (report.accepted + report.total, COSTS.switch + COSTS.warm));
+    let asked = world.handle.clock().now();
+    world.handle.shift(split("2P2D"), How::Drain).expect("one more");
+    world.until("one more", |events| World::shifts_ended(events) == 2);
+    assert!(world.events.iter().skip_while(|event| event.at() <= ended).all(|event| event.at() >= asked));
+}
+
 #[test]
 fn a_restart_drains_starts_anew_and_loses_nothing() {
     let mut world = World::new("2P2D", 4096);

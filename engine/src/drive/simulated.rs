@@ -190,8 +190,9 @@ impl<T: Timing + Send> Core for Shared<T> {
     }
 
     fn shift_at(&self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
-        // At the last look at the clock: later submissions may wait in the inbox.
-        let id = self.lock().shift(to, how, expected);
+        let mut state = self.lock();
+        let id = state.shift(self.clock.now(), (to, how), expected);
+        drop(state);
         // What is next may come sooner now. Where the inbox is full the thread is awake anyway.
         let _ = self.inbox.try_send(Message::Look);
         id

@@ -65,13 +65,20 @@ impl<T: Timing> State<T> {
         }
     }
 
-    /// Starts a shift now, or lets it wait.
-    pub(super) fn shift(&mut self, to: Split, how: How, expected: Option<u64>) -> Result<ShiftId, ShiftError> {
+    /// Starts a shift, or lets it wait: at the last look at the clock, since what was handed over after it may not be here yet. Of a
+    /// cluster that does nothing that look may be long ago, and it is `now`.
+    pub(super) fn shift(
+        &mut self,
+        now: Nanos,
+        (to, how): (Split, How),
+        expected: Option<u64>,
+    ) -> Result<ShiftId, ShiftError> {
         if self.closing {
             return Err(ShiftError::Closed);
         }
         check_generation(self.driver.sink().generation, expected)?;
-        let (shifts, now) = (&mut self.shifts, self.driver.now());
+        let now = if self.next_at().is_none() { now } else { self.driver.now() };
+        let shifts = &mut self.shifts;
         let id = self.driver.intervene(now, |cluster, now, out| shifts.ask(cluster, now, (to, how), out))?;
         self.driver.sink_mut().generation += 1;
         Ok(id)
