@@ -25,12 +25,14 @@ pub(super) struct Judge {
     /// How many requests were worth one in steps before.
     alike: f64,
     seen: Vec<Seen>,
+    /// What the server said when it failed one last.
+    trouble: Option<String>,
     next_look: usize,
 }
 
 impl Judge {
     pub(super) fn new(goal: Goal, rate: f64, requests: usize, alike: f64) -> Self {
-        Self { goal, rate, requests, alike, seen: Vec::with_capacity(requests), next_look: FIRST_LOOK }
+        Self { goal, rate, requests, alike, seen: Vec::with_capacity(requests), trouble: None, next_look: FIRST_LOOK }
     }
 
     /// Another request is over.
@@ -38,6 +40,11 @@ impl Judge {
         // Nearly always behind all others.
         let at = self.seen.partition_point(|other| other.index < seen.index);
         self.seen.insert(at, seen);
+    }
+
+    /// A request was failed by the server, which said so much.
+    pub(super) fn hear(&mut self, trouble: String) {
+        self.trouble = Some(trouble);
     }
 
     /// Numbers of the requests that are judged: before them the system fills, after them it empties.
@@ -122,9 +129,13 @@ impl Judge {
             }
         };
         step.steady = step.why.is_none() && !window.is_empty();
+        let failed = window.iter().filter(|seen| seen.failed).count();
+        let errors_alone = ((window.len() - failed) as f64) < self.goal.attainment * window.len() as f64;
         step.verdict = match early {
             _ if window.is_empty() || (stopped && early.is_none()) => Verdict::Undecided,
             _ if is_met && step.steady => Verdict::Met,
+            // However late the client was: it does not make a server fail.
+            _ if errors_alone => Verdict::Missed,
             // What a late client adds is no limit of the server.
             _ if client.is_some() => Verdict::Client,
             _ if is_met => Verdict::Unsteady,
@@ -134,7 +145,12 @@ impl Judge {
             Verdict::Client => (step.limit, step.why) = (Limit::Client, client),
             Verdict::Unsteady => step.limit = Limit::Backlog,
             Verdict::Met => step.limit = Limit::None,
+            Verdict::Missed if errors_alone => step.limit = Limit::Errors,
             Verdict::Missed | Verdict::Undecided => {}
+        }
+        if step.limit == Limit::Errors {
+            let last = self.trouble.map_or_else(String::new, |trouble| format!(", the last one: {trouble}"));
+            step.why = Some(format!("{failed} failed{last}"));
         }
         step
     }

@@ -14,6 +14,8 @@ pub(super) struct Seen {
     pub(super) first: Option<Micros>,
     pub(super) ended: Micros,
     pub(super) completed: bool,
+    /// The server has failed it, or cut its answer.
+    pub(super) failed: bool,
     pub(super) ttft: Option<Micros>,
     pub(super) tpot: Option<Micros>,
     pub(super) itl_mean: Option<Micros>,
@@ -31,6 +33,7 @@ impl Seen {
             first: sample.first,
             ended: sample.ended,
             completed: sample.outcome.is_completed(),
+            failed: matches!(sample.outcome, Outcome::Failed(_) | Outcome::Cut),
             ttft: sample.ttft(),
             tpot: sample.tpot(),
             itl_mean: sample.itl_mean(),
@@ -52,6 +55,15 @@ impl Seen {
         ]
         .into_iter()
         .filter_map(|(over, limit)| over.then_some(limit))
+    }
+}
+
+/// What the server did instead of answering; `None` where it did, or was not asked.
+pub(super) fn trouble(sample: &Sample) -> Option<String> {
+    match &sample.outcome {
+        Outcome::Failed(failure) => Some(format!("{}: {}", failure.kind, failure.message)),
+        Outcome::Cut => Some("cut".to_owned()),
+        Outcome::Completed | Outcome::Cancelled | Outcome::Shed => None,
     }
 }
 
@@ -90,6 +102,7 @@ pub(super) fn mean(seen: &[Seen], slo: &Slo) -> Option<Seen> {
         itl_p99: mean(|seen| seen.itl_p99),
         e2e: mean(|seen| seen.e2e),
         completed: seen.iter().all(|seen| seen.completed),
+        failed: seen.iter().any(|seen| seen.failed),
         ..first
     };
     all.good = all.over(slo).next().is_none();

@@ -46,6 +46,7 @@ impl Queue {
                 first: Some(ended),
                 ended,
                 completed: true,
+                failed: false,
                 ttft: Some(ttft),
                 tpot: None,
                 itl_mean: None,
@@ -123,6 +124,7 @@ fn nine_intervals_in_ten_hold_the_edge_of_independent_requests() {
             first: Some(at(index)),
             ended: at(index),
             completed: true,
+            failed: false,
             ttft: Some(Micros(1)),
             tpot: Some(Micros(if good(index) { 40_000 } else { 60_000 })),
             itl_mean: None,
@@ -196,6 +198,26 @@ fn a_step_that_was_ended_early_by_nobody_s_verdict_decides_nothing() {
     let mut search = Search::new(goal, 1e6);
     search.told(step);
     assert_eq!((search.next(), search.found().rate_rps.mid), (Ok(1.0), None));
+}
+
+/// The client may have been late as well, and of those that were answered all may be good.
+#[test]
+fn a_server_that_fails_requests_is_the_limit_and_says_why() {
+    let goal = goal("ttft=500ms");
+    let step = |every: u64| {
+        let mut judge = Judge::new(goal, 1.0, 100, 1.0);
+        for seen in (Queue { service_s: 0.01 }).serve(&goal, 1.0, 1, 100) {
+            let failed = seen.index.is_multiple_of(every);
+            judge.add(Seen { failed, completed: !failed, good: !failed, ..seen });
+        }
+        judge.hear("status: 500: no GPU".to_owned());
+        judge.finish(None, false, Some("the client sent late".to_owned()))
+    };
+    let failing = step(2);
+    assert_eq!((failing.verdict, failing.limit), (Verdict::Missed, Limit::Errors));
+    assert_eq!(failing.why.as_deref(), Some("35 failed, the last one: status: 500: no GPU"));
+    let sound = step(1000);
+    assert_eq!((sound.verdict, sound.why), (Verdict::Met, None));
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use engine::model::counter;
 
 use super::judge::Judge;
-use super::seen::Seen;
+use super::seen::{self, Seen};
 use super::{Goal, Limit, Search, Step, Stopped, Verdict};
 use crate::arrival::phases::MAX_RATE;
 use crate::arrival::{Arrival, RatePlan};
@@ -152,10 +152,12 @@ impl WallSearch {
         let watched = Arc::clone(&judge);
         let slo = goal.slo;
         let watch = move |sample: &crate::sample::Sample| {
-            if let (Some(judge), Some(seen)) =
-                (watched.lock().unwrap_or_else(PoisonError::into_inner).as_mut(), Seen::of(sample, &slo))
-            {
+            let mut judge = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            if let (Some(judge), Some(seen)) = (judge.as_mut(), Seen::of(sample, &slo)) {
                 judge.add(seen);
+                if let Some(trouble) = seen::trouble(sample) {
+                    judge.hear(trouble);
+                }
             }
         };
         let config = RunConfig { load, connection, record_to: None };

@@ -48,7 +48,11 @@ fn answer(report: &Report) -> String {
     let Some(mid) = rate.mid else {
         let last = report.steps.iter().map(|step| step.rate_rps).reduce(f64::min);
         let tried = last.map_or_else(|| "at any rate".to_owned(), |rate| format!("down to {}/s", number(rate)));
-        return format!("the SLO is not met {tried} at attainment {level} %: {limit}");
+        let why = match report.limit {
+            Limit::None => "no step has come to a verdict",
+            _ => limit,
+        };
+        return format!("the SLO is not met {tried} at attainment {level} %: {why}");
     };
     let interval = match (rate.lo, rate.hi) {
         (Some(lo), Some(hi)) => format!(" ({}..{})", number(lo), number(hi)),
