@@ -34,6 +34,8 @@ const PROMPT: u32 = 4;
 /// Tokens of its answer: the second is computed behind a hand-off.
 const ANSWER: u32 = 2;
 
+/// What is said of one that had not ended when time was up.
+const NO_ANSWER: &str = "got no answer";
 /// Most tiny requests at once.
 const AT_ONCE: usize = 256;
 /// How often as many at once as there are units are sent for each of them to be met.
@@ -206,6 +208,8 @@ impl Waiting<'_> {
             1 => format!("a request of {PROMPT} tokens"),
             _ => format!("one of {count} requests of {PROMPT} tokens at once"),
         };
+        // What became of the one before: of the last one there may be no time left to hear anything.
+        let mut before: Option<String> = None;
         loop {
             let mut open = BTreeSet::new();
             let mut failed = None;
@@ -221,8 +225,13 @@ impl Waiting<'_> {
             }
             let ended = self.ends(open, served, connection.target.as_ref(), connection.events.as_mut())?;
             let Some(why) = failed.or(ended) else { return Ok(()) };
-            let why = format!("{of} {why}");
+            let word = match before.take().filter(|_| why == NO_ANSWER) {
+                Some(before) => format!("{before}, and {why} when it was sent again"),
+                None => why,
+            };
+            let why = format!("{of} {word}");
             self.say(&format!("waiting for an answer: {why}"));
+            before = Some(word);
             let again = self.clock.now() + AGAIN;
             while self.clock.now() < again {
                 if self.is_up() {
@@ -265,7 +274,7 @@ impl Waiting<'_> {
                 for index in open {
                     target.cancel(index);
                 }
-                return Ok(failed.or_else(|| Some("got no answer".to_owned())));
+                return Ok(failed.or_else(|| Some(NO_ANSWER.to_owned())));
             }
         }
         Ok(failed)

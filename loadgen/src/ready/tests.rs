@@ -128,6 +128,11 @@ fn what_does_not_come_true_in_time_is_named() {
     let why = wait(&mut silent, Micros(1), Micros::ZERO, |_| {}).expect_err("no answer").to_string();
     assert!(why.contains("a request of 4 tokens got no answer, after 1us"), "{why}");
 
+    // Whatever became of the last one.
+    let mut late = connection(&[&[UnitState::Serving]], &[Some(refused()), None]);
+    let why = wait(&mut late, Micros(1_500_000), Micros::ZERO, |_| {}).expect_err("no answer").to_string();
+    assert!(why.contains("failed (refused: 503: loading), and got no answer when it was sent again, after"), "{why}");
+
     let mut failing = connection(&[&[UnitState::Serving]], &[Some(refused())]);
     let why = wait(&mut failing, Micros(1), Micros::ZERO, |_| {}).expect_err("an error").to_string();
     assert!(why.contains("failed (refused: 503: loading)"), "{why}");
