@@ -67,8 +67,15 @@ pub enum CalibrateError {
         expected: u32,
     },
     /// Too little was learnt to fit anything.
-    #[error("only {0} times could be measured, too few to fit anything; nothing was written\nhint: a longer --budget")]
-    TooFew(usize),
+    #[error(
+        "only {times} times could be measured, too few to fit anything; nothing was written{why}\nhint: a longer --budget"
+    )]
+    TooFew {
+        /// How many were.
+        times: usize,
+        /// Why the first probe of those left out was, on a line of its own; empty where none was.
+        why: String,
+    },
 }
 
 /// A calibration under way: one target after another, then its outcome.
@@ -144,7 +151,12 @@ impl Calibrator {
     pub fn finish(self) -> Result<(Calibration, ClusterProfile), CalibrateError> {
         let used: Vec<_> = self.findings.observed.iter().filter(|one| !one.held_out).collect();
         if used.len() < LEAST {
-            return Err(CalibrateError::TooFew(used.len()));
+            let why = self
+                .findings
+                .skipped
+                .first()
+                .map_or_else(String::new, |(_, why)| format!("\nthe first one left out: {why}"));
+            return Err(CalibrateError::TooFew { times: used.len(), why });
         }
         let before = &self.start.cluster.profile.deployment;
         let hands_off = self.splits.iter().any(|split| split.prefill > 0);

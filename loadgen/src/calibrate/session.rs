@@ -28,6 +28,8 @@ const TIMES: u32 = 3;
 const ATTEMPTS: u32 = 3;
 /// So many probes in a row that were all left out are a target that is lost.
 const GIVEN_UP: u32 = 3;
+/// How far beyond the budget a probe that was begun within it may be silent.
+const PAST: Micros = Micros(10_000_000);
 /// How many times as long as it should take a prompt may take until it counts as lost.
 const LONGER: f64 = 4.0;
 
@@ -177,7 +179,9 @@ impl Session {
     fn attempts(&mut self, probe: Probe) -> Result<Vec<Timed>, Trouble> {
         let prompts = probe.prompt_tokens(self.decoders()) as f64;
         let seconds = self.rate.map_or(0.0, |rate| prompts / rate * LONGER);
-        self.runner.wait_for(Micros::from_secs_f64(seconds).max(SILENCE));
+        let patience = Micros::from_secs_f64(seconds).max(SILENCE);
+        let left = self.terms.budget.since(self.runner.elapsed());
+        self.runner.wait_for(if self.terms.exact { patience } else { patience.min(left + PAST) });
         let mut attempt = 1;
         loop {
             match self.probe(probe) {

@@ -98,8 +98,8 @@ fn served_split(connection: &Connection, options: &CalibrateOptions) -> anyhow::
         Some(split) => Ok(split),
         None if cluster.profile.units == 1 => Ok(Split { prefill: 0, decode: 0, aggregated: 1 }),
         None => bail!(
-            "{} does not tell how many units it has, and cluster {} has {}\nhint: --cluster with one unit for a server that is one, \
-             or --control",
+            "{} does not tell how many units it has, and cluster {} has {}\nhint: --split says how many; or \
+             --cluster with one unit for a server that is one, or --control",
             connection.info.name,
             cluster.name,
             cluster.profile.units
