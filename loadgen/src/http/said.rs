@@ -87,13 +87,23 @@ impl Said {
     }
 
     fn message(self) -> Option<String> {
-        let inner = match self.error {
+        let detail =
+            || self.detail.as_ref().map(|detail| detail.as_str().map_or_else(|| detail.to_string(), str::to_owned));
+        self.text().map(str::to_owned).or_else(detail)
+    }
+
+    fn text(&self) -> Option<&str> {
+        let inner = match &self.error {
             Some(Inner::Text(text)) => Some(text),
-            Some(Inner::Object { message, .. }) => message,
+            Some(Inner::Object { message, .. }) => message.as_ref(),
             None => None,
         };
-        let detail = || self.detail.map(|detail| detail.as_str().map_or_else(|| detail.to_string(), str::to_owned));
-        inner.or(self.message).or_else(detail)
+        inner.or(self.message.as_ref()).map(String::as_str)
+    }
+
+    /// Whether its message has these words in it.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.text().is_some_and(|text| text.contains(words))
     }
 
     pub(crate) fn is_code(&self, asked: &str) -> bool {

@@ -277,9 +277,13 @@ impl OpenError {
     }
 }
 
+/// Whether it was given none, or one that is not taken.
+const KEY_HINT: &str =
+    "\nhint: it wants a key, or another one: put it into a variable and name that with --api-key-env";
+
 fn unauthorized_hint(status: u16) -> &'static str {
     match status {
-        401 | 403 => "\nhint: put its key into a variable and name that with --api-key-env",
+        401 | 403 => KEY_HINT,
         _ => "",
     }
 }

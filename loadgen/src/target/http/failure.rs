@@ -10,6 +10,9 @@ use crate::http::{Said, TlsFailure, root};
 use crate::sample::{FailureKind, Outcome};
 use crate::target::remote::failed;
 
+/// What vLLM says, without a code of its own, of a prompt that with its answer is longer than the model's context.
+const VLLMS_CONTEXT: &str = "maximum context length";
+
 /// An error of the connection, from its making to the end of the answer.
 pub(super) fn of_connection(error: &reqwest::Error) -> Outcome {
     if let Some(tls) = TlsFailure::find(error) {
@@ -28,7 +31,8 @@ pub(super) fn of_connection(error: &reqwest::Error) -> Outcome {
 pub(super) fn of_status(status: u16, headers: &HeaderMap, body: &[u8], secrets: &Secrets) -> Outcome {
     let said = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(|value| secrets.line(value));
     let (location, retry_after) = (said(LOCATION), said(RETRY_AFTER));
-    let too_long = Said::read(body).is_some_and(|said| said.is_code("context_length_exceeded"));
+    let too_long =
+        Said::read(body).is_some_and(|said| said.is_code("context_length_exceeded") || said.says(VLLMS_CONTEXT));
     let kind = match status {
         429 => FailureKind::Limited,
         // A server that says when to come back takes no more for now; one that does not may be broken.
@@ -38,6 +42,7 @@ pub(super) fn of_status(status: u16, headers: &HeaderMap, body: &[u8], secrets: 
         _ => FailureKind::Status,
     };
     let location = location.filter(|_| (300..400).contains(&status));
+    let location = location.as_deref().map(without_query);
     let retry_after = retry_after.filter(|_| kind == FailureKind::Limited).map(|after| {
         let unit = if after.bytes().all(|byte| byte.is_ascii_digit()) { " s" } else { "" };
         after + unit
@@ -51,6 +56,11 @@ pub(super) fn of_status(status: u16, headers: &HeaderMap, body: &[u8], secrets: 
     ];
     let line: String = parts.into_iter().flatten().collect();
     failed(kind, line)
+}
+
+/// An address of a server's making without what stands behind its path, where keys may be.
+pub(super) fn without_query(address: &str) -> &str {
+    address.find(['?', '#']).map_or(address, |end| &address[..end])
 }
 
 /// Whether what came cannot be read as HTTP.
@@ -99,6 +109,8 @@ mod tests {
         assert_eq!(of(400, r#"{"error": {"message": "bad", "code": 400}}"#), "status: 400: bad");
         let long = r#"{"error": {"message": "too long", "code": "context_length_exceeded"}}"#;
         assert_eq!(of(400, long), "refused: 400: too long");
+        let vllms = r#"{"object": "error", "message": "the maximum context length is 100 tokens", "code": 400}"#;
+        assert_eq!(of(400, vllms), "refused: 400: the maximum context length is 100 tokens");
     }
 
     #[test]
@@ -118,7 +130,7 @@ mod tests {
     #[test]
     fn a_redirect_is_followed_by_the_reader_alone() {
         let to = [("location", "https://login.example/?team=swordfish")];
-        assert_eq!(with(302, &to, ""), "status: 302, redirected to https://login.example/?team=…");
+        assert_eq!(with(302, &to, ""), "status: 302, redirected to https://login.example/");
         assert_eq!(with(200, &to, ""), "status: 200");
     }
 

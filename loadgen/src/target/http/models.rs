@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::OpenError;
+use super::failure::without_query;
 use super::secrets::Secrets;
 use crate::http::{HttpAddress, TlsFailure, misread, read_to, root};
 
@@ -115,9 +116,13 @@ pub(super) async fn ask(
             message.insert_str(0, ": ");
         }
         if let Some(location) = location.filter(|_| status.is_redirection()) {
-            message.insert_str(0, &format!(", redirected to {}", secrets.line(&location)));
+            message.insert_str(0, &format!(", redirected to {}", secrets.line(without_query(&location))));
         }
         return Err(OpenError::Status { address: address.clone(), status: status.as_u16(), message });
+    }
+    if body.len() > LONGEST {
+        let why = format!("its list of models is longer than {} MiB", LONGEST >> 20);
+        return Err(OpenError::Malformed { address: address.clone(), why });
     }
     let list: List = serde_json::from_slice(&body).map_err(|error| {
         let why = secrets.hide(&misread(&error));

@@ -153,7 +153,7 @@ fn refused(requests: &Requests, address: usize, status: u16, message: String, us
         return OpenError::Refused { address: address + path, status, message, hint };
     }
     let hint = match (status, requests.api) {
-        (401 | 403, _) => "\nhint: put its key into a variable and name that with --api-key-env",
+        (401 | 403, _) => super::KEY_HINT,
         (404 | 405, Api::Completions) => "\nhint: a server without completions may have chats: --api chat",
         (404 | 405, Api::Chat) => "\nhint: a server without chats may have completions: --api completions",
         (_, Api::Completions) => "\nhint: one that takes no token ids may take text: --prompt text",
