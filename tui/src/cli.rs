@@ -145,7 +145,8 @@ enum Sub {
     /// waits its turn. Ctrl-C, and --timeout, end the waiting; the shift goes on.
     ///
     /// Exit codes: 0 the engine says that every unit serves in the split asked for, 2 bad input, or the engine could not be
-    /// reached or refused, 3 the shift was given up or dropped, or has not ended in time.
+    /// reached or refused, 3 the shift was given up or dropped, a control plane's refusal of a call of it included, or has not
+    /// ended in time.
     #[command(args_override_self = true)]
     Shift(ShiftArgs),
     /// Simulate every split of a cluster under a load: goodput, latencies, cost, each with an interval, and what follows.

@@ -221,6 +221,7 @@ impl LoadArgs {
             ..base
         };
         check_warmup(&load)?;
+        check_shifts_end(&load)?;
         Ok(load)
     }
 
@@ -301,6 +302,16 @@ pub(super) fn check_warmup(load: &LoadSpec) -> anyhow::Result<()> {
     ensure!(
         load.warmup < end,
         "--warmup {warmup} is not shorter than the run of {end_text}: nothing would be measured"
+    );
+    Ok(())
+}
+
+pub(super) fn check_shifts_end(load: &LoadSpec) -> anyhow::Result<()> {
+    let (Some(end), Some(last)) = (end_in_time(load), load.shifts.shifts().last()) else { return Ok(()) };
+    ensure!(
+        last.at <= end,
+        "--shift {last} is due after the load of {}: nothing would be measured of it",
+        DurationText(end)
     );
     Ok(())
 }

@@ -13,7 +13,9 @@ use loadgen::text::parse_duration;
 use loadgen::time::Micros;
 use loadgen::trace::{TraceFormat, is_recording};
 
-use super::load::{GuardArgs, check_warmup, parse_count, parse_positive_duration, parse_speed, read_slo, stem};
+use super::load::{
+    GuardArgs, check_shifts_end, check_warmup, parse_count, parse_positive_duration, parse_speed, read_slo, stem,
+};
 use super::predict::PredictArgs;
 use super::watched::{WatchedArgs, WatchedTarget};
 use super::{LiveOptions, RecordOptions, ScreenArgs, SymbolsArg, ThemeArg, check_shifts_none};
@@ -206,6 +208,7 @@ impl ReplayLoad {
             abort_on: self.abort_on,
             ..base
         };
+        check_shifts_end(&load)?;
         if self.warmup.is_some() {
             check_warmup(&load)?;
         }

@@ -148,7 +148,9 @@ fn after_a_deployment_that_failed_the_units_are_those_before() {
     );
     let why = find(&told, &RayNames::default(), None).expect_err("nothing is known of it");
     assert!(
-        why.contains("pd (DEPLOY_FAILED: ValueError: Deployment 'Prefil:typo' does not exist.) has none\nhint: of an application"),
+        why.contains(
+            "pd (DEPLOY_FAILED: ValueError: Deployment 'Prefil:typo' does not exist.) has none\nhint: of an application"
+        ),
         "{why}"
     );
 }

@@ -64,8 +64,9 @@ pub(super) struct Report {
     pub(super) outcome: Outcome,
 }
 
+/// To the microsecond.
 fn millis(time: Nanos) -> f64 {
-    time.as_secs_f64() * 1000.0
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl Outcome {
