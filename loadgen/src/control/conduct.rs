@@ -11,7 +11,8 @@
 //! trouble counts, since to stop half-way would leave a unit out.
 //!
 //! Who changes what is wanted while a shift goes on, or afterwards, is somebody else: then the shift is given up as it stands,
-//! since to undo it would be to fight.
+//! since to undo it would be to fight. So it is when a call meets what somebody else has done, on the way forth and back alike: it
+//! ends with the next look, which shows how all units stand by then.
 
 mod roster;
 mod running;
@@ -233,7 +234,14 @@ impl<C: Clone> Conduct<C> {
                 Some(error.to_string())
             }
             Err(CallError::NotYet(why)) => running.hold(why, now),
-            Err(CallError::Refused(why)) if matches!(running.way, Way::Back(_)) => running.try_again(why, now),
+            Err(CallError::Overtaken(why)) => {
+                running.stage = Stage::Overtaken(why);
+                None
+            }
+            Err(CallError::Refused(why) | CallError::Partly(why)) if matches!(running.way, Way::Back(_)) => {
+                running.try_again(why, now)
+            }
+            Err(CallError::Partly(why)) => return self.fail(why, true, events, now),
             // Nothing of this step is there to be undone.
             Err(CallError::Refused(why)) => return self.fail(why, false, events, now),
             Err(CallError::Broken(why)) => {
@@ -266,6 +274,14 @@ impl<C: Clone> Conduct<C> {
                 Step::Done => running.advance(now),
                 Step::Undone => {
                     let why = self.interfered();
+                    self.end(Some(why), now, &mut events);
+                }
+                Step::Overtaken(why) => {
+                    let first = match &running.way {
+                        Way::Forth => String::new(),
+                        Way::Back(first) => format!("{first}; it is not rolled back any further: "),
+                    };
+                    let why = format!("{first}{why}; left as it is: {}", self.topology.account());
                     self.end(Some(why), now, &mut events);
                 }
                 Step::Failed { why, done } => return self.fail(why, done, events, now),

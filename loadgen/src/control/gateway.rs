@@ -172,7 +172,7 @@ impl Gateway {
             }
         } else if now != Some(Role::Aggregated) {
             // What came in as regular, and was not to be, is taken out all the same.
-            return Err(CallError::Refused(format!("{url} is {} by now: somebody else has changed it", named(now))));
+            return Err(CallError::Overtaken(format!("{url} is {} by now: somebody else has changed it", named(now))));
         }
         seen.taken_out(url, *role);
         let answer = self.api.remove(&id).await;
@@ -302,7 +302,7 @@ impl Adapter for Gateway {
 
 /// Somebody else has put in what was taken out.
 fn put_in(url: &str, role: Option<Role>) -> CallError {
-    CallError::Refused(format!("{url} is there already, as {}: somebody else has put it in", named(role)))
+    CallError::Overtaken(format!("{url} is there already, as {}: somebody else has put it in", named(role)))
 }
 
 fn named(role: Option<Role>) -> String {

@@ -242,7 +242,7 @@ async fn scale(api: &Api, lever: &Lever, (from, to): (u32, u32), rehearsed: bool
         if now.is_some_and(|now| now != from) && !rehearsed {
             let now = now.unwrap_or_default();
             let who = lever.manager(&object).map(|who| format!(", {who},")).unwrap_or_default();
-            return Err(CallError::Refused(format!(
+            return Err(CallError::Overtaken(format!(
                 "somebody else{who} has set the units of {} to {now} meanwhile, which were to be {from}",
                 lever.place
             )));

@@ -63,6 +63,13 @@ pub enum CallError {
     /// It cannot be taken yet, and nothing has changed: it is made again, until the step has taken too long.
     #[error("{0}")]
     NotYet(String),
+    /// Somebody else has changed what it was to change, and it has changed nothing. To go on, or back, would be to fight: the shift
+    /// is left as it is.
+    #[error("{0}")]
+    Overtaken(String),
+    /// Some of it was done, and the rest will not be: it is to be undone.
+    #[error("{0}")]
+    Partly(String),
     /// No answer came that says so: it may or may not have been taken.
     #[error("{0}; it may or may not have been taken")]
     Unclear(String),

@@ -134,10 +134,11 @@ impl Adapter for Ray {
         match call {
             RayCall::Scale { application, deployment, was, target } => {
                 let change = Change::Replicas { deployment: deployment.clone(), was: *was, replicas: *target };
-                desired::unchanged(&all, application, &change).map_err(CallError::Refused)?;
+                desired::unchanged(&all, application, &change).map_err(CallError::Overtaken)?;
                 self.api.scale(application, deployment, *target).await
             }
             RayCall::Put { application, change } => {
+                desired::unchanged(&all, application, change).map_err(CallError::Overtaken)?;
                 let body = desired::desired(&all, application, change).map_err(CallError::Refused)?;
                 self.api.put(&body).await
             }

@@ -154,6 +154,26 @@ fn a_call_that_cannot_be_taken_yet_is_made_again_and_given_up_in_time() {
 }
 
 #[test]
+fn what_was_done_in_part_is_undone_with_what_came_before() {
+    let mut rig = Rig::new();
+    let partly = || Err(CallError::Partly("one of two".to_owned()));
+    rig.answer(Ok(()));
+    rig.saw(1, with(OUT, "2P1D"));
+    rig.answer(partly());
+    assert_eq!(rig.calls, [Call::Out, Call::In(Role::Prefill), Call::Out], "what undoes this very call");
+    rig.answer(Ok(()));
+    rig.saw(1, with(OUT, "2P1D"));
+    rig.answer(partly());
+    rig.saw(4, with(OUT, "2P1D"));
+    assert_eq!((rig.calls.len(), rig.ended()), (4, vec![]), "on the way back it is made again, and not at once");
+    rig.saw(1, with(OUT, "2P1D"));
+    rig.answer(Ok(()));
+    rig.saw(1, four());
+    assert_eq!(rig.calls[3..], [Call::In(Role::Decode), Call::In(Role::Decode)]);
+    assert_eq!(rig.ended(), [Some("one of two; rolled back to 2P2D".to_owned())]);
+}
+
+#[test]
 fn what_is_broken_is_not_put_back() {
     let mut rig = Rig::new();
     rig.answer(Ok(()));

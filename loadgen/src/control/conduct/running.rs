@@ -34,12 +34,14 @@ pub(super) enum Way {
     Back(String),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Stage {
     /// The call is to be made.
     Call,
     /// The call was made at `since`; `taken` once it was seen to be.
     Await { since: Micros, taken: bool },
+    /// The call has met what somebody else has done.
+    Overtaken(String),
 }
 
 /// What has become of a step.
@@ -53,6 +55,8 @@ pub(super) enum Step {
     Done,
     /// Somebody else wants something else.
     Undone,
+    /// Somebody else was there before it, as is said.
+    Overtaken(String),
     /// It will not come true; `done` when there may be something of it to undo.
     Failed { why: String, done: bool },
 }
@@ -94,15 +98,19 @@ impl<C> Running<C> {
     /// What has become of the step whose call is `action`.
     pub(super) fn judge(&mut self, action: &Action<C>, topology: &Topology, patience: Micros, now: Micros) -> Step {
         let late = now.since(self.since) >= patience;
-        let Stage::Await { since, taken } = self.stage else {
-            return match &self.not_yet {
-                Some(why) if late => {
-                    let why = format!("`{}` could not be done within {}: {why}", action.says, seconds(patience));
-                    Step::Failed { why, done: false }
-                }
-                _ if now < self.resume => Step::Waits(None),
-                _ => Step::Call,
-            };
+        let (since, taken) = match &self.stage {
+            Stage::Await { since, taken } => (*since, *taken),
+            Stage::Overtaken(why) => return Step::Overtaken(why.clone()),
+            Stage::Call => {
+                return match &self.not_yet {
+                    Some(why) if late => {
+                        let why = format!("`{}` could not be done within {}: {why}", action.says, seconds(patience));
+                        Step::Failed { why, done: false }
+                    }
+                    _ if now < self.resume => Step::Waits(None),
+                    _ => Step::Call,
+                };
+            }
         };
         let waited = now.since(since);
         let goal = &action.goal;

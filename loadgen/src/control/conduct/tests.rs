@@ -32,6 +32,8 @@ struct Ways {
     deaf: bool,
     /// Calls that it still takes before it refuses the next.
     refuses_after: Option<usize>,
+    /// It refuses because somebody else was there first.
+    overtakes: bool,
     /// Units that there is room for; more are never placed.
     room: usize,
 }
@@ -129,7 +131,9 @@ impl Rig {
         while let Some(action) = self.pending.take() {
             let refused = self.ways.refuses_after.is_some_and(|taken| self.calls.len() >= taken);
             self.calls.push(action.call);
-            let answer = if refused {
+            let answer = if refused && self.ways.overtakes {
+                Err(CallError::Overtaken("somebody else has set it to 7".to_owned()))
+            } else if refused {
                 Err(CallError::Refused("not today".to_owned()))
             } else {
                 self.set(action.call);
@@ -231,7 +235,7 @@ impl Rig {
     }
 }
 
-const PROMPT: Ways = Ways { slow: 2, deaf: false, refuses_after: None, room: 4 };
+const PROMPT: Ways = Ways { slow: 2, deaf: false, refuses_after: None, overtakes: false, room: 4 };
 
 #[test]
 fn what_is_freed_is_free_before_it_is_asked_for_and_the_unit_stays() {
@@ -311,6 +315,33 @@ fn where_undoing_is_refused_too_the_state_of_all_units_is_told() {
     assert_eq!(rig.ended(), [Some(why.to_owned())]);
     assert!((20..30).contains(&rig.calls.len()), "not with every look: {}", rig.calls.len());
     assert_eq!(rig.remarks(), ["waiting: not today"], "said once");
+}
+
+#[test]
+fn a_call_that_meets_somebody_elses_change_ends_the_shift_as_it_stands() {
+    let mut rig = Rig::new("2P2D", Ways { refuses_after: Some(1), overtakes: true, ..PROMPT });
+    rig.shift("1P3D");
+    rig.seconds(120);
+    let left = "somebody else has set it to 7; left as it is: prefill 1 serving; decode 2 serving";
+    assert_eq!((rig.calls.len(), rig.ended()), (2, vec![Some(left.to_owned())]), "nobody is fought");
+}
+
+#[test]
+fn somebody_elses_change_ends_the_way_back_with_the_next_look_and_an_account_of_all_units() {
+    let mut rig = Rig::new("2P2D", Ways { room: 3, refuses_after: Some(2), overtakes: true, ..PROMPT });
+    rig.shift("1P3D");
+    while rig.calls.len() < 3 {
+        assert_eq!(rig.ended(), []);
+        rig.second();
+    }
+    assert_eq!(rig.calls[2], Set { role: Role::Decode, units: 2 }, "there is no room for three");
+    assert_eq!(rig.ended(), [], "how all stand is looked at first");
+    assert!(rig.conduct.half_way().is_some());
+    rig.second();
+    let why = "no room; it is not rolled back any further: somebody else has set it to 7; left as it is: prefill 1 serving; decode 2 serving, 1 starting (u4)";
+    assert_eq!(rig.ended(), [Some(why.to_owned())]);
+    rig.seconds(120);
+    assert_eq!((rig.calls.len(), rig.ended().len()), (3, 1), "it is not tried again");
 }
 
 #[test]
@@ -475,12 +506,13 @@ proptest! {
     /// from, or with an account of exactly what is left; and nobody is ever asked for less than one unit of a role.
     #[test]
     fn every_shift_ends(
-        slow in 0_u64..20, room in 3_usize..6, refuses_after in proptest::option::of(0_usize..6), deaf in any::<bool>(),
+        slow in 0_u64..20, room in 3_usize..6, refuses_after in proptest::option::of(0_usize..6), overtakes in any::<bool>(),
+        deaf in any::<bool>(),
         ill in proptest::option::of((any::<bool>(), 0_u64..60, 1_u64..90)),
         meddling in proptest::option::of((1_u64..40, 1_u16..4, 1_u16..4)),
         targets in prop::collection::vec((1_u16..4, 1_u16..4), 1..4),
     ) {
-        let mut rig = Rig::new("2P2D", Ways { slow, deaf, refuses_after, room });
+        let mut rig = Rig::new("2P2D", Ways { slow, deaf, refuses_after, overtakes, room });
         for (prefill, decode) in &targets {
             rig.shift(&format!("{prefill}P{decode}D"));
         }

@@ -137,7 +137,7 @@ impl DynamoPlanner {
     /// The keys, where the next decision can be made.
     async fn free(&self, undoes: bool) -> Result<Decision, CallError> {
         let decision = self.decision().await.map_err(CallError::NotYet)?;
-        self.check_alone(&decision).map_err(CallError::Refused)?;
+        self.check_alone(&decision).map_err(CallError::Overtaken)?;
         let is_ours = self.lease.is_some_and(|lease| decision.lease == lease);
         match decision.pending() {
             Some(id) if !(undoes && is_ours) => Err(CallError::NotYet(format!(
@@ -211,7 +211,7 @@ impl Adapter for DynamoPlanner {
         }
         // Nothing was written.
         let now = self.decision().await.map_err(CallError::NotYet)?;
-        Err(CallError::Refused(self.rival(&now)))
+        Err(CallError::Overtaken(self.rival(&now)))
     }
 
     fn is_of_the_run(&self) -> bool {

@@ -13,7 +13,6 @@ const BESIDE: [&str; 4] = ["proxy_location", "http_options", "grpc_options", "ta
 /// # Errors
 /// One line: what is not there to be changed.
 pub(super) fn desired(all: &Value, application: &str, change: &Change) -> Result<Value, String> {
-    unchanged(all, application, change)?;
     let applications = all.get("applications").and_then(Value::as_object);
     let applications = applications.ok_or("the dashboard tells no applications any more")?;
     let mut configs = Vec::new();
@@ -181,15 +180,15 @@ mod tests {
         });
         let mut all = all();
         all["applications"]["pd"]["deployments"] = deployments;
-        let why = desired(&all, "pd", &replicas("Prefill:m", 3)).expect_err("it is five by now");
+        let why = unchanged(&all, "pd", &replicas("Prefill:m", 3)).expect_err("it is five by now");
         assert_eq!(why, "somebody else has told Prefill:m to have 5 replicas meanwhile, which were to be 2");
-        desired(&all, "pd", &replicas("Prefill:m", 5)).expect("it is so already");
+        unchanged(&all, "pd", &replicas("Prefill:m", 5)).expect("it is so already");
         let bounds = |min, max| Bounds { min: Some(min), max: Some(max), initial: None };
         let change = |was, bounds| Change::Bounds { deployment: "Decode:m".to_owned(), was, bounds };
-        let why = desired(&all, "pd", &change(bounds(1, 4), bounds(3, 3))).expect_err("other bounds");
+        let why = unchanged(&all, "pd", &change(bounds(1, 4), bounds(3, 3))).expect_err("other bounds");
         let told = "somebody else has told Decode:m to autoscale between 2 and 6 replicas meanwhile, which was to be between 1 and 4 replicas";
         assert_eq!(why, told);
-        desired(&all, "pd", &change(bounds(2, 6), bounds(4, 4))).expect("whatever its autoscaler has chosen");
+        unchanged(&all, "pd", &change(bounds(2, 6), bounds(4, 4))).expect("whatever its autoscaler has chosen");
     }
 
     #[test]

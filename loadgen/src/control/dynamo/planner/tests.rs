@@ -242,7 +242,7 @@ fn what_a_rival_writes_in_between_is_not_overwritten() {
         let plan = planner.propose(split("3P1D"), How::Drain).expect("a plan");
         store.lock().expect("the store").interferes = true;
         let error = planner.apply(&plan.steps[0].forth.call).await.expect_err("a rival");
-        let CallError::Refused(why) = error else { panic!("{error}") };
+        let CallError::Overtaken(why) = error else { panic!("{error}") };
         assert!(why.contains("a planner of Dynamo is alive") && why.contains("wants 2P2D"), "{why}");
     });
     assert_eq!(store.lock().expect("the store").value("v1/dynamo/planner/num_prefill_workers"), Some("2"));

@@ -164,7 +164,7 @@ fn what_the_rollback_finds_changed_by_nobody_is_not_called_again() {
         }
         let why = world.kube.apply(&plan.steps[0].forth.call).await.expect_err("somebody else was there");
         assert!(
-            matches!(&why, CallError::Refused(why) if why.contains("has set the units of deployments/vllm-decode to 5 meanwhile")),
+            matches!(&why, CallError::Overtaken(why) if why.contains("has set the units of deployments/vllm-decode to 5 meanwhile")),
             "{why}"
         );
     });
