@@ -19,6 +19,7 @@ mod deployments;
 mod desired;
 mod instance;
 mod propose;
+mod words;
 
 use std::str::FromStr;
 

@@ -7,6 +7,7 @@ use reqwest::RequestBuilder;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::words::words;
 use crate::control::plane::CallError;
 use crate::control::rest::{Failed, KEY_HINT, Rest, wants_key};
 use crate::http::{self, ApiKey, HttpAddress, HttpOptions, misread};
@@ -78,8 +79,16 @@ impl Api {
         let request = request.header("content-type", "application/json").body(text);
         match self.rest.send(request, CALL).await {
             Ok(_) => Ok(()),
-            Err(failed) => Err(self.rest.call_error(&format!("Ray at {}", self.address), failed)),
+            Err(failed) => Err(self.rest.call_error(&format!("Ray at {}", self.address), in_words(failed))),
         }
+    }
+}
+
+/// What an answer that is no good says, in Ray's words.
+fn in_words(failed: Failed) -> Failed {
+    match failed {
+        Failed::Status(status, body) => Failed::Status(status, words(&String::from_utf8_lossy(&body)).into_bytes()),
+        failed => failed,
     }
 }
 

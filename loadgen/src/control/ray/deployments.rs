@@ -7,6 +7,7 @@ use engine::units::{Role, Split};
 
 use super::RayNames;
 use super::instance::{Application, Bounds, Deployment, Instance};
+use super::words::words;
 use crate::control::plane::{Member, MemberState, Topology, Trouble};
 
 /// What the names of the deployments that Ray's own builder makes begin with.
@@ -184,7 +185,7 @@ fn not_one(instance: &Instance, names: &RayNames, found: &[(&str, &Application, 
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let status = match application.status.as_str() {
             "" | "RUNNING" => String::new(),
-            FAILED => format!(" ({FAILED}: {})", one_line(&application.message)),
+            FAILED => format!(" ({FAILED}: {})", one_line(&words(&application.message))),
             status => format!(" ({status})"),
         };
         format!("{}{status} has {names}", one_line(name))
@@ -214,13 +215,17 @@ fn not_one(instance: &Instance, names: &RayNames, found: &[(&str, &Application, 
 /// What is wrong with an application for good.
 fn trouble_of(application: &Application) -> Option<Trouble> {
     (application.status == FAILED)
-        .then(|| Trouble::of_all(format!("Ray says {FAILED}: {}", one_line(&application.message))))
+        .then(|| Trouble::of_all(format!("Ray says {FAILED}: {}", one_line(&words(&application.message)))))
 }
 
 /// What is wrong with a deployment for good.
 fn deployment_trouble(name: &str, deployment: &Deployment) -> Option<String> {
     if matches!(deployment.status.as_str(), "UNHEALTHY" | FAILED) {
-        return Some(format!("Ray says that {name} is {}: {}", deployment.status, one_line(&deployment.message)));
+        return Some(format!(
+            "Ray says that {name} is {}: {}",
+            deployment.status,
+            one_line(&words(&deployment.message))
+        ));
     }
     unschedulable(name, &deployment.message)
 }

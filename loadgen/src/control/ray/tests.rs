@@ -1,5 +1,7 @@
 //! What Ray 2.60 answered, cut to what is read, and what is made of it.
 
+mod dashboard;
+
 use engine::units::{Role, Split};
 use serde_json::{Value, json};
 
