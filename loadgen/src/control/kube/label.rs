@@ -1,34 +1,39 @@
 //! Pods whose label says their role (llm-d's `llm-d.ai/role`): a unit changes its role where it is, without a restart, for engines
 //! that can do both.
 //!
-//! A pod is taken out of routing by taking its label off, is given time to end what it holds, and is put back under the other
-//! name. Where nobody could stand in for it meanwhile, its label is replaced at once.
+//! A unit is taken out of routing by taking its label off, is given time to end what it holds, and is put back under the other
+//! name. Where nobody could stand in for it meanwhile, its label is replaced at once. A unit of several nodes is one, whether all of
+//! its pods carry the label or the one that leads alone, and is seen as that one says.
 
 mod busy;
+mod flip;
 mod flips;
+mod labelled;
 
 use std::collections::BTreeMap;
 
 use engine::cluster::How;
 use engine::units::{Role, Split};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::api::{Api, Patch};
+use super::api::Api;
 use super::failure::Failure;
-use super::object::{List, Meta, Owner, Pod};
+use super::object::{List, Meta, Pod};
 use super::place::Place;
-use super::units::{Unit, gpus_of, is_ready, named, units, whole};
+use super::units::groups;
 use super::waits::Waits;
 use super::{ATTEMPTS, KubeCall};
 use crate::control::plane::{CallError, Member, MemberState, Plan, Topology};
 use crate::time::Micros;
-use busy::{Busy, busy};
+use busy::Heard;
+pub(super) use flip::Flip;
+use labelled::{Labelled, PodId};
 
 /// The label.
 pub(super) const ROLE: &str = "llm-d.ai/role";
 /// How long routers may take to notice that a label is off.
 const NOTICED: Micros = Micros(2_000_000);
-/// How long a pod is given whose figures cannot be seen.
+/// How long a unit is given whose figures cannot be seen.
 const BLIND: Micros = Micros(30_000_000);
 
 /// The values of the label.
@@ -50,31 +55,16 @@ fn word_of(role: Role) -> &'static str {
     }
 }
 
-/// The pods of a selector.
+/// The units whose pods match a selector.
 #[derive(Debug)]
 pub(super) struct Labels {
     selector: String,
-    pods: Vec<Labelled>,
-    /// Pods whose label was taken off, by their UID.
+    units: Vec<Labelled>,
+    /// Units whose label was taken off, by their names.
     leaving: BTreeMap<String, Leaving>,
     /// Whether the owners that were asked select their pods by the label.
     owners: BTreeMap<String, Option<String>>,
     waits: Waits,
-}
-
-/// A pod with a role, or on its way to one.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Labelled {
-    /// As units are called.
-    unit: String,
-    name: String,
-    uid: String,
-    /// The label's value, as it stands.
-    word: Option<String>,
-    state: MemberState,
-    gpus: BTreeMap<String, u64>,
-    ports: Vec<u16>,
-    owner: Option<Owner>,
 }
 
 #[derive(Debug)]
@@ -82,42 +72,49 @@ struct Leaving {
     role: Role,
     /// Since when its label is seen to be off.
     since: Option<Micros>,
-    /// What it told last.
-    busy: Busy,
-    /// Since when it does not tell.
+    /// What its pods have told.
+    heard: Heard,
+    /// Since when they do not tell.
     blind: Option<Micros>,
     done: bool,
+    /// It was put back.
+    is_back: bool,
 }
 
 impl Leaving {
     fn of(role: Role) -> Self {
-        Self { role, since: None, busy: Busy::Unknown, blind: None, done: false }
+        Self { role, since: None, heard: Heard::default(), blind: None, done: false, is_back: false }
     }
 
-    /// Takes in what the pod tells.
-    fn hear(&mut self, told: Busy, now: Micros) {
+    /// Takes in how many requests it holds, if that was told.
+    fn hear(&mut self, told: Option<u64>, now: Micros) {
         let since = now.since(*self.since.get_or_insert(now));
         self.done = match told {
-            Busy::With(requests, _) => {
-                (self.busy, self.blind) = (told, None);
+            Some(requests) => {
+                self.blind = None;
                 requests == 0 && since >= NOTICED
             }
-            Busy::Unknown => now.since(*self.blind.get_or_insert(now)) >= BLIND,
+            None => now.since(*self.blind.get_or_insert(now)) >= BLIND,
         };
     }
 }
 
-impl Labelled {
-    fn role(&self) -> Option<Role> {
-        self.word.as_deref().and_then(role_of)
-    }
+/// A pod whose label is to change.
+#[derive(Clone, Copy, Debug)]
+struct Attempt<'a> {
+    flip: &'a Flip,
+    pod: &'a PodId,
+    /// It is only asked whether it could.
+    rehearsed: bool,
+    /// That of another pod of the unit has been changed, or was so already.
+    is_begun: bool,
 }
 
 impl Labels {
     pub(super) fn new(selector: &str) -> Self {
         Self {
             selector: selector.to_owned(),
-            pods: Vec::new(),
+            units: Vec::new(),
             leaving: BTreeMap::new(),
             owners: BTreeMap::new(),
             waits: Waits::default(),
@@ -126,47 +123,46 @@ impl Labels {
 
     pub(super) async fn observe(&mut self, api: &Api, now: Micros) -> Result<Topology, String> {
         let list: List<Pod> = api.get(&Place::pods(&self.selector)).await.map_err(|failure| failure.to_string())?;
-        let pods: Vec<_> =
-            list.items.iter().filter(|pod| !matches!(pod.status.phase.as_str(), "Succeeded" | "Failed")).collect();
-        self.pods = pods.iter().map(|pod| labelled(pod)).collect();
-        self.pods.sort_by(|one, other| one.name.cmp(&other.name));
-        if !self.pods.iter().any(|pod| pod.role().is_some()) && self.leaving.is_empty() {
+        self.units = groups(&list.items).iter().filter_map(|pods| Labelled::of(pods)).collect();
+        let has_role = |unit: &Labelled| unit.role().or_else(|| unit.remains()).is_some();
+        if !self.units.iter().any(has_role) && self.leaving.is_empty() {
             let namespace = api.namespace();
             return Err(format!(
                 "no pod in namespace {namespace} with {} has a label {ROLE} with prefill, decode or prefill-decode ({} have none)",
                 self.selector,
-                self.pods.len()
+                self.units.iter().map(|unit| unit.pods.len()).sum::<usize>()
             ));
         }
         self.ask_owners(api).await?;
         self.drain(api, now).await;
-        let wrong: Vec<_> = units(&list.items).iter().filter_map(Unit::told).collect();
+        let wrong: Vec<_> = self.units.iter().filter_map(Labelled::told).collect();
         let troubles = self.waits.see(&wrong, now);
         Ok(Topology { members: self.members(), wanted: Some(self.wanted()), troubles, ..Topology::default() })
     }
 
-    /// What the labels say, of pods that stay.
+    /// What the labels say, of units that stay.
     fn wanted(&self) -> Split {
-        let stay = self.pods.iter().filter(|pod| pod.state != MemberState::Stopping);
+        let stay = self.units.iter().filter(|unit| unit.state() != MemberState::Stopping);
         Split::of(stay.filter_map(Labelled::role))
     }
 
     fn members(&self) -> Vec<Member> {
-        let member = |pod: &Labelled| {
-            let (role, state) = match (pod.role(), self.leaving.get(&pod.uid)) {
-                (Some(role), _) => (role, pod.state),
+        let member = |unit: &Labelled| {
+            let (role, state) = match (unit.role(), self.leaving.get(unit.name())) {
+                (Some(role), _) => (role, unit.state()),
                 (None, Some(leaving)) if leaving.done => (leaving.role, MemberState::Out),
                 (None, Some(leaving)) => (leaving.role, MemberState::Stopping),
-                (None, None) => return None,
+                // Whoever took the label off the pod that leads it has not come any further.
+                (None, None) => (unit.remains()?, MemberState::Out),
             };
-            Some(Member::new(pod.unit.clone(), role, state).spanning(whole(&pod.gpus)))
+            Some(unit.member(role, state))
         };
-        self.pods.iter().filter_map(member).collect()
+        self.units.iter().filter_map(member).collect()
     }
 
     /// Asks owners that are new whether they select by the label: such an owner would replace a pod that no longer has it.
     async fn ask_owners(&mut self, api: &Api) -> Result<(), String> {
-        for pod in &self.pods {
+        for pod in self.units.iter().flat_map(|unit| &unit.pods) {
             let Some(owner) = &pod.owner else { continue };
             let whose = format!("{}/{}", owner.kind, owner.name);
             if self.owners.contains_key(&whose) {
@@ -196,35 +192,55 @@ impl Labels {
         Ok(())
     }
 
-    /// Whether the pods that were taken out hold anything yet.
+    /// Whether the units that were taken out hold anything yet.
     async fn drain(&mut self, api: &Api, now: Micros) {
-        let pods = &self.pods;
-        // A label that nobody answered for may still go.
-        self.leaving.retain(|uid, leaving| {
-            pods.iter().any(|pod| pod.uid == *uid && (pod.word.is_none() || leaving.since.is_none()))
+        let units = &self.units;
+        self.leaving.retain(|name, leaving| {
+            // A label that nobody answered for may still go.
+            let may_go = leaving.since.is_none() && !leaving.is_back;
+            units.iter().any(|unit| unit.name() == name && (unit.word().is_none() || may_go))
         });
-        for pod in pods.iter().filter(|pod| pod.word.is_none()) {
-            let Some(leaving) = self.leaving.get_mut(&pod.uid).filter(|leaving| !leaving.done) else { continue };
-            let told = busy(api, &pod.name, &pod.ports, leaving.busy).await;
+        for unit in units.iter().filter(|unit| unit.is_bare()) {
+            let Some(leaving) = self.leaving.get_mut(unit.name()).filter(|leaving| !leaving.done) else { continue };
+            let told = leaving.heard.ask(api, &unit.pods).await;
             leaving.hear(told, now);
         }
     }
 
     pub(super) fn propose(&self, namespace: &str, to: Split, how: How) -> Result<Plan<KubeCall>, String> {
-        if let Some(why) = self.pods.iter().find_map(|pod| {
-            let owner = pod.owner.as_ref()?;
-            self.owners.get(&format!("{}/{}", owner.kind, owner.name))?.clone()
-        }) {
-            return Err(why);
+        let mut owners = self.units.iter().flat_map(|unit| &unit.pods).filter_map(|pod| pod.owner.as_ref());
+        let replaces = owners.find_map(|owner| self.owners.get(&format!("{}/{}", owner.kind, owner.name))?.clone());
+        match replaces {
+            Some(why) => Err(why),
+            None => flips::propose(namespace, &self.units, self.wanted(), to, how),
         }
-        flips::propose(namespace, &self.pods, self.wanted(), to, how)
     }
 
-    /// Changes a label from what it is thought to be.
+    /// Changes the label of a unit from what it is thought to be, pod by pod.
     pub(super) async fn apply(&mut self, api: &Api, flip: &Flip, rehearsed: bool) -> Result<(), CallError> {
+        let mut is_begun = false;
+        for pod in flip.in_order() {
+            match self.change(api, Attempt { flip, pod, rehearsed, is_begun }).await {
+                Ok(()) => is_begun = !rehearsed,
+                Err(error @ CallError::Overtaken(_)) => return Err(error),
+                Err(error) if is_begun => {
+                    return Err(CallError::Partly(format!("{error}; other pods of {} have changed", flip.unit)));
+                }
+                // To wait until it is seen would be to wait for the others as well, which nobody has asked.
+                Err(error @ CallError::Unclear(_)) if flip.pods.len() > 1 => {
+                    return Err(CallError::Partly(error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the label of one pod.
+    async fn change(&mut self, api: &Api, attempt: Attempt<'_>) -> Result<(), CallError> {
         let mut conflict = String::new();
         for _ in 0..ATTEMPTS {
-            match self.attempt(api, flip, rehearsed).await? {
+            match self.attempt(api, attempt).await? {
                 None => return Ok(()),
                 Some(why) => conflict = why,
             }
@@ -233,54 +249,69 @@ impl Labels {
     }
 
     /// Reads the pod and changes its label; why not, where the pod has changed in between.
-    async fn attempt(&mut self, api: &Api, flip: &Flip, rehearsed: bool) -> Result<Option<String>, CallError> {
-        let place = Place::pod(&flip.pod);
-        let pod: Value = api.get(&place).await.map_err(Failure::before_call)?;
-        let meta = Meta::of(&pod);
+    async fn attempt(&mut self, api: &Api, attempt: Attempt<'_>) -> Result<Option<String>, CallError> {
+        let Attempt { flip, pod, rehearsed, is_begun } = attempt;
+        let place = Place::pod(&pod.name);
+        let read: Value = api.get(&place).await.map_err(Failure::before_call)?;
+        let meta = Meta::of(&read);
         let word = meta.labels.get(ROLE).map(String::as_str);
-        if meta.uid != flip.uid {
-            return Err(CallError::Refused(format!("pod {} was replaced by another one", flip.pod)));
+        if meta.uid != pod.uid {
+            return Err(CallError::Refused(format!("pod {} was replaced by another one", pod.name)));
         }
         if word != flip.to.map(word_of) {
             if word != flip.from.as_deref() && !rehearsed {
                 let now = word.map_or_else(|| "has none".to_owned(), |word| format!("is {word}"));
-                return Err(CallError::Refused(format!(
+                return Err(CallError::Overtaken(format!(
                     "somebody else has changed {ROLE} of pod {}: it {now}",
-                    flip.pod
+                    pod.name
                 )));
             }
             if flip.to.is_none() && !self.stands_in(flip) {
-                return Err(CallError::Refused(format!("nobody serves who could stand in for pod {}", flip.pod)));
+                return Err(CallError::Refused(format!("nobody serves who could stand in for pod {}", pod.name)));
             }
         }
-        let so_already = word == flip.to.map(word_of);
-        if !rehearsed {
-            match (flip.to, flip.from.as_deref().and_then(role_of)) {
-                // Before the call: an answer that does not come must not keep a pod from being given its time.
-                (None, Some(role)) => drop(self.leaving.insert(flip.uid.clone(), Leaving::of(role))),
-                (Some(_), _) if so_already => drop(self.leaving.remove(&flip.uid)),
-                _ => {}
-            }
+        if !rehearsed
+            && !is_begun
+            && flip.to.is_none()
+            && let Some(role) = flip.from.as_deref().and_then(role_of)
+        {
+            // Before the call: an answer that does not come must not keep a unit from being given its time.
+            self.leaving.insert(flip.unit.clone(), Leaving::of(role));
         }
-        if so_already {
+        if word == flip.to.map(word_of) {
+            self.comes_back(attempt);
             return Ok(None);
         }
-        let (how, body) = flip.change(word, &meta.resource_version);
+        let (how, body) = flip.change(pod, word, &meta.resource_version);
         let answer = match api.patch(&place, how, &body, rehearsed).await {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                self.comes_back(attempt);
+                Ok(None)
+            }
             Err(Failure::Conflict(why)) => Ok(Some(why)),
             Err(failure) => Err(failure.into_call_error()),
         };
         let is_untouched = matches!(answer, Ok(Some(_)) | Err(CallError::Refused(_) | CallError::NotYet(_)));
-        if !rehearsed && flip.to.is_none() && is_untouched {
-            self.leaving.remove(&flip.uid);
+        if !rehearsed && !is_begun && flip.to.is_none() && is_untouched {
+            self.leaving.remove(&flip.unit);
         }
         answer
     }
 
-    /// Whether others serve in every role that a pod has.
+    /// The label of a pod is as it was to be. Where that puts a unit back, it leaves no more once that is seen.
+    fn comes_back(&mut self, Attempt { flip, pod, rehearsed, .. }: Attempt<'_>) {
+        if !rehearsed
+            && flip.to.is_some()
+            && flip.pods.first() == Some(pod)
+            && let Some(leaving) = self.leaving.get_mut(&flip.unit)
+        {
+            leaving.is_back = true;
+        }
+    }
+
+    /// Whether others serve in every role that a unit has.
     fn stands_in(&self, flip: &Flip) -> bool {
-        let others = self.pods.iter().filter(|pod| pod.uid != flip.uid && pod.state == MemberState::Serving);
+        let others = self.units.iter().filter(|unit| unit.name() != flip.unit && unit.state() == MemberState::Serving);
         let serving = Split::of(others.filter_map(Labelled::role));
         let covered = |role| serving.count(role) + serving.aggregated > 0;
         match flip.from.as_deref().and_then(role_of) {
@@ -293,74 +324,6 @@ impl Labels {
     /// Something was changed that may end what is wrong.
     pub(super) fn restart(&mut self) {
         self.waits.restart();
-    }
-}
-
-/// A change of a pod's label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Flip {
-    pub(super) pod: String,
-    pub(super) uid: String,
-    /// The value that it has, if it has one.
-    pub(super) from: Option<String>,
-    /// `None` takes it off.
-    pub(super) to: Option<Role>,
-}
-
-impl Flip {
-    /// The call that changes what is `word` now. Where somebody else was quicker, it fails: a label that is not there cannot be tested
-    /// for, so then the pod as a whole is to be as it was read.
-    fn change(&self, word: Option<&str>, version: &str) -> (Patch, Value) {
-        match (word, self.to) {
-            (None, Some(role)) => {
-                let labels = json!({ ROLE: word_of(role) });
-                (Patch::Merge, json!({ "metadata": { "resourceVersion": version, "labels": labels } }))
-            }
-            _ => (Patch::Json, self.operations(word)),
-        }
-    }
-
-    fn operations(&self, word: Option<&str>) -> Value {
-        let path = format!("/metadata/labels/{}", ROLE.replace('/', "~1"));
-        let mut operations = vec![json!({"op": "test", "path": "/metadata/uid", "value": self.uid})];
-        operations.extend(word.map(|word| json!({"op": "test", "path": path, "value": word})));
-        operations.push(match self.to {
-            Some(role) => json!({"op": "add", "path": path, "value": word_of(role)}),
-            None => json!({"op": "remove", "path": path}),
-        });
-        Value::Array(operations)
-    }
-
-    pub(super) fn says(&self, namespace: &str) -> String {
-        let was = self.from.as_deref().map_or_else(|| "none".to_owned(), str::to_owned);
-        let becomes = self.to.map_or("none", word_of);
-        format!("PATCH {} label {ROLE} {was} -> {becomes}", Place::pod(&self.pod).path(namespace))
-    }
-}
-
-fn labelled(pod: &Pod) -> Labelled {
-    let state = if pod.metadata.deletion_timestamp.is_some() {
-        MemberState::Stopping
-    } else if is_ready(pod) {
-        MemberState::Serving
-    } else {
-        MemberState::Starting
-    };
-    Labelled {
-        unit: named(pod),
-        name: pod.metadata.name.clone(),
-        uid: pod.metadata.uid.clone(),
-        word: pod.metadata.labels.get(ROLE).cloned(),
-        state,
-        gpus: gpus_of(&pod.spec),
-        ports: pod
-            .spec
-            .containers
-            .iter()
-            .flat_map(|container| &container.ports)
-            .map(|port| port.container_port)
-            .collect(),
-        owner: pod.metadata.controller().cloned(),
     }
 }
 

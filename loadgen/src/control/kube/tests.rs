@@ -5,6 +5,7 @@
 mod answer;
 mod cluster;
 mod failing;
+mod groups;
 mod kinds;
 mod labels;
 mod patch;

@@ -8,12 +8,13 @@ use engine::units::Role;
 use super::object::{Pod, PodSpec};
 use crate::control::plane::{Member, MemberState, Trouble};
 
-/// Labels that say which pods of a unit that spans several nodes belong together.
-const GROUPS: [&str; 4] = [
-    "leaderworkerset.sigs.k8s.io/group-index",
-    "rbg.workloads.x-k8s.io/role-instance-name",
-    "grove.io/podcliquescalinggroup-replica-index",
-    "stormservice.orchestration.aibrix.ai/podset-name",
+/// Labels that say which pods of a unit that spans several nodes belong together. Where that is a number, it is one of the object
+/// that the second label names, and others count from nought, too.
+const GROUPS: [(&str, Option<&str>); 4] = [
+    ("leaderworkerset.sigs.k8s.io/group-index", Some("leaderworkerset.sigs.k8s.io/name")),
+    ("rbg.workloads.x-k8s.io/role-instance-name", None),
+    ("grove.io/podcliquescalinggroup-replica-index", Some("grove.io/podcliquescalinggroup")),
+    ("stormservice.orchestration.aibrix.ai/podset-name", None),
 ];
 /// The annotation that says of how many pods a unit consists, where something says so.
 const SIZE: &str = "leaderworkerset.sigs.k8s.io/size";
@@ -60,32 +61,54 @@ pub(super) fn whole(gpus: &BTreeMap<String, u64>) -> Option<u32> {
     u32::try_from(gpus.values().sum::<u64>()).ok().filter(|gpus| *gpus > 0)
 }
 
-/// The units that pods make up. Pods that have ended, such as those that were evicted, are none any more.
+/// The units that pods make up.
 pub(super) fn units(pods: &[Pod]) -> Vec<Unit> {
-    let mut groups: BTreeMap<String, Vec<&Pod>> = BTreeMap::new();
-    for pod in pods.iter().filter(|pod| !matches!(pod.status.phase.as_str(), "Succeeded" | "Failed")) {
-        let label = GROUPS.iter().find_map(|label| Some(format!("{label}={}", pod.metadata.labels.get(*label)?)));
-        groups.entry(label.unwrap_or_else(|| format!("pod={}", pod.metadata.uid))).or_default().push(pod);
-    }
-    let mut units: Vec<_> = groups.into_values().filter_map(unit).collect();
-    units.sort_by(|one, other| one.name.cmp(&other.name));
-    units
+    groups(pods).iter().filter_map(|pods| unit(pods)).collect()
 }
 
-fn unit(mut pods: Vec<&Pod>) -> Option<Unit> {
-    pods.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+/// Pods by the units that they make up, in the order of their names. Pods that have ended, such as those that were evicted, are
+/// none any more.
+///
+/// The first of a unit leads it: it is the one that takes requests, where not all of them do. `d-0` comes before `d-0-1`,
+/// `…-leader-0` before `…-worker-0`, and `…-ldr-…` before `…-wkr-…`.
+pub(super) fn groups(pods: &[Pod]) -> Vec<Vec<&Pod>> {
+    let mut groups: BTreeMap<String, Vec<&Pod>> = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| !matches!(pod.status.phase.as_str(), "Succeeded" | "Failed")) {
+        groups.entry(group(pod)).or_default().push(pod);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    for pods in &mut groups {
+        pods.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+    }
+    groups.sort_by(|one, other| leader(one).cmp(&leader(other)));
+    groups
+}
+
+fn leader<'a>(pods: &[&'a Pod]) -> Option<&'a str> {
+    Some(pods.first()?.metadata.name.as_str())
+}
+
+/// What the pods of a unit have in common, and no others.
+fn group(pod: &Pod) -> String {
+    let value = |label: &str| pod.metadata.labels.get(label);
+    let known = GROUPS.iter().find_map(|(label, of)| {
+        let whose = of.and_then(value).map_or("", String::as_str);
+        Some(format!("{label}={}/{whose}", value(label)?))
+    });
+    known.unwrap_or_else(|| format!("pod={}", pod.metadata.uid))
+}
+
+/// The unit that these pods are.
+pub(super) fn unit(pods: &[&Pod]) -> Option<Unit> {
     let first = pods.first()?;
     let size = pods.iter().find_map(|pod| pod.metadata.annotations.get(SIZE)?.parse::<usize>().ok());
     let whole = size.is_none_or(|size| pods.len() >= size);
-    let state = if pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some()) {
-        MemberState::Stopping
-    } else if whole && pods.iter().all(|pod| is_ready(pod)) {
-        MemberState::Serving
-    } else {
-        MemberState::Starting
+    let state = match state(pods) {
+        MemberState::Serving if !whole => MemberState::Starting,
+        state => state,
     };
     let mut gpus = BTreeMap::new();
-    for pod in &pods {
+    for pod in pods {
         for (what, amount) in gpus_of(&pod.spec) {
             *gpus.entry(what).or_default() += amount;
         }
@@ -99,14 +122,25 @@ fn unit(mut pods: Vec<&Pod>) -> Option<Unit> {
     })
 }
 
+/// What pods do together, if they are all that there are.
+pub(super) fn state(pods: &[&Pod]) -> MemberState {
+    if pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some()) {
+        MemberState::Stopping
+    } else if pods.iter().all(|pod| is_ready(pod)) {
+        MemberState::Serving
+    } else {
+        MemberState::Starting
+    }
+}
+
 /// The name of a pod, never to be that of another.
-pub(super) fn named(pod: &Pod) -> String {
+fn named(pod: &Pod) -> String {
     let meta = &pod.metadata;
     let uid: String = meta.uid.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     one_line(&if uid.is_empty() { meta.name.clone() } else { format!("{}#{uid}", meta.name) })
 }
 
-pub(super) fn is_ready(pod: &Pod) -> bool {
+fn is_ready(pod: &Pod) -> bool {
     pod.status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
 }
 

@@ -1,5 +1,8 @@
-//! How many requests a pod holds, by its own metrics, which the API server passes on.
+//! How many requests a unit holds, by its pods' own metrics, which the API server passes on.
 
+use std::collections::BTreeMap;
+
+use super::labelled::{Carrier, PodId};
 use crate::control::kube::api::Api;
 use crate::control::kube::failure::Failure;
 use crate::control::kube::place::Place;
@@ -10,34 +13,45 @@ const FIGURES: [&str; 4] =
 /// Most ports of a pod that are asked.
 const PORTS: usize = 8;
 
-/// What a pod holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Busy {
-    /// So many requests, by what was told at this port.
-    With(u64, u16),
-    /// It does not tell, or it may not be asked.
-    Unknown,
+/// The ports at which the pods of a unit have told what they hold.
+#[derive(Debug, Default)]
+pub(super) struct Heard(BTreeMap<PodId, u16>);
+
+impl Heard {
+    /// How many requests a unit holds, by all of its pods that serve; `None` where one of these does not tell. The one that leads
+    /// does serve, and so does every other that has ever told: those that only compute for it never do.
+    pub(super) async fn ask(&mut self, api: &Api, pods: &[Carrier]) -> Option<u64> {
+        let mut sum = Some(0);
+        for (place, pod) in pods.iter().enumerate() {
+            let known = self.0.get(&pod.id).copied();
+            match told(api, pod, known).await {
+                Some((requests, port)) => {
+                    self.0.insert(pod.id.clone(), port);
+                    sum = sum.map(|sum: u64| sum.saturating_add(requests));
+                }
+                None if place == 0 || known.is_some() => sum = None,
+                None => {}
+            }
+        }
+        sum
+    }
 }
 
-/// Asks a pod: at the port that told last time, else at all of them.
-pub(super) async fn busy(api: &Api, pod: &str, ports: &[u16], last: Busy) -> Busy {
-    let known = match last {
-        Busy::With(_, port) => Some(port),
-        Busy::Unknown => None,
-    };
-    let ports: Vec<_> = known.map_or_else(|| ports.iter().copied().take(PORTS).collect(), |port| vec![port]);
+/// Asks a pod, at the port that told last time, else at all of them; `None` where it does not tell, or may not be asked.
+async fn told(api: &Api, pod: &Carrier, known: Option<u16>) -> Option<(u64, u16)> {
+    let ports = known.map_or_else(|| pod.ports.iter().copied().take(PORTS).collect(), |port| vec![port]);
     for port in ports {
-        match api.text(&Place::pod(&format!("{pod}:{port}")).sub("proxy/metrics")).await {
+        match api.text(&Place::pod(&format!("{}:{port}", pod.id.name)).sub("proxy/metrics")).await {
             Ok(text) => {
                 if let Some(requests) = requests(&text) {
-                    return Busy::With(requests, port);
+                    return Some((requests, port));
                 }
             }
-            Err(Failure::Forbidden(_)) => return Busy::Unknown,
+            Err(Failure::Forbidden(_)) => return None,
             Err(_) => {}
         }
     }
-    Busy::Unknown
+    None
 }
 
 /// The requests that metrics tell of; `None` where they tell of none.
