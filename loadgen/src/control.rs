@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod half_way;
 #[cfg(feature = "kube")]
 pub mod kube;
+mod legs;
 pub mod listener;
 pub mod plane;
 mod prepare;

@@ -169,16 +169,11 @@ impl ControlAt {
     /// # Errors
     /// One line: why nothing can be seen, or why it would be refused.
     pub fn preview(self, to: Split, how: How) -> Result<Preview, String> {
-        match self {
-            Self::Grpc(_) => Err("an engine takes a shift as one call".to_owned()),
-            Self::Ray(at) => previewed(Ray::new(&at.address, at.names, at.key, &at.http)?, to, how),
-            Self::Gateway(at) => previewed(Gateway::new(&at.address, at.options, at.key, &at.http)?, to, how),
-            #[cfg(feature = "kube")]
-            Self::Kube(at) => previewed(Kube::new(at.address, at.kubeconfig), to, how),
-            Self::Dynamo(workers) => previewed(DynamoFile::new(DynamoWorkers { split: None, ..workers }), to, how),
-            Self::DynamoEtcd { at, http, .. } => previewed(DynamoPlanner::new(&at, &http)?, to, how),
-            Self::Exec { command, .. } => previewed(Exec::new(command), to, how),
-        }
+        let looking = match self {
+            Self::Dynamo(workers) => Self::Dynamo(DynamoWorkers { split: None, ..workers }),
+            other => other,
+        };
+        looking.adapted(Preparing { to, how })?
     }
 
     /// Opens it: what it sees is told to `listener`. With it comes the split that serves.
@@ -186,56 +181,74 @@ impl ControlAt {
     /// # Errors
     /// When it cannot be reached, does not let us in, or has no units.
     pub fn open(self, listener: impl Listener) -> Result<(Arc<dyn Control>, Split), OpenError> {
-        match self {
-            Self::Grpc(at) => {
-                let (control, topology) = at.open(listener)?;
-                Ok((Arc::new(control), topology.observed.split))
-            }
-            Self::Ray(at) => {
-                let ray = Ray::new(&at.address, at.names, at.key, &at.http).map_err(conductor::OpenError::Unseen)?;
-                let (control, topology) = conductor::open(ray, at.patience, listener)?;
-                Ok((Arc::new(control), topology.serving()))
-            }
-            Self::Gateway(at) => {
-                let gateway =
-                    Gateway::new(&at.address, at.options, at.key, &at.http).map_err(conductor::OpenError::Unseen)?;
-                let (control, topology) = conductor::open(gateway, at.patience, listener)?;
-                Ok((Arc::new(control), topology.serving()))
-            }
+        if let Self::Grpc(at) = self {
+            let (control, topology) = at.open(listener)?;
+            return Ok((Arc::new(control), topology.observed.split));
+        }
+        let opened = self.adapted(Opening(listener)).map_err(conductor::OpenError::Unseen)?;
+        Ok(opened?)
+    }
+
+    /// Does something with the adapter that it is.
+    ///
+    /// # Errors
+    /// One line: why there is none.
+    fn adapted<D: Deed>(self, deed: D) -> Result<D::Done, String> {
+        Ok(match self {
+            Self::Grpc(_) => return Err("an engine takes a shift as one call".to_owned()),
+            Self::Ray(at) => deed.with(Ray::new(&at.address, at.names, at.key, &at.http)?, at.patience),
+            Self::Gateway(at) => deed.with(Gateway::new(&at.address, at.options, at.key, &at.http)?, at.patience),
             #[cfg(feature = "kube")]
-            Self::Kube(at) => {
-                let kube = Kube::new(at.address, at.kubeconfig);
-                let (control, topology) = conductor::open(kube, at.patience, listener)?;
-                Ok((Arc::new(control), topology.serving()))
-            }
+            Self::Kube(at) => deed.with(Kube::new(at.address, at.kubeconfig), at.patience),
             Self::Dynamo(workers) => {
                 let patience = workers.patience;
-                let (control, topology) = conductor::open(DynamoFile::new(workers), patience, listener)?;
-                Ok((Arc::new(control), topology.serving()))
+                deed.with(DynamoFile::new(workers), patience)
             }
-            Self::DynamoEtcd { at, http, patience } => {
-                let planner = DynamoPlanner::new(&at, &http).map_err(conductor::OpenError::Unseen)?;
-                let (control, topology) = conductor::open(planner, patience, listener)?;
-                Ok((Arc::new(control), topology.serving()))
-            }
-            Self::Exec { command, patience } => {
-                let (control, topology) = conductor::open(Exec::new(command), patience, listener)?;
-                Ok((Arc::new(control), topology.serving()))
-            }
-        }
+            Self::DynamoEtcd { at, http, patience } => deed.with(DynamoPlanner::new(&at, &http)?, patience),
+            Self::Exec { command, patience } => deed.with(Exec::new(command), patience),
+        })
     }
 }
 
-fn previewed(mut adapter: impl Adapter, to: Split, how: How) -> Result<Preview, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(async {
-        let seen = adapter.observe().await?;
-        let Plan { from, steps, remarks, .. } = prepared(&adapter, &seen, to, how)?;
-        let rehearsed = match steps.first() {
-            Some(first) if adapter.abilities().dry_run => adapter.rehearse(&first.forth.call).await,
-            _ => None,
-        };
-        let calls = steps.into_iter().map(|step| step.forth.says).collect();
-        Ok(Preview { from, calls, rehearsed, remarks })
-    })
+/// What is done with an adapter, whichever it is.
+trait Deed {
+    type Done;
+
+    fn with(self, adapter: impl Adapter, patience: Duration) -> Self::Done;
+}
+
+/// It is opened, with whoever listens.
+struct Opening<L>(L);
+
+impl<L: Listener> Deed for Opening<L> {
+    type Done = Result<(Arc<dyn Control>, Split), conductor::OpenError>;
+
+    fn with(self, adapter: impl Adapter, patience: Duration) -> Self::Done {
+        let (control, topology) = conductor::open(adapter, patience, self.0)?;
+        Ok((Arc::new(control), topology.serving()))
+    }
+}
+
+/// A shift is prepared, and not done.
+struct Preparing {
+    to: Split,
+    how: How,
+}
+
+impl Deed for Preparing {
+    type Done = Result<Preview, String>;
+
+    fn with(self, mut adapter: impl Adapter, _: Duration) -> Self::Done {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| error.to_string())?.block_on(async {
+            let seen = adapter.observe().await?;
+            let Plan { from, steps, remarks, .. } = prepared(&adapter, &seen, self.to, self.how)?;
+            let rehearsed = match steps.first() {
+                Some(first) if adapter.abilities().dry_run => adapter.rehearse(&first.forth.call).await,
+                _ => None,
+            };
+            let calls = steps.into_iter().map(|step| step.forth.says).collect();
+            Ok(Preview { from, calls, rehearsed, remarks })
+        })
+    }
 }

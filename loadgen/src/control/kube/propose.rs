@@ -6,6 +6,7 @@ use engine::units::{Role, Split};
 use super::kind::Kind;
 use super::side::Side;
 use super::{Call, KubeCall};
+use crate::control::legs::legs;
 use crate::control::plane::{Action, Goal, Plan, Step};
 
 /// Kinds that make what belongs to them what it shall be: a number that is changed there is changed back.
@@ -44,20 +45,12 @@ pub(super) fn propose(
         return Err("pods end and others start, which cannot migrate what is in flight: use drain".to_owned());
     }
     let from = wanted(sides);
-    // Those that become fewer go first: what they free may be all there is.
-    let mut moved: Vec<_> = sides.iter().filter(|side| to.count(side.role) != from.count(side.role)).collect();
-    moved.sort_by_key(|side| to.count(side.role) > from.count(side.role));
     let mut plan = Plan { from, steps: Vec::new(), moves: None, remarks: Vec::new() };
-    let mut at = from;
-    for side in moved {
+    for leg in legs(from, to) {
+        let side = &sides[usize::from(leg.role == Role::Decode)];
         plan.remarks.extend(owned(namespace, side)?);
-        let before = at;
-        match side.role {
-            Role::Prefill => at.prefill = to.prefill,
-            _ => at.decode = to.decode,
-        }
-        plan.steps.push(step(namespace, side, before, at));
-        if at.count(side.role) < before.count(side.role) {
+        plan.steps.push(step(namespace, side, leg.before, leg.after));
+        if leg.frees() {
             plan.remarks.extend(grace(side));
         }
     }

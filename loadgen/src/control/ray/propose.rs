@@ -7,6 +7,7 @@ use engine::units::{Role, Split};
 
 use super::deployments::{Lever, Pair, Side, whole_gpus};
 use super::instance::Bounds;
+use crate::control::legs::legs;
 use crate::control::plane::{Action, Goal, Plan, Step};
 
 /// What Ray can be told.
@@ -68,20 +69,11 @@ pub(super) fn propose(pair: &Pair, to: Split, how: How) -> Result<Plan<RayCall>,
             .to_owned());
     }
     let from = pair.wanted();
-    // Those that become fewer go first: what they free may be all there is.
-    let mut moved: Vec<_> =
-        [Role::Prefill, Role::Decode].into_iter().filter(|role| to.count(*role) != from.count(*role)).collect();
-    moved.sort_by_key(|role| to.count(*role) > from.count(*role));
     let mut plan = Plan { from, steps: Vec::new(), moves: None, remarks: Vec::new() };
-    let mut at = from;
-    for role in moved {
-        let (side, before) = (pair.side(role), at);
-        match role {
-            Role::Prefill => at.prefill = to.prefill,
-            _ => at.decode = to.decode,
-        }
-        plan.steps.push(step(&pair.application, side, (before, at))?);
-        if at.count(role) < before.count(role) {
+    for leg in legs(from, to) {
+        let side = pair.side(leg.role);
+        plan.steps.push(step(&pair.application, side, (leg.before, leg.after))?);
+        if leg.frees() {
             plan.remarks.extend(grace(side));
         }
     }
