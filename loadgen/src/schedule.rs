@@ -194,16 +194,28 @@ impl Schedule {
     /// The request that leaves next, as things are, with its prompt in place of what was in `prompt`; `None` when none is known.
     /// Whoever sends it prepares it while there is time, and anew when anything has changed.
     pub fn prepare(&self, content: Content, prompt: &mut Vec<u32>) -> Option<Prepared> {
-        let of_session = self.session_is_next() || self.upcoming.is_none();
-        let (request, said) = if of_session {
-            let request = self.sessions.upcoming()?;
-            (request, self.sessions.fill(content, prompt))
+        let request = self.following()?;
+        let said = if self.goes_on() {
+            self.sessions.fill(content, prompt)
         } else {
-            let request = &self.upcoming.as_ref()?.request;
             content.fill(&request.segments, prompt);
-            (request, Vec::new())
+            Vec::new()
         };
         Some(Prepared { index: self.left, output_tokens: request.output_tokens, said, turn: request.turn })
+    }
+
+    /// Whether what leaves next, as things are, is still this turn of a session, or no turn of any. No answer changes what it asks.
+    pub fn is_next(&self, turn: Option<Turn>) -> bool {
+        self.following().is_some_and(|request| request.turn == turn)
+    }
+
+    fn following(&self) -> Option<&Request> {
+        if self.goes_on() { self.sessions.upcoming() } else { Some(&self.upcoming.as_ref()?.request) }
+    }
+
+    /// Whether what leaves next goes on with a session.
+    fn goes_on(&self) -> bool {
+        self.session_is_next() || self.upcoming.is_none()
     }
 
     /// When the next request is due; `None` when none is, as long as the rate does not change and no answer comes.

@@ -1,8 +1,9 @@
 //! The pacing thread: it makes the next prompt while there is time, waits until the request is due, and hands it over.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use super::meters::CpuMeters;
@@ -17,12 +18,31 @@ use crate::workload::Content;
 
 /// How long the thread waits for orders when nothing is due.
 const IDLE: Duration = Duration::from_hours(1);
+/// Orders that are taken between a request that was due and the next that may be: each answer that is told is one, and they come in
+/// floods. More than one for each request, so that they are caught up with.
+const ORDERS_BETWEEN: usize = 16;
 /// Requests sent without waiting once, after which everybody else gets a turn: the thread may be in the real-time class.
 const IN_A_ROW: u32 = 256;
 /// That turn.
 const TURN: Duration = Duration::from_micros(20);
 /// Between two attempts to pass on notes that found their queue full.
 const RETRY: Duration = Duration::from_millis(10);
+
+/// The request that leaves next.
+#[derive(Debug)]
+struct Ready {
+    dispatch: Dispatch,
+    /// Which turn of a session it is, if of any.
+    turn: Option<Turn>,
+}
+
+/// How far the thread has come.
+#[derive(Debug, Default)]
+struct Progress {
+    ready: Option<Ready>,
+    /// The schedule is over.
+    ended: bool,
+}
 
 /// Everything the thread needs.
 #[derive(Debug)]
@@ -46,21 +66,20 @@ impl Pacer {
             self.notes.change(Note::Priority { at: self.clock.now(), realtime: kept.is_ok() });
         }
         let mut prompt = Vec::new();
-        let mut ready = None;
-        let mut ended = false;
+        let mut progress = Progress::default();
         let mut in_a_row = 0;
         loop {
             let now = self.clock.now();
-            if !ended && self.schedule.is_over(now) {
-                ended = true;
+            if !progress.ended && self.schedule.is_over(now) {
+                progress.ended = true;
                 self.end();
             }
-            if ready.is_none() {
-                ready = self.prepare(&mut prompt);
+            if progress.ready.is_none() {
+                progress.ready = self.prepare(&mut prompt);
             }
             let due = self.schedule.next_due();
             let shift_at = self.shifts.front().map(|shift| shift.at);
-            if ended && shift_at.is_none() && !self.notes.is_waiting() {
+            if progress.ended && shift_at.is_none() && !self.notes.is_waiting() {
                 return;
             }
             let wait = self.wait(now, due, shift_at);
@@ -69,37 +88,64 @@ impl Pacer {
                 in_a_row = 0;
                 std::thread::sleep(TURN);
             }
-            match self.orders.recv_timeout(wait) {
-                Ok(Order::Command(Command::Finish | Command::Abort)) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(order) => {
-                    // Another request may be the next one now, or the same another one.
-                    ready = None;
-                    match order {
-                        Order::Command(command) => self.obey(command, ended),
-                        Order::Answered(Answered { session, at, answer }) => {
-                            self.schedule.answered(session, at, answer);
-                        }
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    let now = self.clock.now();
-                    if due.is_some_and(|due| due <= now)
-                        && let Some((dispatch, turn)) = ready.take()
-                    {
-                        self.send(dispatch, turn);
-                    }
-                    if shift_at.is_some_and(|at| at <= now)
-                        && let Some(shift) = self.shifts.pop_front()
-                    {
-                        self.notes.change(Note::Shift { at: now, to: shift.to, how: shift.how });
-                    }
-                    self.notes.flush();
-                }
+            let flow =
+                if wait.is_zero() { self.do_what_is_due(&mut progress) } else { self.listen(wait, &mut progress) };
+            if flow.is_break() {
+                break;
             }
         }
-        if !ended {
+        if !progress.ended {
             self.end();
         }
+    }
+
+    /// Waits for an order for so long.
+    fn listen(&mut self, wait: Duration, progress: &mut Progress) -> ControlFlow<()> {
+        match self.orders.recv_timeout(wait) {
+            Ok(order) => self.take(order, progress),
+            Err(RecvTimeoutError::Timeout) => self.do_what_is_due(progress),
+            Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
+        }
+    }
+
+    /// What is due comes before the orders that wait, of which a few are taken then.
+    fn do_what_is_due(&mut self, progress: &mut Progress) -> ControlFlow<()> {
+        let now = self.clock.now();
+        if self.schedule.next_due().is_some_and(|due| due <= now)
+            && let Some(ready) = progress.ready.take()
+        {
+            self.send(ready);
+        }
+        if self.shifts.front().is_some_and(|shift| shift.at <= now)
+            && let Some(shift) = self.shifts.pop_front()
+        {
+            self.notes.change(Note::Shift { at: now, to: shift.to, how: shift.how });
+        }
+        self.notes.flush();
+        for _ in 0..ORDERS_BETWEEN {
+            match self.orders.try_recv() {
+                Ok(order) => self.take(order, progress)?,
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Does what an order says; that the run is to end breaks off. What was prepared is kept as long as it is what leaves next.
+    fn take(&mut self, order: Order, progress: &mut Progress) -> ControlFlow<()> {
+        match order {
+            Order::Command(Command::Finish | Command::Abort) => return ControlFlow::Break(()),
+            Order::Command(command) => {
+                progress.ready = None;
+                self.obey(command, progress.ended);
+            }
+            Order::Answered(Answered { session, at, answer }) => {
+                self.schedule.answered(session, at, answer);
+                progress.ready.take_if(|ready| !self.schedule.is_next(ready.turn));
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     /// How long there is nothing to do but to listen.
@@ -111,7 +157,7 @@ impl Pacer {
     }
 
     /// The next request with its prompt, about a nanosecond a token.
-    fn prepare(&self, prompt: &mut Vec<u32>) -> Option<(Dispatch, Option<Turn>)> {
+    fn prepare(&self, prompt: &mut Vec<u32>) -> Option<Ready> {
         let prepared = self.schedule.prepare(self.content, prompt)?;
         let dispatch = Dispatch {
             index: prepared.index,
@@ -120,12 +166,12 @@ impl Pacer {
             output_tokens: prepared.output_tokens,
             is_repeated: prepared.turn.is_some_and(|turn| !turn.is_last()),
         };
-        Some((dispatch, prepared.turn))
+        Some(Ready { dispatch, turn: prepared.turn })
     }
 
     /// Hands over the request that was prepared; everything that takes time comes after. A session goes on with its next turn when
     /// the observing thread tells that this one is over. Where nobody will tell, it is over here.
-    fn send(&mut self, dispatch: Dispatch, turn: Option<Turn>) {
+    fn send(&mut self, Ready { dispatch, turn }: Ready) {
         let sent = self.clock.now();
         let taken = match turn {
             Some(turn) if turn.lost => Err(Unsent::TurnBefore),
@@ -180,3 +226,6 @@ impl Pacer {
         self.notes.change(note);
     }
 }
+
+#[cfg(test)]
+mod tests;
