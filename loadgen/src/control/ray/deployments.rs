@@ -24,6 +24,8 @@ pub(super) struct Pair {
     pub(super) decode: Side,
     rival: Option<String>,
     troubles: Vec<Trouble>,
+    /// Why it could not be deployed as it was last asked for, where it tells no deployments since.
+    pub(super) failed: Option<String>,
 }
 
 /// One of them.
@@ -62,7 +64,9 @@ impl Pair {
             && let Some(application) = instance.applications.get(&before.application)
             && application.deployments.is_empty()
         {
-            return Ok(Self { troubles: trouble_of(application).into_iter().collect(), ..before });
+            let trouble = trouble_of(application);
+            let failed = trouble.as_ref().map(|trouble| trouble.why.clone());
+            return Ok(Self { troubles: trouble.into_iter().collect(), failed, ..before });
         }
         let found: Vec<_> = instance.applications.iter().flat_map(|(name, app)| pairs(name, app, names)).collect();
         let [(name, application, (prefill, decode))] = &found[..] else {
@@ -79,7 +83,7 @@ impl Pair {
         let sides = [of_side(&prefill), of_side(&decode)];
         let troubles = trouble_of(application).into_iter().chain(sides.into_iter().flatten()).collect();
         let rival = rival_of(application, &[&prefill, &decode]);
-        Ok(Self { application: (*name).to_owned(), prefill, decode, rival, troubles })
+        Ok(Self { application: (*name).to_owned(), prefill, decode, rival, troubles, failed: None })
     }
 
     pub(super) fn side(&self, role: Role) -> &Side {

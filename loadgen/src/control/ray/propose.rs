@@ -68,6 +68,13 @@ pub(super) fn propose(pair: &Pair, to: Split, how: How) -> Result<Plan<RayCall>,
         return Err("Ray Serve ends one replica and starts another, which cannot migrate what is in flight: use drain"
             .to_owned());
     }
+    if let Some(why) = &pair.failed {
+        return Err(format!(
+            "{}; a shift would ask for the same again: deploy {} as it should be first",
+            why.trim_end_matches('.'),
+            pair.application
+        ));
+    }
     let from = pair.wanted();
     let mut plan = Plan { from, steps: Vec::new(), moves: None, remarks: Vec::new() };
     for leg in legs(from, to) {

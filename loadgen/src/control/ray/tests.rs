@@ -142,7 +142,13 @@ fn after_a_deployment_that_failed_the_units_are_those_before() {
     told["applications"]["pd"]["deployments"] = json!({});
     told["applications"]["pd"]["status"] = json!("DEPLOY_FAILED");
     told["applications"]["pd"]["message"] = json!("ValueError: Deployment 'Prefil:typo'\ndoes not exist.");
-    let topology = find(&told, &RayNames::default(), Some(before)).expect("a pair").topology();
+    let after = find(&told, &RayNames::default(), Some(before)).expect("a pair");
+    let why = propose(&after, split("1P3D"), How::Drain).expect_err("it would fail again");
+    assert!(
+        why.ends_with("does not exist; a shift would ask for the same again: deploy pd as it should be first"),
+        "{why}"
+    );
+    let topology = after.topology();
     assert_eq!(topology.serving(), split("2P2D"));
     assert_eq!(
         topology.troubles,
