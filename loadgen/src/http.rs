@@ -12,7 +12,7 @@ mod trust;
 
 use reqwest::Response;
 
-pub use address::HttpAddress;
+pub use address::{HttpAddress, without_secret};
 pub use header::ExtraHeader;
 pub use key::ApiKey;
 pub(crate) use key::with_key;

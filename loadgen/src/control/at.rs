@@ -8,14 +8,14 @@ use engine::remote::{RemoteAddress, RemoteConfig, RemoteKey, StatusCode};
 use engine::units::Split;
 
 use super::conductor;
-use super::dynamo::{DynamoEtcd, DynamoFile, DynamoPlanner, DynamoWorkers};
+use super::dynamo::{DynamoEtcd, DynamoFile, DynamoPlanner, DynamoWorkers, EtcdLogin};
 use super::exec::{Exec, ExecCommand};
 use super::gateway::{Gateway, GatewayAddress, GatewayOptions};
 use super::grpc::{self, GrpcControl};
 #[cfg(feature = "kube")]
 use super::kube::{Kube, KubeAddress};
 use super::listener::Listener;
-use super::plane::{Adapter, Plan};
+use super::plane::{Adapter, Plan, Unseen};
 use super::prepare::prepared;
 use super::ray::{Ray, RayAddress, RayNames};
 use super::rest::KEY_HINT;
@@ -43,6 +43,8 @@ pub enum ControlAt {
     DynamoEtcd {
         /// Where.
         at: DynamoEtcd,
+        /// Who we are to it, where it has users.
+        login: Option<EtcdLogin>,
         /// How etcd is reached.
         http: HttpOptions,
         /// How long a shift may take to come true.
@@ -104,6 +106,8 @@ pub struct KubeControlAt {
     pub address: KubeAddress,
     /// The file that says where clusters are; `None` for the usual ones.
     pub kubeconfig: Option<std::path::PathBuf>,
+    /// How it is reached, beside what that says.
+    pub http: HttpOptions,
     /// How long a step of a shift may take to come true.
     pub patience: Duration,
 }
@@ -117,6 +121,16 @@ pub enum OpenError {
     /// There is no control plane.
     #[error(transparent)]
     Plane(#[from] conductor::OpenError),
+}
+
+impl OpenError {
+    /// Whether it may be otherwise a little later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Grpc(error) => error.may_pass(),
+            Self::Plane(error) => error.may_pass(),
+        }
+    }
 }
 
 // What is told of it is in the message: as a source it would be told twice.
@@ -185,7 +199,8 @@ impl ControlAt {
             let (control, topology) = at.open(listener)?;
             return Ok((Arc::new(control), topology.observed.split));
         }
-        let opened = self.adapted(Opening(listener)).map_err(conductor::OpenError::Unseen)?;
+        // Without a client nobody is ever asked.
+        let opened = self.adapted(Opening(listener)).map_err(|why| conductor::OpenError::from(Unseen::Never(why)))?;
         Ok(opened?)
     }
 
@@ -199,12 +214,14 @@ impl ControlAt {
             Self::Ray(at) => deed.with(Ray::new(&at.address, at.names, at.key, &at.http)?, at.patience),
             Self::Gateway(at) => deed.with(Gateway::new(&at.address, at.options, at.key, &at.http)?, at.patience),
             #[cfg(feature = "kube")]
-            Self::Kube(at) => deed.with(Kube::new(at.address, at.kubeconfig), at.patience),
+            Self::Kube(at) => deed.with(Kube::new(at.address, at.kubeconfig, at.http), at.patience),
             Self::Dynamo(workers) => {
                 let patience = workers.patience;
                 deed.with(DynamoFile::new(workers), patience)
             }
-            Self::DynamoEtcd { at, http, patience } => deed.with(DynamoPlanner::new(&at, &http)?, patience),
+            Self::DynamoEtcd { at, login, http, patience } => {
+                deed.with(DynamoPlanner::new(&at, login, &http)?, patience)
+            }
             Self::Exec { command, patience } => deed.with(Exec::new(command), patience),
         })
     }
@@ -241,7 +258,7 @@ impl Deed for Preparing {
     fn with(self, mut adapter: impl Adapter, _: Duration) -> Self::Done {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|error| error.to_string())?.block_on(async {
-            let seen = adapter.observe().await?;
+            let seen = adapter.observe().await.map_err(|unseen| unseen.to_string())?;
             let Plan { from, steps, remarks, .. } = prepared(&adapter, &seen, self.to, self.how)?;
             let rehearsed = match steps.first() {
                 Some(first) if adapter.abilities().dry_run => adapter.rehearse(&first.forth.call).await,

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::conduct::{Conduct, ORDERS, Turn, UnitNames};
 use super::half_way::HalfWay;
 use super::listener::Listener;
-use super::plane::{Adapter, Topology};
+use super::plane::{Adapter, Topology, Unseen};
 use super::prepare::prepared;
 use crate::target::{Abilities, ClusterView, Control, TargetEvent};
 use crate::time::Micros;
@@ -35,13 +35,31 @@ const SHIFT_LOOK: Duration = Duration::from_millis(500);
 pub enum OpenError {
     /// It does not tell of units.
     #[error("{0}")]
-    Unseen(String),
+    Unseen(Unseen),
     /// What it was to start has not come up.
     #[error("{0}")]
     NotUp(String),
     /// The system has no room for a thread.
     #[error("cannot start the control thread: {0}")]
     Thread(#[from] io::Error),
+}
+
+// What is told of it is in the message: as a source it would be told twice.
+impl From<Unseen> for OpenError {
+    fn from(unseen: Unseen) -> Self {
+        Self::Unseen(unseen)
+    }
+}
+
+impl OpenError {
+    /// Whether it may be otherwise a little later, when the control plane or its units have started.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unseen(unseen) => unseen.may_pass(),
+            // What was started and died would only be started again.
+            Self::NotUp(_) | Self::Thread(_) => false,
+        }
+    }
 }
 
 /// What was last seen, for whoever asks.
@@ -222,7 +240,8 @@ impl<A: Adapter, L: Listener> Conductor<A, L> {
                 self.follow(turn).await;
                 self.take_up().await;
             }
-            Err(why) => {
+            Err(unseen) => {
+                let why = unseen.to_string();
                 let turn = self.conduct.unseen(&why, now);
                 self.follow(turn).await;
                 // One look that fails is soon made again; whoever waits is not kept waiting for somebody who has gone.

@@ -27,13 +27,13 @@ use engine::cluster::How;
 use engine::units::{Role, Split};
 use tokio::time::{sleep, timeout};
 
-use super::plane::{Adapter, CallError, Plan, Topology, Trouble};
+use super::plane::{Adapter, CallError, Plan, Topology, Trouble, Unseen};
 use crate::target::{Abilities, Ways};
 use crate::text::Malformed;
 pub use command::WorkerCommand;
 use crew::Crew;
 pub use crew::end_all;
-pub use planner::{Decide, DynamoEtcd, DynamoPlanner, PREFIX as ETCD_PREFIX};
+pub use planner::{Decide, DynamoEtcd, DynamoPlanner, EtcdLogin};
 pub use propose::SetUnits;
 use seats::{Life, Seats};
 
@@ -211,7 +211,7 @@ impl Adapter for DynamoFile {
         self.man(split).await
     }
 
-    async fn observe(&mut self) -> Result<Topology, String> {
+    async fn observe(&mut self) -> Result<Topology, Unseen> {
         self.look().await?;
         Ok(self.topology())
     }

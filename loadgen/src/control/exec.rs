@@ -17,7 +17,7 @@ use std::str::FromStr;
 use engine::cluster::How;
 use engine::units::Split;
 
-use super::plane::{Action, Adapter, CallError, Goal, Plan, Step, Topology};
+use super::plane::{Action, Adapter, CallError, Goal, Plan, Step, Topology, Unseen};
 use crate::target::Abilities;
 use crate::text::Malformed;
 use process::{Failed, run};
@@ -87,11 +87,14 @@ impl Adapter for Exec {
         Abilities { dry_run: false, ..Abilities::ALL }
     }
 
-    async fn observe(&mut self) -> Result<Topology, String> {
+    async fn observe(&mut self) -> Result<Topology, Unseen> {
         let name = self.name();
-        let said =
-            run(&self.command, &["observe".to_owned()]).await.map_err(|failed| format!("{name} observe {failed}"))?;
-        let topology = answer::read(&said).map_err(|why| format!("{name} observe did not answer as agreed: {why}"))?;
+        let said = run(&self.command, &["observe".to_owned()]).await.map_err(|failed| {
+            let unseen = if matches!(failed, Failed::Unstarted(_)) { Unseen::Never } else { Unseen::NotYet };
+            unseen(format!("{name} observe {failed}"))
+        })?;
+        let topology = answer::read(&said)
+            .map_err(|why| Unseen::Never(format!("{name} observe did not answer as agreed: {why}")))?;
         self.seen = Some(topology.clone());
         Ok(topology)
     }

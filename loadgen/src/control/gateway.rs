@@ -32,7 +32,7 @@ use ::engine::cluster::How;
 use ::engine::units::{Role, Split};
 use tokio::task::JoinSet;
 
-use super::plane::{Adapter, CallError, Plan, Topology};
+use super::plane::{Adapter, CallError, Plan, Topology, Unseen};
 use crate::http::{ApiKey, HttpAddress, HttpOptions};
 use crate::target::{Abilities, Ways};
 use crate::text::Malformed;
@@ -151,7 +151,7 @@ impl Gateway {
     }
 
     /// The workers as they are now. Before a call, a look that fails is made again: nothing was sent yet.
-    async fn look(&mut self) -> Result<&mut Seen, String> {
+    async fn look(&mut self) -> Result<&mut Seen, Unseen> {
         let workers = self.api.workers().await?;
         let seen = self.seen.get_or_insert_default();
         seen.listed(workers);
@@ -159,7 +159,7 @@ impl Gateway {
     }
 
     async fn remove(&mut self, Removed { url, role, .. }: &Removed) -> Result<(), CallError> {
-        let seen = self.look().await.map_err(CallError::NotYet)?;
+        let seen = self.look().await.map_err(CallError::not_yet)?;
         let Some(there) = seen.kept_at(url) else {
             // One of ours that never came in need not be taken out.
             let out = seen.known(url).out.is_some();
@@ -183,7 +183,7 @@ impl Gateway {
     }
 
     async fn add(&mut self, Put(added): &Put) -> Result<(), CallError> {
-        let seen = self.look().await.map_err(CallError::NotYet)?;
+        let seen = self.look().await.map_err(CallError::not_yet)?;
         match seen.kept_at(&added.url).map(workers::Worker::role) {
             None => self.api.add(added).await,
             // It never left.
@@ -197,7 +197,7 @@ impl Gateway {
     }
 
     async fn switch(&mut self, url: &str, to: Role) -> Result<(), CallError> {
-        let seen = self.look().await.map_err(CallError::NotYet)?;
+        let seen = self.look().await.map_err(CallError::not_yet)?;
         if let Some(there) = seen.kept_at(url) {
             return Err(put_in(url, there.role()));
         }
@@ -254,7 +254,7 @@ impl Adapter for Gateway {
         }
     }
 
-    async fn observe(&mut self) -> Result<Topology, String> {
+    async fn observe(&mut self) -> Result<Topology, Unseen> {
         let seen = self.look().await?;
         let (strangers, switching) = (seen.strangers(), seen.switching());
         for some in strangers.chunks(AT_ONCE) {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use engine::cluster::How;
 use engine::drive::wall::Observation;
-use engine::remote::{RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, Topology};
+use engine::remote::{RemoteAddress, RemoteConfig, RemoteEngine, RemoteError, StatusCode, Topology};
 use engine::units::{Nanos, Split};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -44,6 +44,31 @@ pub enum OpenError {
     /// The system has no room for a thread.
     #[error("cannot start the control thread: {0}")]
     Thread(#[from] io::Error),
+}
+
+impl OpenError {
+    /// Whether it may be otherwise a little later, when the engine has started.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Remote(error) => may_pass(error),
+            Self::Thread(_) => false,
+        }
+    }
+}
+
+/// Whether a call that has failed may go well a little later, when the engine has started: what it refuses it will refuse again.
+pub(crate) fn may_pass(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Connect { .. } | RemoteError::Timeout { .. } | RemoteError::Broken { .. } => true,
+        RemoteError::Status { code, .. } => !matches!(
+            code,
+            StatusCode::Unauthenticated
+                | StatusCode::PermissionDenied
+                | StatusCode::Unimplemented
+                | StatusCode::InvalidArgument
+        ),
+        RemoteError::Malformed { .. } => false,
+    }
 }
 
 /// An engine's control. Dropped, it lets the engine be.

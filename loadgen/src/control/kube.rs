@@ -36,8 +36,9 @@ use engine::cluster::How;
 use engine::units::Split;
 use serde_json::Value;
 
-use super::plane::{Adapter, CallError, Plan, Topology, Trouble};
+use super::plane::{Adapter, CallError, Plan, Topology, Trouble, Unseen};
 use crate::clock::RunClock;
+use crate::http::HttpOptions;
 use crate::target::{Abilities, Ways};
 use crate::time::Micros;
 pub use address::KubeAddress;
@@ -75,6 +76,8 @@ enum Call {
 pub struct Kube {
     address: KubeAddress,
     kubeconfig: Option<PathBuf>,
+    /// How it is reached.
+    http: HttpOptions,
     clock: RunClock,
     /// Once it was reached.
     api: Option<Api>,
@@ -110,13 +113,13 @@ impl fmt::Debug for Kube {
 
 impl Kube {
     /// The units of `address`, by the cluster of a kubeconfig: that of `kubeconfig`, else of `KUBECONFIG`, else the user's, else the
-    /// service account's. Nothing is asked yet.
-    pub fn new(address: KubeAddress, kubeconfig: Option<PathBuf>) -> Self {
+    /// service account's. What the user trusts, and the proxy, stand beside what that file says. Nothing is asked yet.
+    pub fn new(address: KubeAddress, kubeconfig: Option<PathBuf>, http: HttpOptions) -> Self {
         let seen = match &address.objects {
             Objects::Pods { selector } => Seen::Labelled(Labels::new(selector)),
             Objects::One(_) | Objects::Pair { .. } => Seen::Scaled(Box::default()),
         };
-        Self { address, kubeconfig, clock: RunClock::start(), api: None, seen }
+        Self { address, kubeconfig, http, clock: RunClock::start(), api: None, seen }
     }
 
     /// Makes a call, or asks whether it would be taken.
@@ -140,13 +143,15 @@ impl Adapter for Kube {
         Abilities { ways, aggregated: in_place, in_place, counts: !in_place, drain_visible: true, dry_run: true }
     }
 
-    async fn observe(&mut self) -> Result<Topology, String> {
+    async fn observe(&mut self) -> Result<Topology, Unseen> {
         let now = self.clock.now();
         let api = if let Some(api) = &self.api {
             api
         } else {
             let KubeAddress { context, namespace, .. } = &self.address;
-            self.api.insert(Api::connect(self.kubeconfig.as_ref(), context.as_ref(), namespace).await?)
+            // A file that is no kubeconfig will be none the next time.
+            let api = Api::connect(self.kubeconfig.as_ref(), context.as_ref(), namespace, &self.http).await;
+            self.api.insert(api.map_err(Unseen::Never)?)
         };
         match &mut self.seen {
             Seen::Scaled(scaled) => scaled.observe(api, &self.address.objects, now).await,
@@ -179,15 +184,15 @@ impl Adapter for Kube {
 }
 
 impl Scaled {
-    async fn observe(&mut self, api: &Api, objects: &Objects, now: Micros) -> Result<Topology, String> {
-        let mut sides = find::find(api, objects, &mut self.versions).await.map_err(|lost| lost.to_string())?;
+    async fn observe(&mut self, api: &Api, objects: &Objects, now: Micros) -> Result<Topology, Unseen> {
+        let mut sides = find::find(api, objects, &mut self.versions).await?;
         for side in &mut sides {
             let Some(selector) = &side.selector else { continue };
             side.units = match api.get::<List<Pod>>(&Place::pods(selector)).await {
                 Ok(pods) => Some(units::units(&pods.items)),
                 // The object's own numbers are what is left.
                 Err(Failure::Forbidden(_)) => None,
-                Err(failure) => return Err(failure.to_string()),
+                Err(failure) => return Err(failure.into()),
             };
         }
         if self.looked.is_none_or(|looked| now.since(looked) >= RIVALS) {

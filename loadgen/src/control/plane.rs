@@ -6,6 +6,7 @@
 mod goal;
 mod topology;
 mod trouble;
+mod unseen;
 
 use std::fmt::Debug;
 
@@ -17,6 +18,7 @@ use crate::target::Abilities;
 pub use goal::Goal;
 pub use topology::{Member, MemberState, Topology};
 pub use trouble::{Trouble, Whose};
+pub use unseen::Unseen;
 
 /// A call to the control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +80,15 @@ pub enum CallError {
     Broken(String),
 }
 
+impl CallError {
+    /// Of a look before a call, which was not made then.
+    pub(crate) fn not_yet(unseen: Unseen) -> Self {
+        match unseen {
+            Unseen::NotYet(why) | Unseen::Never(why) => Self::NotYet(why),
+        }
+    }
+}
+
 /// A control plane.
 pub trait Adapter: Send + 'static {
     /// What it can be told.
@@ -107,8 +118,8 @@ pub trait Adapter: Send + 'static {
     /// Looks. What is seen is what [`Adapter::propose`] starts from.
     ///
     /// # Errors
-    /// One line: why nothing was seen.
-    fn observe(&mut self) -> impl Future<Output = Result<Topology, String>> + Send;
+    /// Why nothing was seen.
+    fn observe(&mut self) -> impl Future<Output = Result<Topology, Unseen>> + Send;
 
     /// How to get to `to` from what was last observed. Nothing is changed. What is wrong with `to` on any control plane has been
     /// found out before, and what is traded is said afterwards: see `prepare`.

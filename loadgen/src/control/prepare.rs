@@ -53,7 +53,7 @@ fn check(split: Split) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::plane::{Action, CallError, Goal, Member, MemberState, Step};
+    use crate::control::plane::{Action, CallError, Goal, Member, MemberState, Step, Unseen};
     use crate::target::Abilities;
 
     /// Proposes one step to where it is told, on the way of another split where one is given.
@@ -69,7 +69,7 @@ mod tests {
             self.abilities
         }
 
-        async fn observe(&mut self) -> Result<Topology, String> {
+        async fn observe(&mut self) -> Result<Topology, Unseen> {
             Ok(Topology::default())
         }
 

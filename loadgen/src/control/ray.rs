@@ -26,7 +26,7 @@ use std::str::FromStr;
 use engine::cluster::How;
 use engine::units::Split;
 
-use super::plane::{Adapter, CallError, Plan, Topology};
+use super::plane::{Adapter, CallError, Plan, Topology, Unseen};
 use crate::http::{ApiKey, HttpAddress, HttpOptions};
 use crate::target::{Abilities, Ways};
 use crate::text::Malformed;
@@ -113,9 +113,9 @@ impl Adapter for Ray {
         }
     }
 
-    async fn observe(&mut self) -> Result<Topology, String> {
+    async fn observe(&mut self) -> Result<Topology, Unseen> {
         let answer = self.api.instance().await?;
-        let instance: Instance = answer.read()?;
+        let instance: Instance = answer.read().map_err(Unseen::Never)?;
         let pair = Pair::find(&instance, &self.names, self.pair.take())?;
         let topology = pair.topology();
         self.pair = Some(pair);
@@ -130,7 +130,7 @@ impl Adapter for Ray {
     async fn apply(&mut self, call: &RayCall) -> Result<(), CallError> {
         // What is changed, and sent back, is what is deployed now, and not what was when the shift was planned.
         // Nothing was sent yet: a look that fails is made again.
-        let answer = self.api.instance().await.map_err(CallError::NotYet)?;
+        let answer = self.api.instance().await.map_err(CallError::not_yet)?;
         let all = answer.read().map_err(CallError::Refused)?;
         match call {
             RayCall::Scale { application, deployment, was, target } => {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, StatusCode};
 
-use super::plane::CallError;
-use crate::http::{ApiKey, message, read_to, root, unreachable, with_key};
+use super::plane::{CallError, Unseen};
+use crate::http::{ApiKey, TlsFailure, message, read_to, root, unreachable, with_key};
 
 /// What helps where a control lets nobody in without a key.
 pub(super) const KEY_HINT: &str = "\nhint: put the control's key into a variable and name that with --control-key-env, or of `pdtune shift` with --api-key-env";
@@ -15,11 +15,18 @@ pub(super) fn wants_key(status: StatusCode) -> bool {
     matches!(status.as_u16(), 401 | 403)
 }
 
+/// Whether whoever answered, or stands before them, has had too much to do, or has waited too long.
+pub(super) fn is_busy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS)
+}
+
 /// Why there is no good answer.
 #[derive(Debug)]
 pub(super) enum Failed {
     /// The request was not sent: nobody was there to take it.
     Unsent(String),
+    /// The same, since TLS was not agreed, or its certificate is not trusted.
+    Tls(String),
     /// It can never be sent.
     Unsendable(String),
     /// It was answered with a status of its own.
@@ -56,9 +63,12 @@ impl Rest {
     /// Sends a request and reads the whole answer, all within `time`.
     pub(super) async fn send(&self, request: RequestBuilder, time: Duration) -> Result<Vec<u8>, Failed> {
         let exchange = async {
-            let response = with_key(request, self.key.as_ref()).send().await.map_err(|error| {
-                if error.is_connect() { Failed::Unsent(unreachable(&error)) } else { Failed::Unclear(root(&error)) }
-            })?;
+            let response =
+                with_key(request, self.key.as_ref()).send().await.map_err(|error| match TlsFailure::find(&error) {
+                    _ if !error.is_connect() => Failed::Unclear(root(&error)),
+                    Some(_) => Failed::Tls(unreachable(&error)),
+                    None => Failed::Unsent(unreachable(&error)),
+                })?;
             let status = response.status();
             let body = read_to(response, self.longest).await.map_err(|error| Failed::Unclear(root(&error)))?;
             if body.len() > self.longest {
@@ -78,14 +88,11 @@ impl Rest {
 
     /// What a call that was to change something has come to; `who` was called.
     pub(super) fn call_error(&self, who: &str, failed: Failed) -> CallError {
-        const REQUEST_TIMEOUT: StatusCode = StatusCode::REQUEST_TIMEOUT;
-        const TOO_EARLY: StatusCode = StatusCode::TOO_EARLY;
-        const TOO_MANY_REQUESTS: StatusCode = StatusCode::TOO_MANY_REQUESTS;
         match failed {
-            Failed::Unsent(why) => CallError::NotYet(format!("cannot reach {who}: {why}")),
+            // Certificates are renewed, and a shift is not given up for the moment of it.
+            Failed::Unsent(why) | Failed::Tls(why) => CallError::NotYet(format!("cannot reach {who}: {why}")),
             Failed::Unsendable(why) => CallError::Refused(format!("cannot call {who}: {why}")),
-            // Whoever stands before them may have had too much to do, or waited too long.
-            Failed::Status(status @ (REQUEST_TIMEOUT | TOO_EARLY | TOO_MANY_REQUESTS), body) => {
+            Failed::Status(status, body) if is_busy(status) => {
                 CallError::NotYet(format!("{who} did not take it: {}", self.said(status, &body)))
             }
             Failed::Status(status, body) if status.is_client_error() => {
@@ -96,12 +103,18 @@ impl Rest {
         }
     }
 
-    /// Why a question has no answer; `who` was asked.
-    pub(super) fn unanswered(&self, who: &str, failed: Failed) -> String {
+    /// Why a question has no answer; `who` was asked. Another answer may come of a server that is about to start or has too much to
+    /// do, and none of one that says what is wrong with the question.
+    pub(super) fn unanswered(&self, who: &str, failed: Failed) -> Unseen {
         match failed {
-            Failed::Unsent(why) | Failed::Unsendable(why) => format!("cannot reach {who}: {why}"),
-            Failed::Status(status, body) => format!("{who} answered {}", self.said(status, &body)),
-            Failed::Unclear(why) => format!("{who} did not answer: {why}"),
+            Failed::Unsent(why) => Unseen::NotYet(format!("cannot reach {who}: {why}")),
+            Failed::Tls(why) | Failed::Unsendable(why) => Unseen::Never(format!("cannot reach {who}: {why}")),
+            Failed::Status(status, body) => {
+                let may_pass = status.is_server_error() || is_busy(status);
+                let unseen = if may_pass { Unseen::NotYet } else { Unseen::Never };
+                unseen(format!("{who} answered {}", self.said(status, &body)))
+            }
+            Failed::Unclear(why) => Unseen::NotYet(format!("{who} did not answer: {why}")),
         }
     }
 }
@@ -109,15 +122,19 @@ impl Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::{HttpOptions, client};
+
+    fn rest() -> Rest {
+        Rest::new(client(Duration::from_secs(1), &HttpOptions::default()).expect("a client"), None, 1 << 10)
+    }
 
     #[test]
     fn what_was_not_taken_may_be_tried_again_and_what_was_refused_may_not() {
-        let client =
-            crate::http::client(Duration::from_secs(1), &crate::http::HttpOptions::default()).expect("a client");
-        let rest = Rest::new(client, None, 1 << 10);
+        let rest = rest();
         let of = |failed| rest.call_error("Ray", failed);
         let status = |status| of(Failed::Status(StatusCode::from_u16(status).expect("a status"), b"{}".to_vec()));
-        for passing in [of(Failed::Unsent("refused".to_owned())), status(408), status(425), status(429)] {
+        let unsent = [Failed::Unsent, Failed::Tls].map(|failed| of(failed("refused".to_owned())));
+        for passing in unsent.into_iter().chain([status(408), status(425), status(429)]) {
             assert!(matches!(passing, CallError::NotYet(_)), "{passing:?}");
         }
         for final_one in [of(Failed::Unsendable("no address".to_owned())), status(400), status(404), status(422)] {
@@ -126,5 +143,21 @@ mod tests {
         for unknown in [of(Failed::Unclear("late".to_owned())), status(500), status(503)] {
             assert!(matches!(unknown, CallError::Unclear(_)), "{unknown:?}");
         }
+    }
+
+    #[test]
+    fn a_question_is_asked_again_unless_the_answer_will_stay_as_it_is() {
+        let rest = rest();
+        let of = |failed| rest.unanswered("Ray", failed);
+        let status = |status| of(Failed::Status(StatusCode::from_u16(status).expect("a status"), b"{}".to_vec()));
+        let passing = [Failed::Unsent, Failed::Unclear].map(|failed| of(failed("no".to_owned())));
+        for unseen in passing.into_iter().chain([408, 429, 500, 502, 503].map(status)) {
+            assert!(unseen.may_pass(), "{unseen:?}");
+        }
+        let final_ones = [Failed::Tls, Failed::Unsendable].map(|failed| of(failed("no".to_owned())));
+        for unseen in final_ones.into_iter().chain([302, 400, 401, 403, 404].map(status)) {
+            assert!(!unseen.may_pass(), "{unseen:?}");
+        }
+        assert_eq!(status(401).and("\nhint: a key"), Unseen::Never("Ray answered 401: {}\nhint: a key".to_owned()));
     }
 }

@@ -55,10 +55,13 @@ impl FromStr for HttpAddress {
 
 const SHAPE: &str = "write http://HOST:PORT or https://HOST";
 
-/// Without what stands before an `@`.
-pub(super) fn without_secret(text: &str) -> String {
+/// An address, or what was meant to be one, without what stands before an `@`.
+pub fn without_secret(text: &str) -> String {
     match text.rsplit_once('@') {
-        Some((_, rest)) => format!("http://…@{rest}"),
+        Some((before, rest)) => {
+            let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+            format!("{scheme}…@{rest}")
+        }
         None => text.to_owned(),
     }
 }

@@ -10,9 +10,9 @@ use rustls::{CertificateError, InvalidMessage};
 pub(crate) struct TlsFailure<'e>(&'e rustls::Error);
 
 impl<'e> TlsFailure<'e> {
-    /// Looks for it behind an error of the client's.
-    pub(crate) fn find(error: &'e reqwest::Error) -> Option<Self> {
-        let mut next = error.source();
+    /// Looks for it behind an error of a client's.
+    pub(crate) fn find(error: &'e (dyn Error + 'static)) -> Option<Self> {
+        let mut next = Some(error);
         while let Some(error) = next {
             if let Some(tls) = error.downcast_ref() {
                 return Some(Self(tls));

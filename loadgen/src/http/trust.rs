@@ -69,6 +69,27 @@ impl Trust {
         Ok(Self(certificates.into()))
     }
 
+    /// Whether nobody is trusted beside the system's authorities.
+    #[cfg(feature = "kube")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Its certificates beside the authorities `given`, or beside the system's where none are, for a client that makes its own of them.
+    #[cfg(feature = "kube")]
+    pub(crate) fn beside(&self, given: Option<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
+        // One of the system's that cannot be used is passed over, as every client does.
+        let is_usable =
+            |certificate: &CertificateDer<'_>| RootCertStore::empty().add(certificate.clone().into_owned()).is_ok();
+        let system = || {
+            let certificates = rustls_native_certs::load_native_certs().certs;
+            certificates.into_iter().filter(is_usable).map(|certificate| certificate.to_vec()).collect()
+        };
+        let mut roots: Vec<_> = given.unwrap_or_else(system);
+        roots.extend(self.0.iter().map(|certificate| certificate.to_vec()));
+        roots
+    }
+
     /// TLS as it is spoken to all servers, offering this protocol.
     ///
     /// # Errors

@@ -48,6 +48,16 @@ pub enum OpenError {
     Thread(#[from] std::io::Error),
 }
 
+impl OpenError {
+    /// Whether it may be otherwise a little later, when the engine has started.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Remote(error) => control::may_pass(error),
+            Self::Thread(_) => false,
+        }
+    }
+}
+
 /// Not by `from`: its text would stand there again as that of a cause.
 impl From<RemoteError> for OpenError {
     fn from(error: RemoteError) -> Self {

@@ -58,7 +58,6 @@ use super::remote::{Ground, Limits, RunId};
 use super::{Connection, TargetEvent, TargetInfo, TargetLimits};
 use crate::clock::unix_micros;
 use crate::control::at::{self, ControlAt};
-use crate::control::conductor::OpenError as PlaneError;
 use crate::control::listener::Listener;
 use crate::time::Micros;
 use fields::Fields;
@@ -266,10 +265,9 @@ impl OpenError {
     /// Whether it may be otherwise a little later, when the server or its units have started.
     pub fn may_pass(&self) -> bool {
         match self {
-            // What was started and died would only be started again.
-            Self::Control(at::OpenError::Plane(PlaneError::NotUp(_))) => false,
             // What routes requests may be up before the server that it asks has its models, or its paths.
-            Self::Unreachable { .. } | Self::Control(_) | Self::NoModel { .. } | Self::NoSuchModel { .. } => true,
+            Self::Unreachable { .. } | Self::NoModel { .. } | Self::NoSuchModel { .. } => true,
+            Self::Control(error) => error.may_pass(),
             Self::Status { status, .. } => *status >= 500 || matches!(status, 404 | 429),
             Self::Refused { status, .. } => *status == 404,
             _ => false,

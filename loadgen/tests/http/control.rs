@@ -55,26 +55,33 @@ fn shifts_converge_over_either_protocol_and_nothing_is_lost() {
     }
 }
 
+/// Every control plane that is spoken to over HTTP, at `url`.
+fn planes(url: &str) -> [ControlAt; 3] {
+    let (key, http, patience) = (None, HttpOptions::default(), at::PATIENCE);
+    let ray = RayControlAt {
+        address: format!("ray+{url}").parse().expect("an address"),
+        names: RayNames::default(),
+        key: key.clone(),
+        http: http.clone(),
+        patience,
+    };
+    let gateway = GatewayControlAt {
+        address: format!("smg+{url}").parse().expect("an address"),
+        options: GatewayOptions::default(),
+        key,
+        http: http.clone(),
+        patience,
+    };
+    let etcd = url.replace("http://", "dynamo+etcd://").parse().expect("an address");
+    let etcd = ControlAt::DynamoEtcd { at: etcd, login: None, http, patience };
+    [ControlAt::Ray(ray), ControlAt::Gateway(gateway), etcd]
+}
+
 #[test]
 fn a_control_plane_that_wants_a_key_says_which_option_names_it() {
     for status in [401, 403] {
         let pages = Pages::new(move |_| Page::Status(status));
-        let (key, http, patience) = (None, HttpOptions::default(), at::PATIENCE);
-        let ray = RayControlAt {
-            address: format!("ray+{}", pages.url()).parse().expect("an address"),
-            names: RayNames::default(),
-            key: key.clone(),
-            http: http.clone(),
-            patience,
-        };
-        let gateway = GatewayControlAt {
-            address: format!("smg+{}", pages.url()).parse().expect("an address"),
-            options: GatewayOptions::default(),
-            key,
-            http,
-            patience,
-        };
-        for control in [ControlAt::Ray(ray), ControlAt::Gateway(gateway)] {
+        for control in planes(&pages.url()) {
             let error = control.preview("3P1D".parse().expect("a split"), How::Drain).expect_err("it has no key");
             assert!(error.contains(&format!("answered {status}: no\nhint: ")), "{error}");
             assert!(error.ends_with("with --control-key-env, or of `pdtune shift` with --api-key-env"), "{error}");
@@ -156,4 +163,29 @@ fn a_control_that_is_not_there_is_refused_before_any_load() {
     let error =
         http::open(HttpTarget { control: Some(ControlAt::Grpc(at)), ..target(&own.http()) }).expect_err("no control");
     assert!(matches!(error, http::OpenError::Control(at::OpenError::Grpc(grpc::OpenError::Remote(_)))), "{error}");
+}
+
+#[test]
+fn a_control_is_waited_for_where_it_may_come_and_not_where_it_lets_nobody_in() {
+    let own = Own::new("1P1D");
+    let error = |control| {
+        http::open(HttpTarget { control: Some(control), ..target(&own.http()) }).expect_err("there is no such control")
+    };
+    for (status, may_pass) in [(401, false), (403, false), (404, false), (429, true), (503, true)] {
+        let pages = Pages::new(move |_| Page::Status(status));
+        for control in planes(&pages.url()) {
+            let error = error(control);
+            assert_eq!(error.may_pass(), may_pass, "{status}: {error}");
+        }
+    }
+    let elsewhere = Pages::new(|_| Page::Text("<html>".to_owned()));
+    for control in planes(&elsewhere.url()) {
+        let error = error(control);
+        assert!(!error.may_pass(), "it is something else: {error}");
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+    for control in planes(&format!("http://{nobody}")) {
+        let error = error(control);
+        assert!(error.may_pass(), "it may come up: {error}");
+    }
 }

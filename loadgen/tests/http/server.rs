@@ -152,13 +152,15 @@ impl State {
                 reader.get_mut().write_all(self.models.as_bytes()).ok()?;
                 continue;
             }
-            if head.starts_with("get ") {
+            let length = field(&head, "content-length").map_or(Some(0), |length| length.parse().ok())?;
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            // Whatever is no request of a load is asked in vain.
+            let Some(id) = field(&head, "x-request-id").filter(|_| !head.starts_with("get ")) else {
                 reader.get_mut().write_all(status(404, "text/plain", "no such thing").as_bytes()).ok()?;
                 continue;
-            }
-            let mut body = vec![0; field(&head, "content-length")?.parse().ok()?];
-            reader.read_exact(&mut body).ok()?;
-            let number = field(&head, "x-request-id")?.rsplit('-').next()?;
+            };
+            let number = id.rsplit('-').next()?;
             let is_probe = number == "probe";
             let index = if is_probe { u64::MAX } else { number.parse().ok()? };
             let asked = Asked { index, head, body: serde_json::from_slice(&body).ok()? };

@@ -168,20 +168,26 @@ fn a_control_plane_is_reached_by_the_same_options() {
     let identity = Identity::own("127.0.0.1");
     let trust = identity.trust();
     let server = identity.server();
-    let preview = |http| {
-        let at = RayControlAt {
-            address: format!("ray+{}", server.url()).parse().expect("an address"),
-            names: RayNames::default(),
-            key: None,
-            http,
-            patience: PATIENCE,
-        };
-        ControlAt::Ray(at).preview("3P1D".parse().expect("a split"), How::Drain).expect_err("it is no dashboard")
+    let ray = |http| {
+        let address = format!("ray+{}", server.url()).parse().expect("an address");
+        ControlAt::Ray(RayControlAt { address, names: RayNames::default(), key: None, http, patience: PATIENCE })
     };
-    let error = preview(HttpOptions::default());
-    assert!(error.ends_with(UNKNOWN), "{error}");
-    let error = preview(trust);
-    assert!(error.contains("answered 404"), "{error}");
+    let etcd = |http| {
+        let at = server.url().replace("https://", "dynamo+etcds://").parse().expect("an address");
+        ControlAt::DynamoEtcd { at, login: None, http, patience: PATIENCE }
+    };
+    for control in [&ray as &dyn Fn(HttpOptions) -> ControlAt, &etcd] {
+        let preview = |http| {
+            control(http).preview("3P1D".parse().expect("a split"), How::Drain).expect_err("it is no control plane")
+        };
+        let error = preview(HttpOptions::default());
+        assert!(error.ends_with(UNKNOWN), "{error}");
+        let error = preview(trust.clone());
+        assert!(error.contains("answered 404"), "{error}");
+        let error =
+            refused(HttpTarget { control: Some(control(HttpOptions::default())), ..believing(&server, trust.clone()) });
+        assert!(!error.may_pass() && error.to_string().ends_with(UNKNOWN), "waiting makes no authority: {error:?}");
+    }
 }
 
 #[test]

@@ -12,13 +12,13 @@ use engine::units::Split;
 #[cfg(feature = "kube")]
 use loadgen::control::at::KubeControlAt;
 use loadgen::control::at::{ControlAt, GatewayControlAt, GrpcControlAt, PATIENCE, RayControlAt};
-use loadgen::control::dynamo::{self, DynamoEtcd, DynamoFolder, DynamoWorkers, WorkerCommand};
+use loadgen::control::dynamo::{self, DynamoEtcd, DynamoFolder, DynamoWorkers, EtcdLogin, WorkerCommand};
 use loadgen::control::exec::{self, ExecCommand};
 use loadgen::control::gateway::GatewayAddress;
 #[cfg(feature = "kube")]
 use loadgen::control::kube::KubeAddress;
 use loadgen::control::ray::{RayAddress, RayNames};
-use loadgen::http::{ApiKey, HttpAddress, HttpOptions};
+use loadgen::http::{ApiKey, HttpAddress, HttpOptions, without_secret};
 use loadgen::text::Malformed;
 use loadgen::time::Micros;
 
@@ -45,12 +45,11 @@ impl ControlArg {
     /// When it takes no key, and `option` names one for it.
     pub(super) fn check_key(&self, option: &str) -> anyhow::Result<()> {
         let why = match self {
-            Self::Grpc(_) | Self::Ray(_) | Self::Gateway(_) => return Ok(()),
+            Self::Grpc(_) | Self::Ray(_) | Self::Gateway(_) | Self::DynamoEtcd(_) => return Ok(()),
             Self::None => "there is no control",
             #[cfg(feature = "kube")]
             Self::Kube(_) => "who asks is the kubeconfig's to say",
             Self::Dynamo(_) => "a folder is read without a key",
-            Self::DynamoEtcd(_) => "etcd is spoken to without a key",
             Self::Exec(_) => "a command finds its own keys",
         };
         bail!("{option}: {why}")
@@ -87,6 +86,9 @@ impl Display for ControlArg {
     }
 }
 
+/// What the key of etcd is, in the words of a refusal.
+const LOGIN: &str = "is not USER:PASSWORD, as etcd wants it";
+
 /// What the control of objects on Kubernetes begins with, whether this build has it or not.
 const KUBE: &str = "kube://";
 
@@ -106,11 +108,11 @@ impl FromStr for ControlArg {
                 Err("this build has no Kubernetes: build it with `cargo build --release --features kube`".into())
             }
             _ if text.starts_with(dynamo::PREFIX) => Ok(Self::Dynamo(text.parse()?)),
-            _ if text.starts_with(dynamo::ETCD_PREFIX) => Ok(Self::DynamoEtcd(text.parse()?)),
+            _ if DynamoEtcd::is_meant(text) => Ok(Self::DynamoEtcd(text.parse()?)),
             _ if text.starts_with(exec::PREFIX) => Ok(Self::Exec(text.parse()?)),
             _ => Err(Box::new(Malformed {
                 what: "a control",
-                found: text.to_owned(),
+                found: without_secret(text),
                 allowed:
                     "none, grpc://HOST:PORT, ray+http://HOST:PORT, smg+http://HOST:PORT, sglang+http://HOST:PORT, \
                           kube://NAMESPACE/…, dynamo+file:DIR, dynamo+etcd://HOST:PORT/NAMESPACE or exec:COMMAND"
@@ -223,10 +225,13 @@ impl PlaneArgs {
             }
             #[cfg(feature = "kube")]
             ControlArg::Kube(address) => {
-                ControlAt::Kube(KubeControlAt { address, kubeconfig: self.kubeconfig.clone(), patience })
+                ControlAt::Kube(KubeControlAt { address, kubeconfig: self.kubeconfig.clone(), http, patience })
             }
             ControlArg::Dynamo(folder) => ControlAt::Dynamo(self.dynamo(folder, split)?),
-            ControlArg::DynamoEtcd(at) => ControlAt::DynamoEtcd { at, http, patience },
+            ControlArg::DynamoEtcd(at) => {
+                let login = key.map(|key| key.read_as(LOGIN, |text| EtcdLogin::new(&text))).transpose()?;
+                ControlAt::DynamoEtcd { at, login, http, patience }
+            }
             ControlArg::Exec(command) => ControlAt::Exec { command, patience },
         }))
     }

@@ -46,7 +46,7 @@ pub(super) struct ShiftArgs {
     /// Print the outcome as one JSON object
     #[arg(long)]
     json: bool,
-    /// Environment variable with the key that the server wants
+    /// Environment variable with the key that the server wants; of etcd it is USER:PASSWORD
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
     #[command(flatten)]
@@ -132,11 +132,8 @@ impl ShiftArgs {
                 if let Some(KeyEnv { option, .. }) = key {
                     control.check_key(option)?;
                 }
-                match control {
-                    #[cfg(feature = "kube")]
-                    ControlArg::Kube(_) => self.reach.check_none("a kubeconfig")?,
-                    ControlArg::Exec(_) => self.reach.check_none("a command")?,
-                    _ => {}
+                if let ControlArg::Exec(_) = control {
+                    self.reach.check_none("a command")?;
                 }
                 let name = control.to_string();
                 self.plane.check(control, &name)?;

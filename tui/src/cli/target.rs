@@ -86,7 +86,7 @@ pub(super) struct TargetArgs {
     /// sglang+http://HOST:PORT, a gateway of SGLang's; kube://[CONTEXT/]NAMESPACE/KIND/PREFILL,KIND/DECODE, objects on Kubernetes,
     /// in builds with the feature `kube`; dynamo+file:DIR, workers of NVIDIA Dynamo that register in a folder;
     /// dynamo+etcd://HOST:PORT/NAMESPACE, those that register in etcd, by the keys of its planner; exec:COMMAND, a command of
-    /// yours (the README has the kinds and the contract) [default: that of a grpc:// target; none for http://]
+    /// yours. Over TLS they are ray+https, smg+https, sglang+https and dynamo+etcds (the README has the kinds and the contract) [default: that of a grpc:// target; none for http://]
     #[arg(long, value_name = "CONTROL")]
     control: Option<ControlArg>,
     #[command(flatten)]
@@ -95,7 +95,7 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "VAR")]
     api_key_env: Option<String>,
     /// The same for the key that the control wants [default: that of --api-key-env where the control is of the target's host, and
-    /// not in the clear where the target is https://; else none]
+    /// not in the clear where the target is https://; else none]. Of etcd it is USER:PASSWORD
     #[arg(long, value_name = "VAR")]
     control_key_env: Option<String>,
     /// How long a request to a server may take before it is given up and counts as failed [default: 10m]

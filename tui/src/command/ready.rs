@@ -98,8 +98,8 @@ fn may_pass(error: &anyhow::Error) -> bool {
     if let Some(error) = error.downcast_ref::<http::OpenError>() {
         return error.may_pass();
     }
-    match error.downcast_ref::<vllm::OpenError>() {
-        Some(error) => error.may_pass(),
-        None => error.downcast_ref::<grpc::OpenError>().is_some(),
+    if let Some(error) = error.downcast_ref::<vllm::OpenError>() {
+        return error.may_pass();
     }
+    error.downcast_ref::<grpc::OpenError>().is_some_and(grpc::OpenError::may_pass)
 }

@@ -257,6 +257,15 @@ fn refused() {
 }
 
 #[test]
+fn the_key_of_etcd_is_a_user_with_a_password() {
+    // Cargo gives tests this variable, whose value is one word.
+    let line = "pdtune record --requests 1 --target http://gpu:8000 --control dynamo+etcds://gpu:2379 --control-key-env CARGO_PKG_NAME";
+    let refused = Cli::read(line.split_whitespace()).expect(line).command(&Library::new(Vec::new()));
+    let why = refused.expect_err("it has no password").to_string();
+    assert_eq!(why, "--control-key-env: CARGO_PKG_NAME is not USER:PASSWORD, as etcd wants it");
+}
+
+#[test]
 fn the_key_of_a_target_goes_to_a_control_of_its_own_host_alone() {
     // Cargo gives tests two variables with values that can be keys.
     let control_key = |line: &str| {
@@ -363,6 +372,10 @@ fn refused_controls() {
             "record --target http://gpu:8000 --control dynamo+file:kv --worker-command serve-{mode} --requests 1",
             "record --target http://gpu:8000 --control dynamo+file:kv --prefill-deployment p --requests 1",
             "record --target http://gpu:8000 --control ray+http://gpu:8265 --dynamo-namespace prod --requests 1",
+            "record --target http://gpu:8000 --control dynamo+etcd://me:secret@gpu:2379/dynamo --requests 1",
+            "record --target http://gpu:8000 --control dynamo+etcd://https://gpu:2379 --requests 1",
+            "record --target http://gpu:8000 --control etcd://me:secret@gpu:2379 --requests 1",
+            "shift --target dynamo+etcd://gpu:2379 --api-key-env PDTUNE-NO-SUCH-VARIABLE --to 3P1D",
             "record --target http://gpu:8000 --worker-command serve-{role} --requests 1",
             "shift --target dynamo+file:kv --to 3P1D",
         ],

@@ -25,10 +25,10 @@ impl Adapter for Plane {
         Abilities::ALL
     }
 
-    async fn observe(&mut self) -> Result<Topology, String> {
+    async fn observe(&mut self) -> Result<Topology, Unseen> {
         if let Some(left) = self.unwell.checked_sub(1) {
             self.unwell = left;
-            return Err("no answer".to_owned());
+            return Err("no answer".to_owned().into());
         }
         let member = |(at, role): (usize, Role)| Member::new(format!("u{at}"), role, MemberState::Serving);
         let members = self.serving.roles().enumerate().map(member).collect();

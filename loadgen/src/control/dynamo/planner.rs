@@ -1,4 +1,5 @@
-//! Dynamo's workers by way of etcd, in the place of its planner: `dynamo+etcd://HOST:PORT/NAMESPACE`.
+//! Dynamo's workers by way of etcd, in the place of its planner: `dynamo+etcd://HOST:PORT/NAMESPACE`, and `dynamo+etcds://…` where
+//! etcd speaks TLS.
 //!
 //! Dynamo's planner, where it runs without Kubernetes, writes how many workers there shall be to etcd, and something of the
 //! operator's that starts and ends them reads it there and writes back what it has done. Here, pdtune writes in the planner's
@@ -13,6 +14,8 @@
 mod base64;
 mod decision;
 mod gateway;
+mod login;
+mod session;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,47 +25,67 @@ use engine::units::{Role, Split};
 
 use super::instances::of_key;
 use super::{NAMESPACE, abilities, check};
-use crate::control::plane::{Action, Adapter, CallError, Goal, Member, MemberState, Plan, Step, Topology};
-use crate::http::{HttpAddress, HttpOptions};
+use crate::control::plane::{Action, Adapter, CallError, Goal, Member, MemberState, Plan, Step, Topology, Unseen};
+use crate::http::{HttpAddress, HttpOptions, without_secret};
 use crate::target::Abilities;
 use crate::text::Malformed;
 use decision::Decision;
 use gateway::Etcd;
+pub use login::EtcdLogin;
 
-/// What the address begins with.
-pub const PREFIX: &str = "dynamo+etcd://";
+/// What the address begins with, without TLS and with it.
+const PREFIX: &str = "dynamo+etcd://";
+const PREFIX_TLS: &str = "dynamo+etcds://";
 /// Seconds that our decisions outlive us.
 const LEASE: u32 = 30;
 /// Most workers that are looked at.
 const MOST: usize = 4096;
 
-/// An etcd and a namespace of Dynamo's, as `dynamo+etcd://HOST:PORT/NAMESPACE`.
+/// An etcd and a namespace of Dynamo's, as `dynamo+etcd://HOST:PORT/NAMESPACE` or `dynamo+etcds://HOST:PORT/NAMESPACE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DynamoEtcd {
     address: HttpAddress,
     namespace: String,
 }
 
+impl DynamoEtcd {
+    /// Whether an address is meant to be one, whatever is wrong with it.
+    pub fn is_meant(text: &str) -> bool {
+        text.starts_with("dynamo+etcd")
+    }
+}
+
 impl FromStr for DynamoEtcd {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let allowed = "write dynamo+etcd://HOST:PORT/NAMESPACE, such as dynamo+etcd://127.0.0.1:2379/dynamo";
-        let malformed = || Malformed::new("the address of Dynamo's etcd", text, allowed);
-        let rest = text.strip_prefix(PREFIX).ok_or_else(malformed)?;
+        const WHAT: &str = "the address of Dynamo's etcd";
+        if text.contains('@') {
+            let allowed = "it would be shown and recorded with its secret; put USER:PASSWORD into a variable and name that with \
+                           --control-key-env, or of `pdtune shift` with --api-key-env";
+            return Err(Malformed::new(WHAT, &without_secret(text), allowed));
+        }
+        let allowed = "write dynamo+etcd://HOST:PORT/NAMESPACE, such as dynamo+etcd://127.0.0.1:2379/dynamo, or dynamo+etcds://… where \
+                       etcd speaks TLS";
+        let malformed = || Malformed::new(WHAT, text, allowed);
+        let plain = text.strip_prefix(PREFIX).map(|rest| ("http", rest));
+        let (scheme, rest) = plain.or_else(|| Some(("https", text.strip_prefix(PREFIX_TLS)?))).ok_or_else(malformed)?;
         let (authority, namespace) = rest.split_once('/').unwrap_or((rest, NAMESPACE));
         let namespace = if namespace.is_empty() { NAMESPACE } else { namespace };
         if authority.is_empty() || namespace.contains('/') {
             return Err(malformed());
         }
-        Ok(Self { address: format!("http://{authority}").parse()?, namespace: namespace.to_owned() })
+        let address = format!("{scheme}://{authority}").parse().map_err(|_| malformed())?;
+        Ok(Self { address, namespace: namespace.to_owned() })
     }
 }
 
 impl fmt::Display for DynamoEtcd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = if self.address.is_secret() { PREFIX_TLS } else { PREFIX };
         let address = self.address.to_string();
-        write!(f, "{PREFIX}{}/{}", address.trim_start_matches("http://"), self.namespace)
+        let authority = address.split_once("://").map_or(address.as_str(), |(_, authority)| authority);
+        write!(f, "{prefix}{authority}/{}", self.namespace)
     }
 }
 
@@ -90,9 +113,9 @@ impl DynamoPlanner {
     ///
     /// # Errors
     /// One line: why there is no HTTP client.
-    pub fn new(at: &DynamoEtcd, http: &HttpOptions) -> Result<Self, String> {
+    pub fn new(at: &DynamoEtcd, login: Option<EtcdLogin>, http: &HttpOptions) -> Result<Self, String> {
         let DynamoEtcd { address, namespace } = at;
-        Ok(Self { etcd: Etcd::new(address, http)?, namespace: namespace.clone(), lease: None, seen: None })
+        Ok(Self { etcd: Etcd::new(address, login, http)?, namespace: namespace.clone(), lease: None, seen: None })
     }
 
     /// What the names of all keys of a decision begin with.
@@ -100,12 +123,12 @@ impl DynamoPlanner {
         format!("v1/{}/planner/", self.namespace)
     }
 
-    async fn decision(&self) -> Result<Decision, String> {
+    async fn decision(&mut self) -> Result<Decision, Unseen> {
         let prefix = self.prefix();
         Ok(Decision::of(&self.etcd.below(&prefix).await?, &prefix))
     }
 
-    async fn workers(&self) -> Result<Vec<Member>, String> {
+    async fn workers(&mut self) -> Result<Vec<Member>, Unseen> {
         const INSTANCES: &str = "v1/instances/";
         let pairs = self.etcd.below(&format!("{INSTANCES}{}/", self.namespace)).await?;
         let instances: Vec<_> = pairs
@@ -135,8 +158,8 @@ impl DynamoPlanner {
     }
 
     /// The keys, where the next decision can be made.
-    async fn free(&self, undoes: bool) -> Result<Decision, CallError> {
-        let decision = self.decision().await.map_err(CallError::NotYet)?;
+    async fn free(&mut self, undoes: bool) -> Result<Decision, CallError> {
+        let decision = self.decision().await.map_err(CallError::not_yet)?;
         self.check_alone(&decision).map_err(CallError::Overtaken)?;
         let is_ours = self.lease.is_some_and(|lease| decision.lease == lease);
         match decision.pending() {
@@ -157,7 +180,7 @@ impl Adapter for DynamoPlanner {
         Abilities { drain_visible: false, ..abilities() }
     }
 
-    async fn observe(&mut self) -> Result<Topology, String> {
+    async fn observe(&mut self) -> Result<Topology, Unseen> {
         if let Some(lease) = self.lease
             && !self.etcd.keep(lease).await?
         {
@@ -210,7 +233,7 @@ impl Adapter for DynamoPlanner {
             return Ok(());
         }
         // Nothing was written.
-        let now = self.decision().await.map_err(CallError::NotYet)?;
+        let now = self.decision().await.map_err(CallError::not_yet)?;
         Err(CallError::Overtaken(self.rival(&now)))
     }
 

@@ -98,9 +98,18 @@ fn an_answer_that_is_not_as_agreed_is_no_answer() {
         ),
     ] {
         let error = block_on(scripted(&folder, &format!("echo '{said}'")).observe()).expect_err(said);
+        assert!(!error.may_pass(), "{error:?}");
+        let error = error.to_string();
         assert!(error.starts_with("sh observe did not answer as agreed: ") && error.contains(why), "{error}");
     }
-    assert_eq!(block_on(scripted(&folder, "exit 3").observe()), Err("sh observe ended with exit code 3".to_owned()));
+    let failed = Err(Unseen::NotYet("sh observe ended with exit code 3".to_owned()));
+    assert_eq!(block_on(scripted(&folder, "exit 3").observe()), failed);
+    let none: ExecCommand = "exec:/no/such/program".parse().expect("a command");
+    let unseen = block_on(Exec::new(none).observe()).expect_err("nothing runs");
+    assert!(
+        matches!(&unseen, Unseen::Never(why) if why.starts_with("/no/such/program observe cannot be run: ")),
+        "{unseen:?}"
+    );
 }
 
 #[test]

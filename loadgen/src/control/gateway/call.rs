@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::engine::{Answer, Graphs, Started, switch};
 use super::workers::{self, Worker};
-use crate::control::plane::CallError;
+use crate::control::plane::{CallError, Unseen};
 use crate::control::rest::{Failed, KEY_HINT, Rest, wants_key};
 use crate::http::{self, ApiKey, HttpAddress, HttpOptions};
 
@@ -62,8 +62,8 @@ impl Api {
     /// Every worker.
     ///
     /// # Errors
-    /// One line: why there is no answer.
-    pub(super) async fn workers(&self) -> Result<Vec<Worker>, String> {
+    /// Why there is no answer.
+    pub(super) async fn workers(&self) -> Result<Vec<Worker>, Unseen> {
         let asked = self.gateway.client().get(self.address.at("/workers"));
         let hint = "hint: is it an SGLang gateway, such as sglang-router or smg?";
         let said = self.gateway.send(asked, CALL).await.map_err(|failed| {
@@ -73,10 +73,11 @@ impl Api {
                 _ => String::new(),
             };
             let who = format!("{}/workers", self.address);
-            format!("{}{hint}", self.gateway.unanswered(&who, failed))
+            self.gateway.unanswered(&who, failed).and(&hint)
         })?;
-        workers::read(&said)
-            .map_err(|why| format!("{}/workers did not answer as an SGLang gateway does: {why}\n{hint}", self.address))
+        workers::read(&said).map_err(|why| {
+            Unseen::Never(format!("{}/workers did not answer as an SGLang gateway does: {why}\n{hint}", self.address))
+        })
     }
 
     /// Takes a worker out.
@@ -116,7 +117,7 @@ impl Api {
         match self.server_info(url).await {
             Ok(said) => Ok(Started::read(&said)),
             Err(Failed::Status(status, _)) if status == 404 || status == 405 => Ok(Started::default()),
-            Err(failed) => Err(self.engines.unanswered(url, failed)),
+            Err(failed) => Err(self.engines.unanswered(url, failed).to_string()),
         }
     }
 
@@ -142,7 +143,7 @@ impl Api {
     pub(super) async fn would_switch(&self, url: &str, to: Role, graphs: Option<Graphs>) -> Result<Answer, String> {
         match self.ask_to_switch(url, switch(to, graphs, true), ASK).await {
             Ok(answer) => Ok(answer),
-            Err(failed) => Err(self.engines.unanswered(url, failed)),
+            Err(failed) => Err(self.engines.unanswered(url, failed).to_string()),
         }
     }
 

@@ -50,7 +50,7 @@ struct Ended {
 
 /// Shifts, a second from look to look; `meddle` is called before each.
 async fn shift(gateway: &mut Gateway, to: &str, mut meddle: impl FnMut(usize)) -> Result<Ended, String> {
-    let first = gateway.observe().await?;
+    let first = gateway.observe().await.map_err(|unseen| unseen.to_string())?;
     let plan = prepared(gateway, &first, split(to), How::Drain)?;
     let mut conduct = Conduct::new(first, PATIENCE, Micros::ZERO);
     let accepted = conduct.accept(split(to), How::Drain, Micros::ZERO);
@@ -71,13 +71,13 @@ async fn shift(gateway: &mut Gateway, to: &str, mut meddle: impl FnMut(usize)) -
                 TargetEvent::ShiftEnded { report, .. } => Some(report.abandoned.clone()),
                 _ => None,
             });
-            let seen = gateway.observe().await?;
+            let seen = gateway.observe().await.map_err(|unseen| unseen.to_string())?;
             return Ok(Ended { why: why.expect("it ended"), seen, told });
         }
         meddle(look);
         turn = match gateway.observe().await {
             Ok(seen) => conduct.saw(seen, now),
-            Err(why) => conduct.unseen(&why, now),
+            Err(unseen) => conduct.unseen(&unseen.to_string(), now),
         };
     }
     panic!("it never ends: {told:?}")

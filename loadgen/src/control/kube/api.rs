@@ -10,18 +10,16 @@ use ::kube::config::{KubeConfigOptions, Kubeconfig};
 use ::kube::{Client, Config};
 use engine::remote::one_line;
 use http_body::Body as _;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::place::Place;
-use crate::http::misread;
+use crate::http::{HttpOptions, TlsFailure, misread};
 
 /// How long a call may take.
 const CALL: Duration = Duration::from_secs(15);
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(10);
 /// The longest answer that is read: a thousand pods with everything about them take some ten megabytes.
 const LONGEST: usize = 32 << 20;
 /// Who changes things, as `managedFields` will say.
@@ -60,6 +58,7 @@ impl Api {
         file: Option<&PathBuf>,
         context: Option<&String>,
         namespace: &str,
+        http: &HttpOptions,
     ) -> Result<Self, String> {
         let options = KubeConfigOptions { context: context.cloned(), ..KubeConfigOptions::default() };
         let config = match (file, context) {
@@ -72,7 +71,7 @@ impl Api {
             (None, None) => Config::infer().await.map_err(|error| chain(&error)),
         };
         let mut config = config.map_err(|why| format!("there is no usable kubeconfig: {why}"))?;
-        config.connect_timeout = Some(CONNECT);
+        add(http, &mut config)?;
         // Each call has its own bound, and is not made twice unasked.
         config.default_retry = false;
         let client =
@@ -128,7 +127,7 @@ impl Api {
         let body = body.map(|(_, body)| body.to_string().into_bytes()).unwrap_or_default();
         let request = request.body(Body::from(body)).map_err(|error| Failure::Unsent(error.to_string()))?;
         let exchange = async {
-            let response = self.client.send(request).await.map_err(|error| Failure::Unclear(chain(&error)))?;
+            let response = self.client.send(request).await.map_err(|error| unsent(&error))?;
             let status = response.status().as_u16();
             let said = read(response).await?;
             if (200..300).contains(&status) {
@@ -138,6 +137,28 @@ impl Api {
         };
         let late = || Err(Failure::Unclear(format!("no answer within {} s", CALL.as_secs())));
         tokio::time::timeout(CALL, exchange).await.unwrap_or_else(|_| late())
+    }
+}
+
+/// Adds what the user has said of the way to servers to what the kubeconfig says.
+fn add(http: &HttpOptions, config: &mut Config) -> Result<(), String> {
+    config.connect_timeout = Some(http.connect_timeout);
+    if !http.trust.is_empty() {
+        config.root_cert = Some(http.trust.beside(config.root_cert.take()));
+        // Read again every minute, it would go before them.
+        config.root_cert_file = None;
+    }
+    if let Some(proxy) = &http.proxy {
+        config.proxy_url = Some(proxy.to_string().parse::<Uri>().map_err(|error| format!("--proxy {proxy}: {error}"))?);
+    }
+    Ok(())
+}
+
+/// Why a request has no answer.
+fn unsent(error: &::kube::Error) -> Failure {
+    match TlsFailure::find(error) {
+        Some(tls) => Failure::Tls(format!("cannot reach the cluster: {}{}", tls.why(), tls.hint())),
+        None => Failure::Unclear(chain(error)),
     }
 }
 

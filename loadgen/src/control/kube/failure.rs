@@ -4,7 +4,7 @@ use engine::remote::one_line;
 use serde::Deserialize;
 
 use super::place::Place;
-use crate::control::plane::CallError;
+use crate::control::plane::{CallError, Unseen};
 
 /// Why a call has no good answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +12,9 @@ pub(super) enum Failure {
     /// It could not be sent.
     #[error("{0}")]
     Unsent(String),
+    /// The same, since TLS was not agreed, or its certificate is not trusted.
+    #[error("{0}")]
+    Tls(String),
     /// Nothing is there: a resource that the cluster does not have, or an object.
     #[error("{0}")]
     Absent(String),
@@ -74,7 +77,7 @@ impl Failure {
     pub(super) fn into_call_error(self) -> CallError {
         match self {
             Self::Unclear(why) => CallError::Unclear(why),
-            Self::Conflict(why) | Self::Busy(why) => CallError::NotYet(why),
+            Self::Conflict(why) | Self::Busy(why) | Self::Tls(why) => CallError::NotYet(why),
             other => CallError::Refused(other.to_string()),
         }
     }
@@ -82,8 +85,23 @@ impl Failure {
     /// As the failure of a look before such a call: nothing was sent yet, so what may pass is waited for.
     pub(super) fn before_call(self) -> CallError {
         match self {
-            Self::Unsent(why) | Self::Conflict(why) | Self::Busy(why) | Self::Unclear(why) => CallError::NotYet(why),
+            Self::Unsent(why) | Self::Tls(why) | Self::Conflict(why) | Self::Busy(why) | Self::Unclear(why) => {
+                CallError::NotYet(why)
+            }
             Self::Absent(why) | Self::Forbidden(why) | Self::Refused(why) | Self::Odd(why) => CallError::Refused(why),
+        }
+    }
+}
+
+/// Objects may be made a little later, and a cluster come up; who may not look, or is not understood, will not see them then either.
+impl From<Failure> for Unseen {
+    fn from(failure: Failure) -> Self {
+        let why = failure.to_string();
+        match failure {
+            Failure::Tls(_) | Failure::Forbidden(_) | Failure::Refused(_) | Failure::Odd(_) => Self::Never(why),
+            Failure::Unsent(_) | Failure::Absent(_) | Failure::Conflict(_) | Failure::Busy(_) | Failure::Unclear(_) => {
+                Self::NotYet(why)
+            }
         }
     }
 }
@@ -113,5 +131,8 @@ mod tests {
         let before = |status| Failure::of_status(status, b"", "get", &scale, "llm").before_call();
         assert!(matches!(before(503), CallError::NotYet(_)) && matches!(before(429), CallError::NotYet(_)));
         assert!(matches!(before(403), CallError::Refused(_)) && matches!(before(404), CallError::Refused(_)));
+        let unseen = |status| Unseen::from(Failure::of_status(status, b"", "get", &scale, "llm"));
+        assert_eq!([401, 403, 422].map(|status| unseen(status).may_pass()), [false; 3]);
+        assert_eq!([404, 429, 503].map(|status| unseen(status).may_pass()), [true; 3]);
     }
 }

@@ -19,6 +19,7 @@ use super::failure::Failure;
 use super::kind::Kind;
 use super::place::Place;
 use super::side::Side;
+use crate::control::plane::Unseen;
 
 /// Which version of each kind the cluster has.
 pub(super) type Versions = BTreeMap<&'static str, &'static str>;
@@ -32,6 +33,15 @@ pub(super) enum Lost {
     /// It is not as it should be.
     #[error("{0}")]
     Wrong(String),
+}
+
+impl From<Lost> for Unseen {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Failed(failure) => failure.into(),
+            Lost::Wrong(why) => Self::NotYet(why),
+        }
+    }
 }
 
 /// Reads prefill and decode, without their pods.

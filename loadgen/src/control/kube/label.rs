@@ -23,7 +23,7 @@ use super::place::Place;
 use super::units::groups;
 use super::waits::Waits;
 use super::{ATTEMPTS, KubeCall};
-use crate::control::plane::{CallError, Member, MemberState, Plan, Topology};
+use crate::control::plane::{CallError, Member, MemberState, Plan, Topology, Unseen};
 use crate::time::Micros;
 use busy::Heard;
 pub(super) use flip::Flip;
@@ -121,17 +121,17 @@ impl Labels {
         }
     }
 
-    pub(super) async fn observe(&mut self, api: &Api, now: Micros) -> Result<Topology, String> {
-        let list: List<Pod> = api.get(&Place::pods(&self.selector)).await.map_err(|failure| failure.to_string())?;
+    pub(super) async fn observe(&mut self, api: &Api, now: Micros) -> Result<Topology, Unseen> {
+        let list: List<Pod> = api.get(&Place::pods(&self.selector)).await?;
         self.units = groups(&list.items).iter().filter_map(|pods| Labelled::of(pods)).collect();
         let has_role = |unit: &Labelled| unit.role().or_else(|| unit.remains()).is_some();
         if !self.units.iter().any(has_role) && self.leaving.is_empty() {
             let namespace = api.namespace();
-            return Err(format!(
+            return Err(Unseen::NotYet(format!(
                 "no pod in namespace {namespace} with {} has a label {ROLE} with prefill, decode or prefill-decode ({} have none)",
                 self.selector,
                 self.units.iter().map(|unit| unit.pods.len()).sum::<usize>()
-            ));
+            )));
         }
         self.ask_owners(api).await?;
         self.drain(api, now).await;
@@ -161,7 +161,7 @@ impl Labels {
     }
 
     /// Asks owners that are new whether they select by the label: such an owner would replace a pod that no longer has it.
-    async fn ask_owners(&mut self, api: &Api) -> Result<(), String> {
+    async fn ask_owners(&mut self, api: &Api) -> Result<(), Unseen> {
         for pod in self.units.iter().flat_map(|unit| &unit.pods) {
             let Some(owner) = &pod.owner else { continue };
             let whose = format!("{}/{}", owner.kind, owner.name);
@@ -185,7 +185,7 @@ impl Labels {
                 Err(failure @ Failure::Forbidden(_)) => {
                     Some(format!("whether {whose} would replace a pod whose label changes cannot be seen: {failure}"))
                 }
-                Err(failure) => return Err(failure.to_string()),
+                Err(failure) => return Err(failure.into()),
             };
             self.owners.insert(whose, why);
         }

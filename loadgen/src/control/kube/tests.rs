@@ -9,5 +9,6 @@ mod groups;
 mod kinds;
 mod labels;
 mod patch;
+mod reach;
 mod rivalry;
 mod world;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::words::words;
-use crate::control::plane::CallError;
+use crate::control::plane::{CallError, Unseen};
 use crate::control::rest::{Failed, KEY_HINT, Rest, wants_key};
 use crate::http::{self, ApiKey, HttpAddress, HttpOptions, misread};
 
@@ -49,15 +49,15 @@ impl Api {
     /// Everything about Ray Serve.
     ///
     /// # Errors
-    /// One line: why there is no answer.
-    pub(super) async fn instance(&self) -> Result<Answer, String> {
+    /// Why there is no answer.
+    pub(super) async fn instance(&self) -> Result<Answer, Unseen> {
         let address = self.address.at("/api/serve/applications/");
         let answer = self.rest.send(self.rest.client().get(&address), CALL).await;
         answer.map(Answer).map_err(|failed| match failed {
             Failed::Status(status, _) => {
                 let elsewhere = "\nhint: is it the port of Ray's dashboard, 8265 by default?";
                 let hint = if wants_key(status) { KEY_HINT } else { elsewhere };
-                self.rest.unanswered(&address, failed) + hint
+                self.rest.unanswered(&address, failed).and(hint)
             }
             failed => self.rest.unanswered(&self.address.to_string(), failed),
         })

@@ -25,6 +25,10 @@ struct Store {
     status: Option<u16>,
     /// Whoever scales does at once what was decided, and acknowledges it.
     scales: bool,
+    /// Where it has a user, `pdtune`: the password. Else nobody is asked who they are.
+    password: Option<&'static str>,
+    /// How many tokens it has given or forgotten: the last one given is good, unless one was forgotten since.
+    tokens: u32,
 }
 
 impl Store {
@@ -35,6 +39,28 @@ impl Store {
 
     fn value(&self, key: &str) -> Option<&str> {
         self.keys.get(key).map(|(value, ..)| value.as_str())
+    }
+
+    /// What it answers about who asks; nothing where that is as it should be. Unlike etcd, it repeats secrets.
+    fn refusal(&mut self, path: &str, token: Option<&str>, body: &Value) -> Option<(u16, Value)> {
+        let refused = |status, said: String| Some((status, json!({ "error": said, "message": said, "code": 16 })));
+        let good = |tokens: u32| format!("sesame-{tokens}.14");
+        match (path, self.password) {
+            ("/v3/auth/authenticate", None) => refused(412, "etcdserver: authentication is not enabled".to_owned()),
+            (_, None) => None,
+            ("/v3/auth/authenticate", Some(password)) => {
+                if body["name"] != "pdtune" || body["password"] != password {
+                    return refused(400, format!("etcdserver: authentication failed of {}", body["password"]));
+                }
+                self.tokens += 1;
+                Some((200, json!({ "header": {}, "token": good(self.tokens) })))
+            }
+            _ => match token {
+                None => refused(400, "etcdserver: user name is empty".to_owned()),
+                Some(token) if token == good(self.tokens) => None,
+                Some(token) => refused(401, format!("etcdserver: invalid auth token {token}")),
+            },
+        }
     }
 
     fn answer(&mut self, path: &str, body: &Value) -> Value {
@@ -104,6 +130,11 @@ impl Store {
 
 /// An etcd with workers of this split.
 fn etcd(first: &str) -> (Arc<Mutex<Store>>, DynamoPlanner) {
+    etcd_as(first, None)
+}
+
+/// The same, and who we say that we are.
+fn etcd_as(first: &str, login: Option<&str>) -> (Arc<Mutex<Store>>, DynamoPlanner) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     let store = Arc::new(Mutex::new(Store::default()));
@@ -124,7 +155,8 @@ fn etcd(first: &str) -> (Arc<Mutex<Store>>, DynamoPlanner) {
         }
     });
     let at: DynamoEtcd = format!("{PREFIX}{address}/dynamo").parse().expect("an address");
-    (store, DynamoPlanner::new(&at, &HttpOptions::default()).expect("a client"))
+    let login = login.map(|login| EtcdLogin::new(login).expect("a login"));
+    (store, DynamoPlanner::new(&at, login, &HttpOptions::default()).expect("a client"))
 }
 
 /// Answers until the connection ends.
@@ -139,16 +171,25 @@ fn serve(stream: TcpStream, store: &Mutex<Store>) -> Option<()> {
             }
         }
         let path = head.split(' ').nth(1)?.to_owned();
+        let header = |name: &str| {
+            let lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines.filter(|(named, _)| named.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
+        };
+        let token = header("authorization");
         let length = head.to_lowercase().split_once("content-length: ")?.1.split("\r\n").next()?.parse().ok()?;
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
+        let body = serde_json::from_slice(&body).ok()?;
         let (status, answer) = {
             let mut store = store.lock().ok()?;
-            match store.status.take() {
-                Some(status) => (status, "{}".to_owned()),
-                None => (200, store.answer(&path, &serde_json::from_slice(&body).ok()?).to_string()),
+            let refusal = store.refusal(&path, token.as_deref(), &body);
+            match (store.status.take(), refusal) {
+                (Some(status), _) => (status, json!({})),
+                (None, Some(refusal)) => refusal,
+                (None, None) => (200, store.answer(&path, &body)),
             }
         };
+        let answer = answer.to_string();
         write!(
             writer,
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
@@ -253,7 +294,112 @@ fn addresses_name_an_etcd_and_a_namespace() {
     let shown = |text: &str| text.parse::<DynamoEtcd>().map(|at| at.to_string()).map_err(|error| error.to_string());
     assert_eq!(shown("dynamo+etcd://127.0.0.1:2379").as_deref(), Ok("dynamo+etcd://127.0.0.1:2379/dynamo"));
     assert_eq!(shown("dynamo+etcd://etcd:2379/prod").as_deref(), Ok("dynamo+etcd://etcd:2379/prod"));
-    for wrong in ["dynamo+etcd:///dynamo", "dynamo+etcd://etcd:2379/a/b", "etcd://etcd:2379"] {
-        assert!(shown(wrong).is_err_and(|error| error.contains("dynamo+etcd://HOST:PORT/NAMESPACE")), "{wrong}");
+    assert_eq!(shown("dynamo+etcds://etcd:2379").as_deref(), Ok("dynamo+etcds://etcd:2379/dynamo"));
+    for wrong in [
+        "dynamo+etcd:///dynamo",
+        "dynamo+etcd://etcd:2379/a/b",
+        "dynamo+etcd://https://etcd:2379",
+        "dynamo+etcd+https://etcd:2379",
+        "etcd://etcd:2379",
+    ] {
+        let error = shown(wrong).expect_err(wrong);
+        assert!(
+            error.contains("write dynamo+etcd://HOST:PORT/NAMESPACE") && error.contains("dynamo+etcds://"),
+            "{error}"
+        );
     }
+    for secret in ["dynamo+etcd://pdtune:hunter2@etcd:2379/dynamo", "dynamo+etcds://pdtune:hunter2/x@etcd"] {
+        let error = shown(secret).expect_err(secret);
+        assert!(error.contains("://…@etcd") && error.contains("USER:PASSWORD into a variable"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_user_is_given_a_token_and_another_one_whenever_that_is_forgotten() {
+    let (store, mut planner) = etcd_as("2P2D", Some("pdtune:hunter2"));
+    let lock = || store.lock().expect("the store");
+    (lock().password, lock().scales) = (Some("hunter2"), true);
+    block_on(async {
+        planner.observe().await.expect("seen");
+        planner.observe().await.expect("seen");
+        assert_eq!(lock().tokens, 1, "it is kept while it is good");
+        for to in ["3P1D", "1P3D"] {
+            let plan = planner.propose(split(to), How::Drain).expect("a plan");
+            lock().tokens += 1;
+            planner.apply(&plan.steps[0].forth.call).await.expect("taken");
+            lock().tokens += 1;
+            let seen = planner.observe().await.expect("seen");
+            assert!(seen.is(split(to)), "{}", seen.account());
+        }
+        assert_eq!(lock().tokens, 9, "one for each that was forgotten");
+        lock().tokens += 1;
+        planner.close().await;
+    });
+    assert_eq!(lock().value("v1/dynamo/planner/decision_id"), None, "it went with the lease");
+}
+
+#[test]
+fn where_etcd_asks_nobody_who_they_are_a_login_does_no_harm() {
+    let (_store, mut planner) = etcd_as("2P2D", Some("pdtune:hunter2"));
+    assert!(block_on(planner.observe()).expect("seen").is(split("2P2D")));
+}
+
+#[test]
+fn who_is_not_let_in_is_told_so_for_good_and_without_secrets() {
+    let told = |login: Option<&str>, status: Option<u16>| {
+        let (store, mut planner) = etcd_as("2P2D", login);
+        store.lock().expect("the store").password = Some("swordfish");
+        let unseen = block_on(async {
+            if status.is_some() {
+                planner.observe().await.expect("seen");
+                store.lock().expect("the store").status = status;
+            }
+            planner.observe().await.expect_err("not let in")
+        });
+        let told = format!("{unseen} {planner:?}");
+        for secret in ["hunter2", "swordfish", "sesame"] {
+            assert!(!told.contains(secret), "{told}");
+        }
+        unseen
+    };
+    let Unseen::Never(why) = told(None, None) else { panic!("it would be waited for") };
+    assert!(
+        why.contains("/v3/kv/range answered 400: etcdserver: user name is empty\nhint: put USER:PASSWORD"),
+        "{why}"
+    );
+    let Unseen::Never(why) = told(Some("pdtune:hunter2"), None) else { panic!("it would be waited for") };
+    assert!(why.ends_with("/v3/auth/authenticate answered 400: etcdserver: authentication failed of \"…\""), "{why}");
+    let Unseen::Never(why) = told(Some("pdtune:swordfish"), Some(403)) else { panic!("it would be waited for") };
+    assert!(why.contains("answered 403: {}\nhint: the user has to read v1/instances/NAMESPACE/"), "{why}");
+    let Unseen::NotYet(why) = told(Some("pdtune:swordfish"), Some(503)) else { panic!("it will come") };
+    assert!(why.contains("answered 503: {}"), "{why}");
+}
+
+#[test]
+fn a_call_that_waits_for_a_token_has_not_been_made() {
+    let (store, mut planner) = etcd_as("2P2D", Some("pdtune:hunter2"));
+    let lock = || store.lock().expect("the store");
+    lock().password = Some("hunter2");
+    block_on(async {
+        lock().status = Some(503);
+        let error = planner.etcd.grant(LEASE).await.expect_err("no token");
+        let CallError::NotYet(why) = &error else { panic!("{error:?}") };
+        assert!(why.contains("/v3/auth/authenticate: 503: {}"), "{why}");
+        planner.etcd.grant(LEASE).await.expect("a lease");
+        lock().status = Some(503);
+        let error = planner.etcd.grant(LEASE).await.expect_err("nobody knows");
+        assert!(matches!(error, CallError::Unclear(_)), "{error:?}");
+    });
+}
+
+#[test]
+fn a_password_that_is_a_word_of_etcds_does_not_hide_what_is_meant() {
+    let (store, mut planner) = etcd_as("2P2D", Some("pdtune:token"));
+    store.lock().expect("the store").password = Some("token");
+    block_on(async {
+        planner.observe().await.expect("seen");
+        store.lock().expect("the store").tokens += 1;
+        planner.observe().await.expect("seen with another one");
+    });
 }

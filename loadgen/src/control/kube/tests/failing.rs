@@ -2,10 +2,12 @@
 
 use engine::cluster::How;
 
+use super::super::Kube;
 use super::world::{World, block_on, deployments, split};
 use crate::control::at::{ControlAt, KubeControlAt};
-use crate::control::plane::{Adapter, CallError};
+use crate::control::plane::{Adapter, CallError, Unseen};
 use crate::control::prepare::prepared;
+use crate::http::HttpOptions;
 
 #[test]
 fn a_unit_that_finds_no_gpu_is_rolled_back_with_the_schedulers_words() {
@@ -115,15 +117,17 @@ fn a_cluster_that_is_not_there_is_said_to_be_without_the_token() {
         );
         std::fs::write(&file, config).expect("a kubeconfig");
         let observe = |address: &str, file| {
-            let mut kube = super::super::Kube::new(address.parse().expect("an address"), Some(file));
+            let mut kube = Kube::new(address.parse().expect("an address"), Some(file), HttpOptions::default());
             async move { kube.observe().await.expect_err("nobody is there") }
         };
         let address = "kube://llm/deployment/p,deployment/d";
-        let why = observe(address, file.clone()).await;
+        let Unseen::NotYet(why) = observe(address, file.clone()).await else { panic!("it may come up") };
         assert!(why.contains("onnection refused") && !why.contains("hunter2"), "{why}");
-        let why = observe("kube://other/llm/deployment/p,deployment/d", file).await;
+        let Unseen::Never(why) = observe("kube://other/llm/deployment/p,deployment/d", file).await else {
+            panic!("waiting makes no context")
+        };
         assert!(why.starts_with("there is no usable kubeconfig: ") && why.contains("other"), "{why}");
-        let why = observe(address, folder.path().join("none")).await;
+        let Unseen::Never(why) = observe(address, folder.path().join("none")).await else { panic!("nor a file") };
         assert!(why.starts_with("there is no usable kubeconfig: "), "{why}");
     });
 }
@@ -136,7 +140,9 @@ fn a_dry_run_asks_the_cluster_without_effect() {
     let file = world.kube.kubeconfig.clone();
     let preview = |to: &str| {
         let address = world.kube.address.clone();
-        let at = KubeControlAt { address, kubeconfig: file.clone(), patience: std::time::Duration::from_secs(1) };
+        let http = HttpOptions::default();
+        let patience = std::time::Duration::from_secs(1);
+        let at = KubeControlAt { address, kubeconfig: file.clone(), http, patience };
         ControlAt::Kube(at).preview(split(to), How::Drain).expect("a preview")
     };
     let shown = preview("3P1D");

@@ -12,6 +12,7 @@ use crate::control::conduct::{Conduct, Turn};
 use crate::control::kube::{Kube, KubeCall};
 use crate::control::plane::{Adapter, Plan, Topology};
 use crate::control::prepare::prepared;
+use crate::http::HttpOptions;
 use crate::target::TargetEvent;
 use crate::time::Micros;
 
@@ -49,7 +50,8 @@ impl World {
             "clusters": [{"name": "c", "cluster": {"server": cluster.url}}],
             "users": [{"name": "u", "user": {"token": "hunter2"}}]});
         std::fs::write(&file, config.to_string()).expect("a kubeconfig");
-        let kube = Kube { clock: RunClock::scaled(1e6), ..Kube::new(address.parse().expect("an address"), Some(file)) };
+        let kube = Kube::new(address.parse().expect("an address"), Some(file), HttpOptions::default());
+        let kube = Kube { clock: RunClock::scaled(1e6), ..kube };
         Self { cluster, kube, now: Micros::ZERO, _folder: folder }
     }
 
@@ -72,7 +74,7 @@ impl World {
     /// Why nothing is seen, or why a shift is refused.
     pub(super) async fn refusal(&mut self, to: &str) -> String {
         match self.kube.observe().await {
-            Err(why) => why,
+            Err(unseen) => unseen.to_string(),
             Ok(seen) => prepared(&self.kube, &seen, split(to), How::Drain).expect_err("refused"),
         }
     }
