@@ -17,7 +17,7 @@ mod told;
 
 pub use told::{ServerTimes, Told, WorkerName};
 
-pub use account::{Account, CountedBy, Reasoning};
+pub use account::{Account, CountedBy, CutBy, Reasoning};
 
 /// The time from one arrival of tokens to the next, and how many tokens the later one brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

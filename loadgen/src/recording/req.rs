@@ -9,7 +9,7 @@ use engine::remote::one_line;
 use serde::{Deserialize, Serialize};
 
 use super::text;
-use crate::sample::{Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide};
+use crate::sample::{Account, CountedBy, CutBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide};
 use crate::schedule::Segment;
 use crate::time::Micros;
 use session::Session;
@@ -34,7 +34,7 @@ pub(super) struct Req {
     /// It was refused because the target took no more for now.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     limited: bool,
-    /// Its message.
+    /// Its message, or how a request that was cut was.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "text::sentence_option")]
     why: Option<String>,
     #[serde(rename = "in")]
@@ -140,7 +140,7 @@ impl From<&Sample> for Req {
             outcome,
             failure: failure.map(|failure| written(failure.kind).name().to_owned()),
             limited: failure.is_some_and(|failure| failure.kind == FailureKind::Limited),
-            why: failure.map(|failure| failure.message.clone()),
+            why: why(sample),
             input: sample.input_tokens,
             asked: sample.output_asked,
             out: sample.output_tokens,
@@ -160,6 +160,15 @@ impl From<&Sample> for Req {
             at: sample.account.address,
             session: sample.turn.map(Session::from),
         }
+    }
+}
+
+/// What there is to say of a request that did not come to its end.
+fn why(sample: &Sample) -> Option<String> {
+    match &sample.outcome {
+        Outcome::Failed(failure) => Some(failure.message.clone()),
+        Outcome::Cut => sample.account.cut.map(|cut| cut.why().to_owned()),
+        Outcome::Completed | Outcome::Cancelled | Outcome::Shed => None,
     }
 }
 
@@ -184,6 +193,10 @@ impl TryFrom<Req> for Sample {
     type Error = String;
 
     fn try_from(req: Req) -> Result<Self, String> {
+        // Words that are not known here are those of a later version.
+        let is_cut = req.outcome == Name::Cut;
+        let cut = req.why.as_deref().filter(|_| is_cut);
+        let cut = cut.and_then(|why| CutBy::ALL.into_iter().find(|cut| cut.why() == why));
         let outcome = match (req.outcome, req.failure) {
             (Name::Completed, None) => Outcome::Completed,
             (Name::Failed, Some(kind)) => Outcome::Failed(failure(&kind, req.limited, req.why.unwrap_or_default())),
@@ -210,6 +223,7 @@ impl TryFrom<Req> for Sample {
             prompt_tokens: req.in_counted,
             reasoning: req.reasoning.map(|tokens| Reasoning { tokens, answer: req.answer }),
             address: req.at,
+            cut,
         };
         Ok(Self {
             index: req.i,
@@ -281,6 +295,20 @@ mod tests {
     fn read_again(written: serde_json::Value) -> Outcome {
         let req: Req = serde_json::from_value(written).expect("a record");
         Sample::try_from(req).expect("a sample").outcome
+    }
+
+    #[test]
+    fn how_a_request_was_cut_is_written_where_it_is_known() {
+        let cut = Some(CutBy::Connection);
+        let account = Account { cut, ..Account::default() };
+        let sample = Sample { outcome: Outcome::Cut, account, ..testing::completed(0, 0, 10, &[]) };
+        let mut written = serde_json::to_value(Req::from(&sample)).expect("JSON");
+        assert_eq!(written["why"], "the connection was lost");
+        let read = |written| Sample::try_from(serde_json::from_value::<Req>(written).expect("a record"));
+        assert_eq!(read(written.clone()), Ok(sample.clone()));
+        written["why"] = "the moon was full".into();
+        let unknown = Sample { account: Account::default(), ..sample };
+        assert_eq!(read(written), Ok(unknown), "a word of a later version");
     }
 
     #[test]

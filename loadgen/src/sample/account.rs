@@ -17,6 +17,30 @@ pub struct Account {
     pub reasoning: Option<Reasoning>,
     /// Which of several addresses of the target the request went to, counted from 0.
     pub address: Option<u16>,
+    /// How it was cut, if it was, where that is known.
+    pub cut: Option<CutBy>,
+}
+
+/// How an answer was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutBy {
+    /// The stream came to its end in good order, and the answer had not.
+    Ended,
+    /// The connection was lost.
+    Connection,
+}
+
+impl CutBy {
+    /// All ways.
+    pub const ALL: [Self; 2] = [Self::Ended, Self::Connection];
+
+    /// It in words, which stand in recordings.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Ended => "the stream ended without saying so",
+            Self::Connection => "the connection was lost",
+        }
+    }
 }
 
 /// How tokens were counted.

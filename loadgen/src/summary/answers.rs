@@ -115,6 +115,7 @@ mod tests {
             prompt_tokens: Some(asked.input_tokens + 5),
             reasoning: Some(Reasoning { tokens: 2, answer: None }),
             address: Some(2),
+            cut: None,
         };
         let mut answers = Answers::default();
         answers.add(&Sample { account, output_asked: asked.output_tokens + 1, ..asked.clone() });

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use loadgen::sample::Outcome;
+use loadgen::sample::{CutBy, Outcome};
 use loadgen::target::TargetEvent;
 use loadgen::target::http::{self, HttpTarget, OpenError};
 
@@ -89,11 +89,12 @@ fn dynamo_is_asked_who_serves_a_request_and_for_nothing_that_it_refuses() {
 fn a_stream_that_ends_without_a_word_is_cut() {
     let text = event(&piece(&[1, 2], None));
     let cut = end(move || send(&[EVENTS, &text, END]));
-    assert_eq!((cut.outcome, cut.tokens.len()), (Outcome::Cut, 2));
+    assert_eq!((&cut.outcome, cut.tokens.len(), cut.account.cut), (&Outcome::Cut, 2, Some(CutBy::Ended)));
     let text = event(&piece(&[1], None));
     let cut = end(move || [send(&[EVENTS, &text]), vec![Act::Close]].concat());
-    assert_eq!((cut.outcome, cut.tokens.len()), (Outcome::Cut, 1));
+    assert_eq!((&cut.outcome, cut.tokens.len(), cut.account.cut), (&Outcome::Cut, 1, Some(CutBy::Connection)));
     let cut = end(|| vec![Act::Close]);
+    assert_eq!(cut.account.cut, Some(CutBy::Connection));
     assert_eq!((cut.outcome, cut.sent), (Outcome::Cut, true), "before the head of an answer");
 }
 

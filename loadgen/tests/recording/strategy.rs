@@ -14,7 +14,7 @@ use loadgen::recording::{
     ServerRecord, ShiftEnd, ShiftRecord, SloRecord, UnitPhase, UnitRecord, WaitingRecord, WaitingShift,
 };
 use loadgen::sample::{
-    Account, CountedBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide, ServerTimes, Told,
+    Account, CountedBy, CutBy, Failure, FailureKind, Gap, Outcome, Reasoning, Sample, ServerSide, ServerTimes, Told,
     WorkerName,
 };
 use loadgen::schedule::{Segment, Shape, Turn};
@@ -152,13 +152,15 @@ fn account() -> impl Strategy<Value = Account> {
     let counted = option::of(select(vec![CountedBy::Usage, CountedBy::Ids, CountedBy::Chunks]));
     let reasoning = (any::<u32>(), option::of(instant())).prop_map(|(tokens, answer)| Reasoning { tokens, answer });
     let tokens = || option::of(any::<u32>());
-    (counted, tokens(), tokens(), option::of(reasoning), option::of(any::<u16>())).prop_map(
-        |(counted, usage_tokens, prompt_tokens, reasoning, address)| Account {
+    let cut = option::of(select(CutBy::ALL.to_vec()));
+    (counted, tokens(), tokens(), option::of(reasoning), option::of(any::<u16>()), cut).prop_map(
+        |(counted, usage_tokens, prompt_tokens, reasoning, address, cut)| Account {
             counted,
             usage_tokens,
             prompt_tokens,
             reasoning,
             address,
+            cut,
         },
     )
 }
@@ -200,10 +202,10 @@ fn sample() -> impl Strategy<Value = Sample> {
                 segments: segments.into_iter().map(|(id, tokens)| Segment(id, tokens)).collect(),
                 clamped,
                 turn,
+                account: Account { cut: account.cut.filter(|_| outcome == Outcome::Cut), ..account },
                 outcome,
                 token_hash: long[1],
                 logits_hash,
-                account,
                 server,
             }
         },

@@ -185,6 +185,7 @@ impl<'k> Answer<'k> {
             usage_tokens,
             reasoning: (reasoned > 0).then_some(Reasoning { tokens: of_reasoning, answer: None }),
             address: None,
+            cut: None,
         };
         let outcome = match failure {
             Some(failure) => failure,

@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::failure;
 use super::request::Requests;
 use super::secrets::Secrets;
-use crate::sample::{FailureKind, Outcome, WorkerName};
+use crate::sample::{CutBy, FailureKind, Outcome, WorkerName};
 use crate::target::remote::{Arrivals, End, Patience, Protocol, Report, Wait, failed};
 use crate::target::{Control, Dispatch};
 use crate::time::Micros;
@@ -92,10 +92,16 @@ impl Protocol for Completions {
                 end
             }
             Ok(Ok(response)) => refusal(response, &self.requests.secrets).await.0.into(),
-            Ok(Err(error)) => failure::of_connection(&error).into(),
+            Ok(Err(error)) => cut_by(CutBy::Connection, failure::of_connection(&error).into()),
             Err(late) => late.into(),
         }
     }
+}
+
+/// Says how an answer was cut, if it was.
+fn cut_by(by: CutBy, mut end: End) -> End {
+    end.account.cut = (end.outcome == Outcome::Cut).then_some(by);
+    end
 }
 
 /// What an answer of another status than 200 says, and the beginning of its body.
@@ -138,8 +144,8 @@ async fn read(response: Response, answer: Answer<'_>, report: &mut Report, wait:
             tokio::spawn(linger(response));
             answer.end()
         }
-        Stop::Ended => answer.end(),
-        Stop::Broken(why) => answer.broken(why),
+        Stop::Ended => cut_by(CutBy::Ended, answer.end()),
+        Stop::Broken(why) => cut_by(CutBy::Connection, answer.broken(why)),
     };
     if let Some(reasoning) = &mut end.account.reasoning {
         reasoning.answer = answered;
