@@ -36,6 +36,8 @@ const TAKEN_IN: Micros = Micros(30_000_000);
 const STANDING: Micros = Micros(60_000_000);
 /// How long nobody may answer before a shift that is under way, or waits, is given up.
 const UNSEEN: Micros = Micros(60_000_000);
+/// How long nobody may answer before that is said: a look or two that fail are soon made again.
+const SILENCE: Micros = Micros(5_000_000);
 /// Shifts that may wait for their turn; one more is refused.
 pub(super) const ORDERS: usize = 16;
 
@@ -56,8 +58,12 @@ pub(super) struct Conduct<C> {
     next: u64,
     /// How long a step may take to come true.
     patience: Micros,
+    /// When all was last seen.
+    seen: Micros,
     /// Since when nobody answers.
     unseen: Option<Micros>,
+    /// It was said that nobody does.
+    said_unseen: bool,
 }
 
 /// A shift that was accepted and waits for its turn.
@@ -100,7 +106,9 @@ impl<C: Clone> Conduct<C> {
             waiting: VecDeque::new(),
             next: 0,
             patience: Micros(u64::try_from(patience.as_micros()).unwrap_or(u64::MAX)),
+            seen: now,
             unseen: None,
+            said_unseen: false,
         }
     }
 
@@ -167,13 +175,14 @@ impl<C: Clone> Conduct<C> {
     /// Everything that is known was seen just now.
     pub(super) fn saw(&mut self, topology: Topology, now: Micros) -> Turn<C> {
         self.topology = topology;
-        self.unseen = None;
+        let back = self.back(now);
         if let Some(running) = &mut self.running {
             running.standing.retain(|trouble| self.topology.troubles.contains(trouble));
         }
         let running = self.running.as_ref();
         let moves = |name: &str| running.is_some_and(|running| running.moves(name));
-        let mut events = self.roster.see(&self.topology, moves, now);
+        let mut events = Vec::from_iter(back);
+        events.extend(self.roster.see(&self.topology, moves, now));
         if self.running.is_none() {
             events.extend(self.others(now));
         }
@@ -207,12 +216,29 @@ impl<C: Clone> Conduct<C> {
     pub(super) fn unseen(&mut self, why: &str, now: Micros) -> Turn<C> {
         self.unseen.get_or_insert(now);
         let mut turn = Turn { events: Vec::new(), call: None };
+        let silent = now.since(self.seen);
+        if silent >= SILENCE && !self.said_unseen {
+            self.said_unseen = true;
+            let ago = seconds(silent);
+            let text = format!("the control plane does not answer: {why}; the units are as they were seen {ago} ago");
+            turn.events.push(TargetEvent::Remark { at: now, text });
+        }
         if self.is_lost(now) {
             let (time, account) = (seconds(UNSEEN), self.topology.account());
             let why = format!("nobody has answered for {time} ({why}); when last seen: {account}");
             self.end(Some(why), now, &mut turn.events);
         }
         turn
+    }
+
+    /// Somebody answers, and that is news where it was said that nobody did.
+    fn back(&mut self, now: Micros) -> Option<TargetEvent> {
+        let silent = now.since(self.seen);
+        (self.seen, self.unseen) = (now, None);
+        std::mem::take(&mut self.said_unseen).then(|| {
+            let text = format!("the control plane answers again, after {}", seconds(silent));
+            TargetEvent::Remark { at: now, text }
+        })
     }
 
     /// Whether nobody has answered for so long that no shift is waited for any more.

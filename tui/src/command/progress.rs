@@ -77,9 +77,10 @@ fn line(snapshot: &Snapshot) -> String {
         (None, _) => String::new(),
     };
     let millis = |value: Option<Micros>| value.map_or("-".to_owned(), |value| format!("{:.0}", value.as_millis_f64()));
-    let phase = match snapshot.phase {
-        Phase::Finishing => format!(" | waiting for {} in flight", counts.in_flight),
-        Phase::Loading | Phase::Paused | Phase::Done => String::new(),
+    let phase = match (snapshot.phase, snapshot.shifts.last()) {
+        (Phase::Finishing, Some(shift)) if counts.in_flight == 0 => format!(" | waiting for the shift to {}", shift.to),
+        (Phase::Finishing, _) => format!(" | waiting for {} in flight", counts.in_flight),
+        (Phase::Loading | Phase::Paused | Phase::Done, _) => String::new(),
     };
     format!(
         "[{:02}:{:02}] sent {} ok {} err {} | {goodput}ttft p95 {} tpot p95 {} ms | {} | lag p99 {:.1}ms drop {}{phase}",
@@ -94,4 +95,25 @@ fn line(snapshot: &Snapshot) -> String {
         snapshot.health.lag_p99.as_millis_f64(),
         snapshot.health.dropped,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::cluster::How;
+    use loadgen::live::ShiftView;
+
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_at_the_end_is_what_is_in_flight_and_then_the_shift() {
+        let mut snapshot = Snapshot { phase: Phase::Finishing, ..Snapshot::empty() };
+        snapshot.counts.in_flight = 3;
+        let to = "3P1D".parse().expect("a split");
+        snapshot.shifts = vec![ShiftView { to, how: How::Drain, since: Some(Micros::ZERO) }];
+        assert!(line(&snapshot).ends_with(" | waiting for 3 in flight"), "{}", line(&snapshot));
+        snapshot.counts.in_flight = 0;
+        assert!(line(&snapshot).ends_with(" | waiting for the shift to 3P1D"), "{}", line(&snapshot));
+        snapshot.shifts.clear();
+        assert!(line(&snapshot).ends_with(" | waiting for 0 in flight"), "{}", line(&snapshot));
+    }
 }

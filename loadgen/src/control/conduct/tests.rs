@@ -483,6 +483,24 @@ fn a_control_plane_that_is_gone_in_mid_shift_is_given_up_with_what_was_last_seen
 }
 
 #[test]
+fn that_nobody_answers_is_said_once_and_so_is_that_somebody_does_again() {
+    let mut rig = Rig::new("2P2D", PROMPT);
+    for second in 1..=9 {
+        let turn = rig.conduct.unseen("connection refused", Micros(rig.now + second * SECOND));
+        rig.take(turn);
+        assert_eq!(rig.remarks().len(), usize::from(second >= 5), "{second}");
+    }
+    rig.now += 9 * SECOND;
+    rig.seconds(3);
+    let gone = "the control plane does not answer: connection refused; the units are as they were seen 5 s ago";
+    assert_eq!(rig.remarks(), [gone, "the control plane answers again, after 10 s"]);
+    let turn = rig.conduct.unseen("connection reset", Micros(rig.now + SECOND));
+    rig.take(turn);
+    rig.seconds(3);
+    assert_eq!(rig.remarks().len(), 2, "one look that failed is soon made again");
+}
+
+#[test]
 fn a_unit_that_goes_by_itself_is_lost_and_its_place_is_taken() {
     let mut rig = Rig::new("1P2D", PROMPT);
     let gone = rig.units.remove(2);
