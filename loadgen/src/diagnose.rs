@@ -6,6 +6,8 @@
 //! steps as long as it has one sequence, so its busy share says nothing; TPOT against its bound does, and without a bound
 //! whether more sequences in flight still give more tokens.
 //!
+//! Latencies are those of requests that completed. Where they are well, or too few to tell, and requests fail, that is the finding.
+//!
 //! Nothing is guessed: where figures are missing the finding says which, and advice is given only when the side that would
 //! give a unit away can be seen to spare it.
 
@@ -50,6 +52,8 @@ pub enum Limit {
     NotTold,
     /// Nothing does: latencies are within their bounds, nothing piles up.
     Nothing,
+    /// Latencies say nothing against it, but requests fail.
+    Failing,
     /// The client sends late.
     Client,
     /// The way to the target and back.
@@ -126,7 +130,10 @@ pub struct Diagnosis {
 /// in flight.
 pub fn diagnose(units: &[UnitView], recent: &Recent, slo: Option<Slo>, in_flight: u64) -> Diagnosis {
     let evidence = Evidence::of(units, recent, slo, in_flight);
-    let limit = limit(&evidence);
+    let limit = match limit(&evidence) {
+        Limit::Nothing | Limit::TooFew if evidence.failures.matter(evidence.completed) => Limit::Failing,
+        limit => limit,
+    };
     Diagnosis { limit, advice: advice(limit, &evidence), evidence, fault: None }
 }
 

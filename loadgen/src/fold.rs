@@ -27,12 +27,14 @@ use engine::cluster::How;
 use engine::units::Split;
 use serde::Deserialize;
 
+use crate::guard;
 use crate::live::{Counts, MarkKind, Phase, UnitView};
 use crate::measure::{Aggregator, LagSummary};
-use crate::recording::{EndRecord, LoadState, RateRecord, Record, RunRecord};
+use crate::recording::{EndRecord, LoadState, NoteRecord, RateRecord, Record, RunRecord};
 use crate::schedule::{LoadSpec, OfferedRate, Shape};
 use crate::slo::Slo;
 use crate::target::Abilities;
+use crate::text::{SENTENCE, cut};
 use crate::time::Micros;
 
 use client::ClientState;
@@ -59,6 +61,8 @@ pub struct Fold {
     log: EventLog,
     client: ClientState,
     phase: Phase,
+    /// Which rule has ended the load, in a sentence.
+    aborted: Option<Arc<str>>,
     /// Requests offered per second over the run, as planned and as changed since; `None` until the plan is known.
     rate: Option<OfferedRate>,
     shape: Option<Shape>,
@@ -98,6 +102,7 @@ impl Fold {
             log: EventLog::default(),
             client: ClientState::default(),
             phase: Phase::Loading,
+            aborted: None,
             rate: load.and_then(|load| OfferedRate::planned(&load.traffic)),
             shape: load.and_then(|load| load.traffic.shape()),
             slo: run.slo,
@@ -135,7 +140,7 @@ impl Fold {
                 self.log.push(slo.at, Some(MarkKind::Slo), "SLO", words::judged_by(slo.slo));
             }
             Record::Lag(lag) => self.client.apply(lag),
-            Record::Note(note) => self.log.push(note.at, note.mark, &note.label, note.text.clone()),
+            Record::Note(note) => self.note(note),
         }
     }
 
@@ -143,6 +148,15 @@ impl Fold {
     pub fn end(&mut self, end: &EndRecord) {
         self.phase = Phase::Done;
         self.client.end(end);
+    }
+
+    fn note(&mut self, note: &NoteRecord) {
+        if note.mark == Some(MarkKind::Failure) && note.label == guard::LABEL {
+            let mut text = note.text.clone();
+            cut(&mut text, SENTENCE);
+            self.aborted = Some(text.into());
+        }
+        self.log.push(note.at, note.mark, &note.label, note.text.clone());
     }
 
     fn rate(&mut self, record: &RateRecord) {

@@ -12,6 +12,8 @@ use crate::time::Micros;
 
 /// The window of a rule that names none.
 pub const WINDOW: Micros = Micros(10_000_000);
+/// The label of the note that says that a rule has ended the load: what a screen and a recording know it by.
+pub(crate) const LABEL: &str = "abort-on";
 /// A share or a percentile is of so many requests at least, however far back they reach.
 pub const FEWEST: u64 = 20;
 /// The longest window of a rule.

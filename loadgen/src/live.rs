@@ -1,5 +1,6 @@
 //! What a run looks like from outside while it goes on: the one thing the screen draws from, and what it may ask for.
 
+mod failures;
 mod past;
 mod servers;
 
@@ -18,6 +19,7 @@ use crate::slo::Slo;
 use crate::target::Abilities;
 use crate::time::Micros;
 
+pub use failures::{FailureCounts, Reasons};
 pub use servers::{ServerView, counted_by, server_itl, server_ttft};
 
 /// What a run is doing.
@@ -138,6 +140,8 @@ pub struct Recent {
     pub offered_rps: f64,
     /// Requests completed in the window.
     pub completed: u64,
+    /// Requests failed in the window.
+    pub failures: FailureCounts,
     /// Requests in flight at its end, less those at its start.
     pub growth: i64,
     /// Prompt tokens computed per second.
@@ -242,13 +246,15 @@ pub struct ShiftView {
     pub since: Option<Micros>,
 }
 
-/// Errors since the last request that completed.
+/// Requests that failed since the last one that completed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outage {
     /// When the first of them was known.
     pub since: Micros,
     /// How many.
     pub failed: u64,
+    /// Of those, the ones that the target would not take for now: load that it sheds.
+    pub limited: u64,
     /// The last of them, in one line; shared by every second that remembers it.
     pub error: Arc<str>,
 }
@@ -281,6 +287,8 @@ pub struct Snapshot {
     pub now: Micros,
     /// What the run is doing.
     pub phase: Phase,
+    /// Which rule of `--abort-on` has ended the load and why, in a sentence; `None` unless one has.
+    pub aborted: Option<Arc<str>>,
     /// The name of the workload; shared, as it is the same every second.
     pub workload: Arc<str>,
     /// The target as the user named it.
@@ -315,8 +323,12 @@ pub struct Snapshot {
     pub shifts: Vec<ShiftView>,
     /// What the target lets be done with its units.
     pub abilities: Abilities,
-    /// Errors since the last request that completed, while there are any.
+    /// Requests that failed since the last one that completed, while there are any.
     pub outage: Option<Outage>,
+    /// Requests that failed since the start.
+    pub failures: FailureCounts,
+    /// Why requests failed, as last told.
+    pub reasons: Reasons,
     /// What limits, and the figures that say so.
     pub diagnosis: Diagnosis,
     /// The tool's own condition.
@@ -329,6 +341,7 @@ impl Snapshot {
         Self {
             now: Micros::ZERO,
             phase: Phase::Loading,
+            aborted: None,
             workload: Arc::default(),
             target: Arc::default(),
             seed: 0,
@@ -347,6 +360,8 @@ impl Snapshot {
             shifts: Vec::new(),
             abilities: Abilities::ALL,
             outage: None,
+            failures: FailureCounts::default(),
+            reasons: Reasons::default(),
             diagnosis: Diagnosis::default(),
             health: Health::default(),
         }

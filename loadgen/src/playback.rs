@@ -57,7 +57,8 @@ impl Playback {
             stages.merge(&slot.stages);
             completed += u64::from(slot.completed);
         }
-        Recent { completed, stages: TtftStages::of(&stages), ..self.summary.whole_run() }
+        let failures = self.last.failures;
+        Recent { completed, failures, stages: TtftStages::of(&stages), ..self.summary.whole_run() }
     }
 }
 

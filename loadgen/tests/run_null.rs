@@ -243,6 +243,7 @@ fn a_rule_that_is_broken_ends_the_load_and_the_recording_says_why() {
     assert!(requests.cut > 20 && requests.cut + 200 == requests.sent && requests.sent < 1_000_000, "{requests:?}");
     let last = Arc::clone(&snapshots.borrow());
     assert!(last.events.iter().any(|event| event.label == "abort-on" && event.mark == Some(MarkKind::Failure)));
+    assert!(last.aborted.as_ref().is_some_and(|why| why.starts_with("nothing more is sent, ")), "{:?}", last.aborted);
     let mut reader = Reader::open(&file(&folder)).expect("a recording");
     while reader.next().transpose().expect("a record").is_some() {}
     assert_eq!(reader.end().and_then(|end| end.aborted.clone()), Some(tripped.to_string()));

@@ -24,6 +24,7 @@ mod servers;
 mod shift;
 mod split;
 mod stages;
+mod warnings;
 mod whatif;
 
 use ratatui::buffer::Buffer;

@@ -4,7 +4,7 @@ use engine::cluster::UnitState;
 use engine::units::Role;
 
 use super::{COPYING, KV_FULL, NEAR, SATURATED};
-use crate::live::{Recent, UnitView};
+use crate::live::{FailureCounts, Recent, UnitView};
 use crate::measure::{Stage, StageTimes};
 use crate::slo::Slo;
 use crate::time::Micros;
@@ -75,6 +75,8 @@ impl Load {
 pub struct Evidence {
     /// Requests completed in the window.
     pub completed: u64,
+    /// Requests that failed in the window.
+    pub failures: FailureCounts,
     /// The window.
     pub window: Micros,
     /// TTFT.
@@ -105,6 +107,7 @@ impl Evidence {
     pub(super) fn of(units: &[UnitView], recent: &Recent, slo: Option<Slo>, in_flight: u64) -> Self {
         Self {
             completed: recent.completed,
+            failures: recent.failures,
             window: recent.window,
             ttft: Latency { p95: recent.ttft.p95, bound: slo.and_then(|slo| slo.ttft) },
             tpot: Latency { p95: recent.tpot.p95, bound: slo.and_then(|slo| slo.tpot) },

@@ -4,6 +4,8 @@ use engine::units::{Role, UnitId};
 use super::*;
 use crate::live::{Percentiles, TtftStages};
 use crate::measure::{MeanStages, StageTimes};
+use crate::sample::Outcome;
+use crate::sample::testing::{failed, unanswered};
 use crate::time::Micros;
 
 /// What a scenario is made of; the rest is a quiet 2P2D.
@@ -105,6 +107,26 @@ impl Scene {
     fn says(&self) -> String {
         self.diagnose().words().to_string()
     }
+}
+
+/// What fails stands in the place of a finding that nothing limits, and beside one that something does.
+#[test]
+fn that_requests_fail_is_found_where_the_latencies_of_those_that_complete_say_nothing() {
+    let mut failing = quiet();
+    for index in 0..20 {
+        let outcome = if index % 5 < 3 { failed() } else { Outcome::Cut };
+        failing.recent.failures.count(&unanswered(index, 0, 10, outcome));
+    }
+    assert_eq!(failing.says(), "requests fail: 20 of 80 failed in 10 s: 12 status, 8 cut");
+    let mut early = failing.clone();
+    early.recent.completed = 0;
+    assert_eq!(early.says(), "requests fail: 20 of 20 failed in 10 s: 12 status, 8 cut");
+    let slow = [(Stage::Queue, 700), (Stage::Prefill, 180)];
+    assert_eq!(failing.ttft(900, &slow).diagnose().limit, Limit::Prefill);
+    let mut lucky = quiet();
+    lucky.recent.failures.count(&unanswered(0, 0, 10, failed()));
+    lucky.recent.failures.count(&unanswered(1, 0, 10, Outcome::Cut));
+    assert_eq!(lucky.diagnose().limit, Limit::Nothing, "two are no finding");
 }
 
 fn queueing(unit: &mut UnitView) {

@@ -38,6 +38,7 @@ impl Diagnosis {
                 ("cause unknown", why)
             }
             Limit::Nothing => ("balanced", balanced(e)),
+            Limit::Failing => ("requests fail", failing(e)),
             Limit::Client => ("client-bound", format!("{} is the client's own lag", of_ttft(e, &[Stage::Lag]))),
             Limit::Network => {
                 let way = of_ttft(e, &[Stage::WayIn, Stage::WayBack]);
@@ -151,6 +152,13 @@ fn bounds(e: &Evidence) -> String {
     let at = |name: &str, latency: Latency| Some(format!("{name} p95 at {} % of its bound", percent(latency.ratio()?)));
     let told: Vec<String> = [at("TTFT", e.ttft), at("TPOT", e.tpot)].into_iter().flatten().collect();
     told.join(", ")
+}
+
+/// `31 of 70 failed in 10 s: 12 status, 8 cut`.
+fn failing(e: &Evidence) -> String {
+    let (failed, window) = (e.failures.total(), e.window.as_secs_f64());
+    let ended = e.completed.saturating_add(failed);
+    format!("{failed} of {ended} failed in {window:.0} s: {}", e.failures.by_sort())
 }
 
 fn balanced(e: &Evidence) -> String {

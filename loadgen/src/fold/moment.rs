@@ -32,6 +32,7 @@ impl Fold {
         Snapshot {
             now,
             phase: self.phase,
+            aborted: self.aborted.clone(),
             workload: Arc::clone(&about.workload),
             target: Arc::clone(&about.target),
             seed: about.seed,
@@ -50,6 +51,8 @@ impl Fold {
             shifts: self.shifts.views(),
             abilities: about.abilities,
             outage: self.aggregator.outage().cloned(),
+            failures: self.aggregator.failures(),
+            reasons: self.aggregator.reasons().clone(),
             diagnosis,
             health: self.client.health(now, self.aggregator.lag_p99()),
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::history::{Cell, History, percentiles, sum, sum_counts};
 use super::{Distribution, SlotHistogram, StageTimes, Standing};
-use crate::live::{Counts, Outage, Recent, Slot, Snapshot, TtftStages};
-use crate::sample::{Outcome, Sample};
+use crate::live::{Counts, FailureCounts, Outage, Reasons, Recent, Slot, Snapshot, TtftStages};
+use crate::sample::{CutBy, FailureKind, Outcome, Sample};
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -42,6 +42,8 @@ pub struct Aggregator {
     stale: bool,
     closed_until: Option<Micros>,
     outage: Option<Outage>,
+    failures: FailureCounts,
+    reasons: Reasons,
     lag: Distribution,
     recent_lag: SlotHistogram,
     recent_lag_max: Micros,
@@ -59,6 +61,8 @@ impl Aggregator {
             stale: false,
             closed_until: None,
             outage: None,
+            failures: FailureCounts::default(),
+            reasons: Reasons::default(),
             lag: Distribution::default(),
             recent_lag: SlotHistogram::default(),
             recent_lag_max: Micros::ZERO,
@@ -127,6 +131,8 @@ impl Aggregator {
     /// A request is over.
     pub fn sample(&mut self, sample: &Sample) {
         self.note_outage(sample);
+        self.failures.count(sample);
+        self.reasons.note(sample);
         if let Some(last) = sample.last {
             self.with_slot(last, |slot| slot.output_tokens += u64::from(sample.untold_tokens()));
         }
@@ -146,6 +152,7 @@ impl Aggregator {
             Arc::make_mut(&mut slot.slowest).offer(sample);
             if !sample.outcome.is_completed() {
                 slot.errors += 1;
+                slot.failures.count(sample);
                 return;
             }
             slot.completed += 1;
@@ -162,20 +169,41 @@ impl Aggregator {
     }
 
     fn note_outage(&mut self, sample: &Sample) {
-        match &sample.outcome {
-            Outcome::Completed => self.outage = None,
-            Outcome::Failed(failure) => {
-                let outage = self.outage.get_or_insert_with(|| Outage { since: sample.ended, ..Outage::default() });
-                outage.failed += 1;
-                outage.error = format!("{}: {}", failure.kind, failure.message).into();
+        let (error, limited) = match &sample.outcome {
+            Outcome::Completed => {
+                self.outage = None;
+                return;
             }
-            Outcome::Cut | Outcome::Cancelled | Outcome::Shed => {}
+            Outcome::Failed(failure) => {
+                (format!("{}: {}", failure.kind, failure.message), failure.kind == FailureKind::Limited)
+            }
+            Outcome::Cut => {
+                let why = sample.account.cut.unwrap_or(CutBy::Ended).why();
+                (format!("cut: {why}"), false)
+            }
+            Outcome::Cancelled | Outcome::Shed => return,
+        };
+        let outage = self.outage.get_or_insert_with(|| Outage { since: sample.ended, ..Outage::default() });
+        outage.failed += 1;
+        outage.limited += u64::from(limited);
+        if *outage.error != *error {
+            outage.error = error.into();
         }
     }
 
-    /// The errors since the last request that completed, while there are any.
+    /// The requests that failed since the last one that completed, while there are any.
     pub fn outage(&self) -> Option<&Outage> {
         self.outage.as_ref()
+    }
+
+    /// The requests that failed since the start.
+    pub fn failures(&self) -> FailureCounts {
+        self.failures
+    }
+
+    /// Why requests failed, as last told.
+    pub fn reasons(&self) -> &Reasons {
+        &self.reasons
     }
 
     /// Requests by outcome.
@@ -207,6 +235,7 @@ impl Aggregator {
             attainment: good.filter(|_| figures.judged > 0).map(|good| good as f64 / figures.judged as f64),
             offered_rps: rate(figures.offered),
             completed: figures.completed,
+            failures: figures.failures,
             growth: figures.offered.cast_signed() - (figures.completed + figures.errors).cast_signed(),
             input_tps: rate(figures.input_tokens),
             output_tps: rate(figures.output_tokens),
@@ -480,8 +509,30 @@ mod tests {
         let outage = aggregator.outage().expect("two errors in a row");
         assert_eq!((outage.since, outage.failed), (Micros(30), 2));
         assert_eq!(&*outage.error, "status: 503 service unavailable");
+        tell(&mut aggregator, &unanswered(3, 20, 55, Outcome::Cut));
+        let outage = aggregator.outage().expect("a stream that was cut is no answer");
+        assert_eq!((outage.since, outage.failed, outage.limited), (Micros(30), 3, 0));
+        assert_eq!(&*outage.error, "cut: the stream ended without saying so");
         tell(&mut aggregator, &completed(4, 60, 10, &[]));
         assert_eq!(aggregator.outage(), None);
+    }
+
+    #[test]
+    fn failures_between_completions_are_counted_by_sort_over_the_recent_seconds() {
+        let mut aggregator = Aggregator::new(None);
+        for second in 0..20 {
+            tell(&mut aggregator, &completed(second, second * SECOND, 10, &[]));
+            tell(&mut aggregator, &unanswered(second, second * SECOND, second * SECOND + 20, failed()));
+            if second >= 15 {
+                tell(&mut aggregator, &unanswered(second, second * SECOND, second * SECOND + 30, Outcome::Cut));
+            }
+            aggregator.advance(Micros((second + 1) * SECOND));
+        }
+        let failures = aggregator.recent(Micros(10 * SECOND)).failures;
+        assert_eq!((failures.total(), failures.by_sort()), (15, "10 status, 5 cut".to_owned()));
+        assert_eq!(failures.with(aggregator.reasons()), "10 status (503 service unavailable), 5 cut");
+        assert_eq!(aggregator.recent(Micros(3 * SECOND)).failures.by_sort(), "3 status, 3 cut");
+        assert_eq!(aggregator.failures().by_sort(), "20 status, 5 cut");
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::live::{Percentiles, Slot, Snapshot};
+use crate::live::{FailureCounts, Percentiles, Slot, Snapshot};
 use crate::measure::{SlotHistogram, StageHistogram};
 use crate::request::Slowest;
 use crate::time::Micros;
@@ -24,6 +24,7 @@ pub(super) struct Cell {
     /// Requests that ended while there was an SLO to judge them by.
     pub(super) judged: u64,
     pub(super) errors: u64,
+    pub(super) failures: FailureCounts,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
     /// Shared with what was published: only a value that comes late copies it.
@@ -55,6 +56,7 @@ impl Cell {
         };
         self.judged += later.judged;
         self.errors += later.errors;
+        self.failures.merge(&later.failures);
         self.input_tokens += later.input_tokens;
         self.output_tokens += later.output_tokens;
     }

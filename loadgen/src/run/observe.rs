@@ -21,7 +21,7 @@ use super::shifting::Shifting;
 use super::{RunError, RunResult, Watch};
 use crate::clock::RunClock;
 use crate::fold::Fold;
-use crate::guard::{Tripped, Tripwire};
+use crate::guard::{self, Tripped, Tripwire};
 use crate::live::{Command, MarkKind, Phase, Snapshot};
 use crate::metrics::Metrics;
 use crate::recording::{
@@ -328,7 +328,7 @@ impl Observer {
             self.tripped = self.parts.tripwire.look(now);
             if let Some(tripped) = &self.tripped {
                 let text = format!("nothing more is sent, {tripped}");
-                self.say(now, Some(MarkKind::Failure), "abort-on", text);
+                self.say(now, Some(MarkKind::Failure), guard::LABEL, text);
             }
         }
         if self.tripped.is_some() && !self.pacing_over {

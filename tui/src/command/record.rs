@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use loadgen::clock::unix_micros;
-use loadgen::live::{Command, Phase};
+use loadgen::live::{Command, Phase, Snapshot};
 use loadgen::recording::default_name;
 use loadgen::run::{self, RunConfig, RunHandle, RunResult};
 
@@ -74,11 +74,21 @@ pub(super) async fn watch(handle: RunHandle, mut signals: Signals, mut stopping:
         }
     }
     progress.clear();
-    if let Some(outage) = &snapshots.borrow().outage {
-        // Whoever reads the counts wants to know why.
+    // Whoever reads the counts wants to know why.
+    failures(&snapshots.borrow());
+    Ok(handle.wait()?)
+}
+
+/// Says why requests failed: those since the last one that completed, and all of them where there are others.
+fn failures(last: &Snapshot) {
+    let in_a_row = last.outage.as_ref().map_or(0, |outage| outage.failed);
+    if last.failures.total() > in_a_row {
+        let (failed, sent) = (last.failures.total(), last.counts.sent);
+        tell(&format!("warning: {failed} of {sent} requests failed: {}", last.failures.with(&last.reasons)));
+    }
+    if let Some(outage) = &last.outage {
         tell(&format!("warning: the last {} requests failed: {}", outage.failed, outage.error));
     }
-    Ok(handle.wait()?)
 }
 
 fn report(result: &RunResult, path: &std::path::Path, json: bool) -> anyhow::Result<Ending> {

@@ -8,8 +8,9 @@ use loadgen::live::{Phase, Snapshot, UnitView};
 use loadgen::target::{Abilities, Ways};
 
 use super::{
-    aggregated, ailing, crowded, down, fitted, in_phase, model, normal, predicted, predicted_of_processes, recorded,
-    recorded_with_many_events, seconds, served, served_by_engines, shifting, waiting, without_slo,
+    aborted, aggregated, ailing, crowded, down, failing, fitted, in_phase, model, normal, predicted,
+    predicted_of_processes, recorded, recorded_with_many_events, seconds, served, served_by_engines, shedding,
+    shifting, waiting, without_slo,
 };
 use crate::model::{Model, Offers};
 use crate::update::{Msg, update};
@@ -31,6 +32,9 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "shifting", about: "a unit on its way to another role", model: || model(shifting()) },
     Screen { name: "waiting", about: "before the first answer", model: || model(waiting()) },
     Screen { name: "down", about: "the target does not answer", model: || model(down()) },
+    Screen { name: "shedding", about: "the target takes no more for now", model: || model(shedding()) },
+    Screen { name: "failing", about: "some requests fail", model: || model(failing()) },
+    Screen { name: "aborted", about: "a rule has ended the load", model: || model(aborted()) },
     Screen { name: "no-slo", about: "no SLO is set", model: || model(without_slo()) },
     Screen { name: "no-control", about: "the target cannot shift, and the screen may not", model: no_control },
     Screen { name: "aggregated", about: "units that do both", model: || model(aggregated()) },

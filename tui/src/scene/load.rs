@@ -169,6 +169,7 @@ impl Script {
         Snapshot {
             now: Micros((second + 1) * SECOND),
             phase: Phase::Loading,
+            aborted: None,
             workload: "chat-burst".into(),
             target: "cpu".into(),
             seed: 7,
@@ -191,6 +192,8 @@ impl Script {
             shifts: Vec::new(),
             abilities: cpu::ABILITIES,
             outage: None,
+            failures: aggregator.failures(),
+            reasons: aggregator.reasons().clone(),
             diagnosis,
             health: Health {
                 lag_p99: Micros(420),
@@ -211,7 +214,7 @@ impl Script {
     }
 }
 
-fn sample(index: u64, due: u64, ttft: u64, gap: u64, failed: bool) -> Sample {
+pub(super) fn sample(index: u64, due: u64, ttft: u64, gap: u64, failed: bool) -> Sample {
     let first = due + ttft;
     let last = first + gap * u64::from(TOKENS - 1);
     let failure = Failure { kind: FailureKind::Timeout, message: "no answer within 30 s".to_owned() };

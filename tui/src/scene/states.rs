@@ -6,7 +6,11 @@ use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split};
 use loadgen::diagnose::{Diagnosis, diagnose};
 use loadgen::live::{Counts, Event, MarkKind, Outage, Phase, Recent, ShiftView, Slot, Snapshot, UnitView};
+use loadgen::sample::{Account, CutBy, Failure, FailureKind, Outcome, Sample};
+use loadgen::slo::Slo;
+use loadgen::time::Micros;
 
+use super::load::sample;
 use super::{Script, seconds, unit};
 
 /// An event at a second.
@@ -71,7 +75,7 @@ pub fn waiting() -> Snapshot {
 pub fn down() -> Snapshot {
     let mut snapshot = normal();
     let error = "connect: connection refused by 127.0.0.1:8000".into();
-    snapshot.outage = Some(Outage { since: seconds(120.0), failed: 465, error });
+    snapshot.outage = Some(Outage { since: seconds(120.0), failed: 465, limited: 0, error });
     snapshot.counts.failed += 465;
     let mut history = snapshot.history.to_vec();
     for slot in history.iter_mut().filter(|slot| slot.start >= seconds(120.0)) {
@@ -87,6 +91,39 @@ pub fn down() -> Snapshot {
         ..Recent::default()
     };
     snapshot
+}
+
+/// Half a minute of a target that takes no more.
+pub fn shedding() -> Snapshot {
+    let mut snapshot = down();
+    let error = "limited: 429, retry after 7 s: too many requests".into();
+    snapshot.outage = Some(Outage { since: seconds(120.0), failed: 465, limited: 465, error });
+    snapshot
+}
+
+/// One of two addresses answers half of its requests with an error and cuts others.
+pub fn failing() -> Snapshot {
+    let mut snapshot = normal();
+    snapshot.target = "http://10.0.0.1:8000,http://10.0.0.2:8000".into();
+    snapshot.slo = snapshot.slo.map(|slo| Slo { tpot: Some(Micros(40_000)), ..slo });
+    let error = Failure { kind: FailureKind::Status, message: "500: CUDA out of memory".to_owned() };
+    for index in 0..20 {
+        let outcome = if index % 5 < 3 { Outcome::Failed(error.clone()) } else { Outcome::Cut };
+        let account = Account { address: Some(1), cut: Some(CutBy::Connection), ..Account::default() };
+        let sample = Sample { outcome, account, ..sample(index, 0, 1, 1, true) };
+        snapshot.reasons.note(&sample);
+        snapshot.recent.failures.count(&sample);
+    }
+    (snapshot.counts.failed, snapshot.counts.cut) = (snapshot.counts.failed + 12, snapshot.counts.cut + 8);
+    diagnose_anew(&mut snapshot);
+    snapshot
+}
+
+/// A rule of `--abort-on` has ended the load.
+pub fn aborted() -> Snapshot {
+    let why =
+        "nothing more is sent, errors>5%: 20 of 151 requests that ended failed or were cut (13.2 %), within 10.0 s";
+    Snapshot { phase: Phase::Finishing, aborted: Some(why.into()), ..failing() }
 }
 
 /// No SLO is set.

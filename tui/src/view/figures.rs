@@ -2,7 +2,7 @@
 
 use engine::cluster::UnitState;
 use engine::units::Role;
-use loadgen::live::{Percentiles, Phase, Snapshot, UnitView};
+use loadgen::live::{Outage, Percentiles, Phase, Snapshot, UnitView};
 use loadgen::time::Micros;
 use ratatui::text::Span;
 
@@ -30,12 +30,23 @@ pub(super) fn is_waiting(snapshot: &Snapshot) -> bool {
     c.completed == 0 && c.failed == 0 && c.cut == 0 && snapshot.recent.ttft.p50.is_none()
 }
 
-/// Errors in a row from which on the target counts as down rather than unlucky.
-const DOWN: u64 = 3;
+/// Failures in a row from which on they are the target's state rather than bad luck.
+const IN_A_ROW: u64 = 3;
 
-/// Whether every request fails.
-pub(super) fn is_down(snapshot: &Snapshot) -> bool {
-    snapshot.outage.as_ref().is_some_and(|outage| outage.failed >= DOWN)
+/// What a target does that completes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Every request fails.
+    Down,
+    /// It answers that it takes no more for now.
+    Sheds,
+}
+
+/// Why every request fails, while every one does.
+pub(super) fn trouble(snapshot: &Snapshot) -> Option<(Trouble, &Outage)> {
+    let outage = snapshot.outage.as_ref().filter(|outage| outage.failed >= IN_A_ROW)?;
+    let sheds = outage.limited == outage.failed;
+    Some((if sheds { Trouble::Sheds } else { Trouble::Down }, outage))
 }
 
 /// `waiting for the first answer, 3.2s, 12 sent`.

@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::figures::{NO_SLO, NO_SLO_THEN, is_down, is_waiting, pair, span, trend, waiting};
+use super::figures::{NO_SLO, NO_SLO_THEN, Trouble, is_waiting, pair, span, trend, trouble, waiting};
 use crate::action::Action;
 use crate::format;
 use crate::model::{Model, Overlay, Recording};
@@ -131,13 +131,15 @@ pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
         };
         return span(theme, Paint::Headline, text);
     }
-    let (symbol, word, paint) = match model.latest.phase {
-        Phase::Done => (s.done, "DONE, q to quit", Paint::Headline),
+    let trouble = trouble(&model.latest).map(|(trouble, _)| trouble);
+    let (symbol, word, paint) = match (model.latest.phase, trouble) {
+        (Phase::Done, _) => (s.done, "DONE, q to quit", Paint::Headline),
         _ if model.ended => (s.bad, "RUN ENDED, q to quit", Paint::Bad),
-        _ if is_down(&model.latest) => (s.bad, "TARGET DOWN", Paint::Alert),
-        Phase::Loading => (s.on, "LIVE", Paint::Good),
-        Phase::Paused => (s.paused, "PAUSED", Paint::Warn),
-        Phase::Finishing => (s.off, "FINISHING", Paint::Warn),
+        (_, Some(Trouble::Down)) => (s.bad, "TARGET DOWN", Paint::Alert),
+        (_, Some(Trouble::Sheds)) => (s.warn, "SHEDS LOAD", Paint::Warn),
+        (Phase::Loading, None) => (s.on, "LIVE", Paint::Good),
+        (Phase::Paused, None) => (s.paused, "PAUSED", Paint::Warn),
+        (Phase::Finishing, None) => (s.off, "FINISHING", Paint::Warn),
     };
     span(theme, paint, format!("{symbol} {word}"))
 }

@@ -127,6 +127,7 @@ fn fault(shown: &Snapshot, theme: &Theme, width: usize) -> Vec<Line<'static>> {
 pub(super) fn limit_paint(limit: Limit) -> Paint {
     match (limit, limit.side()) {
         (Limit::Nothing, _) => Paint::Good,
+        (Limit::Failing, _) => Paint::Bad,
         (Limit::TooFew | Limit::NotTold, _) => Paint::Dim,
         (_, Some(Side::Prefill)) => Paint::Prefill,
         (_, Some(Side::Decode)) => Paint::Decode,

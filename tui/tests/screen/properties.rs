@@ -7,8 +7,8 @@ use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split, UnitId};
 use loadgen::diagnose::{Diagnosis, diagnose, fault};
 use loadgen::live::{
-    Counts, Event, Health, MarkKind, Outage, Percentiles, Phase, Recent, ServerView, ShiftView, Slot, Snapshot,
-    TtftStages, UnitView,
+    Counts, Event, FailureCounts, Health, MarkKind, Outage, Percentiles, Phase, Reasons, Recent, ServerView, ShiftView,
+    Slot, Snapshot, TtftStages, UnitView,
 };
 use loadgen::measure::{SlotHistogram, Stage, StageHistogram, StageTimes};
 use loadgen::metrics::{Counter, Gauges, Sums, Timed, Timer};
@@ -127,6 +127,21 @@ fn told() -> BoxedStrategy<Told> {
             prefill,
             decode,
             times: ServerTimes { wait, ttft, transfer, ..ServerTimes::default() },
+        })
+        .boxed()
+}
+
+/// Requests that failed, with why.
+fn failures() -> BoxedStrategy<(FailureCounts, Reasons)> {
+    vec((request(), option::of(any::<u16>())), 0..8)
+        .prop_map(|requests| {
+            let (mut counts, mut reasons) = (FailureCounts::default(), Reasons::default());
+            for (request, address) in requests {
+                let account = Account { address, ..Account::default() };
+                counts.count(&Sample { account, ..request.clone() });
+                reasons.note(&request);
+            }
+            (counts, reasons)
         })
         .boxed()
 }
@@ -254,7 +269,7 @@ fn event() -> BoxedStrategy<Event> {
 fn recent() -> BoxedStrategy<Recent> {
     let floats = [float(), float(), float()];
     let options = [option::of(float()), option::of(float()), option::of(float()), option::of(float())];
-    let counts = (any::<u64>(), any::<i64>(), stages());
+    let counts = (any::<u64>(), any::<i64>(), stages(), failures());
     (micros(), floats, options, percentiles(), percentiles(), counts)
         .prop_map(
             |(
@@ -263,7 +278,7 @@ fn recent() -> BoxedStrategy<Recent> {
                 [goodput_rps, goodput_before_rps, attainment, output_before_tps],
                 ttft,
                 tpot,
-                (completed, growth, stages),
+                (completed, growth, stages, (failures, _)),
             )| {
                 Recent {
                     window,
@@ -272,6 +287,7 @@ fn recent() -> BoxedStrategy<Recent> {
                     attainment,
                     offered_rps,
                     completed,
+                    failures,
                     growth,
                     input_tps,
                     output_tps,
@@ -346,14 +362,14 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
     let phase = prop_oneof![Just(Phase::Loading), Just(Phase::Paused), Just(Phase::Finishing), Just(Phase::Done)];
     let run =
         (micros(), phase, ".{0,40}", ".{0,80}", option::of(micros()), option::of(any::<u64>()), float(), any::<u64>());
-    let load = (option::of(slo()), counts(), recent(), history());
+    let load = (option::of(slo()), counts(), recent(), history(), failures());
     let units = prop_oneof![vec(unit(), 0..20), Just(Vec::new())];
     let cluster = (split(), units, vec(server_view(), 0..12), vec(event(), 0..12), vec(shift(), 0..4), ".{0,120}");
     (run, load, cluster, health())
         .prop_map(
             |(
                 (now, phase, workload, target, duration, requests, rate_rps, seed),
-                (slo, counts, recent, history),
+                (slo, counts, recent, history, (failures, reasons)),
                 (split, units, mut servers, events, shifts, error),
                 health,
             )| {
@@ -365,6 +381,7 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                 Snapshot {
                     now,
                     phase,
+                    aborted: error.ends_with('z').then(|| error.as_str().into()),
                     workload: workload.into(),
                     target: target.into(),
                     seed,
@@ -385,8 +402,11 @@ fn snapshot() -> BoxedStrategy<Snapshot> {
                     outage: error.starts_with('a').then(|| Outage {
                         since: now,
                         failed: seed,
+                        limited: if seed % 2 == 0 { seed } else { 0 },
                         error: error.as_str().into(),
                     }),
+                    failures,
+                    reasons,
                     diagnosis,
                     health,
                 }
