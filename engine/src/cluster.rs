@@ -189,7 +189,7 @@ impl Cluster {
     }
 
     /// Whether what happens to one decode unit concerns no other: no hand-off waits for room, no unit is being emptied and none
-    /// is lost. Units that are empty, and change their role or start anew, wait for nobody.
+    /// is lost. Units that have nothing more to empty, and change their role or start anew, wait for nobody.
     pub fn is_quiet(&self) -> bool {
         self.handoffs.front().is_none() && !self.is_emptying() && !self.is_maimed
     }

@@ -69,6 +69,11 @@ impl Cluster {
         self.units.get(unit.index()).map_or(UnitFigures::NOTHING.role, |unit| unit.role)
     }
 
+    /// Whether what a unit prefills goes on there: one on its way to a role that does not decode hands it off.
+    pub fn can_decode(&self, unit: UnitId) -> bool {
+        self.units.get(unit.index()).is_some_and(Unit::can_decode)
+    }
+
     /// The role that a unit is changing to, or has.
     pub fn target(&self, unit: UnitId) -> Role {
         self.units.get(unit.index()).map_or(UnitFigures::NOTHING.role, Unit::role_to_be)

@@ -6,7 +6,7 @@ use engine::cluster::{
     Arrival, Cluster, ClusterConfig, FinishReason, Finished, FirstToken, How, Notice, Refused, ShiftRefused,
 };
 use engine::drive::virtual_time::{Emitted, Input, Log, Pace, Sink, VirtualDriver, generated_hash};
-use engine::executor::sim::{HandOff, Replicas, Ticks, Timing};
+use engine::executor::sim::{Costs, HandOff, Replicas, Ticks, Timing};
 use engine::units::{Nanos, RequestId, Split, UnitId};
 use proptest::prelude::*;
 
@@ -309,6 +309,19 @@ proptest! {
     ) {
         let replicas = Some(Replicas { from: many, overhead: Ticks(overhead) });
         let timing = Affine { replicas, ..AFFINE };
+        bulk_equals_single(&config, from, timing, &schedule)?;
+        counted_equals_single(&config, from, Pace::Bulk, timing, &schedule)?;
+    }
+
+    #[test]
+    fn bulk_steps_equal_single_steps_where_units_change_their_role_for_many_steps(
+        config in any_config(),
+        from in any_split(),
+        schedule in any_schedule(),
+        switch in 100_u64..1500,
+        warm in 0_u64..1500,
+    ) {
+        let timing = Costs { switch: Nanos(switch), warm: Nanos(warm), ..COSTS };
         bulk_equals_single(&config, from, timing, &schedule)?;
         counted_equals_single(&config, from, Pace::Bulk, timing, &schedule)?;
     }

@@ -21,7 +21,7 @@ impl<T: Timing, S: Sink> VirtualDriver<T, S> {
             Event::Input(number) if self.inputs.is_arrival(number) => (Reads::Prefill, false),
             Event::TransferReady(_) => (Reads::Nobody, false),
             Event::StepEnds(unit) if self.cluster.is_quiet() => {
-                let concerns = if self.cluster.role(unit).can_decode() { Reads::Nobody } else { Reads::All };
+                let concerns = if self.cluster.can_decode(unit) { Reads::Nobody } else { Reads::All };
                 (concerns, false)
             }
             Event::TransferEnds(id) if self.cluster.is_quiet() => {
