@@ -95,7 +95,7 @@ impl FailureCounts {
     pub fn with(&self, reasons: &Reasons) -> String {
         let alone = self.by_sort.iter().filter(|count| **count > 0).count() == 1;
         self.told(|sort| {
-            let mut reason = reasons.0[sort].as_deref()?.to_owned();
+            let mut reason = reasons.of(sort)?.to_owned();
             cut(&mut reason, if alone { REASON } else { SHORT });
             Some(reason)
         })
@@ -117,9 +117,9 @@ impl FailureCounts {
     }
 }
 
-/// The last reason of each sort, shared by every second that remembers it.
+/// The last reason of each sort, shared by every second that remembers the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reasons([Option<Arc<str>>; SORTS]);
+pub struct Reasons(Option<Arc<[Option<Arc<str>>; SORTS]>>);
 
 impl Reasons {
     /// Keeps the reason of a request that failed, where it has one.
@@ -130,9 +130,14 @@ impl Reasons {
             _ => sample.account.cut.map_or("", CutBy::why).to_owned(),
         };
         cut(&mut reason, REASON);
-        if self.0[sort].as_deref() != Some(reason.as_str()) {
-            self.0[sort] = (!reason.is_empty()).then(|| reason.into());
+        if self.of(sort).unwrap_or_default() != reason {
+            let reasons = Arc::make_mut(self.0.get_or_insert_default());
+            reasons[sort] = (!reason.is_empty()).then(|| reason.into());
         }
+    }
+
+    fn of(&self, sort: usize) -> Option<&str> {
+        self.0.as_ref()?[sort].as_deref()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::history::{Cell, History, percentiles, sum, sum_counts};
 use super::{Distribution, SlotHistogram, StageTimes, Standing};
 use crate::live::{Counts, FailureCounts, Outage, Reasons, Recent, Slot, Snapshot, TtftStages};
-use crate::sample::{CutBy, FailureKind, Outcome, Sample};
+use crate::sample::{FailureKind, Outcome, Sample};
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -178,8 +178,8 @@ impl Aggregator {
                 (format!("{}: {}", failure.kind, failure.message), failure.kind == FailureKind::Limited)
             }
             Outcome::Cut => {
-                let why = sample.account.cut.unwrap_or(CutBy::Ended).why();
-                (format!("cut: {why}"), false)
+                // Not every target can tell.
+                (sample.account.cut.map_or_else(|| "cut".to_owned(), |by| format!("cut: {}", by.why())), false)
             }
             Outcome::Cancelled | Outcome::Shed => return,
         };
@@ -512,7 +512,7 @@ mod tests {
         tell(&mut aggregator, &unanswered(3, 20, 55, Outcome::Cut));
         let outage = aggregator.outage().expect("a stream that was cut is no answer");
         assert_eq!((outage.since, outage.failed, outage.limited), (Micros(30), 3, 0));
-        assert_eq!(&*outage.error, "cut: the stream ended without saying so");
+        assert_eq!(&*outage.error, "cut");
         tell(&mut aggregator, &completed(4, 60, 10, &[]));
         assert_eq!(aggregator.outage(), None);
     }

@@ -30,8 +30,9 @@ pub(super) fn is_waiting(snapshot: &Snapshot) -> bool {
     c.completed == 0 && c.failed == 0 && c.cut == 0 && snapshot.recent.ttft.p50.is_none()
 }
 
-/// Failures in a row from which on they are the target's state rather than bad luck.
+/// Failures in a row from which on they are the target's state rather than bad luck, and for how long.
 const IN_A_ROW: u64 = 3;
+const FOR: Micros = Micros(1_000_000);
 
 /// What a target does that completes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +45,9 @@ pub(super) enum Trouble {
 
 /// Why every request fails, while every one does.
 pub(super) fn trouble(snapshot: &Snapshot) -> Option<(Trouble, &Outage)> {
-    let outage = snapshot.outage.as_ref().filter(|outage| outage.failed >= IN_A_ROW)?;
-    let sheds = outage.limited == outage.failed;
+    let lasts = |outage: &&Outage| outage.failed >= IN_A_ROW && snapshot.now.since(outage.since) >= FOR;
+    let outage = snapshot.outage.as_ref().filter(lasts)?;
+    let sheds = outage.limited * 2 > outage.failed;
     Some((if sheds { Trouble::Sheds } else { Trouble::Down }, outage))
 }
 
