@@ -220,6 +220,8 @@ impl<C: Clone> Conduct<C> {
         if silent >= SILENCE && !self.said_unseen {
             self.said_unseen = true;
             let ago = seconds(silent);
+            // A hint behind it is for those who have just written its address.
+            let why = why.lines().next().unwrap_or_default();
             let text = format!("the control plane does not answer: {why}; the units are as they were seen {ago} ago");
             turn.events.push(TargetEvent::Remark { at: now, text });
         }
@@ -249,6 +251,9 @@ impl<C: Clone> Conduct<C> {
     /// The call was answered.
     pub(super) fn answered(&mut self, answer: Result<(), CallError>, now: Micros) -> Turn<C> {
         let mut events = Vec::new();
+        if !matches!(answer, Err(CallError::Unclear(_) | CallError::NotYet(_))) {
+            self.seen = now;
+        }
         let Some(running) = &mut self.running else { return Turn { events, call: None } };
         let said = match answer {
             Ok(()) => {

@@ -167,7 +167,8 @@ impl Gateway {
         };
         let (id, now) = (there.id.clone(), there.role());
         if now == Some(*role) {
-            if seen.least_loaded(*role, 2).len() < 2 {
+            // One that never got healthy keeps nobody from being served.
+            if !seen.least_loaded(*role, 2).iter().any(|other| other.url != *url) {
                 return Err(CallError::Refused(format!("{url} is the last {role} worker that is healthy")));
             }
         } else if now != Some(Role::Aggregated) {

@@ -165,11 +165,13 @@ fn a_unit_whose_pods_contradict_each_other_does_not_serve_and_is_not_shifted() {
         let hint = "\nhint: give them the same, or to the first of them alone";
         assert_eq!(world.refusal("2P1D").await, format!("{why}{hint}"));
         // A second passes with every microsecond.
-        let told = loop {
+        let mut told = String::new();
+        for _ in 0..100 {
             if let [trouble] = &world.kube.observe().await.expect("units").troubles[..] {
-                break trouble.why.clone();
+                told.clone_from(&trouble.why);
+                break;
             }
-        };
+        }
         assert!(told.starts_with(why), "{told}");
 
         // As whoever was stopped in between leaves it.
