@@ -59,7 +59,8 @@ for attempt in range(600):
     if decided is not None and decided != now.get(f"{PLANNER}scaled_decision_id"):
         call("auth/user/changepw", name=user, password=password)
         token = call("auth/authenticate", name="root", password=password)["token"]
-        register(*(int(now[f"{PLANNER}num_{role}_workers"]) for role in ("prefill", "decode")))
-        call("kv/put", key=coded(f"{PLANNER}scaled_decision_id"), value=coded(decided))
+        # Who sees the workers sees that all is done.
         print(f"decision {decided}", flush=True)
+        call("kv/put", key=coded(f"{PLANNER}scaled_decision_id"), value=coded(decided))
+        register(*(int(now[f"{PLANNER}num_{role}_workers"]) for role in ("prefill", "decode")))
     time.sleep(0.2)
