@@ -55,15 +55,19 @@ impl FromStr for HttpAddress {
 
 const SHAPE: &str = "write http://HOST:PORT or https://HOST";
 
-/// An address, or what was meant to be one, without what stands before an `@`.
+/// An address, or what was meant to be one, without what stands before an `@` and behind a `?` or `#`.
 pub fn without_secret(text: &str) -> String {
-    match text.rsplit_once('@') {
+    let mut shown = match text.rsplit_once('@') {
         Some((before, rest)) => {
             let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
             format!("{scheme}…@{rest}")
         }
         None => text.to_owned(),
+    };
+    if let Some(end) = shown.find(['?', '#']) {
+        shown.replace_range(end + 1.., "…");
     }
+    shown
 }
 
 impl fmt::Display for HttpAddress {
@@ -113,7 +117,9 @@ mod tests {
             ("host:8000", SHAPE),
             ("http://", SHAPE),
             ("http://host:99999", SHAPE),
-            ("http://host:8000/?key=1", "at most with a path"),
+            ("http://host:8000/?key=hunter2", "at most with a path"),
+            ("http://host:8000/#hunter2", "at most with a path"),
+            ("http://user:hun?ter2@host:8000/?key=hunter2", SHAPE),
             ("http://user:hunter2@host:8000", "--api-key-env"),
         ] {
             let error = text.parse::<HttpAddress>().expect_err(text).to_string();
