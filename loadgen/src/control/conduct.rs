@@ -220,8 +220,6 @@ impl<C: Clone> Conduct<C> {
         if silent >= SILENCE && !self.said_unseen {
             self.said_unseen = true;
             let ago = seconds(silent);
-            // A hint behind it is for those who have just written its address.
-            let why = why.lines().next().unwrap_or_default();
             let text = format!("the control plane does not answer: {why}; the units are as they were seen {ago} ago");
             turn.events.push(TargetEvent::Remark { at: now, text });
         }

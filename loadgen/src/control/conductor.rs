@@ -241,7 +241,8 @@ impl<A: Adapter, L: Listener> Conductor<A, L> {
                 self.take_up().await;
             }
             Err(unseen) => {
-                let why = unseen.to_string();
+                // A hint behind it is for those who have just written its address.
+                let why = unseen.to_string().lines().next().unwrap_or_default().to_owned();
                 let turn = self.conduct.unseen(&why, now);
                 self.follow(turn).await;
                 // One look that fails is soon made again; whoever waits is not kept waiting for somebody who has gone.

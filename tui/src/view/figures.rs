@@ -184,3 +184,25 @@ pub(super) fn trend(theme: &Theme, now: f64, before: Option<f64>) -> Option<Span
     };
     Some(span(theme, paint, symbol))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_in_trouble_after_a_second_of_nothing_but_failures_and_what_most_of_them_are_says_which() {
+        let told = |failed, limited, seconds: u64| {
+            let outage = Outage { since: Micros(5_000_000), failed, limited, ..Outage::default() };
+            let now = Micros(5_000_000 + seconds * 1_000_000);
+            trouble(&Snapshot { now, outage: Some(outage), ..Snapshot::empty() }).map(|(trouble, _)| trouble)
+        };
+        assert_eq!([told(2, 0, 60), told(300, 0, 0)], [None, None], "bad luck, and too short");
+        assert_eq!([told(3, 0, 1), told(3, 1, 1)], [Some(Trouble::Down); 2]);
+        assert_eq!(
+            [told(3, 3, 1), told(3000, 2999, 60)],
+            [Some(Trouble::Sheds); 2],
+            "one cut among so many changes nothing"
+        );
+        assert_eq!(trouble(&Snapshot::empty()), None);
+    }
+}

@@ -338,6 +338,21 @@ fn the_last_healthy_worker_of_a_role_is_never_taken_out() {
 }
 
 #[test]
+fn a_worker_that_is_not_healthy_is_taken_out_beside_the_only_one_that_is() {
+    block_on(async {
+        let mock = Mock::new(Flavor::Sglang).await;
+        let mut gateway = gateway(&mock, GatewayOptions::default());
+        gateway.observe().await.expect("workers");
+        let plan = gateway.propose(split("3P1D"), ::engine::cluster::How::Drain).expect("a plan");
+        for worker in &mut mock.lock().workers {
+            worker.healthy = worker.name != "d1";
+        }
+        gateway.apply(&plan.steps[0].forth.call).await.expect("nobody is served by it");
+        assert_eq!(mock.called().len(), 1, "{:?}", mock.called());
+    });
+}
+
+#[test]
 fn a_look_that_fails_before_a_call_is_made_again() {
     block_on(async {
         let mock = Mock::new(Flavor::Sglang).await;
