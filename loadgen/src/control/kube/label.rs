@@ -27,6 +27,7 @@ use crate::control::plane::{CallError, Member, MemberState, Plan, Topology, Unse
 use crate::time::Micros;
 use busy::Heard;
 pub(super) use flip::Flip;
+use futures_util::future::join_all;
 use labelled::{Labelled, PodId};
 
 /// The label.
@@ -200,11 +201,14 @@ impl Labels {
             let may_go = leaving.since.is_none() && !leaving.is_back;
             units.iter().any(|unit| unit.name() == name && (unit.word().is_none() || may_go))
         });
-        for unit in units.iter().filter(|unit| unit.is_bare()) {
-            let Some(leaving) = self.leaving.get_mut(unit.name()).filter(|leaving| !leaving.done) else { continue };
-            let told = leaving.heard.ask(api, &unit.pods).await;
-            leaving.hear(told, now);
-        }
+        let asked = self.leaving.iter_mut().filter(|(_, leaving)| !leaving.done).filter_map(|(name, leaving)| {
+            let unit = units.iter().find(|unit| unit.name() == name && unit.is_bare())?;
+            Some(async move {
+                let told = leaving.heard.ask(api, &unit.pods).await;
+                leaving.hear(told, now);
+            })
+        });
+        join_all(asked).await;
     }
 
     pub(super) fn propose(&self, namespace: &str, to: Split, how: How) -> Result<Plan<KubeCall>, String> {

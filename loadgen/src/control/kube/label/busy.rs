@@ -1,6 +1,15 @@
 //! How many requests a unit holds, by its pods' own metrics, which the API server passes on.
+//!
+//! All pods and ports are asked at the same time, and none for long: this is asked on the way to seeing the units, which must not keep
+//! them from being seen.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::timeout;
 
 use super::labelled::{Carrier, PodId};
 use crate::control::kube::api::Api;
@@ -10,48 +19,65 @@ use crate::control::kube::place::Place;
 /// What engines call the requests that they run, and those that wait in them.
 const FIGURES: [&str; 4] =
     ["vllm:num_requests_running", "vllm:num_requests_waiting", "sglang:num_running_reqs", "sglang:num_queue_reqs"];
+/// How long metrics may take.
+const TIME: Duration = Duration::from_secs(5);
 /// Most ports of a pod that are asked.
 const PORTS: usize = 8;
 
-/// The ports at which the pods of a unit have told what they hold.
+/// What the pods of a unit have told.
 #[derive(Debug, Default)]
-pub(super) struct Heard(BTreeMap<PodId, u16>);
+pub(super) struct Heard {
+    /// The ports at which they did.
+    ports: BTreeMap<PodId, u16>,
+    /// They may not be asked.
+    barred: bool,
+}
+
+/// Nobody may ask pods through the API server, or not we.
+struct Barred;
 
 impl Heard {
     /// How many requests a unit holds, by all of its pods that serve; `None` where one of these does not tell. The one that leads
     /// does serve, and so does every other that has ever told: those that only compute for it never do.
     pub(super) async fn ask(&mut self, api: &Api, pods: &[Carrier]) -> Option<u64> {
+        if self.barred {
+            return None;
+        }
+        let answers = join_all(pods.iter().map(|pod| told(api, pod, self.ports.get(&pod.id).copied()))).await;
         let mut sum = Some(0);
-        for (place, pod) in pods.iter().enumerate() {
-            let known = self.0.get(&pod.id).copied();
-            match told(api, pod, known).await {
-                Some((requests, port)) => {
-                    self.0.insert(pod.id.clone(), port);
+        for (place, (pod, told)) in pods.iter().zip(answers).enumerate() {
+            match told {
+                Ok(Some((requests, port))) => {
+                    self.ports.insert(pod.id.clone(), port);
                     sum = sum.map(|sum: u64| sum.saturating_add(requests));
                 }
-                None if place == 0 || known.is_some() => sum = None,
-                None => {}
+                Ok(None) if place == 0 || self.ports.contains_key(&pod.id) => sum = None,
+                Ok(None) => {}
+                Err(Barred) => self.barred = true,
             }
         }
-        sum
+        sum.filter(|_| !self.barred)
     }
 }
 
-/// Asks a pod, at the port that told last time, else at all of them; `None` where it does not tell, or may not be asked.
-async fn told(api: &Api, pod: &Carrier, known: Option<u16>) -> Option<(u64, u16)> {
+/// Asks a pod, at the port that told last time, else at all of them, for the first that tells; `None` where none does in time.
+async fn told(api: &Api, pod: &Carrier, known: Option<u16>) -> Result<Option<(u64, u16)>, Barred> {
     let ports = known.map_or_else(|| pod.ports.iter().copied().take(PORTS).collect(), |port| vec![port]);
-    for port in ports {
-        match api.text(&Place::pod(&format!("{}:{port}", pod.id.name)).sub("proxy/metrics")).await {
-            Ok(text) => {
-                if let Some(requests) = requests(&text) {
-                    return Some((requests, port));
-                }
-            }
-            Err(Failure::Forbidden(_)) => return None,
-            Err(_) => {}
+    let at = |port: u16| async move {
+        let place = Place::pod(&format!("{}:{port}", pod.id.name)).sub("proxy/metrics");
+        match timeout(TIME, api.text(&place)).await {
+            Ok(Ok(text)) => Ok(requests(&text).map(|requests| (requests, port))),
+            Ok(Err(Failure::Forbidden(_))) => Err(Barred),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    };
+    let mut answers: FuturesUnordered<_> = ports.into_iter().map(at).collect();
+    while let Some(answer) = answers.next().await {
+        if let Some(told) = answer? {
+            return Ok(Some(told));
         }
     }
-    None
+    Ok(None)
 }
 
 /// The requests that metrics tell of; `None` where they tell of none.

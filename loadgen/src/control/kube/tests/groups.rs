@@ -124,6 +124,47 @@ fn every_pod_that_tells_what_it_holds_is_waited_for() {
 }
 
 #[test]
+fn a_port_that_never_answers_does_not_keep_the_one_that_tells_from_being_heard() {
+    block_on(async {
+        let mut world = groups(&[("d", &[[DECODE; 2]; 2]), ("p", &[[PREFILL; 2]])]).await;
+        change(&world.cluster, "d-0", |pod| {
+            pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": 7000}, {"containerPort": 8000}]);
+        });
+        world.cluster.state().silent.insert("d-0:7000".to_owned());
+        holds(&world.cluster, "d-0", 3);
+        let (mut looks, mut early) = (0, false);
+        let shifted = world
+            .shift_beside("2P1D", |cluster, calls| {
+                looks += 1;
+                early |= calls > 1 && looks < 20;
+                if looks == 20 {
+                    holds(cluster, "d-0", 0);
+                }
+            })
+            .await;
+        assert_eq!((shifted.report.abandoned, shifted.split, early), (None, split("2P1D"), false));
+    });
+}
+
+#[test]
+fn pods_that_may_not_be_asked_are_asked_once_and_given_time() {
+    block_on(async {
+        let mut world = groups(&[("d", &[[DECODE; 2]; 2]), ("p", &[[PREFILL; 2]])]).await;
+        world.cluster.state().forbidden.push(("/proxy/metrics", "get"));
+        world.settle().await;
+        let plan = world.plan("2P1D").await.expect("a plan");
+        world.kube.apply(&plan.steps[0].forth.call).await.expect("its label is off");
+        let first = world.kube.observe().await.expect("units");
+        assert!(first.members.iter().any(|member| member.state == MemberState::Stopping), "{}", first.account());
+        let second = world.kube.observe().await.expect("units");
+        assert!(second.members.iter().any(|member| member.state == MemberState::Out), "{}", second.account());
+        let state = world.cluster.state();
+        let asked: Vec<_> = state.asked.iter().filter(|asked| asked.path.ends_with("/proxy/metrics")).collect();
+        assert_eq!(asked.len(), 2, "{asked:?}");
+    });
+}
+
+#[test]
 fn a_unit_serves_when_all_of_its_pods_are_there_and_ready() {
     block_on(async {
         let mut world = groups(&[("d", &[[DECODE; 2]; 2]), ("p", &[[PREFILL; 2]])]).await;
