@@ -31,8 +31,18 @@ pub(super) struct Session {
     address: HttpAddress,
     /// Who we are, where that was said.
     login: Option<EtcdLogin>,
-    /// What was given for it.
-    token: Option<ApiKey>,
+    standing: Standing,
+}
+
+/// What etcd knows of us.
+#[derive(Debug)]
+enum Standing {
+    /// Nothing yet, or not any more.
+    Unknown,
+    /// It asks nobody who they are.
+    Open,
+    /// Who we are, by this token.
+    Given(ApiKey),
 }
 
 /// What went wrong, and where that was asked.
@@ -46,7 +56,12 @@ impl Session {
     /// One line: why there is no HTTP client.
     pub(super) fn new(address: &HttpAddress, login: Option<EtcdLogin>, http: &HttpOptions) -> Result<Self, String> {
         let client = http::client(IDLE, &http.of_controls())?;
-        Ok(Self { rest: Rest::new(client, None, LONGEST), address: address.clone(), login, token: None })
+        Ok(Self {
+            rest: Rest::new(client, None, LONGEST),
+            address: address.clone(),
+            login,
+            standing: Standing::Unknown,
+        })
     }
 
     /// Asks something that changes nothing.
@@ -74,7 +89,7 @@ impl Session {
     /// Sends a call, as whom we are to be. A token that etcd does not know any more, or not yet, has kept the call from being made:
     /// it is made again, once, with another one.
     async fn send(&mut self, path: &'static str, body: &Value) -> Result<Vec<u8>, Failure> {
-        if self.token.is_none() {
+        if matches!(self.standing, Standing::Unknown) {
             self.authenticate().await?;
         }
         match self.post(path, body).await {
@@ -93,18 +108,24 @@ impl Session {
         struct Given {
             token: String,
         }
-        self.token = None;
-        let Some(login) = &self.login else { return Ok(()) };
+        self.standing = Standing::Unknown;
+        let Some(login) = &self.login else {
+            self.standing = Standing::Open;
+            return Ok(());
+        };
         let body = login.body();
         let of = |failed| Failure { path: AUTHENTICATE, failed };
         match self.post(AUTHENTICATE, &body).await {
             Ok(said) => {
                 let given = serde_json::from_slice(&said).ok().and_then(|Given { token }| ApiKey::new(token));
-                self.token = Some(given.ok_or_else(|| of(Failed::Unsendable("it has given no token".to_owned())))?);
+                let token = given.ok_or_else(|| of(Failed::Unsendable("it has given no token".to_owned())))?;
+                self.standing = Standing::Given(token);
                 Ok(())
             }
-            // Whoever asks for nobody's name lets everybody in.
-            Err(Failed::Status(_, said)) if has(&said, &["authentication is not enabled"]) => Ok(()),
+            Err(Failed::Status(_, said)) if has(&said, &["authentication is not enabled"]) => {
+                self.standing = Standing::Open;
+                Ok(())
+            }
             // What we were about has not been sent, whatever became of this.
             Err(Failed::Unclear(why)) => Err(of(Failed::Unsent(why))),
             Err(failed) => match self.hidden(failed) {
@@ -116,9 +137,16 @@ impl Session {
         }
     }
 
+    fn token(&self) -> Option<&ApiKey> {
+        match &self.standing {
+            Standing::Given(token) => Some(token),
+            Standing::Unknown | Standing::Open => None,
+        }
+    }
+
     async fn post(&self, path: &str, body: &Value) -> Result<Vec<u8>, Failed> {
         let request = self.rest.client().post(self.address.at(path)).header("content-type", "application/json");
-        let request = match self.token.as_ref().and_then(|token| HeaderValue::from_str(token.reveal()).ok()) {
+        let request = match self.token().and_then(|token| HeaderValue::from_str(token.reveal()).ok()) {
             Some(mut value) => {
                 value.set_sensitive(true);
                 request.header(AUTHORIZATION, value)
@@ -135,7 +163,7 @@ impl Session {
         if let Some(login) = &self.login {
             text = login.hide_in(&text);
         }
-        if let Some(token) = &self.token {
+        if let Some(token) = self.token() {
             text = token.hide_in(&text);
         }
         Failed::Status(status, text.into_bytes())

@@ -29,6 +29,8 @@ struct Store {
     password: Option<&'static str>,
     /// How many tokens it has given or forgotten: the last one given is good, unless one was forgotten since.
     tokens: u32,
+    /// How often a token was asked for.
+    asked: u32,
 }
 
 impl Store {
@@ -45,6 +47,7 @@ impl Store {
     fn refusal(&mut self, path: &str, token: Option<&str>, body: &Value) -> Option<(u16, Value)> {
         let refused = |status, said: String| Some((status, json!({ "error": said, "message": said, "code": 16 })));
         let good = |tokens: u32| format!("sesame-{tokens}.14");
+        self.asked += u32::from(path == "/v3/auth/authenticate");
         match (path, self.password) {
             ("/v3/auth/authenticate", None) => refused(412, "etcdserver: authentication is not enabled".to_owned()),
             (_, None) => None,
@@ -340,9 +343,22 @@ fn a_user_is_given_a_token_and_another_one_whenever_that_is_forgotten() {
 }
 
 #[test]
-fn where_etcd_asks_nobody_who_they_are_a_login_does_no_harm() {
-    let (_store, mut planner) = etcd_as("2P2D", Some("pdtune:hunter2"));
-    assert!(block_on(planner.observe()).expect("seen").is(split("2P2D")));
+fn where_etcd_asks_nobody_who_they_are_a_password_is_sent_once_until_it_does_ask() {
+    let (store, mut planner) = etcd_as("2P2D", Some("pdtune:hunter2"));
+    let lock = || store.lock().expect("the store");
+    let calls = || {
+        let store = lock();
+        (store.asked, store.tokens)
+    };
+    block_on(async {
+        for _ in 0..2 {
+            assert!(planner.observe().await.expect("seen").is(split("2P2D")));
+        }
+        assert_eq!(calls(), (1, 0));
+        lock().password = Some("hunter2");
+        planner.observe().await.expect("seen");
+    });
+    assert_eq!(calls(), (2, 1), "it asks by now");
 }
 
 #[test]
