@@ -54,7 +54,7 @@ pub enum Limit {
     Nothing,
     /// Latencies say nothing against it, but requests fail.
     Failing,
-    /// The client sends late.
+    /// The client sends late, or not at all.
     Client,
     /// The way to the target and back.
     Network,
@@ -111,6 +111,8 @@ pub enum Advice {
     FasterLink,
     /// The figures are the client's own.
     OtherClient,
+    /// The client's machine has no more connections to give.
+    MoreSockets,
 }
 
 /// A finding.
@@ -131,7 +133,13 @@ pub struct Diagnosis {
 pub fn diagnose(units: &[UnitView], recent: &Recent, slo: Option<Slo>, in_flight: u64) -> Diagnosis {
     let evidence = Evidence::of(units, recent, slo, in_flight);
     let limit = match limit(&evidence) {
-        Limit::Nothing | Limit::TooFew if evidence.failures.matter(evidence.completed) => Limit::Failing,
+        Limit::Nothing | Limit::TooFew if evidence.failures.matter(evidence.completed) => {
+            if evidence.unsent() {
+                Limit::Client
+            } else {
+                Limit::Failing
+            }
+        }
         limit => limit,
     };
     Diagnosis { limit, advice: advice(limit, &evidence), evidence, fault: None }
@@ -228,6 +236,7 @@ fn advice(limit: Limit, e: &Evidence) -> Option<Advice> {
         Limit::Prompt => Some(Advice::ShorterPrompts),
         Limit::Step => Some(Advice::FasterSteps),
         Limit::Link => Some(Advice::FasterLink),
+        Limit::Client if e.unsent() => Some(Advice::MoreSockets),
         Limit::Client => Some(Advice::OtherClient),
         _ => None,
     }

@@ -140,6 +140,8 @@ pub struct Recent {
     pub offered_rps: f64,
     /// Requests completed in the window.
     pub completed: u64,
+    /// Of those, answers of several tokens that came in one piece: they have no TPOT.
+    pub pieces: u64,
     /// Requests failed in the window.
     pub failures: FailureCounts,
     /// Requests in flight at its end, less those at its start.

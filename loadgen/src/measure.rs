@@ -9,9 +9,11 @@
 
 mod aggregator;
 mod distribution;
+mod failed;
 mod goodput;
 mod health;
 mod history;
+mod lag;
 mod slot_histogram;
 mod stage_histogram;
 mod stages;
@@ -24,9 +26,11 @@ pub(crate) fn rank(quantile: f64, count: u64) -> u64 {
     (((quantile - f64::EPSILON) * count as f64).ceil() as u64).max(1)
 }
 
-pub use aggregator::{Aggregator, LagSummary};
+pub use aggregator::Aggregator;
 pub use distribution::Distribution;
+pub use failed::Failed;
 pub use health::{Client, LAG_LIMIT};
+pub use lag::LagSummary;
 pub use slot_histogram::SlotHistogram;
 pub use stage_histogram::{MeanStages, StageHistogram};
 pub(crate) use stages::whole;

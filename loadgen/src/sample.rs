@@ -48,6 +48,20 @@ impl Outcome {
     pub fn is_completed(&self) -> bool {
         matches!(self, Self::Completed)
     }
+
+    /// Whether the target has failed the request, or cut its answer. What has never left this machine it knows nothing of.
+    pub fn is_targets_failure(&self) -> bool {
+        match self {
+            Self::Failed(failure) => failure.kind != FailureKind::Client,
+            Self::Cut => true,
+            Self::Completed | Self::Cancelled | Self::Shed => false,
+        }
+    }
+
+    /// Whether it has never left this machine, which had no file or port for it.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.kind == FailureKind::Client)
+    }
 }
 
 /// An error of one request: data, never the end of the run.
@@ -78,11 +92,13 @@ pub enum FailureKind {
     Limited,
     /// The engine failed while it served the request.
     Engine,
+    /// This machine had no file or no port left for it, so the target has not even been asked.
+    Client,
 }
 
 impl FailureKind {
     /// All sorts.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connect,
         Self::Tls,
         Self::Status,
@@ -91,6 +107,7 @@ impl FailureKind {
         Self::Refused,
         Self::Limited,
         Self::Engine,
+        Self::Client,
     ];
 
     /// Its name in recordings and messages.
@@ -104,6 +121,7 @@ impl FailureKind {
             Self::Refused => "refused",
             Self::Limited => "limited",
             Self::Engine => "engine",
+            Self::Client => "client",
         }
     }
 }
@@ -217,11 +235,18 @@ impl Sample {
     }
 
     /// TPOT: (last token − first token) / (output tokens − 1), rounded to the nearest microsecond.
-    /// Undefined for answers of fewer than two tokens.
+    /// Undefined for answers of fewer than two tokens, and for those that came [in one piece](Self::is_one_piece).
     pub fn tpot(&self) -> Option<Micros> {
         let steps = u64::from(self.output_tokens.checked_sub(1)?);
         let span = self.last?.since(self.first?).0;
-        (steps > 0).then(|| Micros(span.saturating_add(steps / 2) / steps))
+        let mean = span.saturating_add(steps / 2).checked_div(steps)?;
+        (mean > 0).then_some(Micros(mean))
+    }
+
+    /// Whether all tokens of an answer of several came at once, to the microsecond a token, as where something on the way collects
+    /// what is streamed: when they were made cannot be seen then.
+    pub fn is_one_piece(&self) -> bool {
+        self.output_tokens > 1 && self.first.is_some() && self.tpot().is_none()
     }
 
     /// ITL: the gaps between consecutive arrivals, each with its tokens.
@@ -311,6 +336,15 @@ mod tests {
         assert_eq!(sample.itl_mean(), None);
         assert_eq!(sample.itl_quantile(990), None);
         assert_eq!(sample.e2e(), sample.ttft());
+    }
+
+    #[test]
+    fn an_answer_in_one_piece_has_no_tpot() {
+        let sample = Sample { output_tokens: 64, ..answer(1_100, &[]) };
+        assert_eq!((sample.is_one_piece(), sample.tpot(), sample.itl_mean()), (true, None, None));
+        let flushed = answer(1_100, &[(60, 512), (40, 511)]);
+        assert_eq!((flushed.is_one_piece(), flushed.tpot()), (true, None), "100 us for 1,023 tokens");
+        assert!(!answer(1_100, &[]).is_one_piece() && !answer(1_100, &[(10, 1)]).is_one_piece());
     }
 
     #[test]

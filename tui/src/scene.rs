@@ -17,8 +17,8 @@ pub use outlook::{fitted, outlook, predicted, predicted_of_processes};
 pub use recorded::{recorded, recorded_with_many_events};
 pub use served::{served, served_by_engines};
 pub use states::{
-    aborted, aggregated, ailing, crowded, down, event, failing, in_phase, normal, shedding, shifting, waiting,
-    with_units, without_slo,
+    aborted, aggregated, ailing, collected, crowded, down, event, failing, in_phase, normal, shedding, shifting,
+    waiting, with_units, without_slo,
 };
 pub use units::unit;
 

@@ -6,6 +6,7 @@ use engine::units::Role;
 use super::{COPYING, KV_FULL, NEAR, SATURATED};
 use crate::live::{FailureCounts, Recent, UnitView};
 use crate::measure::{Stage, StageTimes};
+use crate::sample::FailureKind;
 use crate::slo::Slo;
 use crate::time::Micros;
 
@@ -104,6 +105,12 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Whether most of what failed has never left this machine.
+    pub(super) fn unsent(&self) -> bool {
+        let failed = self.failures.total();
+        failed > 0 && self.failures.of(FailureKind::Client) * 2 > failed
+    }
+
     pub(super) fn of(units: &[UnitView], recent: &Recent, slo: Option<Slo>, in_flight: u64) -> Self {
         Self {
             completed: recent.completed,

@@ -4,8 +4,8 @@ use engine::units::{Role, UnitId};
 use super::*;
 use crate::live::{Percentiles, TtftStages};
 use crate::measure::{MeanStages, StageTimes};
-use crate::sample::Outcome;
 use crate::sample::testing::{failed, unanswered};
+use crate::sample::{Failure, FailureKind, Outcome};
 use crate::time::Micros;
 
 /// What a scenario is made of; the rest is a quiet 2P2D.
@@ -123,6 +123,15 @@ fn that_requests_fail_is_found_where_the_latencies_of_those_that_complete_say_no
     assert_eq!(early.says(), "requests fail: 20 of 20 failed in 10 s: 12 status, 8 cut");
     let slow = [(Stage::Queue, 700), (Stage::Prefill, 180)];
     assert_eq!(failing.ttft(900, &slow).diagnose().limit, Limit::Prefill);
+    let mut short = quiet();
+    let unsent = Failure { kind: FailureKind::Client, message: "Too many open files".to_owned() };
+    for index in 0..20 {
+        short.recent.failures.count(&unanswered(index, 0, 10, Outcome::Failed(unsent.clone())));
+    }
+    assert_eq!(
+        short.says(),
+        "client-bound: 20 of 80 failed in 10 s: 20 client; a higher `ulimit -n` here, or more machines to send from"
+    );
     let mut lucky = quiet();
     lucky.recent.failures.count(&unanswered(0, 0, 10, failed()));
     lucky.recent.failures.count(&unanswered(1, 0, 10, Outcome::Cut));

@@ -39,6 +39,7 @@ impl Diagnosis {
             }
             Limit::Nothing => ("balanced", balanced(e)),
             Limit::Failing => ("requests fail", failing(e)),
+            Limit::Client if e.unsent() => ("client-bound", failing(e)),
             Limit::Client => ("client-bound", format!("{} is the client's own lag", of_ttft(e, &[Stage::Lag]))),
             Limit::Network => {
                 let way = of_ttft(e, &[Stage::WayIn, Stage::WayBack]);
@@ -71,6 +72,7 @@ impl Diagnosis {
             Advice::ShorterPrompts => "shorter prompts or more prefix hits, not more units",
             Advice::FasterSteps => "a smaller model or larger units, not more units",
             Advice::FasterLink => "a faster link or shorter prompts, not more units",
+            Advice::MoreSockets => "a higher `ulimit -n` here, or more machines to send from",
             Advice::OtherClient => "what it measures is itself; a faster client",
         }
     }

@@ -1,8 +1,9 @@
 //! The client's own condition, as its records tell it.
 
-use crate::live::Health;
+use crate::live::{FailureCounts, Health};
 use crate::measure::Client;
 use crate::recording::{EndRecord, LagRecord};
+use crate::sample::FailureKind;
 use crate::time::Micros;
 
 /// What is known of the client.
@@ -44,7 +45,7 @@ impl ClientState {
         (self.recorded_bytes, self.recording_lost) = (bytes, lost);
     }
 
-    pub(super) fn health(&self, now: Micros, lag_p99: Option<Micros>) -> Health {
+    pub(super) fn health(&self, now: Micros, lag_p99: Option<Micros>, failures: &FailureCounts) -> Health {
         let client = Client {
             lag_p99,
             dropped: self.dropped,
@@ -52,6 +53,7 @@ impl ClientState {
             elapsed: now,
             cores: self.cores,
             held_up: self.held_up,
+            unsent: failures.of(FailureKind::Client),
         };
         Health {
             lag_p99: lag_p99.unwrap_or_default(),

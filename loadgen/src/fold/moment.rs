@@ -29,6 +29,7 @@ impl Fold {
         let counts = self.aggregator.counts();
         let diagnosis = diagnose(self.cluster.units(), &recent, self.slo, counts.in_flight);
         let diagnosis = Diagnosis { fault: fault(&servers, now), ..diagnosis };
+        let failed = self.aggregator.failed();
         Snapshot {
             now,
             phase: self.phase,
@@ -50,11 +51,11 @@ impl Fold {
             events: Arc::default(),
             shifts: self.shifts.views(),
             abilities: about.abilities,
-            outage: self.aggregator.outage().cloned(),
-            failures: self.aggregator.failures(),
-            reasons: self.aggregator.reasons().clone(),
+            outage: failed.outage().cloned(),
+            failures: failed.counts(),
+            reasons: failed.reasons().clone(),
             diagnosis,
-            health: self.client.health(now, self.aggregator.lag_p99()),
+            health: self.client.health(now, self.aggregator.lag_p99(), &failed.counts()),
         }
     }
 }

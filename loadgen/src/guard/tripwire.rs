@@ -90,7 +90,8 @@ impl Tripwire {
     pub fn ended(&mut self, sample: &Sample) {
         let (at, outcome) = (sample.ended, &sample.outcome);
         let cut = matches!(outcome, Outcome::Cut);
-        let failed = matches!(outcome, Outcome::Failed(_));
+        // Of what never left this machine the target has known nothing.
+        let failed = matches!(outcome, Outcome::Failed(failure) if failure.kind != FailureKind::Client);
         let limited = matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Limited);
         let completed = outcome.is_completed();
         for wire in &mut self.wires {
@@ -331,6 +332,17 @@ mod tests {
         wire.ended(&ended(0, 9 * SECOND, limited()));
         let tripped = wire.look(Micros(9 * SECOND)).expect("it was told late");
         assert_eq!((tripped.hits, tripped.all), (1, 1));
+    }
+
+    #[test]
+    fn what_never_left_this_machine_is_no_reason_to_spare_the_target() {
+        let unsent = || Outcome::Failed(Failure { kind: FailureKind::Client, message: String::new() });
+        let mut wire = tripwire("errors>10%");
+        (0..100).for_each(|index| wire.ended(&ended(index, SECOND, unsent())));
+        assert_eq!(wire.look(Micros(SECOND)), None);
+        (0..20).for_each(|index| wire.ended(&ended(index, SECOND, failed())));
+        let tripped = wire.look(Micros(SECOND)).expect("all that it has seen");
+        assert_eq!((tripped.hits, tripped.all), (20, 20));
     }
 
     #[test]

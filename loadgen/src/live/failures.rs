@@ -55,7 +55,9 @@ impl FailureCounts {
     pub fn count(&mut self, sample: &Sample) {
         if let Some(sort) = sort(&sample.outcome) {
             self.by_sort[sort] = self.by_sort[sort].saturating_add(1);
-            self.went = self.went.and(sample.account.address.map_or(Went::Anywhere, Went::To));
+            if sample.outcome.is_targets_failure() {
+                self.went = self.went.and(sample.account.address.map_or(Went::Anywhere, Went::To));
+            }
         }
     }
 
@@ -65,6 +67,12 @@ impl FailureCounts {
             *count = count.saturating_add(more);
         }
         self.went = self.went.and(other.went);
+    }
+
+    /// Those of one sort.
+    pub fn of(&self, kind: FailureKind) -> u64 {
+        let sort = FailureKind::ALL.iter().position(|known| *known == kind);
+        sort.map_or(0, |sort| u64::from(self.by_sort[sort]))
     }
 
     /// All of them.

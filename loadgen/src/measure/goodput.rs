@@ -7,7 +7,7 @@ use crate::time::Micros;
 impl Slo {
     /// Whether a request is good: it completed and met every bound.
     ///
-    /// TPOT and ITL of a one-token answer are undefined and meet their bounds; an answer without any token has no TTFT and
+    /// TPOT and ITL of an answer of one token, or in one piece, are undefined and meet their bounds; an answer without any token has no TTFT and
     /// no E2E, and meets no bound on them. Errors, cut streams, cancelled and shed requests are never good.
     pub fn judge(&self, sample: &Sample) -> bool {
         let required =

@@ -23,6 +23,8 @@ pub struct Client {
     pub cores: u32,
     /// How often reading from a remote target had to wait for the client's own queue.
     pub held_up: u64,
+    /// Requests for which the client's machine had no file or port left.
+    pub unsent: u64,
 }
 
 impl Client {
@@ -33,6 +35,12 @@ impl Client {
             return Some(format!(
                 "the client could not keep up: {} {samples} dropped, live figures are too low",
                 self.dropped
+            ));
+        }
+        if self.unsent > 0 {
+            let requests = if self.unsent == 1 { "1 request" } else { &format!("{} requests", self.unsent) };
+            return Some(format!(
+                "the client had no file or port left for {requests}: they failed, and the target never saw them"
             ));
         }
         if self.held_up > 0 {
@@ -71,6 +79,7 @@ mod tests {
         elapsed: Micros(10_000_000),
         cores: 1,
         held_up: 0,
+        unsent: 0,
     };
 
     #[test]
@@ -85,6 +94,7 @@ mod tests {
         assert!(reason(Client { lag_p99: Some(Micros(5_100)), ..WELL }).contains("lag p99 5.1 ms is above 5 ms"));
         assert!(reason(Client { dropped: 1, ..WELL }).contains("1 sample was dropped"));
         assert!(reason(Client { dropped: 7, ..WELL }).contains("7 samples were dropped"));
+        assert!(reason(Client { unsent: 2, ..WELL }).contains("no file or port left for 2 requests"));
         assert!(reason(Client { held_up: 3, ..WELL }).contains("its own queue was full 3 times"));
         assert!(reason(Client { cpu: Micros(9_000_000), ..WELL }).contains("0.9 of 1 cores"));
     }

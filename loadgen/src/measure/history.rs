@@ -25,6 +25,8 @@ pub(super) struct Cell {
     pub(super) judged: u64,
     pub(super) errors: u64,
     pub(super) failures: FailureCounts,
+    /// Answers that came in one piece.
+    pub(super) pieces: u64,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
     /// Shared with what was published: only a value that comes late copies it.
@@ -57,6 +59,7 @@ impl Cell {
         self.judged += later.judged;
         self.errors += later.errors;
         self.failures.merge(&later.failures);
+        self.pieces += later.pieces;
         self.input_tokens += later.input_tokens;
         self.output_tokens += later.output_tokens;
     }

@@ -34,6 +34,9 @@ pub(super) struct Req {
     /// It was refused because the target took no more for now.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     limited: bool,
+    /// It could not be sent because this machine had no file or port left.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    unsent: bool,
     /// Its message, or how a request that was cut was.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "text::sentence_option")]
     why: Option<String>,
@@ -140,6 +143,7 @@ impl From<&Sample> for Req {
             outcome,
             failure: failure.map(|failure| written(failure.kind).name().to_owned()),
             limited: failure.is_some_and(|failure| failure.kind == FailureKind::Limited),
+            unsent: failure.is_some_and(|failure| failure.kind == FailureKind::Client),
             why: why(sample),
             input: sample.input_tokens,
             asked: sample.output_asked,
@@ -172,18 +176,21 @@ fn why(sample: &Sample) -> Option<String> {
     }
 }
 
-/// The kind that is written. Readers that do not know `limited` take a kind that they do not know for a damaged file.
+/// The kind that is written. Older readers take a kind that they do not know for a damaged file, and read past `limited` and
+/// `unsent`.
 fn written(kind: FailureKind) -> FailureKind {
     match kind {
         FailureKind::Limited => FailureKind::Refused,
+        FailureKind::Client => FailureKind::Connect,
         kind => kind,
     }
 }
 
 /// The failure of this kind; one of a kind that is not known here is the engine's.
-fn failure(kind: &str, limited: bool, message: String) -> Failure {
+fn failure(kind: &str, limited: bool, unsent: bool, message: String) -> Failure {
     match FailureKind::ALL.into_iter().find(|known| known.name() == kind) {
         Some(FailureKind::Refused) if limited => Failure { kind: FailureKind::Limited, message },
+        Some(FailureKind::Connect) if unsent => Failure { kind: FailureKind::Client, message },
         Some(kind) => Failure { kind, message },
         None => Failure { kind: FailureKind::Engine, message: one_line(&format!("{kind}: {message}")) },
     }
@@ -199,7 +206,9 @@ impl TryFrom<Req> for Sample {
         let cut = cut.and_then(|why| CutBy::ALL.into_iter().find(|cut| cut.why() == why));
         let outcome = match (req.outcome, req.failure) {
             (Name::Completed, None) => Outcome::Completed,
-            (Name::Failed, Some(kind)) => Outcome::Failed(failure(&kind, req.limited, req.why.unwrap_or_default())),
+            (Name::Failed, Some(kind)) => {
+                Outcome::Failed(failure(&kind, req.limited, req.unsent, req.why.unwrap_or_default()))
+            }
             (Name::Cut, None) => Outcome::Cut,
             (Name::Cancelled, None) => Outcome::Cancelled,
             (Name::Shed, None) => Outcome::Shed,
@@ -309,6 +318,15 @@ mod tests {
         written["why"] = "the moon was full".into();
         let unknown = Sample { account: Account::default(), ..sample };
         assert_eq!(read(written), Ok(unknown), "a word of a later version");
+    }
+
+    #[test]
+    fn a_request_that_was_never_sent_had_no_connection_to_whoever_knows_no_more() {
+        let unsent = Failure { kind: FailureKind::Client, message: "Too many open files".to_owned() };
+        let sample = Sample { outcome: Outcome::Failed(unsent), ..testing::completed(0, 0, 10, &[]) };
+        let written = serde_json::to_value(Req::from(&sample)).expect("JSON");
+        assert_eq!((&written["failure"], &written["unsent"]), (&"connect".into(), &true.into()));
+        assert_eq!(read_again(written), sample.outcome);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The verdict on a step, while it goes on and when it is over.
 
 use super::attainment::{NEARLY_SURE, NINE_IN_TEN, alike, wilson};
-use super::seen::{self, Seen};
+use super::seen::{self, Fate, Seen};
 use super::steady::unsteady;
 use super::{Goal, Limit, Step, Verdict};
 use crate::measure::Distribution;
@@ -101,7 +101,11 @@ impl Judge {
         };
         let statistics = |of: fn(&Seen) -> Option<crate::time::Micros>| {
             let mut values = Distribution::default();
-            window.iter().filter(|seen| seen.completed).filter_map(of).for_each(|value| values.record(value));
+            window
+                .iter()
+                .filter(|seen| seen.fate == Fate::Completed)
+                .filter_map(of)
+                .for_each(|value| values.record(value));
             Statistics::from(&values)
         };
         (step.ttft_ms, step.tpot_ms) = (statistics(|seen| seen.ttft), statistics(|seen| seen.tpot));
@@ -129,7 +133,7 @@ impl Judge {
             }
         };
         step.steady = step.why.is_none() && !window.is_empty();
-        let failed = window.iter().filter(|seen| seen.failed).count();
+        let failed = window.iter().filter(|seen| seen.fate == Fate::Failed).count();
         let errors_alone = ((window.len() - failed) as f64) < self.goal.attainment * window.len() as f64;
         step.verdict = match early {
             _ if window.is_empty() || (stopped && early.is_none()) => Verdict::Undecided,

@@ -6,6 +6,30 @@ use crate::time::Micros;
 
 use super::Limit;
 
+/// What became of a request, the worse the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    #[default]
+    Completed,
+    /// It was not offered: too many were in flight.
+    Shed,
+    /// It has never left this machine.
+    Unsent,
+    /// The server has failed it, or cut its answer.
+    Failed,
+}
+
+impl Fate {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Completed => Self::Completed,
+            outcome if outcome.is_targets_failure() => Self::Failed,
+            outcome if outcome.is_unsent() => Self::Unsent,
+            _ => Self::Shed,
+        }
+    }
+}
+
 /// A request that is over, as far as a verdict needs it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Seen {
@@ -13,9 +37,7 @@ pub(super) struct Seen {
     pub(super) due: Micros,
     pub(super) first: Option<Micros>,
     pub(super) ended: Micros,
-    pub(super) completed: bool,
-    /// The server has failed it, or cut its answer.
-    pub(super) failed: bool,
+    pub(super) fate: Fate,
     pub(super) ttft: Option<Micros>,
     pub(super) tpot: Option<Micros>,
     pub(super) itl_mean: Option<Micros>,
@@ -32,8 +54,7 @@ impl Seen {
             due: sample.due,
             first: sample.first,
             ended: sample.ended,
-            completed: sample.outcome.is_completed(),
-            failed: matches!(sample.outcome, Outcome::Failed(_) | Outcome::Cut),
+            fate: Fate::of(&sample.outcome),
             ttft: sample.ttft(),
             tpot: sample.tpot(),
             itl_mean: sample.itl_mean(),
@@ -51,7 +72,8 @@ impl Seen {
             (over(slo.tpot, self.tpot), Limit::Tpot),
             (over(slo.itl_p99, self.itl_p99) || over(slo.itl_mean, self.itl_mean), Limit::Itl),
             (over(slo.e2e, self.e2e), Limit::E2e),
-            (!self.completed, Limit::Errors),
+            (self.fate == Fate::Unsent, Limit::Client),
+            (matches!(self.fate, Fate::Failed | Fate::Shed), Limit::Errors),
         ]
         .into_iter()
         .filter_map(|(over, limit)| over.then_some(limit))
@@ -61,6 +83,7 @@ impl Seen {
 /// What the server did instead of answering; `None` where it did, or was not asked.
 pub(super) fn trouble(sample: &Sample) -> Option<String> {
     match &sample.outcome {
+        outcome if outcome.is_unsent() => None,
         Outcome::Failed(failure) => Some(format!("{}: {}", failure.kind, failure.message)),
         Outcome::Cut => Some("cut".to_owned()),
         Outcome::Completed | Outcome::Cancelled | Outcome::Shed => None,
@@ -74,6 +97,7 @@ pub(super) fn limit(seen: &[Seen], slo: &Slo) -> Limit {
         (Limit::Itl, 0),
         (Limit::Ttft, 0),
         (Limit::Tpot, 0),
+        (Limit::Client, 0),
         // A request that failed has missed nothing else.
         (Limit::Errors, 0),
     ];
@@ -101,8 +125,7 @@ pub(super) fn mean(seen: &[Seen], slo: &Slo) -> Option<Seen> {
         itl_mean: mean(|seen| seen.itl_mean),
         itl_p99: mean(|seen| seen.itl_p99),
         e2e: mean(|seen| seen.e2e),
-        completed: seen.iter().all(|seen| seen.completed),
-        failed: seen.iter().any(|seen| seen.failed),
+        fate: seen.iter().map(|seen| seen.fate).max().unwrap_or_default(),
         ..first
     };
     all.good = all.over(slo).next().is_none();

@@ -4,9 +4,11 @@ use engine::model::counter;
 use proptest::prelude::*;
 
 use super::judge::Judge;
-use super::seen::Seen;
+use super::seen::{self, Fate, Seen};
 use super::{Goal, Limit, Search, Step, Stopped, Verdict};
 use crate::plan::Procedure;
+use crate::sample::testing::unanswered;
+use crate::sample::{Failure, FailureKind, Outcome};
 use crate::time::Micros;
 
 fn goal(slo: &str) -> Goal {
@@ -45,8 +47,7 @@ impl Queue {
                 due: Micros::from_secs_f64(due),
                 first: Some(ended),
                 ended,
-                completed: true,
-                failed: false,
+                fate: Fate::Completed,
                 ttft: Some(ttft),
                 tpot: None,
                 itl_mean: None,
@@ -123,8 +124,7 @@ fn nine_intervals_in_ten_hold_the_edge_of_independent_requests() {
             due: at(index),
             first: Some(at(index)),
             ended: at(index),
-            completed: true,
-            failed: false,
+            fate: Fate::Completed,
             ttft: Some(Micros(1)),
             tpot: Some(Micros(if good(index) { 40_000 } else { 60_000 })),
             itl_mean: None,
@@ -208,7 +208,8 @@ fn a_server_that_fails_requests_is_the_limit_and_says_why() {
         let mut judge = Judge::new(goal, 1.0, 100, 1.0);
         for seen in (Queue { service_s: 0.01 }).serve(&goal, 1.0, 1, 100) {
             let failed = seen.index.is_multiple_of(every);
-            judge.add(Seen { failed, completed: !failed, good: !failed, ..seen });
+            let fate = if failed { Fate::Failed } else { Fate::Completed };
+            judge.add(Seen { fate, good: !failed, ..seen });
         }
         judge.hear("status: 500: no GPU".to_owned());
         judge.finish(None, false, Some("the client sent late".to_owned()))
@@ -218,6 +219,27 @@ fn a_server_that_fails_requests_is_the_limit_and_says_why() {
     assert_eq!(failing.why.as_deref(), Some("35 failed, the last one: status: 500: no GPU"));
     let sound = step(1000);
     assert_eq!((sound.verdict, sound.why), (Verdict::Met, None));
+}
+
+#[test]
+fn what_never_left_this_machine_is_the_clients_limit() {
+    let goal = goal("ttft=500ms");
+    let mut judge = Judge::new(goal, 1.0, 100, 1.0);
+    for seen in (Queue { service_s: 0.01 }).serve(&goal, 1.0, 1, 100) {
+        let unsent = seen.index.is_multiple_of(2);
+        let fate = if unsent { Fate::Unsent } else { Fate::Completed };
+        judge.add(Seen { fate, good: !unsent, ..seen });
+    }
+    let step = judge.finish(None, true, None);
+    assert_eq!(
+        (step.verdict, step.limit),
+        (Verdict::Undecided, Limit::Client),
+        "of what it has seen before it was ended"
+    );
+    let unsent = Failure { kind: FailureKind::Client, message: "Too many open files".to_owned() };
+    let sample = unanswered(0, 0, 10, Outcome::Failed(unsent));
+    assert_eq!(seen::trouble(&sample), None, "the server has done nothing");
+    assert_eq!(Seen::of(&sample, &goal.slo).map(|seen| seen.fate), Some(Fate::Unsent));
 }
 
 proptest! {

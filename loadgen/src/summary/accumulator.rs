@@ -8,7 +8,7 @@ use super::{Answers, Bounds, ClientSummary, Failures, Prefix, Shift, Statistics,
 use crate::live::Counts;
 use crate::measure::{Client, Distribution, Standing};
 use crate::recording::{EndRecord, LagRecord, Record, RunRecord, SCHEMA, ShiftRecord};
-use crate::sample::Sample;
+use crate::sample::{FailureKind, Sample};
 use crate::time::Micros;
 
 /// Takes the records of a run, one after another, and sums them up in constant memory.
@@ -243,6 +243,7 @@ impl Accumulator {
             elapsed: end.map_or(self.latest, |end| end.at),
             cores: end.map_or(0, |end| end.client.cores),
             held_up: end.map(|end| end.client.held_up).or(lag.map(|lag| lag.held_up)).unwrap_or(0),
+            unsent: self.failures.of(FailureKind::Client),
         };
         ClientSummary {
             verdict: known.verdict().or_else(|| end.map(|_| "ok".to_owned())),

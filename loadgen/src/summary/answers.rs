@@ -15,6 +15,11 @@ impl Failures {
         FailureKind::ALL.into_iter().zip(self.0)
     }
 
+    /// How many there were of one sort.
+    pub(super) fn of(&self, wanted: FailureKind) -> u64 {
+        self.iter().find(|(kind, _)| *kind == wanted).map_or(0, |(_, count)| count)
+    }
+
     pub(super) fn add(&mut self, sample: &Sample) {
         let Outcome::Failed(failure) = &sample.outcome else { return };
         for (count, kind) in self.0.iter_mut().zip(FailureKind::ALL) {
@@ -57,6 +62,10 @@ pub struct Answers {
     pub reasoning_tokens: u64,
     /// Requests that went to each address, where there are several.
     pub addresses: Vec<u64>,
+    /// Those of them that failed or were cut.
+    pub addresses_failed: Vec<u64>,
+    /// Answers of several tokens that came in one piece: they have no TPOT.
+    pub one_piece: u64,
 }
 
 /// Ways of counting tokens, with how many answers were counted so.
@@ -76,8 +85,10 @@ impl Answers {
         if let Some(address) = account.address.map(usize::from).filter(|address| *address < ADDRESSES) {
             if address >= self.addresses.len() {
                 self.addresses.resize(address + 1, 0);
+                self.addresses_failed.resize(address + 1, 0);
             }
             self.addresses[address] += 1;
+            self.addresses_failed[address] += u64::from(sample.outcome.is_targets_failure());
         }
         if !sample.outcome.is_completed() {
             return;
@@ -90,6 +101,7 @@ impl Answers {
         }
         self.usage_differed += u64::from(account.usage_tokens.is_some());
         self.osl_missed += u64::from(sample.output_tokens != sample.output_asked);
+        self.one_piece += u64::from(sample.is_one_piece());
         self.isl_differed += u64::from(sample.prompt_tokens() != sample.input_tokens);
         self.prompt_tokens_asked += u64::from(sample.input_tokens);
         self.prompt_tokens_counted += u64::from(sample.prompt_tokens());
@@ -121,9 +133,16 @@ mod tests {
         answers.add(&Sample { account, output_asked: asked.output_tokens + 1, ..asked.clone() });
         answers.add(&Sample { output_asked: asked.output_tokens, ..asked.clone() });
         assert_eq!((answers.osl_missed, answers.isl_differed, answers.counted_by.chunks), (1, 1, 1));
-        assert_eq!(answers.usage_differed, 1);
+        assert_eq!((answers.usage_differed, answers.one_piece), (1, 0));
+        answers.add(&Sample { output_tokens: 9, output_asked: 9, ..completed(0, 0, 100, &[]) });
+        assert_eq!(answers.one_piece, 1);
         assert_eq!(answers.prompt_tokens_counted, answers.prompt_tokens_asked + 5);
-        assert_eq!((answers.reasoned, answers.reasoning_tokens, answers.addresses), (1, 2, vec![0, 0, 1]));
+        assert_eq!((answers.reasoned, answers.reasoning_tokens), (1, 2));
+        for (outcome, address) in [(failed(), 0), (Outcome::Cut, 0), (Outcome::Cancelled, 2)] {
+            let account = Account { address: Some(address), ..Account::default() };
+            answers.add(&Sample { account, ..unanswered(0, 0, 1, outcome) });
+        }
+        assert_eq!((answers.addresses, answers.addresses_failed), (vec![2, 0, 2], vec![2, 0, 0]));
     }
 
     #[test]

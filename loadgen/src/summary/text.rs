@@ -86,6 +86,7 @@ impl Summary {
             return Ok(());
         }
         let counts = self.failures.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| match kind {
+            FailureKind::Client => format!("{count} client (no file or port left here)"),
             FailureKind::Limited => format!("{count} limited (load that the server shed)"),
             other => format!("{count} {other}"),
         });
@@ -115,13 +116,24 @@ impl Summary {
         if *osl_missed > 0 {
             writeln!(out, "lengths      {osl_missed} answers had not as many tokens as asked for")?;
         }
+        if self.answers.one_piece > 0 {
+            let pieces = self.answers.one_piece;
+            writeln!(
+                out,
+                "pieces       {pieces} answers came in one piece: they have no TPOT, and their TTFT is that of the whole answer"
+            )?;
+        }
         if *isl_differed > 0 {
             let (asked, counted) = (self.answers.prompt_tokens_asked, self.answers.prompt_tokens_counted);
             writeln!(out, "prompts      the server counted {counted} tokens where {asked} were asked for")?;
         }
         if self.answers.addresses.len() > 1 {
-            let counts: Vec<_> = self.answers.addresses.iter().map(u64::to_string).collect();
-            writeln!(out, "addresses    {} requests, in their order", counts.join(" + "))?;
+            let counted = self.answers.addresses.iter().zip(&self.answers.addresses_failed);
+            let counts = counted.map(|(count, failed)| match failed {
+                0 => count.to_string(),
+                failed => format!("{count} ({failed} failed or cut)"),
+            });
+            writeln!(out, "addresses    {} requests, in their order", counts.collect::<Vec<_>>().join(" + "))?;
         }
         Ok(())
     }

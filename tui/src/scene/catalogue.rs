@@ -8,7 +8,7 @@ use loadgen::live::{Phase, Snapshot, UnitView};
 use loadgen::target::{Abilities, Ways};
 
 use super::{
-    aborted, aggregated, ailing, crowded, down, failing, fitted, in_phase, model, normal, predicted,
+    aborted, aggregated, ailing, collected, crowded, down, failing, fitted, in_phase, model, normal, predicted,
     predicted_of_processes, recorded, recorded_with_many_events, seconds, served, served_by_engines, shedding,
     shifting, waiting, without_slo,
 };
@@ -34,6 +34,7 @@ pub const SCREENS: &[Screen] = &[
     Screen { name: "down", about: "the target does not answer", model: || model(down()) },
     Screen { name: "shedding", about: "the target takes no more for now", model: || model(shedding()) },
     Screen { name: "failing", about: "some requests fail", model: || model(failing()) },
+    Screen { name: "collected", about: "answers come in one piece", model: || model(collected()) },
     Screen { name: "aborted", about: "a rule has ended the load", model: || model(aborted()) },
     Screen { name: "no-slo", about: "no SLO is set", model: || model(without_slo()) },
     Screen { name: "no-control", about: "the target cannot shift, and the screen may not", model: no_control },

@@ -192,8 +192,8 @@ impl Script {
             shifts: Vec::new(),
             abilities: cpu::ABILITIES,
             outage: None,
-            failures: aggregator.failures(),
-            reasons: aggregator.reasons().clone(),
+            failures: aggregator.failed().counts(),
+            reasons: aggregator.failed().reasons().clone(),
             diagnosis,
             health: Health {
                 lag_p99: Micros(420),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::cluster::{How, UnitState};
 use engine::units::{Role, Split};
 use loadgen::diagnose::{Diagnosis, diagnose};
-use loadgen::live::{Counts, Event, MarkKind, Outage, Phase, Recent, ShiftView, Slot, Snapshot, UnitView};
+use loadgen::live::{Counts, Event, MarkKind, Outage, Percentiles, Phase, Recent, ShiftView, Slot, Snapshot, UnitView};
 use loadgen::sample::{Account, CutBy, Failure, FailureKind, Outcome, Sample};
 use loadgen::slo::Slo;
 use loadgen::time::Micros;
@@ -73,9 +73,20 @@ pub fn waiting() -> Snapshot {
 
 /// The target stopped answering half a minute ago.
 pub fn down() -> Snapshot {
+    failed(&Failure { kind: FailureKind::Connect, message: "connection refused by 127.0.0.1:8000".to_owned() })
+}
+
+/// Half a minute of a target that takes no more.
+pub fn shedding() -> Snapshot {
+    failed(&Failure { kind: FailureKind::Limited, message: "429, retry after 7 s: too many requests".to_owned() })
+}
+
+/// For half a minute nothing was answered otherwise.
+fn failed(failure: &Failure) -> Snapshot {
     let mut snapshot = normal();
-    let error = "connect: connection refused by 127.0.0.1:8000".into();
-    snapshot.outage = Some(Outage { since: seconds(120.0), failed: 465, limited: 0, error });
+    let limited = if failure.kind == FailureKind::Limited { 465 } else { 0 };
+    let error = format!("{}: {}", failure.kind, failure.message).into();
+    snapshot.outage = Some(Outage { since: seconds(120.0), failed: 465, limited, error });
     snapshot.counts.failed += 465;
     let mut history = snapshot.history.to_vec();
     for slot in history.iter_mut().filter(|slot| slot.start >= seconds(120.0)) {
@@ -90,14 +101,12 @@ pub fn down() -> Snapshot {
         offered_rps: 15.0,
         ..Recent::default()
     };
-    snapshot
-}
-
-/// Half a minute of a target that takes no more.
-pub fn shedding() -> Snapshot {
-    let mut snapshot = down();
-    let error = "limited: 429, retry after 7 s: too many requests".into();
-    snapshot.outage = Some(Outage { since: seconds(120.0), failed: 465, limited: 465, error });
+    for index in 0..150 {
+        let sample = Sample { outcome: Outcome::Failed(failure.clone()), ..sample(index, 0, 1, 1, true) };
+        snapshot.reasons.note(&sample);
+        snapshot.recent.failures.count(&sample);
+    }
+    diagnose_anew(&mut snapshot);
     snapshot
 }
 
@@ -115,6 +124,23 @@ pub fn failing() -> Snapshot {
         snapshot.recent.failures.count(&sample);
     }
     (snapshot.counts.failed, snapshot.counts.cut) = (snapshot.counts.failed + 12, snapshot.counts.cut + 8);
+    diagnose_anew(&mut snapshot);
+    snapshot
+}
+
+/// Something before the target holds answers back until they are whole.
+pub fn collected() -> Snapshot {
+    let mut snapshot = normal();
+    snapshot.target = "http://10.0.0.1:8000".into();
+    let history = snapshot.history.iter().cloned();
+    let recent = |recent: Recent| Recent { tpot: Percentiles::default(), pieces: recent.completed, ..recent };
+    let blind = |slot: Slot| {
+        let then = slot.then.as_deref().cloned();
+        let then = then.map(|then| Arc::new(Snapshot { recent: recent(then.recent), ..then }));
+        Slot { tpot: Percentiles::default(), tpot_values: Arc::default(), then, ..slot }
+    };
+    snapshot.history = Arc::new(history.map(blind).collect());
+    snapshot.recent = recent(snapshot.recent);
     diagnose_anew(&mut snapshot);
     snapshot
 }

@@ -26,6 +26,7 @@ fn texts(model: &Model) -> Vec<(Paint, String)> {
     texts.extend(now.aborted.as_ref().map(|why| (Paint::Alert, format!("{why} "))));
     texts.extend(outage(now));
     texts.extend(failing(now));
+    texts.extend(pieces(now));
     if let Some(reason) = &now.health.recording_lost {
         texts.push((Paint::Alert, format!("recording lost: {reason} ")));
     }
@@ -68,6 +69,14 @@ fn failing(now: &Snapshot) -> Option<(Paint, String)> {
     let address = address.map(|host| format!(" at {host}")).unwrap_or_default();
     let (failed, ended) = (format::count(failed), format::count(ended));
     Some((paint, format!("{failed} of {ended} failed{address}: {} ", failures.with(&now.reasons))))
+}
+
+/// `no TPOT: 14 of 14 answers came in one piece, as where a proxy holds them back`, where those are most.
+fn pieces(now: &Snapshot) -> Option<(Paint, String)> {
+    let recent = &now.recent;
+    let (pieces, completed) = (format::count(recent.pieces), format::count(recent.completed));
+    let text = format!("no TPOT: {pieces} of {completed} answers came in one piece, as where a proxy holds them back ");
+    (recent.pieces > recent.completed / 2).then_some((Paint::Warn, text))
 }
 
 /// What the operator should know about the file.

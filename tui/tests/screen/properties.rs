@@ -269,7 +269,7 @@ fn event() -> BoxedStrategy<Event> {
 fn recent() -> BoxedStrategy<Recent> {
     let floats = [float(), float(), float()];
     let options = [option::of(float()), option::of(float()), option::of(float()), option::of(float())];
-    let counts = (any::<u64>(), any::<i64>(), stages(), failures());
+    let counts = (any::<u64>(), any::<u64>(), any::<i64>(), stages(), failures());
     (micros(), floats, options, percentiles(), percentiles(), counts)
         .prop_map(
             |(
@@ -278,7 +278,7 @@ fn recent() -> BoxedStrategy<Recent> {
                 [goodput_rps, goodput_before_rps, attainment, output_before_tps],
                 ttft,
                 tpot,
-                (completed, growth, stages, (failures, _)),
+                (completed, pieces, growth, stages, (failures, _)),
             )| {
                 Recent {
                     window,
@@ -287,6 +287,7 @@ fn recent() -> BoxedStrategy<Recent> {
                     attainment,
                     offered_rps,
                     completed,
+                    pieces,
                     failures,
                     growth,
                     input_tps,

@@ -206,9 +206,10 @@ fn the_keys_stand_in_the_order_that_scripts_rely_on() {
         r#""window":{"from_s":2.0,"to_s":12.0},"#,
         r#""client":{"verdict":"ok","cpu_s":0.5,"rss_mb":45.0,"dropped":0,"realtime":false},"#,
         r#""shifts":[],"recording":"run.jsonl.zst","incomplete":false,"slo_s":10.0,"workers":[],"aborted":null,"#,
-        r#""failures":{"connect":0,"tls":0,"status":0,"timeout":0,"malformed":0,"refused":0,"limited":0,"engine":0},"#,
+        r#""failures":{"connect":0,"tls":0,"status":0,"timeout":0,"malformed":0,"refused":0,"limited":0,"engine":0,"client":0},"#,
         r#""answers":{"counted_by":{"usage":0,"ids":0,"chunks":0},"usage_differed":0,"osl_missed":0,"isl_differed":0,"#,
-        r#""prompt_tokens_asked":100,"prompt_tokens_counted":100,"reasoned":0,"reasoning_tokens":0,"addresses":[]},"#,
+        r#""prompt_tokens_asked":100,"prompt_tokens_counted":100,"reasoned":0,"reasoning_tokens":0,"addresses":[],"#,
+        r#""addresses_failed":[],"one_piece":0},"#,
         r#""ttft_answer_ms":{"mean":250.0,"p50":250.0,"p90":250.0,"p95":250.0,"p99":250.0,"max":250.0,"n":1},"server":null,"sessions":null}"#,
     );
     assert_eq!(serde_json::to_string(&summary).expect("JSON"), expected);

@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use rustix::io::Errno;
 
 use super::secrets::Secrets;
 use crate::http::{Said, TlsFailure, root};
@@ -19,7 +21,9 @@ pub(super) fn of_connection(error: &reqwest::Error) -> Outcome {
         return failed(FailureKind::Tls, tls.why());
     }
     if error.is_connect() {
-        return failed(FailureKind::Connect, root(error));
+        let host = error.url().and_then(|url| url.host_str()).unwrap_or_default();
+        let kind = if is_ours(error, host) { FailureKind::Client } else { FailureKind::Connect };
+        return failed(kind, root(error));
     }
     if is_garbage(error) {
         return failed(FailureKind::Malformed, format!("not HTTP: {}", root(error)));
@@ -63,19 +67,37 @@ pub(super) fn without_query(address: &str) -> &str {
     address.find(['?', '#']).map_or(address, |end| &address[..end])
 }
 
+/// Whether this machine had no file or port for a connection to `host`.
+fn is_ours(error: &(dyn Error + 'static), host: &str) -> bool {
+    let errors = sources(error).filter_map(|error| error.downcast_ref::<std::io::Error>());
+    errors.filter_map(Errno::from_io_error).any(|errno| match errno {
+        Errno::MFILE | Errno::NFILE => true,
+        // It is also said of an address to which there is no way from here, as to one of IPv6 that a name has besides.
+        Errno::ADDRNOTAVAIL => host.parse::<Ipv4Addr>().is_ok(),
+        _ => false,
+    })
+}
+
 /// Whether what came cannot be read as HTTP.
-fn is_garbage(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
+pub(super) fn is_garbage(error: &reqwest::Error) -> bool {
+    sources(error).any(|error| {
         // The second is how wrong chunks of a body are told.
         let parse = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
         let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if parse || matches!(io, Some(ErrorKind::InvalidInput | ErrorKind::InvalidData)) {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+        parse || matches!(io, Some(ErrorKind::InvalidInput | ErrorKind::InvalidData))
+    })
+}
+
+/// Whether it is about the frames of HTTP/2.
+pub(super) fn is_http2(error: &reqwest::Error) -> bool {
+    let mut hypers = sources(error).filter_map(|error| error.downcast_ref::<hyper::Error>());
+    // There is no other way to see it.
+    hypers.any(|error| error.to_string().starts_with("http2 error"))
+}
+
+/// What an error comes from, one behind the other.
+fn sources<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
 }
 
 #[cfg(test)]
@@ -125,6 +147,22 @@ mod tests {
             "status: 500",
             "that it comes back does not say that it is full"
         );
+    }
+
+    #[test]
+    fn a_connection_for_which_this_machine_has_no_file_or_port_is_not_the_servers_failure() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("no connection")]
+        struct Around(#[source] std::io::Error);
+        for (errno, host, ours) in [
+            (Errno::MFILE, "gateway", true),
+            (Errno::ADDRNOTAVAIL, "10.0.0.1", true),
+            (Errno::ADDRNOTAVAIL, "localhost", false),
+            (Errno::ADDRNOTAVAIL, "::1", false),
+            (Errno::CONNREFUSED, "10.0.0.1", false),
+        ] {
+            assert_eq!(is_ours(&Around(errno.into()), host), ours, "{errno:?} {host}");
+        }
     }
 
     #[test]
