@@ -33,6 +33,8 @@ pub struct GrpcTarget {
     pub key: Option<RemoteKey>,
     /// How long a request may take from being handed over to its end.
     pub timeout: Duration,
+    /// How long it may take to tell what it serves.
+    pub opening: Duration,
     /// Whether its units are watched and can be shifted.
     pub controlled: bool,
 }
@@ -92,7 +94,7 @@ fn hint(error: &RemoteError) -> &'static str {
 /// # Errors
 /// When it cannot be reached or does not let us in.
 pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
-    let GrpcTarget { address, key, timeout, controlled } = target;
+    let GrpcTarget { address, key, timeout, opening, controlled } = target;
     let ground = Ground::new()?;
     let config = RemoteConfig {
         connections: GRPC_CONNECTIONS,
@@ -110,7 +112,10 @@ pub fn open(target: GrpcTarget) -> Result<Connection, OpenError> {
     } else {
         (None, Arc::new(ServerClock::default()))
     };
-    let Topology { model, limits, observed } = ground.block_on(compare_clocks(&engine, &clock))?;
+    let Topology { model, limits, observed } = ground.block_on(async {
+        let late = RemoteError::Timeout { address: address.clone(), after: opening };
+        tokio::time::timeout(opening, compare_clocks(&engine, &clock)).await.unwrap_or(Err(late))
+    })?;
     let limits = TargetLimits {
         context_tokens: limits.context_tokens,
         kv_tokens: limits.kv_tokens,

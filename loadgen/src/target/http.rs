@@ -17,6 +17,7 @@
 //! | what happened | outcome |
 //! |---|---|
 //! | `finish_reason` or `[DONE]` came | completed |
+//! | no file or port on this machine | failed: client |
 //! | no connection | failed: connect |
 //! | TLS is not agreed, or its certificate not trusted | failed: tls |
 //! | 429, or 503 with the time to come back | failed: limited |
@@ -51,7 +52,7 @@ use engine::units::Split;
 
 pub use self::answer::read_answer;
 pub use self::fields::BodyField;
-pub use super::remote::{Patience, REQUEST_TIMEOUT};
+pub use super::remote::{OPENING, Patience, REQUEST_TIMEOUT};
 pub use crate::http::{ApiKey, ExtraHeader, HttpAddress, HttpOptions};
 
 use super::remote::{Ground, Limits, RunId};
@@ -130,6 +131,8 @@ pub struct HttpTarget {
     pub http: HttpOptions,
     /// How long a request may take from being handed over to its end.
     pub timeout: Duration,
+    /// How long each answer before the load may take: to what it serves, and to a request for one token.
+    pub opening: Duration,
     /// How long it may go without tokens.
     pub patience: Patience,
     /// Where its units are watched and shifted, if anywhere.
@@ -152,6 +155,7 @@ impl HttpTarget {
             fields: Vec::new(),
             http: HttpOptions::default(),
             timeout: REQUEST_TIMEOUT,
+            opening: OPENING,
             patience: Patience::default(),
             control: None,
             split: None,
@@ -171,6 +175,26 @@ pub enum OpenError {
         address: HttpAddress,
         /// Why not.
         why: String,
+    },
+    /// Somebody takes connections there and gives them up.
+    #[error("{address} hangs up: {why}{hint}")]
+    HangsUp {
+        /// Where.
+        address: HttpAddress,
+        /// How.
+        why: String,
+        /// What may help, on a line of its own, or nothing.
+        hint: &'static str,
+    },
+    /// Somebody answers there, and not in HTTP.
+    #[error("{address} does not answer in HTTP: {why}{hint}")]
+    OtherProtocol {
+        /// Where.
+        address: HttpAddress,
+        /// What came instead.
+        why: String,
+        /// What may help, on a line of its own, or nothing.
+        hint: &'static str,
     },
     /// TLS is not agreed, or its certificate not trusted.
     #[error("cannot reach {address}: {why}{hint}")]
@@ -266,7 +290,7 @@ impl OpenError {
     pub fn may_pass(&self) -> bool {
         match self {
             // What routes requests may be up before the server that it asks has its models, or its paths.
-            Self::Unreachable { .. } | Self::NoModel { .. } | Self::NoSuchModel { .. } => true,
+            Self::Unreachable { .. } | Self::HangsUp { .. } | Self::NoModel { .. } | Self::NoSuchModel { .. } => true,
             Self::Control(error) => error.may_pass(),
             Self::Status { status, .. } => *status >= 500 || matches!(status, 404 | 429),
             Self::Refused { status, .. } => *status == 404,
@@ -294,7 +318,7 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     let client = crate::http::client(IDLE, &target.http).map_err(OpenError::Client)?;
     let ground = Ground::new()?;
     let secrets = Secrets::new(target.key, target.headers);
-    let ask = || ask_all(&client, &target.addresses, &secrets, target.model.as_deref());
+    let ask = || ask_all(&client, &target.addresses, &secrets, target.model.as_deref(), target.opening);
     let first = ground.block_on(ask());
     let starts = target.control.as_ref().is_some_and(ControlAt::starts_workers);
     // There may be no model before there are workers.
@@ -322,8 +346,8 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
         run,
         turn: AtomicUsize::new(0),
     };
-    let shown = ground.block_on(probe::probe(&mut requests))?;
-    let mut facts = ground.block_on(facts::ask(&requests));
+    let shown = ground.block_on(probe::probe(&mut requests, target.opening))?;
+    let mut facts = ground.block_on(facts::ask(&requests, target.opening));
     facts.extend(told(&requests, &target.fields, &shown));
     if let Some(text) = remark(&requests, &shown) {
         let mut remark = vec![TargetEvent::Remark { at: Micros::ZERO, text }];
@@ -362,16 +386,17 @@ pub fn open(target: HttpTarget) -> Result<Connection, OpenError> {
     })
 }
 
-/// What all addresses serve: the shortest context, and the split only where there is one of them.
+/// What all addresses serve, each of which has so long to say it: the shortest context, and the split only where there is one of them.
 async fn ask_all(
     client: &reqwest::Client,
     addresses: &[HttpAddress],
     secrets: &Secrets,
     wanted: Option<&str>,
+    within: Duration,
 ) -> Result<Served, OpenError> {
     let mut all: Option<(&HttpAddress, Served)> = None;
     for address in addresses {
-        let served = models::ask(client, address, secrets, wanted).await?;
+        let served = models::ask(client, address, secrets, wanted, within).await?;
         all = Some(match all {
             None => (address, served),
             Some((first, before)) if before.name != served.name => {

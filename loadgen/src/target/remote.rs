@@ -60,6 +60,11 @@ pub(super) const GRPC_CONNECTIONS: usize = 8;
 const ON_EACH: usize = 512;
 /// How long a request may take when nobody says: an overloaded server keeps some waiting for minutes.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
+/// How long each answer before the load may take when nobody says.
+pub const OPENING: Duration = Duration::from_secs(30);
+/// What the answer of one token is given at least: of an engine that has just started it comes late, and what it refuses would be
+/// missed.
+pub(super) const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
 /// What the way to a remote target costs the client.
 #[derive(Debug, Default)]

@@ -50,6 +50,8 @@ pub struct VllmTarget {
     pub key: Option<RemoteKey>,
     /// How long a request may take from being handed over to its end.
     pub timeout: Duration,
+    /// How long each answer before the load may take: to what it serves, and to a request for one token.
+    pub opening: Duration,
     /// How long it may go without tokens.
     pub patience: Patience,
 }
@@ -60,6 +62,14 @@ pub enum OpenError {
     /// It cannot be reached, or does not speak gRPC.
     #[error("{0}\nhint: is the engine up? `vllm serve MODEL --grpc` starts one; one over HTTP is http://HOST:PORT")]
     Remote(RemoteError),
+    /// It does not say what it serves.
+    #[error("{address} gave no answer within {after:?}")]
+    Late {
+        /// Where it was asked.
+        address: VllmAddress,
+        /// How long it had.
+        after: Duration,
+    },
     /// It answers with an error.
     #[error("{address} answered {error}{hint}", hint = key_hint(.error))]
     Status {
@@ -113,7 +123,7 @@ impl OpenError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Remote(error) => !matches!(error, RemoteError::Malformed { .. }),
-            Self::Unhealthy { .. } => true,
+            Self::Late { .. } | Self::Unhealthy { .. } => true,
             Self::Status { error, .. } => error.code() == Some(StatusCode::Unavailable),
             _ => false,
         }
@@ -142,13 +152,16 @@ fn key_hint(error: &RemoteError) -> &'static str {
 /// # Errors
 /// When it cannot be reached, is no such engine or not up, or refuses what the load would be made of.
 pub fn open(target: VllmTarget) -> Result<Connection, OpenError> {
-    let VllmTarget { address, key, timeout, patience } = target;
+    let VllmTarget { address, key, timeout, opening, patience } = target;
     let ground = Ground::new()?;
     let config = RemoteConfig { connections: GRPC_CONNECTIONS, key, ..RemoteConfig::default() };
-    let (engine, model) = ground.block_on(ask(&address, config))?;
+    let (engine, model) = ground.block_on(async {
+        let late = || OpenError::Late { address: address.clone(), after: opening };
+        tokio::time::timeout(opening, ask(&address, config)).await.unwrap_or_else(|_| Err(late()))
+    })?;
     let limits = limits(&model);
     let run = RunId(unix_micros());
-    let remark = ground.block_on(probe::probe(&engine, &address, run, limits.vocabulary))?;
+    let remark = ground.block_on(probe::probe(&engine, &address, run, limits.vocabulary, opening))?;
     if let Some(text) = remark {
         let mut remark = vec![TargetEvent::Remark { at: Micros::ZERO, text }];
         ground.block_on(ground.link().tell(&mut remark));

@@ -68,5 +68,6 @@ fn one_connection_of_http2_carries_all_requests() {
 fn a_server_that_does_not_speak_http2_is_refused_when_it_is_asked_to() {
     let server = Server::new(full);
     let error = refused(over_http2(&server.url())).to_string();
-    assert!(error.starts_with(&format!("cannot reach {}: ", server.url())), "{error}");
+    assert!(error.starts_with(&format!("{} does not answer in HTTP: ", server.url())), "{error}");
+    assert!(error.ends_with("without --http2"), "{error}");
 }

@@ -220,18 +220,17 @@ fn a_server_that_would_refuse_every_request_is_refused_before_the_load() {
 
 #[test]
 fn a_server_that_is_full_before_the_load_gets_its_load_all_the_same() {
-    let answer = status(429, "text/plain", "");
-    let server = Server::with_probes(move |asked| match asked.index {
-        u64::MAX => send(&[&answer]),
-        _ => full(asked),
-    });
-    let mut client = Client::new(target(&server.url()));
-    assert_eq!(client.ask(0, 2).outcome, Outcome::Completed);
-    let told = client
-        .events
-        .iter()
-        .any(|event| matches!(event, TargetEvent::Remark { text, .. } if text.contains("limited: 429")));
-    assert!(told, "{:?}", client.events);
+    let answer = send(&[&status(429, "text/plain", "")]);
+    for (probed, why) in [(answer, "limited: 429"), (vec![Act::Hold], "well: no answer within 5s")] {
+        let server = Server::with_probes(move |asked| match asked.index {
+            u64::MAX => probed.clone(),
+            _ => full(asked),
+        });
+        let mut client = Client::new(HttpTarget { opening: Duration::from_secs(1), ..target(&server.url()) });
+        assert_eq!(client.ask(0, 2).outcome, Outcome::Completed);
+        let is_told = |event: &TargetEvent| matches!(event, TargetEvent::Remark { text, .. } if text.contains(why));
+        assert!(client.events.iter().any(is_told), "{:?}", client.events);
+    }
 }
 
 #[test]

@@ -222,13 +222,25 @@ fn a_target_that_cannot_be_opened_says_why() {
         "{error}"
     );
 
+    let closes = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", closes.local_addr().expect("its address"));
+    let closing = std::thread::spawn(move || drop(closes.accept().expect("a connection")));
+    let error = refused(target(&url));
+    closing.join().expect("it has closed");
+    assert!(error.to_string().starts_with(&format!("{url} hangs up: ")) && error.may_pass(), "{error}");
+    assert!(error.to_string().contains("\nhint: a server with TLS is https://HOST:PORT"), "{error}");
+
     let models = |answer: &str| refused(target(&Server::with_models(answer, full).url())).to_string();
     let error = models(&ok("text/html", "<html>"));
     assert!(error.contains("did not answer as OpenAI's protocol has it"), "{error}");
     let error = models(&status(401, "application/json", r#"{"error": {"message": "no key"}}"#));
     assert!(error.contains("answered 401: no key\nhint: ") && error.contains("--api-key-env"), "{error}");
     let error = models("what?\r\n\r\n");
-    assert!(error.contains("cannot reach"), "{error}");
+    assert!(error.contains(" does not answer in HTTP: ") && error.ends_with("https://HOST:PORT"), "{error}");
+    let silent =
+        Server::with_models("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n", full);
+    let error = refused(HttpTarget { opening: Duration::from_millis(40), ..target(&silent.url()) });
+    assert!(error.to_string().contains(": no answer within 40ms\nhint: ") && error.may_pass(), "{error}");
     let rude = r#"{"data": [{"id": "m\u001b[2J\nm"}]}"#;
     let opened = http::open(target(&Server::with_models(&ok("application/json", rude), full).url()));
     assert_eq!(opened.expect("a target").info.model, "m [2J m");

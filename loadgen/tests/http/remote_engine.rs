@@ -2,6 +2,7 @@
 
 use loadgen::target::Connection;
 use loadgen::target::grpc::{self, GrpcTarget};
+use loadgen::target::http::OPENING;
 
 use crate::own::{Own, assert_same_answers, embedded};
 use crate::runs::{load, recorded};
@@ -15,6 +16,7 @@ pub(crate) fn target(address: &str) -> GrpcTarget {
         address: address.parse().expect("an address"),
         key: None,
         timeout: std::time::Duration::from_mins(10),
+        opening: OPENING,
         controlled: true,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use loadgen::run::{self, RunConfig, RunError};
 use loadgen::schedule::{LoadSpec, Turns};
 use loadgen::target::grpc::{self, GrpcTarget};
-use loadgen::target::http::{self, Api, HttpTarget, Prompts, REQUEST_TIMEOUT};
+use loadgen::target::http::{self, Api, HttpTarget, OPENING, Prompts, REQUEST_TIMEOUT};
 use loadgen::time::Micros;
 use serde_json::Value;
 
@@ -130,7 +130,7 @@ fn our_own_server_finds_answers_in_its_cache_over_either_protocol() {
     let load = || LoadSpec { sessions: Some(Turns { turns: 3, think: Micros(5_000) }), ..load(6, "20", "40", "24") };
     let over_http = recorded(http::open(target(&own.http())).expect("a target"), load()).0.summary;
     let address = own.grpc().parse().expect("an address");
-    let grpc = GrpcTarget { address, key: None, timeout: REQUEST_TIMEOUT, controlled: false };
+    let grpc = GrpcTarget { address, key: None, timeout: REQUEST_TIMEOUT, opening: OPENING, controlled: false };
     let (over_grpc, samples) = recorded(grpc::open(grpc).expect("a target"), LoadSpec { seed: 8, ..load() });
     for summary in [over_http, over_grpc.summary] {
         assert_eq!(summary.requests.completed, 6, "{summary:?}");

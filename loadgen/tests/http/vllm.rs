@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::remote::RemoteKey;
 use loadgen::sample::{CountedBy, FailureKind, Outcome};
+use loadgen::target::http::OPENING;
 use loadgen::target::vllm::{self, OpenError, VllmTarget};
 use loadgen::target::{Connection, TargetEvent};
 
@@ -22,6 +23,7 @@ fn at(address: &str) -> VllmTarget {
         address: address.parse().expect("an address"),
         key: None,
         timeout: Duration::from_mins(10),
+        opening: OPENING,
         patience: vllm::Patience::default(),
     }
 }

@@ -393,7 +393,13 @@ impl TargetArgs {
             Some(_) => bail!("--control: a grpc:// target is its own control"),
         };
         ensure!(self.control_key_env.is_none(), "--control-key-env: a grpc:// target is its own control");
-        Ok(TargetSpec::Grpc(GrpcTarget { key: self.grpc_key()?, timeout: self.timeout(), address, controlled }))
+        Ok(TargetSpec::Grpc(GrpcTarget {
+            key: self.grpc_key()?,
+            timeout: self.timeout(),
+            opening: http::OPENING,
+            address,
+            controlled,
+        }))
     }
 
     fn vllm(self, address: VllmAddress) -> anyhow::Result<TargetSpec> {
@@ -411,7 +417,7 @@ impl TargetArgs {
             bail!("{option}: {address} is one engine, and nothing shifts its units");
         }
         let (key, timeout, patience) = (self.grpc_key()?, self.timeout(), self.openai.patience());
-        Ok(TargetSpec::Vllm(VllmTarget { address, key, timeout, patience }))
+        Ok(TargetSpec::Vllm(VllmTarget { address, key, timeout, opening: http::OPENING, patience }))
     }
 
     fn grpc_key(&self) -> anyhow::Result<Option<RemoteKey>> {
@@ -439,6 +445,18 @@ impl TargetSpec {
     /// Whether opening it starts the workers that serve it.
     pub fn starts_workers(&self) -> bool {
         matches!(self, Self::Http(target) if target.control.as_ref().is_some_and(ControlAt::starts_workers))
+    }
+
+    /// The same, where no answer before the load may take longer than so.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        match &mut self {
+            Self::Embedded(_) | Self::Sim(_) => {}
+            Self::Http(target) => target.opening = target.opening.min(time),
+            Self::Vllm(target) => target.opening = target.opening.min(time),
+            Self::Grpc(target) => target.opening = target.opening.min(time),
+        }
+        self
     }
 
     /// What predictions of other splits rest on before anything was seen of the target.

@@ -28,7 +28,7 @@ pub(super) fn open(target: TargetSpec, ready: Ready) -> anyhow::Result<Connectio
     let clock = RunClock::start();
     let mut said = String::new();
     let mut connection = loop {
-        match target.clone().open() {
+        match target.clone().within(left(patience, clock.now())).open() {
             Ok(connection) => break connection,
             Err(error) if ready.from_nothing && may_pass(&error) && clock.now() < patience => {
                 let line = format!("waiting: {}", error.to_string().lines().next().unwrap_or_default());
@@ -45,6 +45,11 @@ pub(super) fn open(target: TargetSpec, ready: Ready) -> anyhow::Result<Connectio
     let spent = if starts { Micros::ZERO } else { clock.now() };
     wait(&mut connection, patience, spent, tell)?;
     Ok(connection)
+}
+
+/// What an answer may take of an attempt that begins `now`, in whole seconds: at least one, however late it is.
+fn left(patience: Micros, now: Micros) -> Duration {
+    Duration::from_secs(patience.since(now).0.div_ceil(1_000_000).max(1))
 }
 
 /// The same, together with what its servers tell of themselves.

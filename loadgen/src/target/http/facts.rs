@@ -17,7 +17,7 @@ use super::request::Requests;
 use super::secrets::Secrets;
 use crate::http::{HttpAddress, read_to};
 
-/// How long each answer may take.
+/// How long each answer may take at most.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 const LONGEST: usize = 1 << 20;
@@ -28,14 +28,14 @@ const DEPTH: usize = 4;
 /// What a name that holds a secret has in it. A number of `tokens` is none.
 const SECRETS: [&str; 8] = ["api_key", "access_key", "passw", "secret", "token", "credential", "private", "auth"];
 
-/// Asks the first of the addresses.
-pub(super) async fn ask(requests: &Requests) -> BTreeMap<String, String> {
+/// Asks the first of the addresses, which has no longer than `within`.
+pub(super) async fn ask(requests: &Requests, within: Duration) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     let Some(address) = requests.addresses.first() else { return facts };
     let (version, told, older) = tokio::join!(
-        get(requests, address, "/version"),
-        get(requests, address, "/server_info?config_format=json"),
-        get(requests, address, "/get_server_info"),
+        get(requests, address, "/version", within),
+        get(requests, address, "/server_info?config_format=json", within),
+        get(requests, address, "/get_server_info", within),
     );
     if let Some(Value::String(version)) = version.as_ref().map(|told| &told["version"]) {
         facts.insert("server_version".to_owned(), requests.secrets.line(version));
@@ -51,9 +51,9 @@ pub(super) async fn ask(requests: &Requests) -> BTreeMap<String, String> {
     facts
 }
 
-async fn get(requests: &Requests, address: &HttpAddress, path: &str) -> Option<Value> {
+async fn get(requests: &Requests, address: &HttpAddress, path: &str, within: Duration) -> Option<Value> {
     let request = requests.client.get(address.at(path)).headers(requests.headers.clone());
-    let body = tokio::time::timeout(TIMEOUT, async {
+    let body = tokio::time::timeout(within.min(TIMEOUT), async {
         let response = request.send().await.ok().filter(|response| response.status().is_success())?;
         read_to(response, LONGEST).await.ok()
     });

@@ -11,12 +11,10 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::OpenError;
-use super::failure::without_query;
+use super::failure::{is_garbage, is_http2, without_query};
 use super::secrets::Secrets;
 use crate::http::{HttpAddress, TlsFailure, misread, read_to, root};
 
-/// How long the server may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a model may take to appear once its workers are there, and between two looks for it.
 const APPEARS: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(200);
@@ -24,6 +22,9 @@ const AGAIN: Duration = Duration::from_millis(200);
 const LONGEST: usize = 4 << 20;
 /// Ray Serve LLM's word for the context, within the `metadata` of a model.
 const RAYS_CONTEXT: &str = "max_request_context_length";
+/// What may help where nobody answers in HTTP, or not in HTTP/2.
+const TLS_HINT: &str = "\nhint: a server with TLS is https://HOST:PORT";
+const HTTP1_HINT: &str = "\nhint: a server that does not speak HTTP/2 is asked without --http2";
 /// Models that a message names.
 const NAMED: usize = 8;
 
@@ -88,16 +89,17 @@ struct Own {
     split: Option<String>,
 }
 
-/// Asks for the models and picks `wanted`, or the only one there is.
+/// Asks for the models, which may take so long, and picks `wanted`, or the only one there is.
 pub(super) async fn ask(
     client: &Client,
     address: &HttpAddress,
     secrets: &Secrets,
     wanted: Option<&str>,
+    within: Duration,
 ) -> Result<Served, OpenError> {
     let unreachable = |why| OpenError::Unreachable { address: address.clone(), why };
     let request = client.get(address.at("/v1/models")).headers(secrets.headers());
-    let answered = tokio::time::timeout(TIMEOUT, async {
+    let answered = timeout(within, async {
         let response = request.send().await?;
         let status = response.status();
         let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok().map(str::to_owned));
@@ -105,11 +107,8 @@ pub(super) async fn ask(
     });
     let (status, location, body) = answered
         .await
-        .map_err(|_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs())))?
-        .map_err(|error| match TlsFailure::find(&error) {
-            Some(tls) => OpenError::Tls { address: address.clone(), why: tls.why(), hint: tls.hint() },
-            None => unreachable(root(&error)),
-        })?;
+        .map_err(|_| unreachable(format!("no answer within {within:?}")))?
+        .map_err(|error| unanswered(address, &error))?;
     if !status.is_success() {
         let mut message = secrets.message(&body);
         if !message.is_empty() {
@@ -129,6 +128,21 @@ pub(super) async fn ask(
         OpenError::Malformed { address: address.clone(), why }
     })?;
     pick(list.data, address, wanted)
+}
+
+/// Why there is no answer at all.
+fn unanswered(address: &HttpAddress, error: &reqwest::Error) -> OpenError {
+    let (address, why) = (address.clone(), root(error));
+    if let Some(tls) = TlsFailure::find(error) {
+        return OpenError::Tls { address, why: tls.why(), hint: tls.hint() };
+    }
+    let hint = if address.is_secret() { "" } else { TLS_HINT };
+    match () {
+        () if error.is_connect() => OpenError::Unreachable { address, why },
+        () if is_http2(error) => OpenError::OtherProtocol { address, why, hint: HTTP1_HINT },
+        () if is_garbage(error) => OpenError::OtherProtocol { address, why, hint },
+        () => OpenError::HangsUp { address, why, hint },
+    }
 }
 
 /// The model, or nothing where there is none yet.

@@ -14,9 +14,8 @@ use super::request::Requests;
 use super::serve::refusal;
 use super::{Api, OpenError};
 use crate::sample::Outcome;
+use crate::target::remote::FIRST_ANSWER;
 
-/// How long it may take. A server that is slow or full is not refused for that: the load will show it.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Its prompt: ids that every model has.
 const PROMPT: [u32; 4] = [100, 101, 102, 103];
 /// Tokens of its answer.
@@ -36,22 +35,29 @@ pub(super) struct Shown {
 }
 
 /// Asks every address for one token, without the fields that any of them refuses. What was shown is what the first has shown, and
-/// the first thing to be remarked. All but the first have [`TIMEOUT`] together.
+/// the first thing to be remarked. It has so long to answer, and all but the first have so long together: a server that is slow or
+/// full is not refused for that, the load will show it.
 ///
 /// # Errors
 /// When it refuses what the load would be made of.
-pub(super) async fn probe(requests: &mut Requests) -> Result<Shown, OpenError> {
-    let mut first = probe_one(requests, 0, sleep(TIMEOUT).deadline()).await?;
-    let until = sleep(TIMEOUT).deadline();
+pub(super) async fn probe(requests: &mut Requests, within: Duration) -> Result<Shown, OpenError> {
+    let within = within.max(FIRST_ANSWER);
+    let mut first = probe_one(requests, 0, sleep(within).deadline(), within).await?;
+    let until = sleep(within).deadline();
     for address in 1..requests.addresses.len() {
-        let shown = probe_one(requests, address, until).await?;
+        let shown = probe_one(requests, address, until, within).await?;
         first.remark = first.remark.or(shown.remark);
         first.tells_no_ids |= shown.tells_no_ids;
     }
     Ok(first)
 }
 
-async fn probe_one(requests: &mut Requests, address: usize, until: Instant) -> Result<Shown, OpenError> {
+async fn probe_one(
+    requests: &mut Requests,
+    address: usize,
+    until: Instant,
+    within: Duration,
+) -> Result<Shown, OpenError> {
     loop {
         let tried = tokio::time::timeout_at(until, ask(requests, address)).await;
         let (shown, outcome) = tried.unwrap_or_else(|_| (Shown::default(), Said::Late));
@@ -72,7 +78,7 @@ async fn probe_one(requests: &mut Requests, address: usize, until: Instant) -> R
                 Outcome::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
                 other => format!("{other:?}").to_lowercase(),
             }),
-            Said::Late => Some(format!("no answer within {} s", TIMEOUT.as_secs())),
+            Said::Late => Some(format!("no answer within {within:?}")),
         };
         let whom = match requests.addresses.get(address) {
             Some(address) if requests.has_several() => format!(" by {address}"),

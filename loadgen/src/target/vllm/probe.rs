@@ -10,16 +10,15 @@ use super::OpenError;
 use super::answer::Answer;
 use super::serve::{linger, outcome};
 use crate::sample::{FailureKind, Outcome};
-use crate::target::remote::{RunId, failed};
+use crate::target::remote::{FIRST_ANSWER, RunId, failed};
 
-/// How long it may take. An engine that is slow or full is not refused for that: the load will show it.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Its prompt: ids that most models have.
 const PROMPT: [u32; 4] = [100, 101, 102, 103];
 /// Tokens of its answer.
 const OUTPUT: u32 = 1;
 
-/// Asks for one token, and gives back what is to be remarked of the answer.
+/// Asks for one token, and gives back what is to be remarked of the answer. It may take so long: an engine that is slow or full is
+/// not refused for that, the load will show it.
 ///
 /// # Errors
 /// When the engine refuses what the load would be made of.
@@ -28,13 +27,15 @@ pub(super) async fn probe(
     address: &VllmAddress,
     run: RunId,
     vocabulary: u32,
+    within: Duration,
 ) -> Result<Option<String>, OpenError> {
     let prompt: Arc<[u32]> = PROMPT.iter().map(|token| token % vocabulary.max(1)).collect();
     let request = VllmRequest { id: run.request("probe"), traceparent: None, prompt, output_tokens: OUTPUT };
-    let outcome = match tokio::time::timeout(TIMEOUT, ask(engine, &request)).await {
+    let within = within.max(FIRST_ANSWER);
+    let outcome = match tokio::time::timeout(within, ask(engine, &request)).await {
         Ok(Err(error)) if refuses(&error) => return Err(OpenError::Refused { address: address.clone(), error }),
         Ok(answered) => answered.unwrap_or_else(|error| outcome(&error)),
-        Err(_) => failed(FailureKind::Timeout, format!("no answer within {} s", TIMEOUT.as_secs())),
+        Err(_) => failed(FailureKind::Timeout, format!("no answer within {within:?}")),
     };
     let why = match outcome {
         Outcome::Completed => return Ok(None),
