@@ -135,10 +135,11 @@ pub(super) fn state(model: &Model, theme: &Theme) -> Span<'static> {
     let (symbol, word, paint) = match (model.latest.phase, trouble) {
         (Phase::Done, _) => (s.done, "DONE, q to quit", Paint::Headline),
         _ if model.ended => (s.bad, "RUN ENDED, q to quit", Paint::Bad),
+        // Whoever paused the load has to be reminded of it; what the last answers were stands with the events.
+        (Phase::Paused, _) => (s.paused, "PAUSED", Paint::Warn),
         (_, Some(Trouble::Down)) => (s.bad, "TARGET DOWN", Paint::Alert),
         (_, Some(Trouble::Sheds)) => (s.warn, "SHEDS LOAD", Paint::Warn),
         (Phase::Loading, None) => (s.on, "LIVE", Paint::Good),
-        (Phase::Paused, None) => (s.paused, "PAUSED", Paint::Warn),
         (Phase::Finishing, None) => (s.off, "FINISHING", Paint::Warn),
     };
     span(theme, paint, format!("{symbol} {word}"))

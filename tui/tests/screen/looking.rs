@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use loadgen::live::{Command, Snapshot};
+use loadgen::live::{Command, Phase, Snapshot};
 use ratatui::layout::Rect;
 use tui::model::{Model, Overlay, Panel, Span};
 use tui::scene::{self, model, seconds};
@@ -53,6 +53,16 @@ fn the_figures_are_those_at_the_cursor_and_stay_while_the_run_goes_on() {
     assert_eq!(charts(&after)[0], charts(&before)[0], "the axis stands still");
     press(&mut model, KeyCode::End);
     assert_eq!((model.timeline.cursor(), model.here().now), (None, seconds(170.0)));
+}
+
+#[test]
+fn a_load_that_is_paused_says_so_although_the_last_answers_were_failures() {
+    let paused = model(Snapshot { phase: Phase::Paused, ..scene::down() });
+    let text = text(&render(&paused, 120, 30));
+    assert!(
+        text.contains(" PAUSED ") && text.contains("target down: connect: ") && !text.contains("TARGET DOWN"),
+        "{text}"
+    );
 }
 
 #[test]
