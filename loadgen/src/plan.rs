@@ -26,6 +26,7 @@ mod sensitivity;
 pub(crate) mod simulate;
 mod splits;
 pub(crate) mod steady;
+mod stretch;
 mod trials;
 mod usage;
 mod work;
@@ -48,8 +49,8 @@ use crate::profile::{Cluster, Loaded, TooManyUnits};
 use crate::schedule::{LoadError, LoadSpec};
 use crate::slo::Slo;
 use crate::summary::Statistics;
-use rows::Rows;
 use simulate::World;
+use stretch::Stretch;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -140,6 +141,9 @@ pub struct SplitPlan {
     /// Whether the highest rate was found; otherwise the SLO is met at any that was tried.
     #[serde(skip)]
     pub is_bounded: bool,
+    /// Whether enough was simulated of it: of a trace there may be too little.
+    #[serde(skip)]
+    pub is_settled: bool,
     /// Its GPUs.
     pub gpus: u32,
     /// Tokens of a step of aggregated units, the best of those tried; `None` without such units.
@@ -247,7 +251,7 @@ pub fn plan(question: &Question, told: impl Fn(usize, usize) + Sync) -> Result<P
         advice: findings.iter().map(ToString::to_string).collect(),
         procedure: question.procedure.to_string(),
         rate: question.rate,
-        requests: world.rows.first().map_or(0, |rows| rows.len() as u64),
+        requests: world.first().map_or(0, |rows| rows.len() as u64),
         draws: question.draws + 1,
         seed: question.load.seed,
         sensitivity: sensitivity.map_or_else(Vec::new, |sensitivity| sensitivity.changes),
@@ -264,7 +268,7 @@ fn world(question: &Question) -> Result<World<'_>, PlanError> {
     }
     let unusable = |why| PlanError::Unusable { cluster: name.clone(), why };
     Ok(World {
-        rows: Rows::of_draws(question, cluster.limits(), &cluster.config)?,
+        loads: Stretch::of_draws(question, cluster.limits(), &cluster.config)?,
         tables: constants::tables(cluster, question.load.seed, question.draws).map_err(unusable)?,
         cluster,
         slo: question.slo,

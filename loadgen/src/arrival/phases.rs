@@ -54,7 +54,11 @@ impl RatePlan {
     pub fn parse_rate(text: &str) -> Result<Self, Malformed> {
         let rate = number(text.strip_suffix("/s").unwrap_or(text));
         rate.filter(|rate| *rate > 0.0).map(Self::Constant).ok_or_else(|| {
-            Malformed::new("a rate", text, "a number of requests per second above 0 and at most 1000000")
+            Malformed::new(
+                "a rate",
+                text,
+                "a number of requests per second above 0 and at most 1000000, without an exponent",
+            )
         })
     }
 

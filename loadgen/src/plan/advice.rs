@@ -20,6 +20,11 @@ pub enum Finding {
         /// The split.
         split: String,
     },
+    /// Answers take longer than what was left out of the load for units to fill, and there is no more of it.
+    TooShort {
+        /// The split.
+        split: String,
+    },
     /// Disaggregated and aggregated at their best, by goodput for each GPU.
     Compared {
         /// The best disaggregated split.
@@ -111,12 +116,14 @@ pub(super) fn findings(
     if let Some((pd, aggregated)) = pd.filter(is_good).zip(aggregated.filter(is_good)).filter(|_| bounded) {
         findings.push(compared(pd, aggregated, world.tables.len() > 1));
     }
+    let short = plans.iter().filter(|plan| !plan.is_settled);
+    findings.extend(short.map(|plan| Finding::TooShort { split: plan.split.clone() }));
     let limited = plans.iter().filter(|plan| plan.limit != Limit::None);
     findings.extend(limited.map(|plan| {
         let prefill_busy = plan.busy.prefill.filter(|_| plan.busy.decode.is_some() && plan.goodput_rps.mid > 0.0);
         Finding::Limited { split: plan.split.clone(), limit: plan.limit, prefill_busy }
     }));
-    let (isl, _) = world.rows.first().map_or((0.0, 0.0), |rows| rows.mean_lengths());
+    let (isl, _) = world.first().map_or((0.0, 0.0), |rows| rows.mean_lengths());
     if let Some(pd) = pd {
         let deployment = &world.cluster.deployment;
         let ms = deployment.handoff_seconds(isl as u32) * 1e3;
@@ -176,7 +183,7 @@ fn saved(pd: &SplitPlan, aggregated: &SplitPlan, world: &World<'_>, rate: Option
     if slow - fast < HARDLY_MS {
         return None;
     }
-    let tokens = world.rows.first().map_or(0.0, |rows| rows.mean_lengths().1);
+    let tokens = world.first().map_or(0.0, |rows| rows.mean_lengths().1);
     let (split, against) = (split.split.clone(), against.split.clone());
     Some(Finding::Saved { split, against, ms: slow - fast, tokens, of: slow, rps_per_gpu })
 }

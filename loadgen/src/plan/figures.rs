@@ -36,6 +36,11 @@ pub enum Limit {
 /// What came of one simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures {
+    /// Requests that were simulated.
+    pub requests: u64,
+    /// How often they would have to become twice as many for what was looked at of them to be behind the time in which units fill, and long
+    /// enough to tell what piles up.
+    pub doublings: usize,
     /// Requests offered per second.
     pub offered_rps: f64,
     /// Good ones; where more arrive than are served, of those that are.
@@ -101,9 +106,10 @@ impl Misses {
         !missed.contains(&true)
     }
 
-    /// What most of them missed. `waits` are microseconds until prompts were computed and from then to first tokens.
-    fn limit(&self, is_steady: bool, (prefill, hand_off): (u64, u64)) -> Limit {
-        let start = if hand_off > prefill { Limit::HandOff } else { Limit::Prefill };
+    /// What most of them missed. `waits` are microseconds until prompts were computed and from then to first tokens; `is_blocked` says
+    /// that prompts wait although units could compute them.
+    fn limit(&self, is_steady: bool, (prefill, hand_off): (u64, u64), is_blocked: bool) -> Limit {
+        let start = if hand_off > prefill || is_blocked { Limit::HandOff } else { Limit::Prefill };
         match (self.ttft, self.tpot, self.e2e) {
             (ttft, tpot, _) if tpot > 0 && tpot >= ttft => Limit::Decode,
             (0, _, e2e) if is_steady => {
@@ -191,12 +197,19 @@ pub(super) fn of(judge: Judge, rows: &Rows, rate: f64, samples: &[Sample], usage
         good = if misses.judge(judge.slo, times) { completed } else { 0 };
     }
     let (attainment, is_steady) = (good as f64 / offered, served >= 1.0);
+    // The units of a burst are idle while its last answers end.
+    let is_blocked = !is_steady && judge.procedure == Procedure::Sustained && usage.busy.is_blocked();
     let good_in_time = match judge.procedure {
         // Of those that are due in the window, as many as are served in it.
         Procedure::Sustained => good as f64 * served,
         Procedure::Burst(_) => good as f64,
     };
     Figures {
+        requests: rows.len() as u64,
+        doublings: match judge.procedure {
+            Procedure::Sustained => steady::doublings(rows, rate, samples, (from, to)),
+            Procedure::Burst(_) => 0,
+        },
         offered_rps: rate,
         goodput_rps: rate * served * attainment,
         attainment,
@@ -205,7 +218,7 @@ pub(super) fn of(judge: Judge, rows: &Rows, rate: f64, samples: &[Sample], usage
         output_tps,
         ttft: (&ttft).into(),
         tpot: (&tpot).into(),
-        limit: misses.limit(is_steady, waits),
+        limit: misses.limit(is_steady, waits, is_blocked),
         prefix_hit: hits as f64 / rows.prompt_tokens(from, to).max(1) as f64,
         busy: usage.busy,
         unit_s_per_good: (good_in_time > 0.0).then(|| usage.unit_seconds / good_in_time),

@@ -283,10 +283,10 @@ fn case(number: u64, requests: u64, draws: u32) -> Case {
         context_tokens: config.max_context,
         kv_tokens: config.blocks_per_unit.saturating_mul(config.block_tokens),
     };
-    let rows = Rows::of_draws(&question(requests, number + 1_000, 0), limits, config).expect("rows");
+    let loads = Stretch::of_draws(&question(requests, number + 1_000, 0), limits, config).expect("rows");
     let tables = vec![std::sync::Arc::new(truth.tables(config))];
     let slo = asked.slo;
-    let world = World { cluster: &cluster.profile, rows, tables, slo, attainment: 0.9, procedure: asked.procedure };
+    let world = World { cluster: &cluster.profile, loads, tables, slo, attainment: 0.9, procedure: asked.procedure };
     let setting = simulate::Setting { split, chunk: planned.chunk };
     let real = splits::at_best(&world, setting, 0, None, 0.0).goodput_rps;
     let case = Case { interval: planned.goodput_rps, truth: real };

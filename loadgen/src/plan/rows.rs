@@ -8,7 +8,7 @@ use engine::drive::virtual_time::Input;
 use engine::model::counter;
 use engine::units::{Nanos, RequestId};
 
-use super::{PlanError, Procedure, Question};
+use super::{PlanError, Procedure};
 use crate::arrival::{Arrival as Process, RatePlan};
 use crate::schedule::{LoadSpec, Request, Schedule, Segment, Traffic};
 use crate::workload::Limits;
@@ -34,26 +34,6 @@ pub(crate) struct Row {
 pub(crate) struct Rows(Vec<Row>);
 
 impl Rows {
-    /// The load of every draw: the same distributions under other seeds. A trace is what it is, in every draw.
-    pub(super) fn of_draws(
-        question: &Question,
-        limits: Limits,
-        config: &ClusterConfig,
-    ) -> Result<Vec<Arc<Self>>, PlanError> {
-        let of_seed = |seed| {
-            let load = LoadSpec { seed, requests: Some(question.requests), ..question.load.clone() };
-            Ok::<_, PlanError>(Arc::new(Self::new(load, question.procedure, limits, config)?))
-        };
-        if matches!(question.load.traffic, Traffic::Trace { .. }) {
-            return Ok(vec![of_seed(question.load.seed)?; question.draws as usize + 1]);
-        }
-        let seed = |draw| match draw {
-            0 => question.load.seed,
-            _ => counter::stream(question.load.seed, u64::from(draw)),
-        };
-        (0..=question.draws).map(seed).map(of_seed).collect()
-    }
-
     /// As many requests of a load as it says itself, or as the procedure does.
     pub(super) fn new(
         mut load: LoadSpec,

@@ -9,6 +9,7 @@ use engine::units::Split;
 
 use super::rows::Rows;
 use super::simulate::{Setting, World};
+use super::stretch::Stretch;
 use super::{Figures, PlanError, Procedure, constants};
 use crate::profile::{Cluster, Loaded};
 use crate::schedule::LoadSpec;
@@ -31,7 +32,7 @@ pub struct Run {
 #[derive(Debug)]
 pub struct Runs<'a> {
     cluster: &'a Loaded<Cluster>,
-    runs: Vec<(Run, Arc<Rows>)>,
+    runs: Vec<(Run, Arc<Stretch>)>,
 }
 
 impl<'a> Runs<'a> {
@@ -45,7 +46,7 @@ impl<'a> Runs<'a> {
         let drawn = runs.into_iter().map(|run| {
             cluster.check_units(run.split)?;
             let rows = Rows::new(run.load.clone(), run.procedure, limits, config)?;
-            Ok((run, Arc::new(rows)))
+            Ok((run, Arc::new(Stretch::fixed(Arc::new(rows)))))
         });
         Ok(Self { cluster, runs: drawn.collect::<Result<_, PlanError>>()? })
     }
@@ -61,7 +62,8 @@ impl<'a> Runs<'a> {
         let figures = self.runs.iter().map(|(run, rows)| {
             let world = World {
                 cluster,
-                rows: vec![Arc::clone(rows)],
+                // As long as they were measured.
+                loads: vec![Arc::clone(rows)],
                 tables: vec![Arc::clone(&tables)],
                 slo: Slo::default(),
                 attainment: 1.0,

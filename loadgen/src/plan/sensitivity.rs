@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::rows::Rows;
 use super::simulate::{Setting, World};
+use super::stretch::Stretch;
 use super::{Question, SplitPlan, splits};
 use crate::schedule::Traffic;
 use crate::workload::{Lengths, PrefixHit};
@@ -151,13 +151,13 @@ pub(super) fn outcome(
 ) -> ([f64; 4], Option<Outcome>) {
     let asked = asked(question, variation);
     // The question itself could be asked: it is the change that the cluster cannot serve.
-    let Ok(rows) = Rows::of_draws(&asked, world.cluster.limits(), &world.cluster.config) else {
+    let Ok(loads) = Stretch::of_draws(&asked, world.cluster.limits(), &world.cluster.config) else {
         return ([f64::NAN; 4], None);
     };
-    let (isl, osl) = rows.first().map_or((0.0, 0.0), |rows| rows.mean_lengths());
+    let (isl, osl) = loads.first().map_or((0.0, 0.0), |load| load.first().mean_lengths());
     let values = [isl, osl, asked.load.prefix_hit.share(), asked.rate.unwrap_or(f64::NAN)];
     let tables = world.tables.first().map(Arc::clone).into_iter().collect();
-    let world = World { rows, tables, ..*world };
+    let world = World { loads, tables, ..*world };
     let of = |plan: &SplitPlan| {
         let setting = Setting { split: plan.roles, chunk: plan.chunk };
         splits::at_best(&world, setting, 0, asked.rate, plan.offered_rps).goodput_rps / f64::from(plan.gpus)

@@ -7,9 +7,11 @@ use engine::drive::virtual_time::{Pace, Samples, VirtualDriver};
 use engine::executor::sim::{Tabulated, Timing};
 use engine::units::{Nanos, Split};
 
+use super::Procedure;
 use super::figures::{self, Figures, Judge};
+use super::rows::Rows;
+use super::stretch::Stretch;
 use super::usage::Reading;
-use super::{Procedure, rows::Rows};
 use crate::profile::Cluster;
 use crate::slo::Slo;
 
@@ -18,7 +20,7 @@ use crate::slo::Slo;
 pub(super) struct World<'a> {
     pub(super) cluster: &'a Cluster,
     /// The load, one a draw.
-    pub(super) rows: Vec<Arc<Rows>>,
+    pub(super) loads: Vec<Arc<Stretch>>,
     /// What steps take, one a draw.
     pub(super) tables: Vec<Arc<Tabulated>>,
     pub(super) slo: Slo,
@@ -54,11 +56,46 @@ pub(crate) fn run(scheduler: Scheduler, timing: impl Timing, rows: &Arc<Rows>, r
 }
 
 impl World<'_> {
+    /// The load as it is first, of the draw in the middle.
+    pub(super) fn first(&self) -> Option<&Arc<Rows>> {
+        self.loads.first().map(|load| load.first())
+    }
+
     /// What `setting` gives at `rate` requests per second in a draw.
     pub(super) fn figures(&self, setting: Setting, draw: usize, rate: f64) -> Figures {
-        let (Some(rows), Some(tables)) = (self.rows.get(draw), self.tables.get(draw)) else {
-            return Figures::default();
-        };
+        self.stretched(setting, draw, rate, |figures| figures.doublings)
+    }
+
+    /// The same for whoever asks whether the SLO is met: where it is missed while units still fill, it will not be met when they
+    /// have, and nobody waits for that; where it is met, half the way may be enough to miss it.
+    pub(super) fn trial(&self, setting: Setting, draw: usize, rate: f64) -> Figures {
+        let further = |figures: &Figures| figures.doublings.min(1) * usize::from(figures.attainment >= self.attainment);
+        self.stretched(setting, draw, rate, further)
+    }
+
+    /// The load is made longer until what is looked at of it is behind the time in which units fill, each time by as many doublings as
+    /// `further` says, and no more where it says none.
+    fn stretched(&self, setting: Setting, draw: usize, rate: f64, further: impl Fn(&Figures) -> usize) -> Figures {
+        let Some(load) = self.loads.get(draw) else { return Figures::default() };
+        let mut figures = self.once(setting, draw, rate, load.first());
+        let mut doubled = 0;
+        loop {
+            let more = further(&figures);
+            if more == 0 {
+                return figures;
+            }
+            let Some((times, rows)) = load.doubled(doubled, doubled + more) else {
+                // What does not come to rest in so long is not steady; of a trace there is no more to see.
+                figures.is_steady &= !load.is_endless();
+                return figures;
+            };
+            figures = self.once(setting, draw, rate, rows);
+            doubled = times;
+        }
+    }
+
+    fn once(&self, setting: Setting, draw: usize, rate: f64, rows: &Arc<Rows>) -> Figures {
+        let Some(tables) = self.tables.get(draw) else { return Figures::default() };
         let mut config = self.cluster.config.clone();
         if let Some(chunk) = setting.chunk {
             config.aggregated.tokens = chunk;

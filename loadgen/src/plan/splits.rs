@@ -57,6 +57,7 @@ pub(super) fn plan(world: &World<'_>, split: Split, rate: Option<f64>) -> SplitP
         tpot_ms: middle.tpot,
         limit: limit(world, setting, rate, &middle),
         is_bounded: rate.is_some() || middle.offered_rps < most_rate(world),
+        is_settled: middle.doublings == 0 || middle.offered_rps <= 0.0,
         gpus_for_rate: rate.and_then(|rate| copies(world, setting, rate, &middle)).map(|copies| copies * gpus),
         usd_per_mtok: price(world, split, interval(|figures| figures.output_tps)),
         gpu_s_per_good: middle.unit_s_per_good.map(|seconds| seconds * f64::from(gpus_per_unit)),
@@ -73,7 +74,7 @@ pub(super) fn at_best(world: &World<'_>, setting: Setting, draw: usize, rate: Op
     let start = if near > 0.0 { near } else { f64::from(setting.split.units()) };
     let mut highest = Figures::default();
     highest_rate(start, most_rate(world), |rate| {
-        let figures = world.figures(setting, draw, rate);
+        let figures = world.trial(setting, draw, rate);
         let met = world.is_met(&figures);
         if met && rate > highest.offered_rps {
             highest = figures;
@@ -97,8 +98,8 @@ fn limit(world: &World<'_>, setting: Setting, rate: Option<f64>, middle: &Figure
     match rate {
         Some(_) if world.is_met(middle) => Limit::None,
         Some(_) => middle.limit,
-        None if middle.is_steady => world.figures(setting, 0, middle.offered_rps * BEYOND).limit,
-        None => world.figures(setting, 0, 1e-3).limit,
+        None if middle.is_steady => world.trial(setting, 0, middle.offered_rps * BEYOND).limit,
+        None => world.trial(setting, 0, 1e-3).limit,
     }
 }
 
@@ -107,7 +108,7 @@ fn copies(world: &World<'_>, setting: Setting, rate: f64, alone: &Figures) -> Op
     if world.is_met(alone) {
         return Some(1);
     }
-    let meets = |copies: u32| world.is_met(&world.figures(setting, 0, rate / f64::from(copies)));
+    let meets = |copies: u32| world.is_met(&world.trial(setting, 0, rate / f64::from(copies)));
     let mut most = 2;
     while !meets(most) {
         most *= 2;

@@ -1,6 +1,7 @@
 //! Whether as many prompts are begun as arrive.
 
 use engine::drive::virtual_time::Sample;
+use engine::units::Nanos;
 
 use super::rows::Rows;
 
@@ -13,6 +14,10 @@ const LATE: f64 = 0.03;
 const GROWTH: f64 = 0.01;
 /// Standard deviations of what chance alone adds in half a window, that are forgiven beside it.
 const CHANCE: f64 = 0.25;
+/// Share of answers that are no longer than what units take to fill.
+const LONG: f64 = 0.95;
+/// How much of what is forgiven may arrive within a step.
+const COARSE: f64 = 2.0;
 
 /// The share of the arrivals of a window, between two numbers of requests, that is served for ever: 1 unless ever more prompts
 /// wait.
@@ -29,12 +34,33 @@ pub(super) fn served(rows: &Rows, rate: f64, samples: &[Sample], (from, to): (us
         index as f64 - begun as f64
     };
     let [start, halfway, end] = [from, middle, to].map(waiting);
-    let half = (to - from) as f64 / 2.0;
-    let forgiven = 1.0 + GROWTH * half + CHANCE * (half * rows.irregularity(from, to)).sqrt();
-    if (halfway - start).min(end - halfway) <= forgiven {
+    if (halfway - start).min(end - halfway) <= forgiven(rows, (from, to)) {
         return 1.0;
     }
-    1.0 - (end - start) / (2.0 * half)
+    1.0 - (end - start) / (to - from) as f64
+}
+
+/// By how many the prompts that wait may become more in half a window.
+fn forgiven(rows: &Rows, (from, to): (usize, usize)) -> f64 {
+    let half = (to - from) as f64 / 2.0;
+    1.0 + GROWTH * half + CHANCE * (half * rows.irregularity(from, to)).sqrt()
+}
+
+/// How often there would have to be twice as many requests for a window of them to tell what would be for ever: it has to begin
+/// when the first of them have long got their answers, so that as many are under way as ever will be, and what arrives within one step,
+/// which begins many prompts at once, has to be little beside the growth that is looked for.
+pub(super) fn doublings(rows: &Rows, rate: f64, samples: &[Sample], (from, to): (usize, usize)) -> usize {
+    let window = samples.iter().take(to).skip(from).filter(|sample| sample.completed);
+    let mut answers: Vec<Nanos> = window.map(|sample| sample.last.since(sample.first)).collect();
+    let most = (answers.len() as f64 * LONG) as usize;
+    let answer = if most < answers.len() { *answers.select_nth_unstable(most).1 } else { Nanos::ZERO };
+    let filling = answer.as_secs_f64() / rows.due(from, rate).as_secs_f64().max(f64::MIN_POSITIVE);
+    // Of the first requests some find everything idle.
+    let begun = samples.iter().filter(|sample| sample.tokens > 0);
+    let step = begun.map(|sample| sample.prefill_end.since(sample.arrived)).min().unwrap_or_default();
+    let is_coarse = rate * step.as_secs_f64() > COARSE * forgiven(rows, (from, to));
+    let times = filling.log2().ceil().clamp(0.0, 64.0) as usize;
+    times.max(usize::from(is_coarse))
 }
 
 /// The share of a burst's rate at which its first tokens come, at these seconds: 1 where they keep up with the requests. A rate at which they fall

@@ -69,6 +69,40 @@ fn a_rate_beyond_what_is_served_is_not_met_even_where_nothing_is_bounded_that_sh
     assert!(found.busy.prefill > Some(0.95) && found.limit == Limit::Prefill, "{found:?}");
 }
 
+/// One unit of `h200-llama70b` that does both, with prompts and answers of these lengths.
+fn alone(rate: Option<f64>, (isl, osl): (&str, &str), slo: &str, requests: u64) -> SplitPlan {
+    let mut alone = Question { requests, draws: 0, ..question(rate, &["1A"]) };
+    alone.cluster = Library::new(Vec::new()).cluster("h200-llama70b").expect("a cluster");
+    alone.slo = slo.parse().expect("an SLO");
+    if let Traffic::Synthetic { isl: prompts, osl: answers, .. } = &mut alone.load.traffic {
+        (*prompts, *answers) = (isl.parse().expect("isl"), osl.parse().expect("osl"));
+    }
+    answer(&alone).splits.remove(0)
+}
+
+/// So few requests that all are under way before the first answer is over, or that a step begins most of them.
+#[test]
+fn a_load_is_made_longer_until_units_have_filled() {
+    let [short, long] = [100, 1600].map(|requests| alone(None, ("500", "1000"), "ttft=2s,tpot=30ms", requests));
+    assert!(short.is_settled && short.is_bounded, "{short:?}");
+    let ratio = short.goodput_rps.mid / long.goodput_rps.mid;
+    assert!((ratio - 1.0).abs() < 0.15, "{short:?} {long:?}");
+    let far = alone(Some(6.0), ("500", "2000"), "ttft=2s,tpot=30ms", 100);
+    assert!(far.attainment.mid < 0.1, "{far:?}");
+    let many = alone(Some(4000.0), ("1", "1"), "ttft=500ms", 2000);
+    assert!(many.goodput_rps.mid > 3990.0 && many.is_settled, "{many:?}");
+}
+
+#[test]
+fn units_that_wait_for_room_where_it_goes_on_are_not_the_limit() {
+    let mut narrow = Question { requests: 300, draws: 0, ..question(Some(0.5), &["1P1D"]) };
+    narrow.slo = "ttft=2s,tpot=100ms".parse().expect("an SLO");
+    narrow.cluster.profile.config.decode.sequences = 1;
+    let split = answer(&narrow).splits.remove(0);
+    assert_eq!(split.limit, Limit::HandOff, "{split:?}");
+    assert!(split.busy.prefill < Some(0.5) && split.busy.decode > Some(0.9), "{split:?}");
+}
+
 #[test]
 fn what_is_asked_to_be_cached_is_hit() {
     for (hit, splits) in [("0.3", ["2P1D", "3A"]), ("0.75", ["1P1D", "1A"])] {

@@ -26,7 +26,7 @@ impl<'a> Trials<'a> {
 
     /// What the profile as it stands gives at `rate` requests per second, and whether that meets the SLO.
     pub fn at(&self, rate: f64) -> (Figures, bool) {
-        let figures = self.world.figures(self.setting, 0, rate);
+        let figures = self.world.trial(self.setting, 0, rate);
         (figures, self.world.is_met(&figures))
     }
 
@@ -35,17 +35,17 @@ impl<'a> Trials<'a> {
         splits::most_rate(&self.world)
     }
 
-    /// Requests of one trial.
-    pub fn requests(&self) -> u64 {
-        self.world.rows.first().map_or(0, |rows| rows.len() as u64)
-    }
-
     /// The highest rate of every draw beside the profile's own, looked for from `start`; 0 where none meets the SLO. `told`
-    /// hears how many of how many are done.
-    pub fn highest_of_draws(&self, start: f64, told: impl Fn(usize, usize) + Sync) -> Vec<f64> {
+    /// hears how many of how many are done. Once it `is_over` nothing is looked for any more, and nothing given back means anything.
+    pub fn highest_of_draws(
+        &self,
+        start: f64,
+        is_over: impl Fn() -> bool + Sync,
+        told: impl Fn(usize, usize) + Sync,
+    ) -> Vec<f64> {
         let draws: Vec<usize> = (1..self.world.tables.len()).collect();
         let highest = |draw: &usize| {
-            let is_met = |rate| self.world.is_met(&self.world.figures(self.setting, *draw, rate));
+            let is_met = |rate| !is_over() && self.world.is_met(&self.world.trial(self.setting, *draw, rate));
             highest_rate(start, self.most_rate(), is_met).unwrap_or(0.0)
         };
         work::map(&draws, highest, told)

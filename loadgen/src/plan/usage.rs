@@ -19,6 +19,17 @@ pub struct Busy {
     pub aggregated: Option<f64>,
 }
 
+/// The share of their time from which on units have no more to give.
+const FULL: f64 = 0.9;
+
+impl Busy {
+    /// Whether units that prefill could do more. Where ever more prompts wait all the same, it is units that decode that keep them
+    /// from it: what was computed stays where it was until there is room.
+    pub(super) fn is_blocked(self) -> bool {
+        self.prefill.is_some_and(|prefill| prefill < FULL)
+    }
+}
+
 /// A reading of what units have done and cost so far.
 #[derive(Debug)]
 pub(super) struct Reading {

@@ -1,5 +1,7 @@
 //! A search on a simulated cluster, in virtual time: the trials are those of a plan, for one split.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use engine::units::Split;
 
 use super::attainment::{NINE_IN_TEN, wilson};
@@ -7,7 +9,7 @@ use super::{Found, Goal, Interval, Limit, Search, Step, Stopped, Verdict};
 use crate::plan::{self, PlanError, Procedure, Question, Trials, WINDOW};
 
 /// Finds the highest rate of `split`. Steps show the profile as it stands; the interval is that of a plan, over the draws.
-/// `told` hears how many of how many draws are done.
+/// `stepped` hears of each step, and `told` how many of how many draws are done. Once `stop` is set, what is known by then is told.
 ///
 /// # Errors
 /// When the SLO has bounds that are not predicted, the split does not fit, or the load cannot be offered.
@@ -15,20 +17,31 @@ pub fn simulated(
     question: &Question,
     split: Split,
     goal: Goal,
+    stop: &AtomicBool,
+    stepped: impl Fn(&Step),
     told: impl Fn(usize, usize) + Sync,
 ) -> Result<(Search, Found, Stopped), PlanError> {
     let trials = Trials::new(question, split)?;
     let mut search = Search::new(goal, trials.most_rate());
-    let stopped = loop {
+    let is_over = || stop.load(Ordering::Relaxed);
+    let mut stopped = loop {
         match search.next() {
-            Ok(rate) => search.told(step(&trials, question, rate)),
+            _ if is_over() => break Stopped::Interrupted,
+            Ok(rate) => {
+                let step = step(&trials, question, rate);
+                stepped(&step);
+                search.told(step);
+            }
             Err(why) => break why,
         }
     };
     let mut found = search.found();
     if let Some(mid) = search.hunt.low {
-        let highest = trials.highest_of_draws(mid, told);
-        if highest.is_empty() {
+        let highest = trials.highest_of_draws(mid, is_over, told);
+        if is_over() {
+            stopped = Stopped::Interrupted;
+        }
+        if highest.is_empty() || is_over() {
             found.rate_rps = Interval { lo: Some(mid), mid: Some(mid), hi: search.hunt.high.map(|(high, _)| high) };
             "the highest rate met and the lowest that was not, with the constants as they stand"
                 .clone_into(&mut found.interval);
@@ -50,15 +63,15 @@ pub fn simulated(
 fn step(trials: &Trials<'_>, question: &Question, rate: f64) -> Step {
     let (figures, is_met) = trials.at(rate);
     let judged = match question.procedure {
-        Procedure::Sustained => (trials.requests() as f64 * (WINDOW.1 - WINDOW.0)) as u64,
-        Procedure::Burst(_) => trials.requests(),
+        Procedure::Sustained => (figures.requests as f64 * (WINDOW.1 - WINDOW.0)) as u64,
+        Procedure::Burst(_) => figures.requests,
     };
     let share = figures.attainment;
     let good = (figures.attainment * judged as f64).round();
     Step {
         rate_rps: rate,
         seed: question.load.seed,
-        requests: trials.requests(),
+        requests: figures.requests,
         judged,
         good: good as u64,
         attainment: match question.procedure {
@@ -81,7 +94,7 @@ fn step(trials: &Trials<'_>, question: &Question, rate: f64) -> Step {
             plan::Limit::Decode => Limit::Decode,
             plan::Limit::E2e => Limit::E2e,
         },
-        seconds: trials.requests() as f64 / rate,
+        seconds: figures.requests as f64 / rate,
         ..Step::default()
     }
 }

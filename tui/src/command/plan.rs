@@ -103,6 +103,7 @@ mod tests {
             split: name.to_owned(),
             roles: name.parse().expect("a split"),
             is_bounded: true,
+            is_settled: true,
             gpus: 24,
             chunk,
             offered_rps: mid,

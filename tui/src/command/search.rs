@@ -2,12 +2,13 @@
 
 mod table;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use loadgen::plan;
-use loadgen::search::{Goal, Question, Report, Stopped, WallSearch, simulated};
+use loadgen::search::{Goal, Question, Report, Step, Stopped, WallSearch, simulated};
 use loadgen::target::sim::{self, SimTarget};
 
 use super::progress::Progress;
@@ -48,8 +49,18 @@ fn simulate(target: &SimTarget, options: &SearchOptions) -> anyhow::Result<Repor
         requests: *requests,
         draws: *draws,
     };
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = runtime.block_on(async { Signals::install() }).context("cannot listen for signals")?;
+    let obeying = obey(signals, Arc::clone(&stop));
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(obeying))?;
     let progress = super::plan::progress("draws");
-    let (search, found, stopped) = simulated(&question, split, *goal, |done, all| {
+    let number = Cell::new(0);
+    let stepped = |step: &Step| {
+        number.set(number.get() + 1);
+        tell(&format!("step {}: {}", number.get(), table::line(step)));
+    };
+    let (search, found, stopped) = simulated(&question, split, *goal, &stop, stepped, |done, all| {
         progress.set_length(all as u64);
         progress.set_position(done as u64);
     })?;

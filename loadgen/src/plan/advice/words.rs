@@ -17,6 +17,10 @@ impl fmt::Display for Finding {
                 f,
                 "{split} meets the SLO at any rate that was tried: the burst is too short, or the SLO too narrow, to find its limit"
             ),
+            Self::TooShort { split } => write!(
+                f,
+                "{split}: the load is too short for it: when answers begin to end it is a fifth over, and it bears less than this for long"
+            ),
             Self::Compared { pd, aggregated, ratio, certainty } => {
                 let doubt = match certainty {
                     Certainty::Apart => "",
