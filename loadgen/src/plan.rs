@@ -69,7 +69,7 @@ pub struct Question {
     pub rate: Option<f64>,
     /// The splits; without any, all of the cluster's units.
     pub splits: Vec<Split>,
-    /// Requests of each simulation.
+    /// Requests of each simulation at first: synthetic loads have as many more as it takes for units to fill.
     pub requests: u64,
     /// Draws of the constants beside the profile's own.
     pub draws: u32,
@@ -208,7 +208,7 @@ pub struct Plan {
     pub procedure: String,
     /// The rate that was asked for.
     pub rate: Option<f64>,
-    /// Requests of each simulation.
+    /// Requests of each simulation at first.
     pub requests: u64,
     /// Draws behind each interval, the profile's own included.
     pub draws: u32,

@@ -20,7 +20,7 @@ pub enum Finding {
         /// The split.
         split: String,
     },
-    /// Answers take longer than what was left out of the load for units to fill, and there is no more of it.
+    /// The load ends before units have filled and what piles up can be told.
     TooShort {
         /// The split.
         split: String,

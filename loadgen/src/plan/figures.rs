@@ -41,6 +41,8 @@ pub struct Figures {
     /// How often they would have to become twice as many for what was looked at of them to be behind the time in which units fill, and long
     /// enough to tell what piles up.
     pub doublings: usize,
+    /// Whether so many prompts are begun at once that these few requests do not tell what piles up.
+    pub is_coarse: bool,
     /// Requests offered per second.
     pub offered_rps: f64,
     /// Good ones; where more arrive than are served, of those that are.
@@ -197,6 +199,13 @@ pub(super) fn of(judge: Judge, rows: &Rows, rate: f64, samples: &[Sample], usage
         good = if misses.judge(judge.slo, times) { completed } else { 0 };
     }
     let (attainment, is_steady) = (good as f64 / offered, served >= 1.0);
+    let (doublings, is_coarse) = match judge.procedure {
+        Procedure::Sustained => {
+            let is_coarse = steady::is_coarse(rows, rate, samples, (from, to));
+            (steady::filling(rows, rate, samples, (from, to)).max(usize::from(is_coarse)), is_coarse)
+        }
+        Procedure::Burst(_) => (0, false),
+    };
     // The units of a burst are idle while its last answers end.
     let is_blocked = !is_steady && judge.procedure == Procedure::Sustained && usage.busy.is_blocked();
     let good_in_time = match judge.procedure {
@@ -206,10 +215,8 @@ pub(super) fn of(judge: Judge, rows: &Rows, rate: f64, samples: &[Sample], usage
     };
     Figures {
         requests: rows.len() as u64,
-        doublings: match judge.procedure {
-            Procedure::Sustained => steady::doublings(rows, rate, samples, (from, to)),
-            Procedure::Burst(_) => 0,
-        },
+        doublings,
+        is_coarse,
         offered_rps: rate,
         goodput_rps: rate * served * attainment,
         attainment,

@@ -8,9 +8,6 @@ const REACH: u32 = 24;
 /// The highest rate, up to `most`, at which `is_met`, if that is so below some rate and not above: bracketed by octaves from
 /// `start`, then bisected by ratio. `None` when it is met nowhere within reach.
 pub(super) fn highest_rate(start: f64, most: f64, mut is_met: impl FnMut(f64) -> bool) -> Option<f64> {
-    if is_met(most) {
-        return Some(most);
-    }
     let mut low = start.min(most);
     let mut left = REACH;
     while !is_met(low) {
@@ -20,9 +17,15 @@ pub(super) fn highest_rate(start: f64, most: f64, mut is_met: impl FnMut(f64) ->
     let mut high = low * 2.0;
     // Found by halving, what is above has failed already.
     if left == REACH {
-        while is_met(high) && left > 0 {
-            (low, high) = (high, high * 2.0);
-            left -= 1;
+        loop {
+            if low >= most {
+                return Some(most);
+            }
+            high = (low * 2.0).min(most);
+            if !is_met(high) {
+                break;
+            }
+            low = high;
         }
     }
     for _ in 0..STEPS {

@@ -1,7 +1,7 @@
 //! How far the answer moves when the load is not what was asked about: prompts, answers, what is cached of them, and the rate,
 //! by a half and by a factor of two.
 //!
-//! One draw and fewer requests than the plan itself: what is told is where the answer goes, not how sure that is. All that is
+//! One draw and fewer requests at first than the plan itself: what is told is where the answer goes, not how sure that is. All that is
 //! compared here is measured here, the load as it was asked about included.
 
 use std::fmt;
@@ -15,7 +15,7 @@ use super::{Question, SplitPlan, splits};
 use crate::schedule::Traffic;
 use crate::workload::{Lengths, PrefixHit};
 
-/// Requests of each simulation at most.
+/// Requests of each simulation at first.
 const REQUESTS: u64 = 400;
 /// Splits that are compared at most: the best disaggregated ones and the best that does it all in one.
 const SPLITS: usize = 5;

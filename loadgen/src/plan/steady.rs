@@ -46,21 +46,23 @@ fn forgiven(rows: &Rows, (from, to): (usize, usize)) -> f64 {
     1.0 + GROWTH * half + CHANCE * (half * rows.irregularity(from, to)).sqrt()
 }
 
-/// How often there would have to be twice as many requests for a window of them to tell what would be for ever: it has to begin
-/// when the first of them have long got their answers, so that as many are under way as ever will be, and what arrives within one step,
-/// which begins many prompts at once, has to be little beside the growth that is looked for.
-pub(super) fn doublings(rows: &Rows, rate: f64, samples: &[Sample], (from, to): (usize, usize)) -> usize {
+/// How often there would have to be twice as many requests for a window of them to begin when the first have long got their answers,
+/// so that as many are under way as ever will be.
+pub(super) fn filling(rows: &Rows, rate: f64, samples: &[Sample], (from, to): (usize, usize)) -> usize {
     let window = samples.iter().take(to).skip(from).filter(|sample| sample.completed);
     let mut answers: Vec<Nanos> = window.map(|sample| sample.last.since(sample.first)).collect();
     let most = (answers.len() as f64 * LONG) as usize;
     let answer = if most < answers.len() { *answers.select_nth_unstable(most).1 } else { Nanos::ZERO };
-    let filling = answer.as_secs_f64() / rows.due(from, rate).as_secs_f64().max(f64::MIN_POSITIVE);
+    let share = answer.as_secs_f64() / rows.due(from, rate).as_secs_f64().max(f64::MIN_POSITIVE);
+    share.log2().ceil().clamp(0.0, 64.0) as usize
+}
+
+/// Whether what arrives within one step, which begins many prompts at once, is much beside the growth that is looked for.
+pub(super) fn is_coarse(rows: &Rows, rate: f64, samples: &[Sample], window: (usize, usize)) -> bool {
     // Of the first requests some find everything idle.
     let begun = samples.iter().filter(|sample| sample.tokens > 0);
     let step = begun.map(|sample| sample.prefill_end.since(sample.arrived)).min().unwrap_or_default();
-    let is_coarse = rate * step.as_secs_f64() > COARSE * forgiven(rows, (from, to));
-    let times = filling.log2().ceil().clamp(0.0, 64.0) as usize;
-    times.max(usize::from(is_coarse))
+    rate * step.as_secs_f64() > COARSE * forgiven(rows, window)
 }
 
 /// The share of a burst's rate at which its first tokens come, at these seconds: 1 where they keep up with the requests. A rate at which they fall

@@ -10,9 +10,12 @@ use super::{PlanError, Procedure, Question};
 use crate::schedule::{LoadSpec, Traffic};
 use crate::workload::Limits;
 
-/// How often it can be made twice as long, and up to how many requests.
-const DOUBLINGS: usize = 12;
+/// How often it can be made twice as long.
+const DOUBLINGS: usize = 16;
+/// Up to how many requests, and up to how many for each that can be under way at once: then those that are left out at the start, a
+/// fifth, fill all units.
 const REQUESTS: u64 = 65_536;
+const FOR_EACH: u64 = 5;
 
 /// The load of one draw.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ struct Source {
     requests: u64,
     limits: Limits,
     config: ClusterConfig,
+    /// The most that it can have.
+    most: u64,
 }
 
 impl Stretch {
@@ -42,9 +47,11 @@ impl Stretch {
         limits: Limits,
         config: &ClusterConfig,
     ) -> Result<Vec<Arc<Self>>, PlanError> {
+        let units = question.cluster.profile.units;
         let of_seed = |seed| {
             let load = LoadSpec { seed, ..question.load.clone() };
-            Ok::<_, PlanError>(Arc::new(Self::new(load, question.requests, question.procedure, limits, config)?))
+            let Question { requests, procedure, .. } = *question;
+            Ok::<_, PlanError>(Arc::new(Self::new(load, requests, procedure, limits, config, units)?))
         };
         if matches!(question.load.traffic, Traffic::Trace { .. }) {
             return Ok(vec![of_seed(question.load.seed)?; question.draws as usize + 1]);
@@ -61,7 +68,7 @@ impl Stretch {
         Self { first: rows, source: None, longer: Default::default() }
     }
 
-    /// `requests` of `load` at first. A burst has as many as it says, and is no longer.
+    /// `requests` of `load` at first, for up to so many `units`. A burst and a trace have as many as they say, and no more.
     ///
     /// # Errors
     /// As those of [`Rows::new`].
@@ -71,10 +78,13 @@ impl Stretch {
         procedure: Procedure,
         limits: Limits,
         config: &ClusterConfig,
+        units: u16,
     ) -> Result<Self, PlanError> {
         let first = Rows::new(LoadSpec { requests: Some(requests), ..load.clone() }, procedure, limits, config)?;
+        // A trace is what it is, and its load another one further on.
+        let is_endless = procedure == Procedure::Sustained && matches!(load.traffic, Traffic::Synthetic { .. });
         let source =
-            (procedure == Procedure::Sustained).then(|| Source { load, requests, limits, config: config.clone() });
+            is_endless.then(|| Source { load, requests, limits, config: config.clone(), most: most(config, units) });
         Ok(Self { source, ..Self::fixed(Arc::new(first)) })
     }
 
@@ -92,18 +102,19 @@ impl Stretch {
     fn exactly(&self, times: usize) -> Option<&Arc<Rows>> {
         let level = times.checked_sub(1)?;
         let make = || {
-            let Source { load, requests, limits, config } = self.source.as_ref()?;
-            let wanted = requests.checked_mul(1 << times).filter(|wanted| *wanted <= REQUESTS)?;
+            let Source { load, requests, limits, config, most } = self.source.as_ref()?;
+            // The last one is less than twice as long.
+            let before = requests.checked_mul(1 << level).filter(|before| before < most)?;
+            let wanted = before.saturating_mul(2).min(*most);
             let load = LoadSpec { requests: Some(wanted), ..load.clone() };
-            let rows = Rows::new(load, Procedure::Sustained, *limits, config).ok()?;
-            // A trace ends somewhere.
-            (rows.len() as u64 > wanted / 2).then(|| Arc::new(rows))
+            Rows::new(load, Procedure::Sustained, *limits, config).ok().map(Arc::new)
         };
         self.longer.get(level)?.get_or_init(make).as_ref()
     }
+}
 
-    /// Whether there are always more requests of it.
-    pub(super) fn is_endless(&self) -> bool {
-        self.source.as_ref().is_some_and(|source| matches!(source.load.traffic, Traffic::Synthetic { .. }))
-    }
+/// The requests that a load of so many units can have.
+fn most(config: &ClusterConfig, units: u16) -> u64 {
+    let sequences = config.decode.sequences.max(config.aggregated.sequences);
+    REQUESTS.max(FOR_EACH * u64::from(units) * u64::from(sequences))
 }

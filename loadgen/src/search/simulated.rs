@@ -38,10 +38,11 @@ pub fn simulated(
     let mut found = search.found();
     if let Some(mid) = search.hunt.low {
         let highest = trials.highest_of_draws(mid, is_over, told);
-        if is_over() {
+        let is_cut = is_over();
+        if is_cut {
             stopped = Stopped::Interrupted;
         }
-        if highest.is_empty() || is_over() {
+        if highest.is_empty() || is_cut {
             found.rate_rps = Interval { lo: Some(mid), mid: Some(mid), hi: search.hunt.high.map(|(high, _)| high) };
             "the highest rate met and the lowest that was not, with the constants as they stand"
                 .clone_into(&mut found.interval);

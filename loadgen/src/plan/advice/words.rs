@@ -19,7 +19,7 @@ impl fmt::Display for Finding {
             ),
             Self::TooShort { split } => write!(
                 f,
-                "{split}: the load is too short for it: when answers begin to end it is a fifth over, and it bears less than this for long"
+                "{split}: the load is too short for it to come to rest: what is said of it may be too good, more requests would tell"
             ),
             Self::Compared { pd, aggregated, ratio, certainty } => {
                 let doubt = match certainty {
