@@ -90,8 +90,7 @@ impl Tripwire {
     pub fn ended(&mut self, sample: &Sample) {
         let (at, outcome) = (sample.ended, &sample.outcome);
         let cut = matches!(outcome, Outcome::Cut);
-        // Of what never left this machine the target has known nothing.
-        let failed = matches!(outcome, Outcome::Failed(failure) if failure.kind != FailureKind::Client);
+        let failed = outcome.is_targets_failure();
         let limited = matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Limited);
         let completed = outcome.is_completed();
         for wire in &mut self.wires {
@@ -102,8 +101,8 @@ impl Tripwire {
                         wire.shed_after(counted, at);
                     }
                 }
-                Bound::Number(wrong, _) | Bound::Percent(wrong, _) if cut || failed || completed => match wrong {
-                    Wrong::Errors => wire.count(at, cut || failed),
+                Bound::Number(wrong, _) | Bound::Percent(wrong, _) if failed || completed => match wrong {
+                    Wrong::Errors => wire.count(at, failed),
                     Wrong::Cut => wire.count(at, cut),
                     Wrong::Shed => {}
                 },

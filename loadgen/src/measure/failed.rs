@@ -41,7 +41,7 @@ impl Failed {
                 return;
             }
             // That says nothing of the target.
-            Outcome::Failed(failure) if failure.kind == FailureKind::Client => return,
+            outcome if outcome.is_unsent() => return,
             Outcome::Failed(failure) => {
                 (format!("{}: {}", failure.kind, failure.message), failure.kind == FailureKind::Limited)
             }

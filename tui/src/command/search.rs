@@ -49,11 +49,7 @@ fn simulate(target: &SimTarget, options: &SearchOptions) -> anyhow::Result<Repor
         requests: *requests,
         draws: *draws,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let signals = runtime.block_on(async { Signals::install() }).context("cannot listen for signals")?;
-    let obeying = obey(signals, Arc::clone(&stop));
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(obeying))?;
+    let stop = listen()?;
     let progress = super::plan::progress("draws");
     let number = Cell::new(0);
     let stepped = |step: &Step| {
@@ -74,9 +70,7 @@ fn measure(options: SearchOptions) -> anyhow::Result<Report> {
     let SearchOptions { target, mut ready, load, goal, requests, budget, .. } = options;
     let seed = load.seed;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let signals = runtime.block_on(async { Signals::install() }).context("cannot listen for signals")?;
-    runtime.spawn(obey(signals, Arc::clone(&stop)));
+    let stop = listen()?;
     let mut search = WallSearch::new(Question { load, goal, requests, budget });
     let mut known = None;
     while let Some(ask) = search.ask() {
@@ -116,6 +110,16 @@ fn report(
     stopped: Stopped,
 ) -> Report {
     Report::new(known, goal, search, search.found(), stopped)
+}
+
+/// What is set by the first signal, from a thread of its own: a simulation leaves no other time to listen.
+fn listen() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = runtime.block_on(async { Signals::install() }).context("cannot listen for signals")?;
+    let obeying = obey(signals, Arc::clone(&stop));
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(obeying))?;
+    Ok(stop)
 }
 
 /// The first signal ends the search with what is known, the second the process.

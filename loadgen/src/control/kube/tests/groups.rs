@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, collection};
-use super::world::{World, block_on, split};
+use super::world::{Shifted, World, block_on, split};
 use crate::control::plane::{Adapter, MemberState};
 
 const ROLE: &str = "/metadata/labels/llm-d.ai~1role";
@@ -45,6 +45,22 @@ fn holds(cluster: &Cluster, pod: &str, running: u32) {
     cluster.state().metrics.insert(format!("{pod}:8000"), text);
 }
 
+/// A shift to 2P1D, during the first 20 looks of which `d-0` holds requests, and whether it went on before that was over.
+async fn shift_once_idle(world: &mut World) -> (Shifted, bool) {
+    holds(&world.cluster, "d-0", 3);
+    let (mut looks, mut early) = (0, false);
+    let shifted = world
+        .shift_beside("2P1D", |cluster, calls| {
+            looks += 1;
+            early |= calls > 1 && looks < 20;
+            if looks == 20 {
+                holds(cluster, "d-0", 0);
+            }
+        })
+        .await;
+    (shifted, early)
+}
+
 fn change(cluster: &Cluster, pod: &str, change: impl FnOnce(&mut Value)) {
     let path = format!("{}/{pod}", collection("", "v1", "pods"));
     change(cluster.state().objects.get_mut(&path).expect("the pod"));
@@ -80,17 +96,7 @@ fn pods_of_several_nodes_are_one_unit_and_the_one_that_leads_goes_first_and_come
                 format!("PATCH {pods}d-0-1, then {pods}d-0 label llm-d.ai/role none -> prefill"),
             ]
         );
-        holds(&world.cluster, "d-0", 3);
-        let (mut looks, mut early) = (0, false);
-        let shifted = world
-            .shift_beside("2P1D", |cluster, calls| {
-                looks += 1;
-                early |= calls > 1 && looks < 20;
-                if looks == 20 {
-                    holds(cluster, "d-0", 0);
-                }
-            })
-            .await;
+        let (shifted, early) = shift_once_idle(&mut world).await;
         assert_eq!((shifted.report.abandoned, shifted.split), (None, split("2P1D")));
         assert!(!early, "the one that leads tells for all, and held requests");
         assert_eq!(patched(&world), ["pods/d-0", "pods/d-0-1", "pods/d-0-1", "pods/d-0"]);
@@ -131,17 +137,7 @@ fn a_port_that_never_answers_does_not_keep_the_one_that_tells_from_being_heard()
             pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": 7000}, {"containerPort": 8000}]);
         });
         world.cluster.state().silent.insert("d-0:7000".to_owned());
-        holds(&world.cluster, "d-0", 3);
-        let (mut looks, mut early) = (0, false);
-        let shifted = world
-            .shift_beside("2P1D", |cluster, calls| {
-                looks += 1;
-                early |= calls > 1 && looks < 20;
-                if looks == 20 {
-                    holds(cluster, "d-0", 0);
-                }
-            })
-            .await;
+        let (shifted, early) = shift_once_idle(&mut world).await;
         assert_eq!((shifted.report.abandoned, shifted.split, early), (None, split("2P1D"), false));
     });
 }
